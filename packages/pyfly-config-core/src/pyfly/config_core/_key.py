@@ -1,0 +1,138 @@
+"""Names of bundles and what they may look like (contract §11.2, design §8).
+
+Every name that comes from outside passes through here once, before anything is looked up.
+The rules are allow-lists in ASCII, so that no two spellings of a name can differ in meaning.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pyfly.config_core.errors import InvalidConfigKeyError
+
+DEFAULT_LABEL: Final = "main"
+DEFAULT_PROFILE: Final = "default"
+SHARED_APPLICATION: Final = "application"
+
+MAX_NAME_LENGTH: Final = 128
+MAX_PROFILE_LENGTH: Final = 64
+MAX_LIST_LENGTH: Final = 32
+
+_ELEMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
+_PROFILE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]*[A-Za-z0-9])?")
+_RESERVED: Final = frozenset({"actuator", "decrypt", "encrypt", "key", "monitor"})
+_SLASH_ESCAPE: Final = "(_)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigKey:
+    """The name of one bundle. An instance is always valid.
+
+    Raises:
+        InvalidConfigKeyError: A part breaks the rules of contract §11.2.
+    """
+
+    application: str
+    """One application; parts between slashes are allowed."""
+    profile: str
+    """One profile."""
+    label: str = DEFAULT_LABEL
+    """One label; parts between slashes are allowed, as in `feature/x`."""
+
+    def __post_init__(self) -> None:
+        check_name("application", self.application)
+        check_profile(self.profile)
+        check_name("label", self.label)
+
+    def __str__(self) -> str:
+        return f"{self.application}/{self.profile}/{self.label}"
+
+
+def check_name(field: str, text: str) -> None:
+    """Refuse `text` unless it is one acceptable application or label.
+
+    Raises:
+        InvalidConfigKeyError: It is not; `field` names it in the message.
+    """
+    if len(text) > MAX_NAME_LENGTH:
+        raise InvalidConfigKeyError(field, text, f"longer than {MAX_NAME_LENGTH} characters")
+    for element in text.split("/"):
+        if not _ELEMENT.fullmatch(element):
+            raise InvalidConfigKeyError(
+                field, text, "use letters, digits and . _ @ + -, beginning with a letter or digit"
+            )
+        if ".." in element:
+            raise InvalidConfigKeyError(field, text, "'..' is not allowed")
+
+
+def check_profile(text: str) -> None:
+    """Refuse `text` unless it is one acceptable profile.
+
+    Raises:
+        InvalidConfigKeyError: It is not.
+    """
+    if len(text) > MAX_PROFILE_LENGTH:
+        raise InvalidConfigKeyError("profile", text, f"longer than {MAX_PROFILE_LENGTH} characters")
+    if not _PROFILE.fullmatch(text):
+        raise InvalidConfigKeyError(
+            "profile",
+            text,
+            "use letters, digits and . _ @ + -, with a letter or digit first and last",
+        )
+    if ".." in text:
+        raise InvalidConfigKeyError("profile", text, "'..' is not allowed")
+
+
+def check_not_reserved(key: ConfigKey) -> None:
+    """Refuse to store a bundle under a name that is a route of the server.
+
+    Raises:
+        InvalidConfigKeyError: The application is a route's name, or it or the label begins
+            with `_`.
+    """
+    if key.application in _RESERVED:
+        raise InvalidConfigKeyError("application", key.application, "the name is reserved")
+    for field, text in (("application", key.application), ("label", key.label)):
+        if text.startswith("_"):
+            raise InvalidConfigKeyError(field, text, "a first '_' is reserved")
+
+
+def split_names(field: str, text: str) -> tuple[str, ...]:
+    """Split a comma list of applications or labels; order kept, repetitions dropped.
+
+    Raises:
+        InvalidConfigKeyError: An element is empty or not acceptable, or there are too many.
+    """
+    elements = _split(field, text)
+    for element in elements:
+        check_name(field, element)
+    return tuple(dict.fromkeys(elements))
+
+
+def split_profiles(text: str) -> tuple[str, ...]:
+    """Split a comma list of profiles; order kept, repetitions dropped.
+
+    Raises:
+        InvalidConfigKeyError: An element is empty or not acceptable, or there are too many.
+    """
+    elements = _split("profile", text)
+    for element in elements:
+        check_profile(element)
+    return tuple(dict.fromkeys(elements))
+
+
+def _split(field: str, text: str) -> list[str]:
+    elements = text.split(",")
+    if len(elements) > MAX_LIST_LENGTH:
+        raise InvalidConfigKeyError(field, text, f"more than {MAX_LIST_LENGTH} elements")
+    return elements
+
+
+def decode_slashes(text: str) -> str:
+    """Replace Spring's `(_)` by the slash it stands for (contract §1.3)."""
+    return text.replace(_SLASH_ESCAPE, "/")
+
+
+def encode_slashes(text: str) -> str:
+    """Replace slashes by Spring's `(_)`, as a path segment carries them (contract §1.3)."""
+    return text.replace("/", _SLASH_ESCAPE)

@@ -1,0 +1,1 @@
+"""A configuration server without a framework: stores, composition, HTTP semantics."""

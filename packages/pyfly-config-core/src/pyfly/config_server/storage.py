@@ -1,0 +1,313 @@
+"""What a store of configuration is: the values it keeps and the methods it has (design §3).
+
+`ConfigBackend` is all that a store needs. Each `Supports…` Protocol is one ability more; having
+its methods is necessary, not sufficient: an instance that cannot do what was asked raises
+`UnsupportedOperationError`. A store written by somebody else depends on this module only.
+
+Every method may raise `BackendUnavailableError` when the store cannot be reached,
+`BackendAccessDeniedError` when it refuses, `InvalidConfigKeyError` for names that break the
+rules of contract §11.2, and `ConfigFormatError` for a stored text that does not parse.
+"""
+
+import builtins
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Final, Protocol, TypeAlias, runtime_checkable
+
+from pyfly.config_core import DEFAULT_LABEL, ConfigKey, JsonValue, copy_properties
+
+
+class Precondition(Enum):
+    """What a conditional write may expect besides a version."""
+
+    ABSENT = "absent"
+    """Nothing is stored yet: create only."""
+    ANY = "any"
+    """Whatever is stored: overwrite or create, knowingly."""
+
+
+ABSENT: Final = Precondition.ABSENT
+ANY: Final = Precondition.ANY
+
+Expected: TypeAlias = str | Precondition
+"""A version that must still be the stored one, `ABSENT` or `ANY`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigDocument:
+    """One document of a text file that holds several (contract §3.5)."""
+
+    properties: Mapping[str, JsonValue] = field(repr=False)
+    """The document's own tree."""
+    on_profile: tuple[str, ...] = ()
+    """Its activation expressions, any of which suffices; empty means always active."""
+    origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Flat key to `line:column` of its value, both counted from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigSource:
+    """The properties of one application in one profile under one label.
+
+    An immutable value: it holds a copy of the properties it was given.
+
+    Raises:
+        InvalidConfigKeyError: A name breaks the rules of contract §11.2.
+        ConfigFormatError: The properties are not a tree of JSON values with string keys.
+    """
+
+    application: str
+    """One application, not a list."""
+    profile: str
+    """One profile, not a list."""
+    label: str = DEFAULT_LABEL
+    """The version of the whole tree: a branch, a tag, a directory."""
+    properties: Mapping[str, JsonValue] = field(repr=False)
+    """As stored: nested values stay nested."""
+    version: str | None = None
+    """Opaque, assigned by the store; `None` where it has no versions or before saving."""
+    resource: str | None = None
+    """Text stores: the name of the file, without its label."""
+    documents: tuple[ConfigDocument, ...] = field(default=(), repr=False)
+    """Text stores: the documents of a file, where they or their origins are known."""
+
+    def __post_init__(self) -> None:
+        ConfigKey(application=self.application, profile=self.profile, label=self.label)
+        object.__setattr__(self, "properties", copy_properties(self.properties))
+
+    @property
+    def key(self) -> ConfigKey:
+        """The name of this source."""
+        return ConfigKey(application=self.application, profile=self.profile, label=self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigEntry:
+    """One row of a listing: a name without its values."""
+
+    key: ConfigKey
+    """The name."""
+    version: str | None = None
+    """The stored version, where the store has versions."""
+    error: str | None = None
+    """Why the bundle cannot be read, where the listing notices; without values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigVersion:
+    """One row of a history."""
+
+    version: str
+    """The version that this change made."""
+    saved_at: datetime
+    """When, in UTC."""
+    author: str | None = None
+    """Who, as given to `commit`."""
+    message: str | None = None
+    """Why, as given to `commit`."""
+    deleted: bool = False
+    """Whether the change removed the bundle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigResource:
+    """A file beside the bundles (contract §5)."""
+
+    content: bytes = field(repr=False)
+    """Its bytes, whole."""
+    modified: datetime | None = None
+    """When it was last changed, in UTC, where the store knows."""
+
+
+@runtime_checkable
+class ConfigBackend(Protocol):
+    """A store of configuration. These three methods are all that is required."""
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """Return one source whole, at one version, or `None` when it is not stored."""
+        ...
+
+    async def save(self, source: ConfigSource) -> None:
+        """Store `source` under its key, replacing what is there.
+
+        Atomic: a reader sees the old or the new source, never a mixture, never an absence. A
+        save that returned survives a crash of this process. `version`, `resource` and
+        `documents` of the source are not stored.
+        """
+        ...
+
+    async def list(self) -> builtins.list[ConfigSource]:
+        """Return every readable source, ordered by label, application, profile.
+
+        A source that cannot be read is left out with a warning in the log.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsKeys(Protocol):
+    """Lists names without loading values: for listings, start-up reports, copies."""
+
+    def keys(self, label: str | None = None) -> AsyncIterator[ConfigEntry]:
+        """Yield every stored name, of one label or of all, ordered by label, application, profile.
+
+        Unreadable bundles are yielded too, with their error where it is noticed.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLabels(Protocol):
+    """Knows which labels exist. Without this ability every label is taken to exist."""
+
+    async def has_label(self, label: str) -> bool:
+        """Tell whether `label` exists, with or without bundles in it."""
+        ...
+
+    async def labels(self) -> builtins.list[str]:
+        """Return the labels that carry a bundle, sorted."""
+        ...
+
+
+@runtime_checkable
+class SupportsBatchFetch(Protocol):
+    """Reads several sources in one round trip."""
+
+    async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
+        """Return what `fetch` returns for each key, in the same order."""
+        ...
+
+
+@runtime_checkable
+class SupportsConditionalSave(Protocol):
+    """Saves only when nobody else has saved in between. HTTP writes need this ability."""
+
+    async def commit(
+        self,
+        source: ConfigSource,
+        *,
+        expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Store `source` as `save` does and return its new version.
+
+        Of several writers that name the same version exactly one succeeds.
+
+        Args:
+            source: What to store; its key decides where.
+            expected: The version that must still be stored, `ABSENT` to create only, `ANY` to
+                write whatever is there.
+            author: Who makes the change, kept where the store has a history.
+            message: Why, likewise.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold; names the current version.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsDelete(Protocol):
+    """Removes bundles."""
+
+    async def delete(
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        expected: Expected,
+    ) -> None:
+        """Remove one source. With `ANY`, removing what is not there does nothing.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold; names the current version.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsHistory(Protocol):
+    """Keeps old versions. A rollback is a new commit of old content."""
+
+    async def history(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> builtins.list[ConfigVersion]:
+        """Return the changes of one source, newest first; empty when it was never stored."""
+        ...
+
+    async def fetch_version(
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        version: str,
+    ) -> ConfigSource | None:
+        """Return the source as it was at `version`.
+
+        `None` when there is no such version or when it removed the source.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsChangeToken(Protocol):
+    """Tells cheaply whether anything changed."""
+
+    async def change_token(self) -> str:
+        """Return an opaque text that differs whenever anything stored differs."""
+        ...
+
+
+@runtime_checkable
+class SupportsChangeStream(Protocol):
+    """Tells at once what changed."""
+
+    def changes(self) -> AsyncIterator[ConfigKey]:
+        """Yield keys that changed from the first step of the iterator on.
+
+        A hint, never the only means: keys may be repeated, joined or missed.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsBaseBundles(Protocol):
+    """Holds bundles without a profile, as existing Spring repositories do (`orders.yaml`)."""
+
+    async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
+        """Return the source for every profile, or `None`. Its profile reads `default`."""
+        ...
+
+
+@runtime_checkable
+class SupportsResources(Protocol):
+    """Holds plain files beside the bundles (contract §5)."""
+
+    async def open_resource(self, label: str, path: str) -> ConfigResource | None:
+        """Return the file at `path` under `label`, or `None`."""
+        ...
+
+
+@runtime_checkable
+class SupportsCheck(Protocol):
+    """Can tell whether it works."""
+
+    async def check(self) -> None:
+        """Return when the store can be read; raise a `BackendError` that says why not."""
+        ...
+
+
+@runtime_checkable
+class SupportsClose(Protocol):
+    """Owns resources: connections, threads, files."""
+
+    async def aclose(self) -> None:
+        """Release them. Closing twice is allowed; every other method raises afterwards."""
+        ...
