@@ -5,6 +5,7 @@
     ├── InvalidConfigKeyError (ValueError)       application, profile or label not acceptable
     ├── ConfigFormatError (ValueError)           stored text or a payload does not parse
     ├── ConfigConflictError                      a conditional write lost
+    ├── ConfigObstructedError                    a stored file that a save must not touch
     ├── BackendError                             the store failed; __cause__ is the driver's error
     │   ├── BackendUnavailableError              worth retrying
     │   ├── BackendAccessDeniedError             not worth retrying
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "ConfigFormatError",
     "ConfigNotFoundError",
+    "ConfigObstructedError",
     "InvalidConfigKeyError",
     "UnknownBackendError",
     "UnsupportedOperationError",
@@ -116,6 +118,17 @@ class ConfigConflictError(ConfigError):
         """What was to be written."""
         self.current = current
         """The version stored now; `None` when nothing is stored."""
+
+
+class ConfigObstructedError(ConfigError):
+    """A stored file that a save would have to damage is in the way; nothing was written."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} is in the way: {reason}; change the file by hand or move it away")
+        self.name = name
+        """The file, relative to the store."""
+        self.reason = reason
+        """Why a save must not touch it."""
 
 
 class BackendError(ConfigError):

@@ -1,0 +1,5 @@
+"""The filesystem backend: layout, contained file access, bundles, the backend itself."""
+
+from pyfly.config_server._filesystem.backend import FilesystemConfigBackend
+
+__all__ = ["FilesystemConfigBackend"]

@@ -1,0 +1,283 @@
+"""Reading and writing the bundles of a directory tree, one call at a time, blocking.
+
+`FilesystemConfigBackend` runs these methods in threads.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyfly.config_core import (
+    ConfigConflictError,
+    ConfigError,
+    ConfigFormatError,
+    ConfigKey,
+    ConfigObstructedError,
+    JsonValue,
+)
+from pyfly.config_server._filesystem import files
+from pyfly.config_server._filesystem.layout import (
+    PROPERTIES_SUFFIX,
+    check_writable,
+    file_names,
+    file_stem,
+    keys_of,
+)
+from pyfly.config_server._filesystem.walk import walk_labels
+from pyfly.config_server._text import (
+    MAX_DOCUMENT_BYTES,
+    SUFFIXES,
+    dump_text,
+    holds_several_documents,
+    parse_text,
+)
+from pyfly.config_server.storage import ABSENT, ANY, ConfigEntry, ConfigSource, Expected
+
+_LOG = logging.getLogger(__name__)
+
+_CACHED_FILES: Final = 4096
+_SETTLED_NANOSECONDS: Final = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parsed:
+    """What a file held when it had `identity`."""
+
+    identity: files.FileIdentity
+    version: str
+    properties: Mapping[str, JsonValue] = field(repr=False)
+
+
+class BundleFiles:
+    """The bundle files below one root. Safe to use from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
+        self._guard = threading.Lock()
+
+    # --- reading ----------------------------------------------------------------------
+
+    def has_label(self, label: str) -> bool:
+        """Tell whether the label is a directory."""
+        with files.translated(f"open '{label}'"):
+            directory = files.open_inside(self.root, label)
+        if directory is None:
+            return False
+        os.close(directory)
+        return True
+
+    def check(self) -> None:
+        """Return when the root can be opened and listed."""
+        with (
+            files.translated("list the root"),
+            files.opened(files.open_root(self.root)) as directory,
+            os.scandir(directory) as entries,
+        ):
+            next(entries, None)
+
+    def fetch_many(self, keys: Sequence[ConfigKey]) -> list[ConfigSource | None]:
+        """Read several bundles; each label's directory is opened once."""
+        found: dict[ConfigKey, ConfigSource | None] = {}
+        for label in dict.fromkeys(key.label for key in keys):
+            with files.translated(f"open '{label}'"):
+                directory = files.open_inside(self.root, label)
+            if directory is None:
+                continue
+            with files.opened(directory):
+                found |= {k: self._fetch(directory, k) for k in keys if k.label == label}
+        return [found.get(key) for key in keys]
+
+    def _fetch(self, directory: int, key: ConfigKey) -> ConfigSource | None:
+        for name in file_names(key):
+            where = f"{key.label}/{name}"
+            known = self._recall(where)
+            parsed = self._read(directory, where, known)
+            if parsed is not None:
+                if parsed is not known:
+                    _warn_of_shadowed(directory, key, name)
+                return ConfigSource(
+                    application=key.application,
+                    profile=key.profile,
+                    label=key.label,
+                    properties=parsed.properties,
+                    version=parsed.version,
+                    resource=name,
+                )
+        return None
+
+    def _read(self, directory: int, where: str, known: _Parsed | None) -> _Parsed | None:
+        label, _, name = where.rpartition("/")
+        with files.translated(f"read '{where}'"):
+            descriptor = files.open_file(directory, name, root=self.root, label=label)
+            if descriptor is None:
+                return None
+            with files.opened(descriptor):
+                try:
+                    return self._parse(descriptor, where, known)
+                except ConfigFormatError as error:
+                    raise error.at(where) from error.__cause__
+
+    def _parse(self, descriptor: int, where: str, known: _Parsed | None) -> _Parsed:
+        identity = files.file_identity(descriptor, limit=MAX_DOCUMENT_BYTES)
+        if known is not None and known.identity == identity:
+            return known
+        content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES)
+        parsed = _Parsed(
+            identity=content.identity,
+            version=_version(content.data),
+            properties=parse_text(content.data, suffix=Path(where).suffix),
+        )
+        self._remember(where, parsed)
+        return parsed
+
+    def _recall(self, where: str) -> _Parsed | None:
+        with self._guard:
+            parsed = self._parsed.get(where)
+            if parsed is not None:
+                self._parsed.move_to_end(where)
+            return parsed
+
+    def _remember(self, where: str, parsed: _Parsed) -> None:
+        # A file that was touched just now may change again within the clock's resolution.
+        touched = max(parsed.identity.modified, parsed.identity.changed)
+        if time.time_ns() - touched < _SETTLED_NANOSECONDS:
+            return
+        with self._guard:
+            self._parsed[where] = parsed
+            while len(self._parsed) > _CACHED_FILES:
+                self._parsed.popitem(last=False)
+
+    # --- listing ----------------------------------------------------------------------
+
+    def labels(self) -> list[str]:
+        """Return the labels that carry a bundle, sorted."""
+        return [label for label, names in walk_labels(self.root) if keys_of(label, names)]
+
+    def keys(self, label: str | None = None) -> list[ConfigKey]:
+        """Return every key, ordered by label, application, profile."""
+        return [
+            key
+            for found, names in walk_labels(self.root)
+            if label is None or found == label
+            for key in keys_of(found, names)
+        ]
+
+    def entries(self, keys: Sequence[ConfigKey]) -> list[ConfigEntry]:
+        """Return the versions of `keys`; what has vanished meanwhile is left out."""
+        return [entry for key in keys if (entry := self._entry(key)) is not None]
+
+    def _entry(self, key: ConfigKey) -> ConfigEntry | None:
+        try:
+            current = self._stored(key)
+        except ConfigError as error:
+            return ConfigEntry(key=key, error=str(error))
+        return None if current is None else ConfigEntry(key=key, version=_version(current[1]))
+
+    def sources(self, keys: Sequence[ConfigKey]) -> list[ConfigSource]:
+        """Read `keys` one by one; what cannot be read is logged and left out."""
+        found: list[ConfigSource] = []
+        for key in keys:
+            try:
+                found += [source for source in self.fetch_many([key]) if source is not None]
+            except ConfigError as error:
+                _LOG.warning("left out of the listing: %s", error)
+        return found
+
+    # --- writing ----------------------------------------------------------------------
+
+    def save(self, source: ConfigSource, expected: Expected) -> str:
+        """Replace the file that a reader uses, in its format; return the new version."""
+        key = source.key
+        check_writable(key)
+        dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
+        with (
+            files.translated(f"save '{key.label}/{file_stem(key)}'"),
+            files.opened(files.make_directory(self.root, key.label)) as directory,
+            files.locked(directory),
+        ):
+            name, data = self._current_at(directory, key) or (file_names(key)[0], None)
+            _check_expected(key, expected, data)
+            _check_obstacles(directory, key, name, data)
+            text = dump_text(source.properties, suffix=Path(name).suffix)
+            files.replace_file(directory, name, text)
+            files.remove_files(directory, [other for other in file_names(key) if other != name])
+        return _version(text)
+
+    def delete(self, key: ConfigKey, expected: Expected) -> None:
+        """Remove the file that a reader uses, and those it shadows."""
+        with files.translated(f"delete '{key.label}/{file_stem(key)}'"):
+            directory = files.open_inside(self.root, key.label)
+            if directory is None:
+                _check_expected(key, expected, None)
+                return
+            with files.opened(directory), files.locked(directory):
+                current = self._current_at(directory, key)
+                _check_expected(key, expected, current and current[1])
+                # The shadowed ones first: at no moment does an old one come to light.
+                files.remove_files(directory, list(reversed(file_names(key))))
+
+    def _stored(self, key: ConfigKey) -> tuple[str, bytes] | None:
+        with files.translated(f"read '{key.label}/{file_stem(key)}'"):
+            directory = files.open_inside(self.root, key.label)
+            if directory is None:
+                return None
+            with files.opened(directory):
+                return self._current_at(directory, key)
+
+    def _current_at(self, directory: int, key: ConfigKey) -> tuple[str, bytes] | None:
+        for name in file_names(key):
+            descriptor = files.open_file(directory, name, root=self.root, label=key.label)
+            if descriptor is not None:
+                with files.opened(descriptor):
+                    try:
+                        content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES)
+                    except ConfigFormatError as error:
+                        raise error.at(f"{key.label}/{name}") from error
+                return name, content.data
+        return None
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _warn_of_shadowed(directory: int, key: ConfigKey, used: str) -> None:
+    names = file_names(key)
+    shadowed = [name for name in names[names.index(used) + 1 :] if _exists(directory, name)]
+    if shadowed:
+        _LOG.warning("%s/%s is used; ignored are %s", key.label, used, ", ".join(shadowed))
+
+
+def _exists(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _check_expected(key: ConfigKey, expected: Expected, data: bytes | None) -> None:
+    current = None if data is None else _version(data)
+    wanted = None if expected is ABSENT else expected
+    if expected is not ANY and wanted != current:
+        raise ConfigConflictError(str(key), current)
+
+
+def _check_obstacles(directory: int, key: ConfigKey, name: str, data: bytes | None) -> None:
+    properties_file = file_stem(key) + PROPERTIES_SUFFIX
+    if _exists(directory, properties_file):
+        raise ConfigObstructedError(
+            f"{key.label}/{properties_file}", "a .properties file is never rewritten"
+        )
+    if data is not None and holds_several_documents(data, suffix=Path(name).suffix):
+        raise ConfigObstructedError(
+            f"{key.label}/{name}", "it holds several documents, which a save would lose"
+        )

@@ -1,0 +1,318 @@
+"""Opening, reading and replacing files below a root, and nothing outside it.
+
+Every path is opened component by component without following links. A link is followed only
+when its real path stays inside the root (contract §11.2 rule 6). Failures of the operating
+system become errors of the tree here, with names relative to the root.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    ConfigFormatError,
+)
+
+TEMPORARY_NAME: Final = ".pyfly-config.tmp"
+
+_LOCK_SECONDS: Final = 10.0
+_LOCK_POLL_SECONDS: Final = 0.01
+_READ_ATTEMPTS: Final = 5
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_REGULAR: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not block the open
+_LINK_MET: Final = (errno.ELOOP, errno.ENOTDIR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileIdentity:
+    """What changes whenever a file's content may have changed."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    """Nanoseconds since the epoch."""
+    changed: int
+    """Nanoseconds since the epoch."""
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileIdentity":
+        """Take it from a file's status."""
+        return cls(
+            device=status.st_dev,
+            inode=status.st_ino,
+            size=status.st_size,
+            modified=status.st_mtime_ns,
+            changed=status.st_ctime_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileContent:
+    """The bytes of a file that did not change while it was read."""
+
+    data: bytes = field(repr=False)
+    identity: FileIdentity
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Generator[None]:
+    """Turn an `OSError` into an error of the tree that says what could not be done.
+
+    Raises:
+        BackendAccessDeniedError: Permissions or a read-only file system are in the way.
+        BackendUnavailableError: Anything else.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot {what}: {os.strerror(error.errno) if error.errno else error}"
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise BackendAccessDeniedError(reason) from error
+        raise BackendUnavailableError(reason) from error
+
+
+@contextlib.contextmanager
+def opened(descriptor: int) -> Generator[int]:
+    """Close `descriptor` at the end."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_inside(root: Path, relative: str, flags: int = _DIRECTORY) -> int | None:
+    """Open `root/relative` for reading; `None` when it does not exist.
+
+    Args:
+        root: May itself be reached through links; it must be an existing directory.
+        relative: With `/` between its parts; every part is already known to be harmless.
+        flags: For the last part.
+
+    Raises:
+        BackendAccessDeniedError: A link leads out of the root.
+        BackendUnavailableError: The root is not there.
+        OSError: Anything else that the operating system says.
+    """
+    with opened(open_root(root)) as top:
+        return open_at(top, root, relative, flags)
+
+
+def open_at(top: int, root: Path, relative: str, flags: int = _DIRECTORY) -> int | None:
+    """Open like `open_inside`, below the open root `top`."""
+    try:
+        return _descend(top, PurePosixPath(relative), flags)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in _LINK_MET:
+            raise
+    target = _real_inside(root, relative)
+    try:
+        return None if target is None else _descend(top, target, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def open_root(root: Path) -> int:
+    """Open the root itself.
+
+    Raises:
+        BackendUnavailableError: It is not there or not a directory.
+    """
+    try:
+        return os.open(root, _DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BackendUnavailableError(
+            f"the root of the configuration is not there: {os.strerror(error.errno or 0)}"
+        ) from error
+
+
+def _descend(top: int, relative: PurePosixPath, flags: int) -> int:
+    with contextlib.ExitStack() as stack:
+        current = top
+        *parents, last = relative.parts
+        for part in parents:
+            current = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            stack.callback(os.close, current)
+        return os.open(last, flags | os.O_NOFOLLOW, dir_fd=current)
+
+
+def _real_inside(root: Path, relative: str) -> PurePosixPath | None:
+    """Resolve the links in `root/relative`; `None` when it leads nowhere."""
+    top = os.path.realpath(root)
+    try:
+        real = os.path.realpath(Path(top, relative), strict=True)
+    except OSError:
+        return None
+    if not real.startswith(top.rstrip("/") + "/"):
+        raise BackendAccessDeniedError(f"'{relative}' is a link that leaves the root")
+    return PurePosixPath(real[len(top.rstrip("/")) + 1 :])
+
+
+def open_file(directory: int, name: str, *, root: Path, label: str) -> int | None:
+    """Open the file `name` of the open directory for reading; `None` when it does not exist.
+
+    `root` and `label` say where the directory is, for the case that the file is a link.
+    """
+    try:
+        return os.open(name, _REGULAR | os.O_NOFOLLOW, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    return open_inside(root, f"{label}/{name}", _REGULAR)
+
+
+def file_identity(descriptor: int, *, limit: int) -> FileIdentity:
+    """Return the identity of an open file.
+
+    Raises:
+        ConfigFormatError: It is not a regular file, or larger than `limit` bytes.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigFormatError("not a regular file")
+    if status.st_size > limit:
+        raise ConfigFormatError(f"larger than {limit:,} bytes")
+    return FileIdentity.of(status)
+
+
+def read_file(descriptor: int, *, limit: int) -> FileContent:
+    """Read an open file whole; read again when it changes meanwhile.
+
+    Raises:
+        ConfigFormatError: It is not a regular file, or larger than `limit` bytes.
+        BackendUnavailableError: It keeps changing.
+    """
+    for _ in range(_READ_ATTEMPTS):
+        before = file_identity(descriptor, limit=limit)
+        data = _read_from_start(descriptor, limit)
+        if file_identity(descriptor, limit=limit) == before and len(data) == before.size:
+            return FileContent(data=data, identity=before)
+    raise BackendUnavailableError("the file keeps changing while it is read")
+
+
+def _read_from_start(descriptor: int, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    offset = 0
+    while offset <= limit and (chunk := os.pread(descriptor, 1 << 20, offset)):
+        chunks.append(chunk)
+        offset += len(chunk)
+    return b"".join(chunks)
+
+
+def make_directory(root: Path, relative: str) -> int:
+    """Open the directory `root/relative`, making what is missing of it, durably.
+
+    Raises:
+        BackendAccessDeniedError: A link leads out of the root.
+        BackendUnavailableError: The root is not there.
+        OSError: Anything else that the operating system says.
+    """
+    parts = PurePosixPath(relative).parts
+    with opened(open_root(root)) as top:
+        for count in range(1, len(parts)):
+            os.close(_make_and_open(top, root, PurePosixPath(*parts[:count])))
+        return _make_and_open(top, root, PurePosixPath(*parts))
+
+
+def _make_and_open(top: int, root: Path, path: PurePosixPath) -> int:
+    if (found := open_at(top, root, str(path))) is not None:
+        return found
+    parent = os.dup(top) if len(path.parts) == 1 else open_at(top, root, str(path.parent))
+    if parent is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    with opened(parent):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path.name, dir_fd=parent)
+        os.fsync(parent)
+        return os.open(path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+
+
+@contextlib.contextmanager
+def locked(directory: int) -> Generator[None]:
+    """Hold the directory's lock, against other processes too; it dies with its holder.
+
+    Raises:
+        BackendUnavailableError: Another process held it for ten seconds; nothing was written.
+        OSError: The file system has no locks.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise BackendUnavailableError(
+                    "another process is writing and does not finish; nothing was written"
+                ) from error
+            time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        fcntl.flock(directory, fcntl.LOCK_UN)
+
+
+def replace_file(directory: int, name: str, data: bytes) -> None:
+    """Put `data` under `name`, atomically and durably; the directory's lock must be held.
+
+    A reader sees the old bytes or the new ones. What a killed writer left behind is overwritten
+    by the next. An existing file keeps its permissions.
+
+    Raises:
+        OSError: Nothing changed, unless the very last step failed, the flush of the directory.
+    """
+    mode = _mode_of(directory, name)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(TEMPORARY_NAME, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with opened(os.open(TEMPORARY_NAME, flags, 0o666, dir_fd=directory)) as descriptor:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        os.replace(TEMPORARY_NAME, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(TEMPORARY_NAME, dir_fd=directory)
+        raise
+    os.fsync(directory)
+
+
+def _mode_of(directory: int, name: str) -> int | None:
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else None
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def remove_files(directory: int, names: list[str]) -> bool:
+    """Remove what exists of `names`, durably; tell whether anything did."""
+    removed = False
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+            removed = True
+    if removed:
+        os.fsync(directory)
+    return removed

@@ -1,0 +1,105 @@
+"""Building answers: bodies with their validators, and errors (contract §8, RFC 9110, RFC 9530)."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from pyfly.config_core import JsonValue
+from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
+from pyfly.config_server._http.negotiation import is_known
+
+JSON: Final = "application/json"
+
+_ALWAYS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_SHOWN_PATH_LENGTH: Final = 1024
+
+
+def encode_json(document: Mapping[str, JsonValue]) -> bytes:
+    """Return compact UTF-8 JSON; not a number in it is outside of what JSON allows."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def answer(request: HttpRequest, body: bytes, media_type: str) -> HttpResponse:
+    """Return 200 with `body`, or 304 when the client has it.
+
+    The entity tag is strong: it differs for another body and for another media type.
+    """
+    digest = hashlib.sha256(body)
+    entity_tag = f'"{digest.hexdigest()[:32]}{_tag_suffix(media_type)}"'.encode()
+    validators = (
+        (b"etag", entity_tag),
+        (b"vary", b"Accept, Authorization"),
+        *_ALWAYS,
+    )
+    if is_known(header(request, b"if-none-match"), entity_tag):
+        return HttpResponse(status=304, headers=validators)
+    return HttpResponse(
+        status=200,
+        headers=(
+            (b"content-type", media_type.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-digest", b"sha-256=:" + base64.b64encode(digest.digest()) + b":"),
+            *validators,
+        ),
+        body=body,
+    )
+
+
+def _tag_suffix(media_type: str) -> str:
+    return "" if media_type == JSON else "-v2"
+
+
+def allowed_methods(methods: tuple[str, ...]) -> HttpResponse:
+    """Return the answer to `OPTIONS`."""
+    return HttpResponse(
+        status=200,
+        headers=((b"allow", ", ".join(methods).encode()), (b"content-length", b"0"), *_ALWAYS),
+    )
+
+
+def error_answer(
+    request: HttpRequest, status: int, *, message: str = "", headers: Headers = ()
+) -> HttpResponse:
+    """Return an error with the body that Spring Boot sends (contract §8).
+
+    Args:
+        request: Whose path the body repeats, as it was sent.
+        status: The HTTP status code.
+        message: What was wrong and where; never a value, a server's path or a stack.
+        headers: To add.
+    """
+    document: dict[str, JsonValue] = {
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "status": status,
+        "error": HTTPStatus(status).phrase,
+        "path": request.raw_path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace"),
+    }
+    if message:
+        document["message"] = message
+    return json_answer(document, status=status, headers=headers)
+
+
+def json_answer(
+    document: Mapping[str, JsonValue], *, status: int, headers: Headers = ()
+) -> HttpResponse:
+    """Return a small JSON document without validators."""
+    body = encode_json(document)
+    return HttpResponse(
+        status=status,
+        headers=(
+            (b"content-type", JSON.encode()),
+            (b"content-length", b"%d" % len(body)),
+            *headers,
+            *_ALWAYS,
+        ),
+        body=body,
+    )

@@ -1,0 +1,131 @@
+"""The route table and the way from a raw path to a route (contract §1, §11.2).
+
+The path is taken as sent, split at its slashes, and every segment is decoded exactly once.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from pyfly.config_core import InvalidConfigKeyError
+
+Operation: TypeAlias = Literal["environment", "openapi"]
+
+READ_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One row of the table."""
+
+    operation: Operation
+    """What answers it."""
+    segments: tuple[str, ...]
+    """Literals, and parameters in braces."""
+    summary: str
+    """One sentence for the OpenAPI document."""
+    methods: tuple[str, ...] = READ_METHODS
+    """What is allowed; anything else is a 405."""
+
+    @property
+    def template(self) -> str:
+        """The path below the base path, as OpenAPI writes it."""
+        return "/" + "/".join(self.segments)
+
+
+ROUTES: Final = (
+    Route(
+        operation="openapi",
+        segments=("_openapi.json",),
+        summary="This description of the interface.",
+    ),
+    Route(
+        operation="environment",
+        segments=("{name}", "{profiles}"),
+        summary="The property sources of an application at the default label.",
+    ),
+    Route(
+        operation="environment",
+        segments=("{name}", "{profiles}", "{label}"),
+        summary="The property sources of an application at a label.",
+    ),
+)
+"""In order of precedence; the first match wins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A route and what its parameters hold, decoded once."""
+
+    route: Route
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+# A second segment that looks like a file is not an environment (contract §1.2).
+_FILE_LIKE: Final = re.compile(r"(?s).*\b\.(?:ya?ml|properties|json)\b")
+# First segments that never name an application (contract §11.3), and shapes of later routes.
+_NEVER_NAMES: Final = frozenset({"actuator", "monitor"})
+_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffd]")
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def find_route(raw_path: bytes, *, base_path: str) -> Match | None:
+    """Return the route of a path, or `None` when there is none.
+
+    Args:
+        raw_path: The whole path, still percent-encoded.
+        base_path: What has to stand in front of every route.
+
+    Raises:
+        InvalidConfigKeyError: The path holds what no route accepts: an encoded slash outside
+            the label, a backslash, a control character, invalid UTF-8 or a broken escape.
+    """
+    prefix = base_path.encode() + b"/"
+    if not raw_path.startswith(prefix):
+        return None
+    segments = tuple(_decode(part) for part in raw_path[len(prefix) :].split(b"/"))
+    for route in ROUTES:
+        if len(route.segments) == len(segments) and (match := _match(route, segments)):
+            return match
+    return None
+
+
+def _decode(segment: bytes) -> str:
+    shown = segment.decode("ascii", "backslashreplace")
+    if _BAD_ESCAPE.search(segment):
+        raise InvalidConfigKeyError("path", shown, "a percent escape is broken")
+    try:
+        text = unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidConfigKeyError("path", shown, "it is not UTF-8") from error
+    if _FORBIDDEN.search(text):
+        raise InvalidConfigKeyError("path", shown, "control characters and '\\' are not allowed")
+    return text
+
+
+def _match(route: Route, segments: tuple[str, ...]) -> Match | None:
+    if not all(segments):
+        return None
+    parameters: dict[str, str] = {}
+    for expected, given in zip(route.segments, segments, strict=True):
+        if expected.startswith("{"):
+            parameters[expected[1:-1]] = given
+        elif expected != given:
+            return None
+    if route.operation == "environment" and not _is_environment(segments):
+        return None
+    for name, text in parameters.items():
+        if "/" in text and name != "label":
+            raise InvalidConfigKeyError(name, text, "an encoded '/' is allowed in the label only")
+    return Match(route=route, parameters=parameters)
+
+
+def _is_environment(segments: tuple[str, ...]) -> bool:
+    first, second = segments[0], segments[1]
+    if first.startswith("_") or first in _NEVER_NAMES:
+        return False
+    if len(segments) == 2:  # noqa: PLR2004 - row 6 of the table; row 8 takes dots
+        return (first, second) != ("encrypt", "status") and not _FILE_LIKE.match(second)
+    return first != "key"

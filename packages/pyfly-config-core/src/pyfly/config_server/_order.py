@@ -1,0 +1,60 @@
+"""Which bundles make up an answer, and in which order (contract §3.1 to §3.4)."""
+
+from dataclasses import dataclass
+
+from pyfly.config_core import (
+    DEFAULT_PROFILE,
+    SHARED_APPLICATION,
+    ConfigKey,
+    split_names,
+    split_profiles,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """What to read under one label, highest precedence first."""
+
+    label: str
+    """The label, which must exist."""
+    keys: tuple[ConfigKey, ...]
+    """The bundles to ask for."""
+    bases: tuple[str, ...]
+    """The applications whose bundles without a profile follow after them."""
+
+
+def plan_lookups(*, application: str, profile: str, label: str) -> tuple[Lookup, ...]:
+    """Return what to read for a request, the label of highest precedence first.
+
+    Profiles outrank applications; of several profiles, applications or labels the last one
+    wins; `default` ranks below every other profile, the shared application below every other.
+
+    >>> [str(key) for key in plan_lookups(application="orders", profile="eu", label="main")[0].keys]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ['orders/eu/main', 'application/eu/main',
+     'orders/default/main', 'application/default/main']
+
+    Args:
+        application: One name or a comma list.
+        profile: One name or a comma list.
+        label: One name or a comma list.
+
+    Raises:
+        InvalidConfigKeyError: An element breaks the rules of contract §11.2.
+    """
+    asked = split_names("application", application)
+    applications = tuple(reversed(dict.fromkeys((SHARED_APPLICATION, *asked))))
+    specific = [name for name in split_profiles(profile) if name != DEFAULT_PROFILE]
+    profiles = (*reversed(specific), DEFAULT_PROFILE)
+    return tuple(
+        Lookup(
+            label=one,
+            keys=tuple(
+                ConfigKey(application=a, profile=p, label=one)
+                for p in profiles
+                for a in applications
+            ),
+            bases=applications,
+        )
+        for one in reversed(split_names("label", label))
+    )
