@@ -1,1 +1,54 @@
-"""A configuration server without a framework: stores, composition, HTTP semantics."""
+"""A configuration server without a framework: stores, composition, HTTP as values.
+
+`ConfigServer` composes what a `ConfigBackend` holds; `Controller` answers HTTP requests that an
+adapter hands it as values. The storage interface is `pyfly.config_server.storage`; its suite of
+tests for new stores is `pyfly.config_server.testing`.
+"""
+
+from typing import TYPE_CHECKING
+
+from pyfly.config_server._filesystem import FilesystemConfigBackend
+from pyfly.config_server._http import (
+    Controller,
+    HealthController,
+    HttpRequest,
+    HttpResponse,
+    SharedCredential,
+)
+from pyfly.config_server._memory import InMemoryConfigBackend
+from pyfly.config_server._registry import open_backend
+from pyfly.config_server._server import ConfigServer
+from pyfly.config_server.storage import ConfigBackend, ConfigSource
+
+if TYPE_CHECKING:
+    from pyfly.config_client import ConfigClient
+
+__all__ = [
+    "ConfigBackend",
+    "ConfigClient",
+    "ConfigServer",
+    "ConfigSource",
+    "Controller",
+    "FilesystemConfigBackend",
+    "HealthController",
+    "HttpRequest",
+    "HttpResponse",
+    "InMemoryConfigBackend",
+    "SharedCredential",
+    "open_backend",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Offer `ConfigClient` under this package too, when its distribution is installed."""
+    if name != "ConfigClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from pyfly.config_client import ConfigClient  # noqa: PLC0415 - an optional distribution
+    except ModuleNotFoundError as error:
+        if error.name not in {"pyfly.config_client", "httpx"}:
+            raise
+        raise ImportError(
+            "ConfigClient comes with another distribution: pip install pyfly-config-client"
+        ) from error
+    return ConfigClient

@@ -5,6 +5,7 @@ import builtins
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -108,7 +109,7 @@ class FilesystemConfigBackend:
         found: builtins.list[ConfigSource] = []
         for start in range(0, len(keys), _LISTING_STEP):
             step = keys[start : start + _LISTING_STEP]
-            found += await self._read(lambda step=step: self._files.sources(step))
+            found += await self._read(partial(self._files.sources, step))
         return found
 
     async def keys(self, label: str | None = None) -> AsyncIterator[ConfigEntry]:
@@ -116,7 +117,7 @@ class FilesystemConfigBackend:
         keys = await self._read(lambda: self._files.keys(label))
         for start in range(0, len(keys), _LISTING_STEP):
             step = keys[start : start + _LISTING_STEP]
-            for entry in await self._read(lambda step=step: self._files.entries(step)):
+            for entry in await self._read(partial(self._files.entries, step)):
                 yield entry
 
     async def has_label(self, label: str) -> bool:

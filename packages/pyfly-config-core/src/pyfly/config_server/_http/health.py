@@ -42,7 +42,10 @@ class HealthController:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 await self._server.check()
-        except (ConfigError, TimeoutError) as error:
-            _LOG.warning("not ready: %s", error or "the store does not answer")
+        except ConfigError as error:
+            _LOG.warning("not ready: %s", error)
+            return False
+        except TimeoutError:
+            _LOG.warning("not ready: the store did not answer in %s s", _CHECK_SECONDS)
             return False
         return True

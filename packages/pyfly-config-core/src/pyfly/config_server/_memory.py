@@ -1,0 +1,275 @@
+"""The backend that keeps everything in memory: for tests, and the model for every other store."""
+
+import asyncio
+import builtins
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Self
+
+from pyfly.config_core import (
+    DEFAULT_LABEL,
+    DEFAULT_PROFILE,
+    BackendLookupError,
+    BackendUnavailableError,
+    ConfigConflictError,
+    ConfigKey,
+    JsonValue,
+    check_name,
+)
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    ConfigVersion,
+    Expected,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """One step in the life of a bundle."""
+
+    row: ConfigVersion
+    source: ConfigSource | None = field(repr=False)
+
+
+class InMemoryConfigBackend:
+    """Every ability, nothing kept after the process ends.
+
+    For one event loop: each operation is atomic because it does not wait inside. The history is
+    kept whole and grows with every save.
+
+    Args:
+        default_label: The label that exists even without a bundle (design §8).
+    """
+
+    def __init__(self, *, default_label: str = DEFAULT_LABEL) -> None:
+        self._default_label = default_label
+        self._changes: dict[ConfigKey, list[_Change]] = {}
+        self._bases: dict[tuple[str, str], ConfigSource] = {}
+        self._resources: dict[tuple[str, str], ConfigResource] = {}
+        self._numbers = itertools.count(1)
+        self._last = "0"
+        self._watchers: set[_Watcher] = set()
+        self._closed = False
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open `memory:`.
+
+        Raises:
+            BackendLookupError: Anything stands after the colon.
+        """
+        if url != "memory:":
+            raise BackendLookupError("a memory: URL is just 'memory:'")
+        return cls()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self._keys())} bundles)"
+
+    def put_base(
+        self, application: str, properties: Mapping[str, JsonValue], *, label: str = DEFAULT_LABEL
+    ) -> None:
+        """Put a bundle without a profile in place."""
+        self._bases[application, label] = ConfigSource(
+            application=application, profile=DEFAULT_PROFILE, label=label, properties=properties
+        )
+        self._last = str(next(self._numbers))
+
+    def put_resource(self, label: str, path: str, content: bytes) -> None:
+        """Put a plain file in place."""
+        self._resources[label, path] = ConfigResource(content=content, modified=datetime.now(UTC))
+        self._last = str(next(self._numbers))
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """Return a copy of the source, or `None`."""
+        self._check_open()
+        return self._current(ConfigKey(application=application, profile=profile, label=label))
+
+    async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
+        """Return what `fetch` returns for each key, all at one moment."""
+        self._check_open()
+        return [self._current(key) for key in keys]
+
+    async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
+        """Return a copy of the bundle without a profile, or `None`."""
+        self._check_open()
+        found = self._bases.get((application, label))
+        return None if found is None else replace(found)
+
+    async def open_resource(self, label: str, path: str) -> ConfigResource | None:
+        """Return the file, or `None`."""
+        self._check_open()
+        return self._resources.get((label, path))
+
+    async def save(self, source: ConfigSource) -> None:
+        """Store a copy of the source."""
+        await self.commit(source, expected=ANY)
+
+    async def commit(
+        self,
+        source: ConfigSource,
+        *,
+        expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Store a copy of the source if `expected` holds; return its new version.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold.
+        """
+        self._check_open()
+        self._check_expected(source.key, expected)
+        version = str(next(self._numbers))
+        stored = replace(source, version=version, resource=None, documents=())
+        row = ConfigVersion(
+            version=version, saved_at=datetime.now(UTC), author=author, message=message
+        )
+        self._record(source.key, _Change(row=row, source=stored))
+        return version
+
+    async def delete(
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        expected: Expected,
+    ) -> None:
+        """Remove the source if `expected` holds; its history stays.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold.
+        """
+        self._check_open()
+        key = ConfigKey(application=application, profile=profile, label=label)
+        self._check_expected(key, expected)
+        if self._current(key) is not None:
+            version = str(next(self._numbers))
+            row = ConfigVersion(version=version, saved_at=datetime.now(UTC), deleted=True)
+            self._record(key, _Change(row=row, source=None))
+
+    async def list(self) -> builtins.list[ConfigSource]:
+        """Return copies of all sources, ordered by label, application, profile."""
+        self._check_open()
+        return [source for key in self._keys() if (source := self._current(key)) is not None]
+
+    async def keys(self, label: str | None = None) -> AsyncIterator[ConfigEntry]:
+        """Yield all names as they were at the first step, in the order of `list`."""
+        self._check_open()
+        entries = [
+            ConfigEntry(key=key, version=self._changes[key][-1].row.version)
+            for key in self._keys()
+            if label is None or key.label == label
+        ]
+        for entry in entries:
+            yield entry
+
+    async def has_label(self, label: str) -> bool:
+        """Tell whether a bundle carries the label, or it is the default label."""
+        self._check_open()
+        check_name("label", label)
+        return label == self._default_label or label in self._carried()
+
+    async def labels(self) -> builtins.list[str]:
+        """Return the labels that carry a bundle, sorted."""
+        self._check_open()
+        return sorted(self._carried())
+
+    async def history(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> builtins.list[ConfigVersion]:
+        """Return the changes of one source, newest first."""
+        self._check_open()
+        key = ConfigKey(application=application, profile=profile, label=label)
+        return [change.row for change in reversed(self._changes.get(key, []))]
+
+    async def fetch_version(
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        version: str,
+    ) -> ConfigSource | None:
+        """Return a copy of the source as it was at `version`, or `None`."""
+        self._check_open()
+        key = ConfigKey(application=application, profile=profile, label=label)
+        for change in self._changes.get(key, []):
+            if change.row.version == version and change.source is not None:
+                return replace(change.source)
+        return None
+
+    async def change_token(self) -> str:
+        """Return the number of the last change."""
+        self._check_open()
+        return self._last
+
+    async def changes(self) -> AsyncIterator[ConfigKey]:
+        """Yield the keys that change from the first step on; repetitions are joined."""
+        self._check_open()
+        watcher = _Watcher()
+        self._watchers.add(watcher)
+        try:
+            while True:
+                await watcher.wake.wait()
+                watcher.wake.clear()
+                self._check_open()
+                while watcher.keys:
+                    yield watcher.keys.pop(next(iter(watcher.keys)))
+        finally:
+            self._watchers.discard(watcher)
+
+    async def check(self) -> None:
+        """Return while the backend is open."""
+        self._check_open()
+
+    async def aclose(self) -> None:
+        """Refuse everything from now on and end every waiting `changes`."""
+        self._closed = True
+        for watcher in self._watchers:
+            watcher.wake.set()
+
+    def _keys(self) -> builtins.list[ConfigKey]:
+        stored = [key for key, changes in self._changes.items() if changes[-1].source is not None]
+        return sorted(stored, key=lambda key: (key.label, key.application, key.profile))
+
+    def _carried(self) -> set[str]:
+        return {key.label for key in self._keys()} | {label for _, label in self._bases}
+
+    def _current(self, key: ConfigKey) -> ConfigSource | None:
+        changes = self._changes.get(key)
+        found = changes[-1].source if changes else None
+        return None if found is None else replace(found)  # a copy, by construction
+
+    def _check_expected(self, key: ConfigKey, expected: Expected) -> None:
+        current = self._current(key)
+        version = None if current is None else current.version
+        if expected is not ANY and version != (None if expected is ABSENT else expected):
+            raise ConfigConflictError(str(key), version)
+
+    def _record(self, key: ConfigKey, change: _Change) -> None:
+        self._changes.setdefault(key, []).append(change)
+        self._last = change.row.version
+        for watcher in self._watchers:
+            watcher.keys[key] = key
+            watcher.wake.set()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendUnavailableError("the backend is closed")
+
+
+class _Watcher:
+    """What one reader of `changes` has not been told yet."""
+
+    def __init__(self) -> None:
+        self.keys: dict[ConfigKey, ConfigKey] = {}
+        self.wake = asyncio.Event()

@@ -1,0 +1,79 @@
+"""Finding a backend by the scheme of its URL, among the installed distributions."""
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final, Protocol, cast
+
+from pyfly.config_core import (
+    AmbiguousBackendError,
+    BackendLookupError,
+    BackendNotInstalledError,
+    UnknownBackendError,
+)
+from pyfly.config_server.storage import ConfigBackend
+
+GROUP: Final = "pyfly.config_server.backends"
+
+_KNOWN: Final = {
+    "git": "pyfly-config-git",
+    "mariadb": "pyfly-config-sql[mysql]",
+    "mysql": "pyfly-config-sql[mysql]",
+    "postgresql": "pyfly-config-sql[postgres]",
+    "s3": "pyfly-config-s3",
+    "sqlite": "pyfly-config-sql",
+}
+
+
+class _Openable(Protocol):
+    """What an entry point of the group has to be: a class, usually the backend's."""
+
+    def from_url(self, url: str) -> ConfigBackend:
+        """Return a backend for the URL; the caller closes it."""
+        ...
+
+
+def open_backend(url: str) -> ConfigBackend:
+    """Return the backend for a URL such as `file:///etc/pyfly` or `memory:`.
+
+    The scheme is the name of an entry point in the group `pyfly.config_server.backends`, whose
+    class makes the backend with `from_url(url)`. Only that one distribution is imported. URLs
+    may carry credentials; no error of this function shows more than the scheme.
+
+    Raises:
+        UnknownBackendError: No installed distribution serves the scheme.
+        BackendNotInstalledError: The scheme is known, its distribution is not installed.
+        AmbiguousBackendError: Several distributions claim the scheme.
+        BackendLookupError: The text has no scheme, or the backend refuses the URL.
+    """
+    scheme, colon, _ = url.partition(":")
+    if not colon or not scheme:
+        raise BackendLookupError(
+            "a backend URL begins with a scheme, as in file:///directory or memory:"
+        )
+    found = {_distribution(point): point for point in entry_points(group=GROUP, name=scheme)}
+    if not found:
+        raise _missing(scheme)
+    if len(found) > 1:
+        raise AmbiguousBackendError(scheme, sorted(found))
+    (point,) = found.values()
+    made = cast("_Openable", point.load())  # what the group asks for; a stranger may break it
+    return made.from_url(url)
+
+
+def installed_schemes() -> list[str]:
+    """Return the schemes that can be opened here, sorted."""
+    return sorted({point.name for point in _all()})
+
+
+def _missing(scheme: str) -> BackendLookupError:
+    if scheme in _KNOWN:
+        return BackendNotInstalledError(scheme, _KNOWN[scheme])
+    return UnknownBackendError(scheme, installed_schemes())
+
+
+def _all() -> Iterable[EntryPoint]:
+    return entry_points(group=GROUP)
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value

@@ -1,0 +1,122 @@
+"""Bundles as text: what the bytes of a file mean, and which bytes a tree becomes.
+
+Formats are told by the suffix of the file's name. YAML is read as contract §2.5 states it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from math import isnan
+from typing import Final, NoReturn, cast
+
+from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties
+from pyfly.config_server import _yaml
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+"""In the order in which a reader looks."""
+
+MAX_DOCUMENT_BYTES: Final = 1_048_576
+
+_ROOT_KEY: Final = "document"
+_DOCUMENT_MARK: Final = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
+_CONTENT: Final = re.compile(rb"^(?!\s*(?:#|\Z|$)|%|\.\.\.\s*$)", re.MULTILINE)
+
+
+def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
+    """Return the tree that a file holds; an empty file holds an empty one.
+
+    A list or a single value at the top is put under the key `document` (contract §2.3).
+
+    Raises:
+        ConfigFormatError: The bytes are too many, no UTF-8, or do not parse; with line and
+            column where there are any, without content. `where` is left to the caller.
+    """
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise ConfigFormatError(f"larger than {MAX_DOCUMENT_BYTES:,} bytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigFormatError(f"not UTF-8 at byte {error.start}") from error
+    value = _parse_json(text) if suffix == ".json" else _parse_yaml(text)
+    if isinstance(value, dict):
+        return value
+    return {} if value is None else {_ROOT_KEY: value}
+
+
+def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
+    """Return UTF-8 text that `parse_text` reads back as the same tree, or raise.
+
+    Raises:
+        ConfigFormatError: The format cannot hold the tree, or the text is too long.
+    """
+    text = _dump_json(properties) if suffix == ".json" else _yaml.dump(properties)
+    data = text.encode()
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise ConfigFormatError(f"{len(data):,} bytes of text, more than {MAX_DOCUMENT_BYTES:,}")
+    if not _same(parse_text(data, suffix=suffix), properties):
+        raise ConfigFormatError(f"a {suffix} file cannot hold these properties")
+    return data
+
+
+def holds_several_documents(data: bytes, *, suffix: str) -> bool:
+    """Tell whether a file holds more than one document, broken ones included."""
+    if suffix == ".json":
+        return False
+    return sum(bool(_CONTENT.search(part)) for part in _DOCUMENT_MARK.split(data)) > 1
+
+
+def _parse_yaml(text: str) -> JsonValue:
+    documents = _yaml.load_documents(text)
+    if len(documents) > 1:
+        raise ConfigFormatError("several documents in one file are not supported")
+    return documents[0] if documents else None
+
+
+def _parse_json(text: str) -> JsonValue:
+    if not text.strip():
+        return None
+    try:
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigFormatError(error.msg, line=error.lineno, column=error.colno) from error
+    except RecursionError as error:
+        raise ConfigFormatError("nested too deeply") from error
+    except ConfigFormatError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise ConfigFormatError("a number is too long") from error
+    # Depth and Unicode are checked where every tree is copied.
+    return copy_properties(value) if isinstance(value, dict) else value
+
+
+def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ConfigFormatError("a key is given twice in one object")
+    return mapping
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ConfigFormatError(f"{name} is not JSON")
+
+
+def _dump_json(properties: Mapping[str, JsonValue]) -> str:
+    try:
+        return json.dumps(properties, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    except ValueError as error:
+        raise ConfigFormatError("JSON holds no infinities and no NaN") from error
+
+
+def _same(one: object, other: object) -> bool:
+    """Compare trees by value and type; NaN equals NaN, `1` is not `1.0` is not `True`."""
+    if isinstance(one, dict) and isinstance(other, Mapping):
+        mine, theirs = cast("dict[str, object]", one), cast("Mapping[str, object]", other)
+        return list(mine) == list(theirs) and all(_same(mine[key], theirs[key]) for key in mine)
+    if isinstance(one, list) and isinstance(other, list):
+        first, second = cast("list[object]", one), cast("list[object]", other)
+        return len(first) == len(second) and all(map(_same, first, second))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (isnan(one) and isnan(other))
+    return type(one) is type(other) and bool(one == other)

@@ -1,0 +1,255 @@
+"""Reading and writing YAML 1.1 as a Spring server reads it. The only module that imports yaml.
+
+Values are built from libyaml's events in one pass that never recurses and counts what it builds
+as if every alias were written out, so that a small hostile file cannot become a large tree.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentEndEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+)
+
+from pyfly.config_core import MAX_DEPTH, ConfigFormatError, JsonValue
+from pyfly.config_server._scalars import (
+    TAG_PREFIX,
+    Merge,
+    Scalar,
+    bracketed,
+    resolve_plain,
+    resolve_tagged,
+)
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    _Dumper = yaml.SafeDumper
+else:
+    _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Value: TypeAlias = Any
+"""A scalar, a list, a dict with string keys, or `Merge`."""
+
+_MAX_NODES: Final = 50_000
+_MAX_BYTES: Final = 5_000_000
+_MAX_ALIASES: Final = 1_000
+_MAX_KEY: Final = 512
+_MAX_SCALAR: Final = 262_144
+_NODE_BYTES: Final = 8
+_TAG_NAMES: Final[dict[type, str]] = {bool: "bool", int: "int", float: "float", Merge: "merge"}
+
+
+def load_documents(text: str) -> list[JsonValue]:
+    """Return the documents of a YAML text that are not empty.
+
+    Mapping keys that YAML reads as numbers or booleans come back as `[1]`, `[true]`.
+
+    Raises:
+        ConfigFormatError: The text does not parse, has a duplicate key, an unsupported tag, or
+            exceeds a limit; with line and column, without content.
+    """
+    builder = _Builder()
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            builder.take(event)
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        raise ConfigFormatError("a character is not allowed", line=line) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _error(error.problem or "not YAML", mark) from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        if isinstance(error, ConfigFormatError):
+            raise
+        raise ConfigFormatError("not YAML that can be read") from error
+    return builder.documents
+
+
+def dump(properties: Mapping[str, JsonValue]) -> str:
+    """Return block-style YAML that `load_documents` reads back as the same tree."""
+    text: str = yaml.dump(
+        dict(properties),
+        Dumper=_QuotingDumper,
+        allow_unicode=True,
+        default_flow_style=False,
+        sort_keys=False,
+        width=10_000,
+    )
+    return text
+
+
+class _Node:
+    """A collection under construction."""
+
+    __slots__ = ("anchor", "explicit", "key", "nodes", "size", "value")
+
+    def __init__(self, value: list[Any] | dict[str, Any], anchor: str | None) -> None:
+        self.value = value
+        self.anchor = anchor
+        self.nodes = 1
+        self.size = _NODE_BYTES
+        self.key: str | Merge | None = None
+        self.explicit: set[str] = set()
+
+
+class _Builder:
+    """Turns events into values. One use only."""
+
+    def __init__(self) -> None:
+        self.documents: list[JsonValue] = []
+        self._open: list[_Node] = []
+        self._anchors: dict[str, tuple[_Value, int, int]] = {}
+        self._aliases = 0
+        self._root: _Value = None
+
+    def take(self, event: Event) -> None:
+        """Process the next event.
+
+        Raises:
+            ConfigFormatError: See `load_documents`.
+        """
+        if isinstance(event, ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, CollectionStartEvent):
+            self._start(event)
+        elif isinstance(event, CollectionEndEvent):
+            node = self._open.pop()
+            self._finish(node.value, node.anchor, node.nodes, node.size, event)
+        elif isinstance(event, AliasEvent):
+            self._alias(event)
+        elif isinstance(event, DocumentEndEvent):
+            if self._root is not None:
+                self.documents.append(self._root)
+            self._root = None
+            self._anchors.clear()
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        text: str = event.value
+        if len(text) > _MAX_SCALAR:
+            raise _error(f"a value is longer than {_MAX_SCALAR:,} characters", event.start_mark)
+        try:
+            value = _scalar_value(text, event)
+        except ConfigFormatError as error:
+            raise _error(error.reason, event.start_mark) from error
+        self._finish(value, event.anchor, 1, len(text) + _NODE_BYTES, event)
+
+    def _start(self, event: CollectionStartEvent) -> None:
+        if len(self._open) >= MAX_DEPTH:
+            raise _error(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        if self._expects_key():
+            raise _error("a key must be a single value", event.start_mark)
+        is_mapping = isinstance(event, MappingStartEvent)
+        if event.tag not in {None, "!", TAG_PREFIX + ("map" if is_mapping else "seq")}:
+            raise _error("the tag is not supported here", event.start_mark)
+        if event.anchor is not None:
+            self._anchors.pop(event.anchor, None)  # inside, the name does not exist yet
+        self._open.append(_Node({} if is_mapping else [], event.anchor))
+
+    def _alias(self, event: AliasEvent) -> None:
+        self._aliases += 1
+        if self._aliases > _MAX_ALIASES:
+            raise _error(f"more than {_MAX_ALIASES:,} aliases", event.start_mark)
+        if event.anchor not in self._anchors:
+            raise _error("an alias refers to nothing before it, or to itself", event.start_mark)
+        value, nodes, size = self._anchors[event.anchor]
+        self._finish(value, None, nodes, size, event)
+
+    def _expects_key(self) -> bool:
+        if not self._open:
+            return False
+        node = self._open[-1]
+        return isinstance(node.value, dict) and node.key is None
+
+    def _finish(
+        self, value: _Value, anchor: str | None, nodes: int, size: int, event: Event
+    ) -> None:
+        """Put a finished value where it belongs."""
+        if anchor is not None:
+            self._anchors[anchor] = (value, nodes, size)
+        if not self._open:
+            self._root = _plain(value, event)
+            return
+        node = self._open[-1]
+        node.nodes += nodes
+        node.size += size
+        if node.nodes > _MAX_NODES or node.size > _MAX_BYTES:
+            raise _error("too large with its aliases written out", event.start_mark)
+        if isinstance(node.value, list):
+            node.value.append(_plain(value, event))
+        elif node.key is None:
+            node.key = _key(value, node.explicit, event)
+        else:
+            _put(node, value, event)
+            node.key = None
+
+
+def _scalar_value(text: str, event: ScalarEvent) -> Scalar | Merge:
+    if event.tag is not None and event.tag != "!":
+        return resolve_tagged(text, event.tag)
+    return resolve_plain(text) if not event.style else text
+
+
+def _plain(value: _Value, event: Event) -> Any:
+    if value is Merge.KEY:
+        raise _error("'<<' is allowed as a key only; quote it", event.start_mark)
+    return value
+
+
+def _key(value: _Value, taken: set[str], event: Event) -> str | Merge:
+    if isinstance(value, Merge):
+        return value
+    key = bracketed(value) if isinstance(value, bool | int | float) else value
+    if not isinstance(key, str):
+        kind = "null" if key is None else "a collection"
+        raise _error(f"a key must be a single value, not {kind}", event.start_mark)
+    if len(key) > _MAX_KEY:
+        raise _error(f"a key is longer than {_MAX_KEY} characters", event.start_mark)
+    if key in taken:
+        raise _error("a key is given twice in one mapping", event.start_mark)
+    taken.add(key)
+    return key
+
+
+def _put(node: _Node, value: _Value, event: Event) -> None:
+    """Add one pair to a mapping; explicit keys win over merged ones, wherever they stand."""
+    mapping: Any = node.value
+    if isinstance(node.key, str):
+        mapping[node.key] = _plain(value, event)
+        return
+    merged = cast("list[Any]", value if isinstance(value, list) else [value])  # Any on purpose
+    for inherited in merged:
+        if not isinstance(inherited, dict):
+            raise _error("'<<' takes a mapping or a list of mappings", event.start_mark)
+        for key, item in cast("dict[str, Any]", inherited).items():  # isinstance tells no more
+            mapping.setdefault(key, item)
+
+
+def _error(reason: str, mark: Any) -> ConfigFormatError:
+    if mark is None:
+        return ConfigFormatError(reason)
+    return ConfigFormatError(reason, line=mark.line + 1, column=mark.column + 1)
+
+
+class _QuotingDumper(_Dumper):
+    """Quotes exactly the strings that this module would read as something else."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
+        """Write everything out."""
+        return True
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """Return the tag of a node that would be written without one."""
+        if kind is not yaml.ScalarNode:
+            return TAG_PREFIX + ("map" if kind is yaml.MappingNode else "seq")
+        if not implicit[0]:
+            return TAG_PREFIX + "str"
+        resolved = resolve_plain(value)
+        if isinstance(resolved, str):
+            return TAG_PREFIX + "str"
+        return TAG_PREFIX + _TAG_NAMES.get(type(resolved), "null")

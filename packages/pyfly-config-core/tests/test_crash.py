@@ -1,0 +1,104 @@
+"""Saves under `kill -9`: whatever the moment, nothing is torn and nothing acknowledged is lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+KILLS = 200
+
+SCRIPT = '''
+"""Fork two writers, kill them at a random moment, look at what they left; again and again."""
+
+import asyncio, json, os, random, signal, sys, time
+from pathlib import Path
+
+from pyfly.config_core import ConfigKey
+from pyfly.config_server import ConfigSource, FilesystemConfigBackend
+from pyfly.config_server._filesystem.bundles import BundleFiles
+
+root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+chance = random.Random(seed)
+WRITERS = ("one", "two")
+
+
+def bundle(writer, number):
+    return {"number": number, "filling": [f"{writer} {number}"] * 200, "end": number}
+
+
+def write_forever(writer, number, acknowledge):
+    async def run():
+        backend = FilesystemConfigBackend(root)
+        for current in range(number + 1, number + 100_000):
+            await backend.save(
+                ConfigSource(application=writer, profile="prod", properties=bundle(writer, current))
+            )
+            os.write(acknowledge, current.to_bytes(8, "big"))
+
+    asyncio.run(run())
+
+
+def start(writer, number):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            write_forever(writer, number, writing)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    return child, reading
+
+
+def acknowledged(reading):
+    data = b""
+    while chunk := os.read(reading, 1 << 16):
+        data += chunk
+    os.close(reading)
+    return int.from_bytes(data[-8:], "big") if data else 0
+
+
+stored = dict.fromkeys(WRITERS, 0)
+torn, lost, saves = [], [], 0
+for kill in range(kills):
+    (root / "main").mkdir(exist_ok=True)
+    if kill % 2:
+        (root / "main" / "one-prod.json").write_text('{"stale": true}')
+    children = {writer: start(writer, stored[writer]) for writer in WRITERS}
+    time.sleep(chance.uniform(0.004, 0.03))
+    for child, _ in children.values():
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    for writer, (_, reading) in children.items():
+        told = acknowledged(reading) or stored[writer]
+        (source,) = BundleFiles(root).fetch_many([ConfigKey(application=writer, profile="prod")])
+        if source is None or "stale" in source.properties:
+            if told:
+                lost.append([kill, writer, told])
+            continue
+        number = source.properties["number"]
+        if source.properties != bundle(writer, number):
+            torn.append([kill, writer, number])
+        if number not in (told, told + 1):
+            lost.append([kill, writer, told, number])
+        saves += number - stored[writer]
+        stored[writer] = number
+leftovers = sorted(p.name for p in (root / "main").iterdir() if p.suffix == ".tmp")
+print(json.dumps({"torn": torn, "lost": lost, "saves": saves, "leftovers": leftovers}))
+'''
+
+
+def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path), str(KILLS), "20261123"],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert (result["torn"], result["lost"]) == ([], [])
+    assert set(result["leftovers"]) <= {".pyfly-config.tmp"}
+    assert result["saves"] > KILLS  # the kills did hit running writers

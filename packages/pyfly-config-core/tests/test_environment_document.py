@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+
+from pyfly.config_core import (
+    ConfigFormatError,
+    Environment,
+    PropertySource,
+    decode_environment,
+    encode_environment,
+)
+
+DOCUMENT: dict[str, Any] = {
+    "name": "orders",
+    "profiles": ["prod,eu"],
+    "label": None,
+    "version": None,
+    "state": None,
+    "propertySources": [{"name": "main/orders-prod.yaml", "source": {"db.url": "x", "n": 1}}],
+}
+
+
+def test_the_document_has_all_six_fields_and_comes_back_equal() -> None:
+    environment = Environment(
+        name="orders",
+        profiles=("prod,eu",),
+        property_sources=(
+            PropertySource(name="main/orders-prod.yaml", source={"db.url": "x", "n": 1}),
+        ),
+    )
+    assert encode_environment(environment) == DOCUMENT
+    assert decode_environment(DOCUMENT) == environment
+
+
+def test_the_documents_of_other_servers_are_read() -> None:
+    other = DOCUMENT | {"extra": 1, "profiles": ["prod", "eu"], "state": ""}
+    other["propertySources"] = [
+        {"name": "x", "source": {"a": {"value": 1, "origin": "1:2"}, "b": None, "c": True}}
+    ]
+    del other["version"]
+    environment = decode_environment(other)
+    assert environment.profiles == ("prod", "eu")
+    assert environment.version is None
+    assert environment.property_sources[0].source == {"a": 1, "b": "", "c": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": None}, "'name'"),
+        ({"name": ""}, "'name'"),
+        ({"profiles": "prod"}, "'profiles'"),
+        ({"profiles": [1]}, "'profiles'"),
+        ({"label": 1}, "'label'"),
+        ({"propertySources": None}, "'propertySources'"),
+        ({"propertySources": [1]}, r"propertySources\[0\]"),
+        ({"propertySources": [{"source": {}}]}, r"propertySources\[0\]"),
+        ({"propertySources": [{"name": "", "source": {}}]}, r"propertySources\[0\]"),
+        ({"propertySources": [{"name": "x"}]}, r"propertySources\[0\]"),
+        ({"propertySources": [{"name": "x", "source": {"k": [1]}}]}, "'k' in 'x'"),
+        ({"propertySources": [{"name": "x", "source": {"k": {"value": 1}}}]}, "'k' in 'x'"),
+        ({"propertySources": [{"name": "x", "source": {"k": {"value": [], "origin": ""}}}]}, "'k'"),
+    ],
+)
+def test_a_document_of_another_shape_is_refused_by_field(change: Any, named: str) -> None:
+    with pytest.raises(ConfigFormatError, match=named):
+        decode_environment(DOCUMENT | change)
+
+
+@pytest.mark.parametrize("document", [None, [], "x", {}])
+def test_what_is_no_document_is_refused(document: Any) -> None:
+    with pytest.raises(ConfigFormatError):
+        decode_environment(document)
+
+
+def test_no_value_shows_in_a_representation() -> None:
+    assert "marker" not in repr(
+        decode_environment(
+            DOCUMENT | {"propertySources": [{"name": "x", "source": {"password": "marker"}}]}
+        )
+    )

@@ -1,0 +1,80 @@
+"""The golden table of precedence (contract §3.1 to §3.4)."""
+
+import pytest
+
+from pyfly.config_core import InvalidConfigKeyError
+from pyfly.config_server._order import plan_lookups
+
+
+@pytest.mark.parametrize(
+    ("application", "profile", "stems", "bases"),
+    [
+        ("orders", "default", "orders-default application-default", "orders application"),
+        (
+            "orders",
+            "prod",
+            "orders-prod application-prod orders-default application-default",
+            "orders application",
+        ),
+        (
+            "orders",
+            "prod,eu",
+            "orders-eu application-eu orders-prod application-prod "
+            "orders-default application-default",
+            "orders application",
+        ),
+        (
+            "orders",
+            "eu,prod",
+            "orders-prod application-prod orders-eu application-eu "
+            "orders-default application-default",
+            "orders application",
+        ),
+        (
+            "orders",
+            "prod,prod",
+            "orders-prod application-prod orders-default application-default",
+            "orders application",
+        ),
+        (
+            "orders",
+            "default,prod",
+            "orders-prod application-prod orders-default application-default",
+            "orders application",
+        ),
+        ("application", "prod", "application-prod application-default", "application"),
+        (
+            "orders,billing",
+            "prod",
+            "billing-prod orders-prod application-prod "
+            "billing-default orders-default application-default",
+            "billing orders application",
+        ),
+        (
+            "orders,application",
+            "default",
+            "orders-default application-default",
+            "orders application",
+        ),
+    ],
+)
+def test_the_order_of_sources(application: str, profile: str, stems: str, bases: str) -> None:
+    (lookup,) = plan_lookups(application=application, profile=profile, label="main")
+    assert [f"{key.application}-{key.profile}" for key in lookup.keys] == stems.split()
+    assert list(lookup.bases) == bases.split()
+    assert {key.label for key in lookup.keys} == {"main"}
+
+
+def test_the_last_label_comes_first() -> None:
+    lookups = plan_lookups(application="orders", profile="prod", label="main,feature/x,main")
+    assert [lookup.label for lookup in lookups] == ["feature/x", "main"]
+    assert [{key.label for key in lookup.keys} for lookup in lookups] == [{"feature/x"}, {"main"}]
+
+
+@pytest.mark.parametrize(
+    ("application", "profile", "label"),
+    [("a,", "b", "c"), ("a", "b,,c", "c"), ("a", "b", ""), ("../a", "b", "c"), ("a", "b", "c,..")],
+)
+def test_bad_names_are_refused(application: str, profile: str, label: str) -> None:
+    with pytest.raises(InvalidConfigKeyError):
+        plan_lookups(application=application, profile=profile, label=label)
