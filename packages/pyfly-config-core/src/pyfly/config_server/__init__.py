@@ -21,11 +21,10 @@ from pyfly.config_server._server import ConfigServer
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 
 if TYPE_CHECKING:
-    from pyfly.config_client import ConfigClient
+    from pyfly.config_client import ConfigClient as ConfigClient  # outside __all__: optional
 
 __all__ = [
     "ConfigBackend",
-    "ConfigClient",
     "ConfigServer",
     "ConfigSource",
     "Controller",

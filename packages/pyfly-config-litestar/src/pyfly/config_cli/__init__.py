@@ -1,0 +1,5 @@
+"""The `pyfly-config` command."""
+
+from pyfly.config_cli._main import main
+
+__all__ = ["main"]

@@ -97,9 +97,8 @@ class BundleFiles:
 
     def _fetch(self, directory: int, key: ConfigKey) -> ConfigSource | None:
         for name in file_names(key):
-            where = f"{key.label}/{name}"
-            known = self._recall(where)
-            parsed = self._read(directory, where, known)
+            known = self._recall(f"{key.label}/{name}")
+            parsed = self._read(directory, key.label, name, known)
             if parsed is not None:
                 if parsed is not known:
                     _warn_of_shadowed(directory, key, name)
@@ -113,8 +112,8 @@ class BundleFiles:
                 )
         return None
 
-    def _read(self, directory: int, where: str, known: _Parsed | None) -> _Parsed | None:
-        label, _, name = where.rpartition("/")
+    def _read(self, directory: int, label: str, name: str, known: _Parsed | None) -> _Parsed | None:
+        where = f"{label}/{name}"
         with files.translated(f"read '{where}'"):
             descriptor = files.open_file(directory, name, root=self.root, label=label)
             if descriptor is None:

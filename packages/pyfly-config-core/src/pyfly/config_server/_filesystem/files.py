@@ -165,11 +165,11 @@ def open_file(directory: int, name: str, *, root: Path, label: str) -> int | Non
     `root` and `label` say where the directory is, for the case that the file is a link.
     """
     try:
-        return os.open(name, _REGULAR | os.O_NOFOLLOW, dir_fd=directory)
+        return _descend(directory, PurePosixPath(name), _REGULAR)
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in _LINK_MET:
             raise
     return open_inside(root, f"{label}/{name}", _REGULAR)
 

@@ -1,0 +1,205 @@
+"""The suites for conditional writes: saving and removing only what is still as expected."""
+
+import asyncio
+from typing import Protocol
+
+import pytest
+
+from pyfly.config_core import ConfigConflictError, InvalidConfigKeyError
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    ConfigBackend,
+    Expected,
+    SupportsConditionalSave,
+    SupportsDelete,
+)
+from pyfly.config_server.testing._suite import (
+    HOSTILE_NAMES,
+    Conformance,
+    bundle,
+    exact,
+    fetched,
+    stored,
+    stored_version,
+)
+
+_WRITERS = 16
+
+
+class ConditionalSaveBackend(ConfigBackend, SupportsConditionalSave, Protocol):
+    """A store that saves conditionally."""
+
+
+class DeleteBackend(ConfigBackend, SupportsDelete, Protocol):
+    """A store that removes bundles."""
+
+
+class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
+    """Saves that say what they expect to replace."""
+
+    @pytest.mark.parametrize("expected", [ABSENT, ANY], ids=["absent", "any"])
+    async def test_a_commit_creates(
+        self, backend: ConditionalSaveBackend, expected: Expected
+    ) -> None:
+        """It returns the version that a fetch then tells, and stores as `save` does."""
+        source = bundle(properties={"b": ["1e3", 1.0], "a": {"n": None}})
+        version = await backend.commit(source, expected=expected)
+        assert version
+        assert await stored_version(backend, source) == version
+        assert exact((await stored(backend, source)).properties) == exact(source.properties)
+
+    async def test_the_current_version_lets_a_commit_replace(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """The version of a commit, of a plain save and `ANY` all allow the next commit."""
+        first = await backend.commit(bundle(properties={"n": 1}), expected=ABSENT)
+        second = await backend.commit(bundle(properties={"n": 2}), expected=first)
+        assert second != first
+        await backend.save(bundle(properties={"n": 3}))
+        third = await stored_version(backend, bundle())
+        assert third != second
+        await backend.commit(bundle(properties={"n": 4}), expected=third)
+        await backend.commit(bundle(properties={"n": 5}), expected=ANY)
+        assert (await stored(backend, bundle())).properties == {"n": 5}
+
+    async def test_a_commit_that_expects_absence_conflicts_with_a_bundle(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """The conflict names the version that is there; nothing is changed."""
+        version = await backend.commit(bundle(properties={"n": 1}), expected=ANY)
+        with pytest.raises(ConfigConflictError) as conflict:
+            await backend.commit(bundle(properties={"n": 2}), expected=ABSENT)
+        assert conflict.value.current == version
+        assert (await stored(backend, bundle())).properties == {"n": 1}
+
+    async def test_a_commit_that_expects_an_old_version_conflicts(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """The conflict names the current version, and that one then works."""
+        old = await backend.commit(bundle(properties={"n": 1}), expected=ABSENT)
+        new = await backend.commit(bundle(properties={"n": 2}), expected=old)
+        with pytest.raises(ConfigConflictError) as conflict:
+            await backend.commit(bundle(properties={"n": 3}), expected=old)
+        assert conflict.value.current == new
+        assert (await stored(backend, bundle())).properties == {"n": 2}
+        await backend.commit(bundle(properties={"n": 3}), expected=new)
+        assert (await stored(backend, bundle())).properties == {"n": 3}
+
+    async def test_a_commit_that_expects_a_version_of_nothing_conflicts(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """The conflict says that nothing is stored; nothing is created."""
+        version = await backend.commit(bundle("billing"), expected=ABSENT)
+        with pytest.raises(ConfigConflictError) as conflict:
+            await backend.commit(bundle("orders"), expected=version)
+        assert conflict.value.current is None
+        assert await fetched(backend, bundle("orders")) is None
+
+    @pytest.mark.parametrize("created", [False, True], ids=["creating", "replacing"])
+    async def test_of_concurrent_writers_exactly_one_wins(
+        self, backend: ConditionalSaveBackend, *, created: bool
+    ) -> None:
+        """All others are told the version of the winner, whose tree is what is stored."""
+        expected: Expected = ABSENT
+        if created:
+            expected = await backend.commit(bundle(), expected=ABSENT)
+        sources = [bundle(properties={"writer": number}) for number in range(_WRITERS)]
+        outcomes = await asyncio.gather(
+            *(backend.commit(source, expected=expected) for source in sources),
+            return_exceptions=True,
+        )
+        won = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, str)]
+        lost = [o.current for o in outcomes if isinstance(o, ConfigConflictError)]
+        assert len(won) == 1, outcomes
+        assert lost == [outcomes[won[0]]] * (_WRITERS - 1)
+        assert (await stored(backend, bundle())).properties == {"writer": won[0]}
+
+
+class DeleteConformance(Conformance, ability=SupportsDelete):
+    """Removing bundles."""
+
+    async def test_a_removed_bundle_is_gone(self, backend: DeleteBackend) -> None:
+        """Neither fetched nor listed; it can be saved again."""
+        await backend.save(bundle(properties={"old": 1}))
+        await backend.delete("orders", "prod", expected=ANY)
+        assert await fetched(backend, bundle()) is None
+        assert await backend.list() == []
+        await backend.save(bundle(properties={"new": 1}))
+        assert (await stored(backend, bundle())).properties == {"new": 1}
+
+    async def test_removing_leaves_the_others(self, backend: DeleteBackend) -> None:
+        """Bundles whose names begin alike stay."""
+        others = [
+            bundle("orders-api"),
+            bundle("order"),
+            bundle(profile="prod.eu"),
+            bundle(label="main2"),
+            bundle(label="main/x"),
+        ]
+        for source in (bundle(), *others):
+            await backend.save(source)
+        await backend.delete("orders", "prod", "main", expected=ANY)
+        assert await fetched(backend, bundle()) is None
+        for source in others:
+            assert (await stored(backend, source)).properties == source.properties
+
+    @pytest.mark.parametrize("expected", [ABSENT, ANY], ids=["absent", "any"])
+    async def test_removing_nothing_does_nothing(
+        self, backend: DeleteBackend, expected: Expected
+    ) -> None:
+        """Once and again, under a label that exists and one that does not."""
+        await backend.save(bundle("billing"))
+        for label in ("main", "main", "nowhere/x"):
+            await backend.delete("orders", "prod", label, expected=expected)
+        assert [source.application for source in await backend.list()] == ["billing"]
+
+    async def test_the_current_version_lets_a_delete_remove(self, backend: DeleteBackend) -> None:
+        """The version that a fetch tells is the one to expect."""
+        await backend.save(bundle())
+        version = await stored_version(backend, bundle())
+        await backend.delete("orders", "prod", expected=version)
+        assert await fetched(backend, bundle()) is None
+
+    async def test_a_delete_that_expects_otherwise_conflicts(self, backend: DeleteBackend) -> None:
+        """The conflict names the current version; the bundle stays."""
+        await backend.save(bundle(properties={"n": 1}))
+        old = await stored_version(backend, bundle())
+        await backend.save(bundle(properties={"n": 2}))
+        new = await stored_version(backend, bundle())
+        for expected in (old, ABSENT):
+            with pytest.raises(ConfigConflictError) as conflict:
+                await backend.delete("orders", "prod", expected=expected)
+            assert conflict.value.current == new
+        assert (await stored(backend, bundle())).properties == {"n": 2}
+
+    async def test_a_delete_that_expects_a_version_of_nothing_conflicts(
+        self, backend: DeleteBackend
+    ) -> None:
+        """The conflict says that nothing is stored."""
+        await backend.save(bundle())
+        version = await stored_version(backend, bundle())
+        for label in ("main", "nowhere/x"):
+            with pytest.raises(ConfigConflictError) as conflict:
+                await backend.delete("billing", "prod", label, expected=version)
+            assert conflict.value.current is None
+
+    async def test_of_concurrent_deletes_exactly_one_removes(self, backend: DeleteBackend) -> None:
+        """All others are told that nothing is stored any more."""
+        await backend.save(bundle())
+        version = await stored_version(backend, bundle())
+        outcomes = await asyncio.gather(
+            *(backend.delete("orders", "prod", expected=version) for _ in range(_WRITERS)),
+            return_exceptions=True,
+        )
+        lost = [o.current for o in outcomes if isinstance(o, ConfigConflictError)]
+        assert outcomes.count(None) == 1, outcomes
+        assert lost == [None] * (_WRITERS - 1)
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    async def test_a_hostile_name_is_not_removed(self, backend: DeleteBackend, name: str) -> None:
+        """It raises, as in a fetch."""
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.delete(name, "prod", expected=ANY)
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.delete("orders", "prod", name, expected=ANY)

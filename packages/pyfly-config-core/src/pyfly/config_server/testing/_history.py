@@ -1,0 +1,99 @@
+"""The suite for stores that keep old versions."""
+
+from datetime import timedelta
+from typing import Protocol
+
+import pytest
+
+from pyfly.config_core import InvalidConfigKeyError
+from pyfly.config_server.storage import (
+    ANY,
+    ConfigBackend,
+    SupportsConditionalSave,
+    SupportsHistory,
+)
+from pyfly.config_server.testing._suite import (
+    HOSTILE_NAMES,
+    Conformance,
+    bundle,
+    exact,
+    stored_version,
+)
+
+
+class HistoryBackend(ConfigBackend, SupportsConditionalSave, SupportsHistory, Protocol):
+    """A store with a history; its changes are made by conditional saves."""
+
+
+class HistoryConformance(Conformance, ability=SupportsHistory):
+    """Old versions, and who made them."""
+
+    async def test_what_was_never_stored_has_no_history(self, backend: HistoryBackend) -> None:
+        """An empty list and no version, also beside another bundle's history."""
+        version = await backend.commit(bundle("billing"), expected=ANY)
+        assert await backend.history("orders", "prod") == []
+        assert await backend.fetch_version("orders", "prod", version=version) is None
+
+    async def test_changes_come_newest_first(self, backend: HistoryBackend) -> None:
+        """One row for each commit and save, with its version, author, message and time."""
+        first = await backend.commit(
+            bundle(properties={"n": 1}), expected=ANY, author="ada", message="begin"
+        )
+        second = await backend.commit(
+            bundle(properties={"n": 2}), expected=first, author="Ωμέγα", message="two\nlines"
+        )
+        await backend.save(bundle(properties={"n": 3}))
+        third = await stored_version(backend, bundle())
+        rows = await backend.history("orders", "prod")
+        assert [row.version for row in rows] == [third, second, first]
+        assert [(row.author, row.message) for row in rows[1:]] == [
+            ("Ωμέγα", "two\nlines"),
+            ("ada", "begin"),
+        ]
+        assert [row.deleted for row in rows] == [False, False, False]
+        assert [row.saved_at.utcoffset() for row in rows] == [timedelta(0)] * 3
+        assert sorted(rows, key=lambda row: row.saved_at, reverse=True) == rows
+
+    async def test_an_old_version_comes_back_exactly(self, backend: HistoryBackend) -> None:
+        """With its key and its version; so does the current one."""
+        trees = [{"b": "1e3", "a": [1.0, None]}, {"a": {"b": "2001-12-14"}}, {"c": True}]
+        versions = [await backend.commit(bundle(properties=t), expected=ANY) for t in trees]
+        for tree, version in zip(trees, versions, strict=True):
+            found = await backend.fetch_version("orders", "prod", version=version)
+            assert found is not None
+            assert found.key == bundle().key
+            assert found.version == version
+            assert exact(found.properties) == exact(tree)
+
+    async def test_an_old_version_is_not_aliased(self, backend: HistoryBackend) -> None:
+        """Changing a tree that came from the history does not change the history."""
+        version = await backend.commit(bundle(properties={"list": [1]}), expected=ANY)
+        for _ in range(2):
+            found = await backend.fetch_version("orders", "prod", version=version)
+            assert found is not None
+            items = found.properties["list"]
+            assert items == [1]
+            assert isinstance(items, list)
+            items.append("spoilt")
+
+    async def test_a_version_that_never_was_is_none(self, backend: HistoryBackend) -> None:
+        """Absent, whatever the text looks like: it is not a name with rules."""
+        await backend.commit(bundle(), expected=ANY)
+        for version in ("never-was", "", "../x", "999999999999", "HEAD"):
+            assert await backend.fetch_version("orders", "prod", version=version) is None
+
+    async def test_histories_of_labels_are_separate(self, backend: HistoryBackend) -> None:
+        """A commit under one label is no change under another."""
+        one = await backend.commit(bundle(label="feature/x"), expected=ANY)
+        other = await backend.commit(bundle(label="feature"), expected=ANY)
+        for label, version in (("feature/x", one), ("feature", other)):
+            rows = await backend.history("orders", "prod", label)
+            assert [row.version for row in rows] == [version]
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    async def test_a_hostile_name_has_no_history(self, backend: HistoryBackend, name: str) -> None:
+        """It raises, as in a fetch."""
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.history(name, "prod")
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.fetch_version("orders", "prod", name, version="1")

@@ -1,0 +1,106 @@
+"""The suites for stores that can be checked and closed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import pytest
+
+from pyfly.config_core import BackendUnavailableError
+from pyfly.config_server.storage import (
+    ANY,
+    ConfigBackend,
+    SupportsBaseBundles,
+    SupportsBatchFetch,
+    SupportsChangeStream,
+    SupportsChangeToken,
+    SupportsCheck,
+    SupportsClose,
+    SupportsConditionalSave,
+    SupportsDelete,
+    SupportsHistory,
+    SupportsKeys,
+    SupportsLabels,
+    SupportsResources,
+)
+from pyfly.config_server.testing._suite import Conformance, abilities, bundle, fetched
+
+# The store is Any here: which of its methods exist is known at run time only.
+_CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
+    SupportsBaseBundles: (lambda b: b.fetch_base("orders", "main"),),
+    SupportsBatchFetch: (lambda b: b.fetch_many([bundle().key]),),
+    SupportsChangeStream: (lambda b: anext(b.changes()),),
+    SupportsChangeToken: (lambda b: b.change_token(),),
+    SupportsCheck: (lambda b: b.check(),),
+    SupportsConditionalSave: (lambda b: b.commit(bundle(), expected=ANY),),
+    SupportsDelete: (lambda b: b.delete("orders", "prod", expected=ANY),),
+    SupportsHistory: (
+        lambda b: b.history("orders", "prod"),
+        lambda b: b.fetch_version("orders", "prod", version="1"),
+    ),
+    SupportsKeys: (lambda b: anext(b.keys()),),
+    SupportsLabels: (lambda b: b.has_label("main"), lambda b: b.labels()),
+    SupportsResources: (lambda b: b.open_resource("main", "a.txt"),),
+}
+
+
+class CheckBackend(ConfigBackend, SupportsCheck, Protocol):
+    """A store that tells whether it works."""
+
+
+class CloseBackend(ConfigBackend, SupportsClose, Protocol):
+    """A store that owns resources."""
+
+
+class CheckConformance(Conformance, ability=SupportsCheck):
+    """A store that works says so."""
+
+    async def test_a_working_store_passes_its_check(self, backend: CheckBackend) -> None:
+        """Empty or not, repeatedly, without leaving anything behind."""
+        await backend.check()
+        await backend.check()
+        assert await backend.list() == []
+        await backend.save(bundle())
+        await backend.check()
+        assert len(await backend.list()) == 1
+
+
+class CloseConformance(Conformance, ability=SupportsClose):
+    """Closing, and what is refused afterwards."""
+
+    async def test_a_closed_store_refuses_the_required_methods(self, backend: CloseBackend) -> None:
+        """Each raises at once; a bundle saved before is not returned."""
+        await backend.save(bundle())
+        await backend.aclose()
+        with pytest.raises(BackendUnavailableError):
+            await fetched(backend, bundle())
+        with pytest.raises(BackendUnavailableError):
+            await backend.save(bundle())
+        with pytest.raises(BackendUnavailableError):
+            await backend.list()
+
+    async def test_a_closed_store_refuses_every_ability(self, backend: CloseBackend) -> None:
+        """All methods of all abilities that it has, except closing."""
+        await backend.save(bundle())
+        await backend.aclose()
+        for ability in sorted(abilities(backend) - {SupportsClose}, key=lambda a: a.__name__):
+            for call in _CALLS[ability]:
+                with pytest.raises(BackendUnavailableError):
+                    await call(backend)
+
+    async def test_closing_twice_is_allowed(self, backend: CloseBackend) -> None:
+        """Also at the same time."""
+        await backend.save(bundle())
+        await asyncio.gather(backend.aclose(), backend.aclose())
+        await backend.aclose()
+        with pytest.raises(BackendUnavailableError):
+            await backend.list()
+
+    async def test_a_save_under_way_when_closing_is_not_half_done(
+        self, backend: CloseBackend
+    ) -> None:
+        """It either returns or says that the store is unavailable; closing returns."""
+        saves = [backend.save(bundle(f"orders{n}")) for n in range(8)]
+        outcomes = await asyncio.gather(*saves, backend.aclose(), return_exceptions=True)
+        refused = [o for o in outcomes if o is not None]
+        assert all(isinstance(o, BackendUnavailableError) for o in refused), outcomes

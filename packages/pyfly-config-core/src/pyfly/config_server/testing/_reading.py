@@ -1,0 +1,130 @@
+"""The suites for abilities that read: names, labels, several bundles at once."""
+
+from typing import Protocol
+
+import pytest
+
+from pyfly.config_core import InvalidConfigKeyError
+from pyfly.config_server.storage import (
+    ConfigBackend,
+    SupportsBatchFetch,
+    SupportsKeys,
+    SupportsLabels,
+)
+from pyfly.config_server.testing._isolation import IN_ORDER
+from pyfly.config_server.testing._suite import (
+    HOSTILE_NAMES,
+    Conformance,
+    bundle,
+    stored,
+)
+
+
+class KeysBackend(ConfigBackend, SupportsKeys, Protocol):
+    """A store that lists names."""
+
+
+class LabelsBackend(ConfigBackend, SupportsLabels, Protocol):
+    """A store that knows its labels."""
+
+
+class BatchFetchBackend(ConfigBackend, SupportsBatchFetch, Protocol):
+    """A store that reads several bundles at once."""
+
+
+class KeysConformance(Conformance, ability=SupportsKeys):
+    """Names without values."""
+
+    async def test_an_empty_store_has_no_keys(self, backend: KeysBackend) -> None:
+        """Nothing is yielded, with or without a label."""
+        assert [entry async for entry in backend.keys()] == []
+        assert [entry async for entry in backend.keys("main")] == []
+
+    async def test_keys_are_complete_and_in_order(self, backend: KeysBackend) -> None:
+        """Every name once, by label, application, profile."""
+        for source in reversed(IN_ORDER):
+            await backend.save(source)
+        found = [entry.key async for entry in backend.keys()]
+        assert found == [source.key for source in IN_ORDER]
+
+    async def test_keys_of_one_label_are_those_of_that_label(self, backend: KeysBackend) -> None:
+        """Labels that begin alike, or lie below, are others."""
+        for source in IN_ORDER:
+            await backend.save(source)
+        for label in ("feature", "feature/x", "main"):
+            found = [entry.key async for entry in backend.keys(label)]
+            assert found == [source.key for source in IN_ORDER if source.label == label]
+        assert [entry async for entry in backend.keys("feat")] == []
+
+    async def test_keys_tell_the_version_that_a_fetch_tells(self, backend: KeysBackend) -> None:
+        """An entry is current and names no error."""
+        for number in range(2):
+            await backend.save(bundle(properties={"number": number}))
+        (entry,) = [entry async for entry in backend.keys()]
+        assert entry.version == (await stored(backend, bundle())).version
+        assert entry.error is None
+
+
+class LabelsConformance(Conformance, ability=SupportsLabels):
+    """Which labels exist."""
+
+    async def test_an_empty_store_carries_no_labels(self, backend: LabelsBackend) -> None:
+        """Neither listed nor found."""
+        assert await backend.labels() == []
+        assert await backend.has_label("feature/x") is False
+
+    async def test_labels_that_carry_bundles_are_listed_sorted(
+        self, backend: LabelsBackend
+    ) -> None:
+        """Each once; a label above another is none of its own."""
+        for label in ("v1.0", "main", "feature/x", "feature-a", "feature0"):
+            await backend.save(bundle("orders", label=label))
+            await backend.save(bundle("billing", label=label))
+        assert await backend.labels() == ["feature-a", "feature/x", "feature0", "main", "v1.0"]
+
+    async def test_a_label_that_carries_a_bundle_exists(self, backend: LabelsBackend) -> None:
+        """Only that one: not its prefix, not what would lie below it."""
+        await backend.save(bundle(label="feature/x"))
+        assert await backend.has_label("feature/x") is True
+        for absent in ("feature/x/y", "featur", "feature/xy", "feature-x"):
+            assert await backend.has_label(absent) is False
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    async def test_a_hostile_label_is_refused(self, backend: LabelsBackend, name: str) -> None:
+        """It raises, as in a fetch; it is not reported as absent."""
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.has_label(name)
+
+
+class BatchFetchConformance(Conformance, ability=SupportsBatchFetch):
+    """Several bundles in one round trip."""
+
+    async def test_many_keys_give_what_single_fetches_give(
+        self, backend: BatchFetchBackend
+    ) -> None:
+        """Same order as the keys, `None` for the absent, repeated for the repeated."""
+        for source in IN_ORDER[::2]:
+            await backend.save(source)
+        kept = {source.key for source in IN_ORDER[::2]}
+        keys = [source.key for source in reversed(IN_ORDER)]
+        keys += [keys[1], keys[1], keys[0]]
+        found = await backend.fetch_many(keys)
+        assert found == [await backend.fetch(k.application, k.profile, k.label) for k in keys]
+        assert [source is not None for source in found] == [key in kept for key in keys]
+
+    async def test_no_keys_give_nothing(self, backend: BatchFetchBackend) -> None:
+        """An empty batch is an empty list."""
+        assert await backend.fetch_many([]) == []
+
+    async def test_copies_in_a_batch_are_not_aliased(self, backend: BatchFetchBackend) -> None:
+        """Changing one tree of a batch changes no other and not what is stored."""
+        source = bundle(properties={"list": [1]})
+        await backend.save(source)
+        first, second = await backend.fetch_many([source.key, source.key])
+        assert first is not None
+        assert second is not None
+        items = first.properties["list"]
+        assert isinstance(items, list)
+        items.append("spoilt")
+        assert second.properties == {"list": [1]}
+        assert (await stored(backend, source)).properties == {"list": [1]}

@@ -1,0 +1,200 @@
+"""The suite for what every store has to do: fetch, save, list."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+import pytest
+
+from pyfly.config_core import DEFAULT_LABEL, InvalidConfigKeyError, JsonValue
+from pyfly.config_server.storage import ConfigBackend, ConfigSource
+from pyfly.config_server.testing._isolation import IsolationConformance
+from pyfly.config_server.testing._suite import (
+    HOSTILE_NAMES,
+    abilities,
+    bundle,
+    exact,
+    exercised,
+    fetched,
+    stored,
+)
+from pyfly.config_server.testing._values import KEYS, LARGE, VALUES
+
+_SECRET = "hunter2-of-the-suite"  # noqa: S105 - a value to look for, no credential
+_WIDTH = 200
+"""Properties of one tree in the tests of atomicity: more than fits in one small write."""
+
+
+class BackendConformance(IsolationConformance):
+    """The required three methods, and that every ability is exercised by its mixin.
+
+    Overridable fixture: `backend`, a fresh and empty store. Every test class must have it.
+    """
+
+    def test_every_ability_is_exercised(self, backend: ConfigBackend) -> None:
+        """An ability without its mixin, or a mixin without its ability, fails."""
+        satisfied = {ability.__name__ for ability in abilities(backend)}
+        tested = {ability.__name__ for ability in exercised(self)}
+        assert satisfied - tested == set(), "the mixins for these abilities are missing"
+        assert tested - satisfied == set(), "the backend does not have these abilities"
+
+    def test_satisfies_the_protocol(self, backend: ConfigBackend) -> None:
+        """It has the three required methods."""
+        assert isinstance(backend, ConfigBackend)
+
+    @pytest.mark.parametrize("turn", ["first", "second"])
+    async def test_every_test_begins_with_an_empty_store(
+        self, backend: ConfigBackend, turn: str
+    ) -> None:
+        """What one test saved is not there in the next."""
+        source = bundle(properties={"turn": turn})
+        assert await backend.list() == []
+        assert await fetched(backend, source) is None
+        await backend.save(source)
+
+    async def test_a_source_never_stored_is_none(self, backend: ConfigBackend) -> None:
+        """Absence is `None`, beside other bundles and under labels that do not exist."""
+        await backend.save(bundle())
+        for absent in (bundle("billing"), bundle(profile="dev"), bundle(label="nowhere/x")):
+            assert await fetched(backend, absent) is None
+
+    async def test_the_label_defaults_to_main(self, backend: ConfigBackend) -> None:
+        """`fetch` without a label reads the default label."""
+        await backend.save(bundle(label=DEFAULT_LABEL))
+        found = await backend.fetch("orders", "prod")
+        assert found is not None
+        assert found.label == DEFAULT_LABEL
+
+    @pytest.mark.parametrize("value", [*VALUES, *LARGE])
+    async def test_a_value_comes_back_exactly(
+        self, backend: ConfigBackend, value: JsonValue
+    ) -> None:
+        """Type and content survive at the top, in a mapping and in a list."""
+        await _round_trip(backend, {"top": value, "map": {"in": value}, "list": [value, value]})
+
+    @pytest.mark.parametrize("key", KEYS)
+    async def test_a_property_key_comes_back_exactly(
+        self, backend: ConfigBackend, key: str
+    ) -> None:
+        """Keys are texts without a meaning to the store, at every level."""
+        await _round_trip(backend, {key: "top", "map": {key: {key: 1}}, "list": [{key: None}]})
+
+    async def test_no_properties_at_all_are_a_bundle_too(self, backend: ConfigBackend) -> None:
+        """Empty is not absent."""
+        await _round_trip(backend, {})
+
+    async def test_the_order_of_keys_is_kept(self, backend: ConfigBackend) -> None:
+        """At the top and below, the order is the caller's."""
+        names = ["zeta", "alpha", "10", "9", "Mid", "beta.b", "beta.a"]
+        await _round_trip(backend, {**dict.fromkeys(names, 1), "in": dict.fromkeys(names, 2)})
+
+    async def test_a_save_replaces_the_whole_bundle(self, backend: ConfigBackend) -> None:
+        """Nothing of the old properties is left, at any level."""
+        await backend.save(bundle(properties={"old": 1, "both": {"old": 1, "kept": [1, 2]}}))
+        await _round_trip(backend, {"both": {"kept": [3]}, "new": True})
+        assert len(await backend.list()) == 1
+
+    async def test_facts_of_another_store_are_not_stored(self, backend: ConfigBackend) -> None:
+        """`version` and `resource` of a source that is saved do not come back."""
+        await backend.save(
+            ConfigSource(
+                application="orders",
+                profile="prod",
+                properties={"a": 1},
+                version="made elsewhere",
+                resource="made-elsewhere.txt",
+            )
+        )
+        found = await stored(backend, bundle())
+        assert found.version != "made elsewhere"
+        assert found.resource != "made-elsewhere.txt"
+
+    async def test_a_saved_source_is_not_aliased(self, backend: ConfigBackend) -> None:
+        """Changing the caller's tree after the save does not change what is stored."""
+        source = bundle(properties={"map": {"list": [1]}})
+        await backend.save(source)
+        _spoil(source)
+        assert (await stored(backend, source)).properties == {"map": {"list": [1]}}
+
+    async def test_a_fetched_source_is_not_aliased(self, backend: ConfigBackend) -> None:
+        """Changing a tree that was fetched or listed does not change what is stored."""
+        source = bundle(properties={"map": {"list": [1]}})
+        await backend.save(source)
+        _spoil(await stored(backend, source))
+        _spoil(*await backend.list())
+        assert (await stored(backend, source)).properties == {"map": {"list": [1]}}
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    async def test_a_hostile_name_is_refused(self, backend: ConfigBackend, name: str) -> None:
+        """Names that break the rules raise, whichever part they stand for."""
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.fetch(name, "prod", "main")
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.fetch("orders", name, "main")
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.fetch("orders", "prod", name)
+
+    async def test_a_reader_never_sees_a_mixture(self, backend: ConfigBackend) -> None:
+        """While a bundle is saved again and again, a fetch finds one save, whole."""
+        await backend.save(_uniform(0))
+        saves = [backend.save(_uniform(number)) for number in range(1, 17)]
+        fetches = [stored(backend, _uniform(0)) for _ in range(48)]
+        found, _ = await asyncio.gather(asyncio.gather(*fetches), asyncio.gather(*saves))
+        assert [len(set(source.properties.values())) for source in found] == [1] * 48
+        assert {len(source.properties) for source in found} == {_WIDTH}
+
+    async def test_of_concurrent_saves_one_remains_whole(self, backend: ConfigBackend) -> None:
+        """Writers that do not know of each other leave the tree of one of them."""
+        await asyncio.gather(*(backend.save(_uniform(number)) for number in range(8)))
+        found = await stored(backend, _uniform(0))
+        assert len(set(found.properties.values())) == 1
+        assert len(found.properties) == _WIDTH
+        assert len(await backend.list()) == 1
+
+    @pytest.mark.parametrize("steps", range(8))
+    async def test_a_cancelled_save_leaves_old_or_new(
+        self, backend: ConfigBackend, steps: int
+    ) -> None:
+        """Wherever the save is cancelled, a reader finds one of the two trees, whole."""
+        await backend.save(_uniform(1))
+        save = asyncio.ensure_future(backend.save(_uniform(2)))
+        for _ in range(steps):
+            await asyncio.sleep(0)  # one turn of the loop: how far the save gets
+        save.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await save
+        found = await stored(backend, _uniform(1))
+        assert found.properties in (_uniform(1).properties, _uniform(2).properties)
+        await backend.save(bundle("billing"))
+        assert await fetched(backend, bundle("billing")) is not None
+
+    async def test_repr_shows_no_value(self, backend: ConfigBackend) -> None:
+        """Neither the store nor what it returns shows a value by accident."""
+        await backend.save(bundle(properties={"password": _SECRET}))
+        assert _SECRET not in repr(backend)
+        assert _SECRET not in repr(await stored(backend, bundle()))
+
+
+async def _round_trip(backend: ConfigBackend, properties: Mapping[str, JsonValue]) -> None:
+    source = bundle(properties=properties)
+    await backend.save(source)
+    expected = exact(properties)
+    assert exact((await stored(backend, source)).properties) == expected
+    assert [exact(listed.properties) for listed in await backend.list()] == [expected]
+
+
+def _uniform(number: int) -> ConfigSource:
+    return bundle(properties={f"key{n}": number for n in range(_WIDTH)})
+
+
+def _spoil(*sources: ConfigSource) -> None:
+    for source in sources:
+        tree = source.properties
+        assert isinstance(tree, dict)
+        inner = tree["map"]
+        assert isinstance(inner, dict)
+        items = inner["list"]
+        assert isinstance(items, list)
+        items.append("spoilt")
+        inner["spoilt"] = True
+        tree["spoilt"] = True

@@ -1,0 +1,142 @@
+"""What all suites have in common: how they run, and that they cannot be hollowed out."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+import pytest
+
+from pyfly.config_core import DEFAULT_LABEL, JsonValue
+from pyfly.config_server import storage
+from pyfly.config_server.storage import ConfigBackend, ConfigSource
+
+_PACKAGE: Final = __name__.rpartition(".")[0]
+
+HOSTILE_NAMES: Final = (
+    pytest.param("..", id="parent"),
+    pytest.param("../x", id="path-to-parent"),
+    pytest.param("a\0", id="nul"),
+    pytest.param("", id="empty"),
+    pytest.param("a/../b", id="parent-inside"),
+    pytest.param("/etc", id="absolute"),
+    pytest.param("a\n", id="line-feed"),
+    pytest.param("-a", id="dash-first"),
+    pytest.param("a" * 200, id="too-long"),
+)
+
+
+class Conformance:
+    """The base of every suite; a test class never names it.
+
+    Raises:
+        TypeError: A class outside this package replaces a test of a suite and does not mark the
+            new one `xfail(strict=True, reason=…)`.
+    """
+
+    pytestmark = pytest.mark.anyio
+
+    ability: ClassVar[type | None] = None
+    """The Protocol that a mixin exercises."""
+
+    def __init_subclass__(cls, *, ability: type | None = None) -> None:
+        super().__init_subclass__()
+        if _is_suite(cls):
+            cls.ability = ability
+            return
+        for name in _replaced(cls):
+            raise TypeError(
+                f"{cls.__name__} replaces {name} of the conformance suite; what a store cannot "
+                "do yet is marked xfail(strict=True, reason=…) and still runs"
+            )
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        """Run on asyncio."""
+        return "asyncio"
+
+
+def _is_suite(cls: type) -> bool:
+    return cls.__module__.startswith(f"{_PACKAGE}.")
+
+
+def _replaced(cls: type) -> Iterator[str]:
+    suites = [base for base in cls.__mro__ if _is_suite(base)]
+    tests = {name for suite in suites for name in vars(suite) if name.startswith("test")}
+    for name in sorted(tests):
+        owner = next(base for base in cls.__mro__ if name in vars(base))
+        if not _is_suite(owner) and not _is_declared(vars(owner)[name]):
+            yield name
+
+
+def _is_declared(test: object) -> bool:
+    marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
+    return any(
+        mark.name == "xfail"
+        and mark.kwargs.get("strict") is True
+        and bool(mark.kwargs.get("reason"))
+        and mark.kwargs.get("run", True) is True
+        for mark in marks
+    )
+
+
+def abilities(backend: ConfigBackend) -> set[type]:
+    """Return the `Supports…` Protocols that the backend satisfies."""
+    known: dict[str, object] = vars(storage)
+    return {
+        ability
+        for name, ability in known.items()
+        if name.startswith("Supports")
+        and isinstance(ability, type)
+        and isinstance(backend, ability)
+    }
+
+
+def exercised(suite: Conformance) -> set[type]:
+    """Return the Protocols whose mixins are among the bases of a test class."""
+    found = {vars(base).get("ability") for base in type(suite).__mro__ if _is_suite(base)}
+    return {ability for ability in found if isinstance(ability, type)}
+
+
+def bundle(
+    application: str = "orders",
+    profile: str = "prod",
+    label: str = DEFAULT_LABEL,
+    *,
+    properties: Mapping[str, JsonValue] | None = None,
+) -> ConfigSource:
+    """Return a source to store; without `properties` it holds its own name."""
+    return ConfigSource(
+        application=application,
+        profile=profile,
+        label=label,
+        properties={"name": f"{application}/{profile}/{label}"}
+        if properties is None
+        else properties,
+    )
+
+
+async def fetched(backend: ConfigBackend, source: ConfigSource) -> ConfigSource | None:
+    """Return what is stored under the key of `source`."""
+    return await backend.fetch(source.application, source.profile, source.label)
+
+
+async def stored(backend: ConfigBackend, source: ConfigSource) -> ConfigSource:
+    """Return what is stored under the key of `source`, which must be there."""
+    found = await fetched(backend, source)
+    assert found is not None, f"{source.key} is not stored"
+    return found
+
+
+async def stored_version(backend: ConfigBackend, source: ConfigSource) -> str:
+    """Return the version stored under the key of `source`; abilities that need one have one."""
+    version = (await stored(backend, source)).version
+    assert version is not None, f"{source.key} is stored without a version"
+    return version
+
+
+def exact(value: object) -> object:
+    """Return the value in a form whose equality respects types and the order of keys."""
+    if isinstance(value, Mapping):
+        return [(key, exact(item)) for key, item in value.items()]
+    if isinstance(value, list):
+        return ["list", *(exact(item) for item in value)]
+    return type(value).__name__, repr(value)

@@ -1,0 +1,76 @@
+"""The stores of this distribution pass the suite that it ships."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pyfly.config_core import JsonValue
+from pyfly.config_server import FilesystemConfigBackend, InMemoryConfigBackend
+from pyfly.config_server.storage import SupportsBaseBundles, SupportsResources
+from pyfly.config_server.testing import (
+    BackendConformance,
+    BaseBundlesConformance,
+    BatchFetchConformance,
+    ChangeStreamConformance,
+    ChangeTokenConformance,
+    CheckConformance,
+    CloseConformance,
+    ConditionalSaveConformance,
+    DeleteConformance,
+    HistoryConformance,
+    KeysConformance,
+    LabelsConformance,
+    ResourcesConformance,
+)
+
+
+class TestMemory(
+    BackendConformance,
+    KeysConformance,
+    LabelsConformance,
+    BatchFetchConformance,
+    ConditionalSaveConformance,
+    DeleteConformance,
+    HistoryConformance,
+    ChangeTokenConformance,
+    ChangeStreamConformance,
+    BaseBundlesConformance,
+    ResourcesConformance,
+    CheckConformance,
+    CloseConformance,
+):
+    @pytest.fixture
+    def backend(self) -> InMemoryConfigBackend:
+        return InMemoryConfigBackend()
+
+    async def store_base(
+        self,
+        backend: SupportsBaseBundles,
+        application: str,
+        label: str,
+        properties: Mapping[str, JsonValue],
+    ) -> None:
+        assert isinstance(backend, InMemoryConfigBackend)
+        backend.put_base(application, properties, label=label)
+
+    async def store_resource(
+        self, backend: SupportsResources, label: str, path: str, content: bytes
+    ) -> None:
+        assert isinstance(backend, InMemoryConfigBackend)
+        backend.put_resource(label, path, content)
+
+
+class TestFilesystem(
+    BackendConformance,
+    KeysConformance,
+    LabelsConformance,
+    BatchFetchConformance,
+    ConditionalSaveConformance,
+    DeleteConformance,
+    CheckConformance,
+    CloseConformance,
+):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> FilesystemConfigBackend:
+        return FilesystemConfigBackend(tmp_path)

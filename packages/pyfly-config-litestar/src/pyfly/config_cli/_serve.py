@@ -1,0 +1,133 @@
+"""`pyfly-config serve`: checks everything it can, says what it found, starts the workers."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Iterable, Mapping
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
+from litestar import Litestar
+
+from pyfly.config_cli._settings import PREFIX, ServeSettings, SettingsError, parse_settings
+from pyfly.config_litestar import create_app
+from pyfly.config_server import ConfigServer, open_backend
+from pyfly.config_server.storage import ConfigEntry, SupportsKeys
+
+HEADER_SECONDS = 10
+"""A client has this long to send its request line and headers, and to use an idle connection."""
+HEADER_BYTES = 65_536
+"""Request line and headers together."""
+STOP_SECONDS = 8
+"""Running requests have this long to finish after SIGTERM."""
+
+_SHOWN_NAMES = 12
+
+
+def run(values: Mapping[str, str]) -> int:
+    """Serve until a signal; return the exit code.
+
+    Raises:
+        ConfigError: A setting, the store or the address cannot be used; nothing was started.
+    """
+    settings = parse_settings(values)
+    server = _server(settings)
+    _check_address(settings.host, settings.port)
+    print(asyncio.run(_report(server, settings)), flush=True)  # noqa: T201 - the command's output
+    for name, value in values.items():  # how the worker processes learn what was said
+        os.environ[PREFIX + name] = value
+    Server(
+        f"{make_app.__module__}:{make_app.__name__}",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=HEADER_BYTES
+        ),
+        websockets=False,
+        log_access=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+    ).serve()
+    return 0
+
+
+def make_app() -> Litestar:
+    """Return the application of one worker process, from the settings in its environment."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    values = {
+        name.removeprefix(PREFIX): value
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX)
+    }
+    settings = parse_settings(values)
+    return create_app(_server(settings), auth=settings.credential)
+
+
+def _server(settings: ServeSettings) -> ConfigServer:
+    try:
+        return ConfigServer(
+            open_backend(settings.backend),
+            base_path=settings.base_path,
+            default_label=settings.default_label,
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror}; "
+            "choose another address with --host or another port with --port"
+        ) from error
+
+
+async def _report(server: ConfigServer, settings: ServeSettings) -> str:
+    """Say what is served and where; a broken bundle is named, not fatal."""
+    try:
+        await server.check()
+        entries = await _entries(server)
+    finally:
+        await server.aclose()
+    keys = [entry.key for entry in entries]
+    lines = [
+        f"Serving {settings.shown} at {settings.url}",
+        f"  bundles       {len(keys)}",
+        f"  applications  {_some(key.application for key in keys)}",
+        f"  profiles      {_some(key.profile for key in keys)}",
+        f"  labels        {_some(key.label for key in keys)} (default: {server.default_label})",
+        f"  credential    {settings.credential.scheme if settings.credential else 'none'}",
+    ]
+    lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
+    if keys:
+        path = f"{keys[0].application}/{keys[0].profile}"
+        lines.append(f"Try: curl {settings.url}/{path}")
+    return "\n".join(lines)
+
+
+async def _entries(server: ConfigServer) -> list[ConfigEntry]:
+    if isinstance(server.backend, SupportsKeys):
+        return [entry async for entry in server.backend.keys()]  # noqa: SIM118 - no mapping
+    return [ConfigEntry(key=source.key) for source in await server.list()]
+
+
+def _some(names: Iterable[str]) -> str:
+    known = sorted(set(names))
+    shown = ", ".join(known[:_SHOWN_NAMES]) or "none"
+    rest = len(known) - _SHOWN_NAMES
+    return f"{shown}, and {rest} more" if rest > 0 else shown

@@ -1,0 +1,47 @@
+"""Between Litestar's ASGI messages and the controller's values. No decisions are made here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from litestar.types import Receive, Scope, Send
+
+from pyfly.config_server import HttpRequest, HttpResponse
+
+
+class Handles(Protocol):
+    """Anything that answers a request value with a response value."""
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer."""
+        ...
+
+
+def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return a raw ASGI handler in front of a controller. Request bodies are never read."""
+    answer = controller.handle
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
+            return
+        raw_path = scope["raw_path"]
+        if root_path := scope.get("root_path"):
+            raw_path = raw_path.removeprefix(root_path.encode())
+        response = await answer(
+            HttpRequest(
+                method=scope["method"],
+                raw_path=raw_path,
+                query=scope["query_string"],
+                headers=scope["headers"],
+            )
+        )
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": response.headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": response.body, "more_body": False})
+
+    return handle

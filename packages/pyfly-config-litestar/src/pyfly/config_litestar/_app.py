@@ -1,0 +1,39 @@
+"""The ready-made application: one configuration server and its health."""
+
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.handlers import asgi
+
+from pyfly.config_litestar._adapter import make_handler
+from pyfly.config_litestar._plugin import ConfigServerPlugin
+from pyfly.config_server import ConfigServer, HealthController, SharedCredential
+
+
+def create_app(server: ConfigServer, *, auth: SharedCredential | None) -> Litestar:
+    """Return an application that serves `server`, `/health/live` and `/health/ready`.
+
+    Health needs no credential and tells no reasons. The server is closed at shutdown. The only
+    description of the interface is the one below the base path.
+
+    Args:
+        server: What to serve. The application owns it from here on.
+        auth: The credential that every request for configuration must carry, or `None`.
+    """
+    health = make_handler(HealthController(server))
+    return Litestar(
+        route_handlers=[asgi(["/health/live", "/health/ready"], copy_scope=False)(health)],
+        plugins=[ConfigServerPlugin(server, auth=auth)],
+        on_shutdown=[server.aclose],
+        exception_handlers={HTTPException: _refuse},
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _refuse(request: Request[Any, Any, Any], error: HTTPException) -> Response[object]:
+    """Answer what Litestar refuses itself, outside the base path."""
+    del request  # nothing of it is repeated
+    return Response({"status": error.status_code}, status_code=error.status_code)

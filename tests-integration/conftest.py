@@ -1,0 +1,113 @@
+"""Real server processes on free ports."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+
+
+@dataclass(kw_only=True)
+class RunningServer:
+    """A `pyfly-config serve` process."""
+
+    port: int
+    process: subprocess.Popen[bytes] = field(repr=False)
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def output(self) -> str:
+        """What it has printed so far, on both streams."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def exchange(self, request: bytes, *, seconds: float = 10.0) -> bytes:
+        """Send bytes as they are and return all that comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            connection.sendall(request)
+            chunks: list[bytes] = []
+            while chunk := connection.recv(65536):
+                chunks.append(chunk)
+        return b"".join(chunks)
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        self.process.terminate()
+        return self.process.wait(STOP_SECONDS)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a port of the loopback interface that was free a moment ago."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def start_server(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Callable[..., RunningServer]]:
+    """Start `pyfly-config serve STORE ARGS…`, wait until it is live, stop it at the end."""
+    started: list[RunningServer] = []
+
+    def start(store: Path | str, *args: str, **settings: str) -> RunningServer:
+        port = free_port()
+        log = tmp_path_factory.mktemp("serve") / "output.txt"
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
+        environment |= {f"PYFLY_CONFIG_SERVER_{k}": v for k, v in settings.items()}
+        command = [Path(sys.executable).with_name("pyfly-config"), "serve", str(store)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--port", str(port), *args],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+        server = RunningServer(port=port, process=process, log=log)
+        started.append(server)
+        _wait_until_live(server)
+        return server
+
+    yield start
+    for server in started:
+        server.process.terminate()
+    for server in started:
+        try:
+            server.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+
+
+def _wait_until_live(server: RunningServer) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{server.url}/health/live", timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"the server did not start:\n{server.output()}")

@@ -1,0 +1,199 @@
+"""Roots of the contract's fixtures, and two adapters that must behave alike."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+
+from pyfly.config_litestar import ConfigServerPlugin
+from pyfly.config_server import (
+    ConfigServer,
+    Controller,
+    FilesystemConfigBackend,
+    HttpRequest,
+    SharedCredential,
+)
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def names(self) -> list[str]:
+        """The property sources' names without label and suffix, as the contract writes them."""
+        return [
+            s["name"].removeprefix("main/").removesuffix(".yaml")
+            for s in self.json["propertySources"]
+        ]
+
+
+def plain_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:
+    """The smallest adapter: it proves that the controller needs no framework."""
+    controller = Controller(server, auth=auth)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        response = await controller.handle(
+            HttpRequest(
+                method=scope["method"],
+                raw_path=scope["raw_path"],
+                query=scope["query_string"],
+                headers=scope["headers"],
+            )
+        )
+        start = {"type": "http.response.start", "status": response.status}
+        await send(start | {"headers": list(response.headers)})
+        await send({"type": "http.response.body", "body": response.body})
+
+    return app
+
+
+def litestar_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:
+    app: Any = Litestar(plugins=[ConfigServerPlugin(server, auth=auth)], openapi_config=None)
+    return app
+
+
+async def ask_app(
+    app: Asgi, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Send one request to an ASGI app, with the path untouched."""
+    raw, _, query = path.partition("?")
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": decoded(raw),
+        "raw_path": raw.encode("latin-1"),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(b"host", b"config")]
+        + [(k.lower().encode(), v.encode()) for k, v in (headers or {}).items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8888),
+        "state": {},
+    }
+    await app(scope, receive, send)
+    body = b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
+    return Answer(
+        status=sent[0]["status"],
+        headers={k.decode(): v.decode() for k, v in sent[0]["headers"]},
+        body=body,
+    )
+
+
+def decoded(raw: str) -> str:
+    """Decode a path as ASGI servers do: bad bytes become U+FFFD."""
+    from urllib.parse import unquote  # noqa: PLC0415
+
+    return unquote(raw, errors="replace")
+
+
+Ask = Callable[..., Awaitable[Answer]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "root"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(params=["plain", "litestar"])
+def serve(request: pytest.FixtureRequest) -> Callable[..., Ask]:
+    """Serve a backend through one of the two adapters; the result sends requests."""
+    make = plain_asgi if request.param == "plain" else litestar_asgi
+
+    def start(backend: Any, *, auth: SharedCredential | None = None, **options: Any) -> Ask:
+        app = make(ConfigServer(backend, **options), auth)
+
+        async def ask(path: str, **how: Any) -> Answer:
+            return await ask_app(app, path, **how)
+
+        return ask
+
+    return start
+
+
+@pytest.fixture
+def ask(root: Path, serve: Callable[..., Ask]) -> Ask:
+    """Ask a server of the files below `root`, at the base path `/config`."""
+    return serve(FilesystemConfigBackend(root))
+
+
+@pytest.fixture
+def write(root: Path) -> Callable[[str, str], Path]:
+    """Put a file below the root."""
+
+    def put(name: str, text: str) -> Path:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return put
+
+
+@pytest.fixture
+def fx_a(write: Callable[[str, str], Path]) -> None:
+    """Fixture FX-A of contract §12."""
+    stems = [f"{a}-{p}" for a in ("application", "orders") for p in ("default", "prod", "eu")]
+    for stem in [*stems, "billing-default", "billing-prod"]:
+        write(f"main/{stem}.yaml", f"who: {stem}\n")
+    write("feature/x/orders-default.yaml", "who: feature\n")
+    write("rel/orders-default.yaml", "who: rel\n")
+
+
+@pytest.fixture
+def fx_d(write: Callable[[str, str], Path]) -> None:
+    """Fixture FX-D of contract §12."""
+    write(
+        "main/types-default.yaml",
+        """\
+int: 8080
+oct: 010
+exp: 1e3
+flt: 1.0
+time: 12:30
+bool: yes
+q: "true"
+date: 2001-12-14
+nul: null
+elist: []
+emap: {}
+big: 123456789012345678901234567890
+list: [a, {b: 1}, [x, y], null]
+"dotted.key": v
+paths: {"[/p/**]": w, /q: w3}
+m: {1: one, off: y}
+on: z
+""",
+    )
