@@ -57,9 +57,8 @@ async def test_keys_that_are_no_plain_strings(types: dict[str, Any]) -> None:
 async def test_keys_keep_the_order_of_the_file(types: dict[str, Any]) -> None:
     first = [key.partition("[")[0].partition(".")[0] for key in types]
     order = list(dict.fromkeys(first))
-    assert order == (
-        "int oct exp flt time bool q date nul elist big list dotted paths m".split() + [""]
-    )
+    expected = "int oct exp flt time bool q date nul elist big list dotted paths m"
+    assert " ".join(order) == f"{expected} "  # the last one begins with a bracket
 
 
 @pytest.mark.case(46)

@@ -49,9 +49,8 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def source(properties: Any, **key: str) -> ConfigSource:
-    return ConfigSource(
-        **({"application": "orders", "profile": "prod"} | key), properties=properties
-    )
+    names: Any = {"application": "orders", "profile": "prod"} | key
+    return ConfigSource(**names, properties=properties)
 
 
 def names(directory: Path) -> list[str]:

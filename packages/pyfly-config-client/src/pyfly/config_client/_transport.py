@@ -60,7 +60,9 @@ async def _get(
     verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     own = transport or httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
     client = httpx.AsyncClient(
-        transport=_Borrowed(own) if transport else own, trust_env=False, timeout=None
+        transport=_Borrowed(own) if transport else own,
+        trust_env=False,
+        timeout=None,  # noqa: S113 - the caller bounds the whole exchange
     )
     async with client, client.stream("GET", url, headers=headers) as response:
         body = b""

@@ -222,7 +222,7 @@ def _put(node: _Node, value: _Value, event: Event) -> None:
     if isinstance(node.key, str):
         mapping[node.key] = _plain(value, event)
         return
-    merged = cast("list[Any]", value if isinstance(value, list) else [value])  # Any on purpose
+    merged: list[Any] = [value] if not isinstance(value, list) else value[:]
     for inherited in merged:
         if not isinstance(inherited, dict):
             raise _error("'<<' takes a mapping or a list of mappings", event.start_mark)

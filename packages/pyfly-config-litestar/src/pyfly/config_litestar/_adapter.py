@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
 from pyfly.config_server import HttpRequest, HttpResponse
@@ -21,18 +22,18 @@ def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaita
     answer = controller.handle
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
             return
         raw_path = scope["raw_path"]
-        if root_path := scope.get("root_path"):
+        if root_path := scope["root_path"]:
             raw_path = raw_path.removeprefix(root_path.encode())
         response = await answer(
             HttpRequest(
                 method=scope["method"],
                 raw_path=raw_path,
                 query=scope["query_string"],
-                headers=scope["headers"],
+                headers=tuple(scope["headers"]),
             )
         )
         await send(

@@ -9,11 +9,12 @@ import re
 from typing import Any, cast
 
 from litestar._asgi.routing_trie import traversal
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
 
-async def dispatch_again(scope: HTTPScope, receive: Receive, send: Send, *, mount: str) -> None:
+async def dispatch_again(scope: Scope, receive: Receive, send: Send, *, mount: str) -> None:
     """Route a request that belongs to a neighbour of `mount`, as if there were no such mount.
 
     Raises:
@@ -24,7 +25,7 @@ async def dispatch_again(scope: HTTPScope, receive: Receive, send: Send, *, moun
     mounts = {path: node for path, node in router._mount_routes.items() if path != mount}  # noqa: SLF001
     others = re.compile("|".join(sorted(mounts, reverse=True))) if mounts else None
     app, handler, path, parameters, template = find_route(
-        method=scope["method"],
+        method=scope["method"] if scope["type"] == ScopeType.HTTP else None,
         mount_paths_regex=others,
         mount_routes=mounts,
         path=mount + scope["path"].rstrip("/"),

@@ -34,7 +34,7 @@ class ConfigServerPlugin(InitPlugin):
 
     async def _mounted(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is below the base path; Litestar left the rest of the path in the scope."""
-        if scope["path"].startswith("/") or scope["type"] != "http":
+        if not self._base_path or scope["path"].startswith("/"):
             await self._handler(scope, receive, send)
         else:
             await dispatch_again(scope, receive, send, mount=self._base_path)

@@ -1,0 +1,198 @@
+"""`pyfly-config serve` as a user runs it: real processes, real sockets."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("pyfly-config")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("orders-default", "orders-prod", "application-default"):
+        path = tmp_path / "main" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"who: {name}\n", encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
+    environment |= {f"PYFLY_CONFIG_SERVER_{k}": v for k, v in settings.items()}
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=environment,
+    )
+
+
+def get(server: Any, path: str, *headers: str) -> tuple[int, str, bytes]:
+    lines = [f"GET {path} HTTP/1.1", "Host: config", "Connection: close", *headers]
+    raw = server.exchange("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), head.decode("latin-1").lower(), body
+
+
+def test_it_says_what_it_serves_and_where(tree: Path, start_server: Callable[..., Any]) -> None:
+    (tree / "main" / "broken-prod.yaml").write_bytes(b"x" * 1_048_577)
+    server = start_server(tree)
+    output = server.output()
+    assert f"Serving {tree} at {server.url}/config" in output
+    assert "bundles       4" in output
+    assert "applications  application, broken, orders" in output
+    assert "profiles      default, prod" in output
+    assert "labels        main (default: main)" in output
+    assert "unreadable    broken/prod/main: main/broken-prod.yaml: larger than" in output
+    status, _, body = get(server, "/config/orders/prod")
+    assert (status, json.loads(body)["name"]) == (200, "orders")
+
+
+def test_sigterm_stops_it_cleanly(tree: Path, start_server: Callable[..., Any]) -> None:
+    server = start_server(tree)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as idle:
+        idle.sendall(b"GET /config/orders/prod HTTP/1.1\r\nHost: config\r\n\r\n")
+        assert idle.recv(65536).startswith(b"HTTP/1.1 200")
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 10
+
+
+def test_ctrl_c_stops_it_cleanly(tree: Path, start_server: Callable[..., Any]) -> None:
+    server = start_server(tree)
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(15) == 0
+    assert "Traceback" not in server.output()
+
+
+def test_settings_may_come_from_the_environment(
+    tree: Path, start_server: Callable[..., Any]
+) -> None:
+    server = start_server(
+        tree, BASE_PATH="", DEFAULT_LABEL="main", USERNAME="reader", PASSWORD="open sesame"
+    )
+    assert get(server, "/orders/prod")[0] == 401
+    pair = base64.b64encode(b"reader:open sesame").decode()
+    assert get(server, "/orders/prod", f"Authorization: Basic {pair}")[0] == 200
+    assert "open sesame" not in server.output()
+
+
+def test_several_workers_share_the_port(tree: Path, start_server: Callable[..., Any]) -> None:
+    server = start_server(tree, "--workers", "2")
+    assert [get(server, "/config/orders/prod")[0] for _ in range(20)] == [200] * 20
+    assert server.stop() == 0
+
+
+def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any]) -> None:
+    server = start_server(tree)
+    for number in range(20):
+        (tree / "main" / "orders-prod.yaml").write_text(f"n: {number}\n", encoding="utf-8")
+        _, _, body = get(server, "/config/orders/prod")
+        assert json.loads(body)["propertySources"][0]["source"] == {"n": number}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("serve",), 2, "Name a directory or a URL"),
+        (("serve", "./nowhere"), 2, "there is no directory './nowhere'"),
+        (("serve", "file:///nowhere/at/all"), 1, "the root of the configuration is not there"),
+        (("serve", "carrier-pigeon://x"), 2, "installed are: file:, memory:"),
+        (("serve", "s3://bucket/x"), 2, "pip install 'pyfly-config-s3'"),
+        (("serve", "memory:", "--port", "99999"), 2, "from 1 to 65535"),
+        (("serve", "memory:", "--base-path", "config"), 2, "base path 'config' must"),
+        (("serve", "memory:", "--host", "no.such.host.invalid", "--insecure"), 2, "cannot listen"),
+        (("serve", "memory:", "--host", "0.0.0.0"), 2, "no credential"),
+        ((), 2, "usage: pyfly-config"),
+    ],
+)
+def test_mistakes_are_explained_in_one_line(arguments: Any, code: int, said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_named(tree: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("serve", tree, "--port", port)
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_an_unknown_setting_is_an_error() -> None:
+    done = run("serve", "memory:", TOKN="x")
+    assert done.returncode == 2
+    assert "did you mean PYFLY_CONFIG_SERVER_TOKEN?" in done.stderr
+
+
+def test_help_teaches() -> None:
+    done = run("serve", "--help")
+    assert done.returncode == 0
+    for word in ("examples:", "PYFLY_CONFIG_SERVER_TOKEN", "exit codes:", "--insecure"):
+        assert word in done.stdout
+    assert run("--version").stdout.startswith("pyfly-config 0.")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(
+            b"GET /config/orders/prod HTTP/1.1\r\nHost: c\r\n"
+            + b"".join(b"X-%d: y\r\n" % n for n in range(10_000))
+            + b"\r\n",
+            id="10,000 headers",
+        ),
+        pytest.param(
+            b"GET /config/orders/prod HTTP/1.1\r\nHost: c\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
+            id="a header of 1 MB",
+        ),
+        pytest.param(
+            b"GET /config/" + b"y" * 100_000 + b" HTTP/1.1\r\nHost: c\r\n\r\n",
+            id="a path of 100 kB",
+        ),
+    ],
+)
+def test_oversized_requests_are_refused(
+    tree: Path, start_server: Callable[..., Any], request_bytes: bytes
+) -> None:
+    server = start_server(tree)
+    answers: list[bytes] = []
+
+    def send() -> None:
+        try:
+            answers.append(server.exchange(request_bytes))
+        except (ConnectionError, TimeoutError):
+            answers.append(b"")
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    sender.join(20)
+    assert answers, "the server neither answered nor closed"
+    assert not answers[0] or answers[0].split(b" ")[1] in {b"400", b"414", b"431"}
+    assert get(server, "/config/orders/prod")[0] == 200
+
+
+def test_a_half_sent_request_is_closed(tree: Path, start_server: Callable[..., Any]) -> None:
+    server = start_server(tree)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as half:
+        half.sendall(b"GET /config/orders/prod HTTP/1.1\r\nHost: c\r\nX-Half")
+        received = half.recv(65536)
+    assert not received or received.split(b" ")[1] in {b"400", b"408"}
