@@ -114,7 +114,7 @@ def test_a_bearer_token_is_taken() -> None:
         good = {"Authorization": "bearer t0k3n"}
         assert client.get("/config/orders/prod", headers=good).status_code == 200
         for wrong in ("Bearer other", "Basic t0k3n", "Bearer", "Bearer t0k3n x", "\xff"):
-            headers = {"Authorization": wrong.encode("latin-1")}
+            headers = {b"Authorization": wrong.encode("latin-1")}
             assert client.get("/config/orders/prod", headers=headers).status_code == 401
 
 

@@ -65,6 +65,10 @@ async def _get(
         timeout=None,  # noqa: S113 - the caller bounds the whole exchange
     )
     async with client, client.stream("GET", url, headers=headers) as response:
+        if response.is_stream_consumed:  # a transport for tests may give the body at once
+            return Answer(
+                status=response.status_code, headers=dict(response.headers), body=response.content
+            )
         body = b""
         async for chunk in response.aiter_raw():
             body += chunk
