@@ -100,6 +100,8 @@ class InMemoryConfigBackend:
     async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
         """Return a copy of the bundle without a profile, or `None`."""
         self._check_open()
+        check_name("application", application)
+        check_name("label", label)
         found = self._bases.get((application, label))
         return None if found is None else replace(found)
 

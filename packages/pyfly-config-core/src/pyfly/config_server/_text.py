@@ -119,4 +119,4 @@ def _same(one: object, other: object) -> bool:
         return len(first) == len(second) and all(map(_same, first, second))
     if isinstance(one, float) and isinstance(other, float):
         return one == other or (isnan(one) and isnan(other))
-    return type(one) is type(other) and bool(one == other)
+    return (type(one), one) == (type(other), other)

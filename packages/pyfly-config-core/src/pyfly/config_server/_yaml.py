@@ -39,7 +39,7 @@ _Value: TypeAlias = Any
 _MAX_NODES: Final = 50_000
 _MAX_BYTES: Final = 5_000_000
 _MAX_ALIASES: Final = 1_000
-_MAX_KEY: Final = 512
+_MAX_KEY: Final = 4_096
 _MAX_SCALAR: Final = 262_144
 _NODE_BYTES: Final = 8
 _TAG_NAMES: Final[dict[type, str]] = {bool: "bool", int: "int", float: "float", Merge: "merge"}
@@ -222,7 +222,9 @@ def _put(node: _Node, value: _Value, event: Event) -> None:
     if isinstance(node.key, str):
         mapping[node.key] = _plain(value, event)
         return
-    merged: list[Any] = [value] if not isinstance(value, list) else value[:]
+    merged: list[Any] = [value]
+    if isinstance(value, list):
+        merged = cast("list[Any]", value)  # isinstance tells no more
     for inherited in merged:
         if not isinstance(inherited, dict):
             raise _error("'<<' takes a mapping or a list of mappings", event.start_mark)

@@ -85,15 +85,17 @@ class BundleFiles:
 
     def fetch_many(self, keys: Sequence[ConfigKey]) -> list[ConfigSource | None]:
         """Read several bundles; each label's directory is opened once."""
-        found: dict[ConfigKey, ConfigSource | None] = {}
+        found: list[ConfigSource | None] = [None] * len(keys)
         for label in dict.fromkeys(key.label for key in keys):
             with files.translated(f"open '{label}'"):
                 directory = files.open_inside(self.root, label)
             if directory is None:
                 continue
             with files.opened(directory):
-                found |= {k: self._fetch(directory, k) for k in keys if k.label == label}
-        return [found.get(key) for key in keys]
+                for position, key in enumerate(keys):
+                    if key.label == label:
+                        found[position] = self._fetch(directory, key)
+        return found
 
     def _fetch(self, directory: int, key: ConfigKey) -> ConfigSource | None:
         for name in file_names(key):

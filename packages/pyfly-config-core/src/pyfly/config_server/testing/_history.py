@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import InvalidConfigKeyError
+from pyfly.config_core import InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import (
     ANY,
     ConfigBackend,
@@ -56,7 +56,11 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
 
     async def test_an_old_version_comes_back_exactly(self, backend: HistoryBackend) -> None:
         """With its key and its version; so does the current one."""
-        trees = [{"b": "1e3", "a": [1.0, None]}, {"a": {"b": "2001-12-14"}}, {"c": True}]
+        trees: list[dict[str, JsonValue]] = [
+            {"b": "1e3", "a": [1.0, None]},
+            {"a": {"b": "2001-12-14"}},
+            {"c": True},
+        ]
         versions = [await backend.commit(bundle(properties=t), expected=ANY) for t in trees]
         for tree, version in zip(trees, versions, strict=True):
             found = await backend.fetch_version("orders", "prod", version=version)

@@ -1,7 +1,7 @@
 """What all suites have in common: how they run, and that they cannot be hollowed out."""
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import pytest
 
@@ -80,7 +80,7 @@ def _is_declared(test: object) -> bool:
 
 def abilities(backend: ConfigBackend) -> set[type]:
     """Return the `Supports…` Protocols that the backend satisfies."""
-    known: dict[str, object] = vars(storage)
+    known: Mapping[str, object] = vars(storage)
     return {
         ability
         for name, ability in known.items()
@@ -136,7 +136,8 @@ async def stored_version(backend: ConfigBackend, source: ConfigSource) -> str:
 def exact(value: object) -> object:
     """Return the value in a form whose equality respects types and the order of keys."""
     if isinstance(value, Mapping):
-        return [(key, exact(item)) for key, item in value.items()]
+        node = cast("Mapping[str, object]", value)  # isinstance cannot tell the parameters
+        return [(key, exact(item)) for key, item in node.items()]
     if isinstance(value, list):
-        return ["list", *(exact(item) for item in value)]
+        return ["list", *map(exact, cast("list[object]", value))]
     return type(value).__name__, repr(value)

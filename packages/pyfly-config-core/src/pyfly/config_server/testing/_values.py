@@ -74,7 +74,7 @@ def _deep(levels: int) -> JsonValue:
 
 
 def _parameters(values: Iterable[JsonValue]) -> list[object]:
-    """Name the values by their position: a text such as `a\\0` makes a poor name."""
+    """Name the values by their position: a text with a NUL makes a poor name."""
     return [
         pytest.param(value, id=f"{number}-{type(value).__name__}")
         for number, value in enumerate(values)

@@ -1,0 +1,15 @@
+"""`pyfly` is a namespace that several distributions share, and must stay one."""
+
+from importlib.metadata import packages_distributions
+
+import pyfly
+
+OURS = {"pyfly-config-client", "pyfly-config-core", "pyfly-config-litestar"}
+
+
+def test_the_namespace_has_no_file_of_its_own() -> None:
+    assert getattr(pyfly, "__file__", None) is None
+
+
+def test_nobody_else_ships_a_package_of_that_name() -> None:
+    assert set(packages_distributions().get("pyfly", [])) <= OURS

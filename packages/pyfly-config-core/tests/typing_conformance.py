@@ -1,0 +1,31 @@
+"""Never run: the type checker proves here that the built-in backends fit the Protocols."""
+
+from pyfly.config_server import FilesystemConfigBackend, InMemoryConfigBackend
+from pyfly.config_server import storage as s
+
+
+def the_memory_backend_has_every_ability(backend: InMemoryConfigBackend) -> None:
+    _required: s.ConfigBackend = backend
+    _keys: s.SupportsKeys = backend
+    _labels: s.SupportsLabels = backend
+    _batch: s.SupportsBatchFetch = backend
+    _conditional: s.SupportsConditionalSave = backend
+    _delete: s.SupportsDelete = backend
+    _history: s.SupportsHistory = backend
+    _token: s.SupportsChangeToken = backend
+    _stream: s.SupportsChangeStream = backend
+    _bases: s.SupportsBaseBundles = backend
+    _resources: s.SupportsResources = backend
+    _check: s.SupportsCheck = backend
+    _close: s.SupportsClose = backend
+
+
+def the_filesystem_backend_has_those_of_files(backend: FilesystemConfigBackend) -> None:
+    _required: s.ConfigBackend = backend
+    _keys: s.SupportsKeys = backend
+    _labels: s.SupportsLabels = backend
+    _batch: s.SupportsBatchFetch = backend
+    _conditional: s.SupportsConditionalSave = backend
+    _delete: s.SupportsDelete = backend
+    _check: s.SupportsCheck = backend
+    _close: s.SupportsClose = backend
