@@ -79,7 +79,7 @@ class Copying(Kept):
         return None if found is None else replace(found)
 
     async def save(self, source):
-        await super().save(replace(source))
+        await super().save(replace(source, version=None, resource=None, documents=()))
 
     async def list(self):
         return [replace(source) for source in await super().list()]

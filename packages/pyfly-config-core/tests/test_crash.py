@@ -16,6 +16,7 @@ from pathlib import Path
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server.storage import ANY
 
 root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
@@ -60,9 +61,12 @@ def acknowledged(reading):
 
 
 stored = dict.fromkeys(WRITERS, 0)
+for writer in WRITERS:  # as YAML, which the stale JSON below must never replace
+    BundleFiles(root).save(
+        ConfigSource(application=writer, profile="prod", properties=bundle(writer, 0)), ANY
+    )
 torn, lost, saves = [], [], 0
 for kill in range(kills):
-    (root / "main").mkdir(exist_ok=True)
     if kill % 2:
         (root / "main" / "one-prod.json").write_text('{"stale": true}')
     children = {writer: start(writer, stored[writer]) for writer in WRITERS}
@@ -74,8 +78,7 @@ for kill in range(kills):
         told = acknowledged(reading) or stored[writer]
         (source,) = BundleFiles(root).fetch_many([ConfigKey(application=writer, profile="prod")])
         if source is None or "stale" in source.properties:
-            if told:
-                lost.append([kill, writer, told])
+            lost.append([kill, writer, told])
             continue
         number = source.properties["number"]
         if source.properties != bundle(writer, number):

@@ -1,13 +1,13 @@
 """`pyfly` is a namespace that several distributions share, and must stay one."""
 
+import importlib
 from importlib.metadata import packages_distributions
-
-import pyfly
 
 OURS = {"pyfly-config-client", "pyfly-config-core", "pyfly-config-litestar"}
 
 
 def test_the_namespace_has_no_file_of_its_own() -> None:
+    pyfly = importlib.import_module("pyfly")
     assert getattr(pyfly, "__file__", None) is None
 
 

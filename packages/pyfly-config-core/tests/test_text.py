@@ -31,15 +31,9 @@ SCALARS: Any = (
             "null",
             ".inf",
             "0x1F",
-            "-",
-            "?",
-            ":",
-            "#",
-            "---",
-            "...",
-            "a:b",
         ]
     )
+    | st.sampled_from(["-", "?", ":", "#", "---", "...", "a:b"])
 )
 KEYS: Any = st.text(max_size=40) | st.sampled_from(["1", "yes", "~", "<<", "a b", "- a", "[0]"])
 TREES: Any = st.dictionaries(
@@ -100,7 +94,7 @@ def test_infinities_are_kept_by_yaml_and_refused_by_json() -> None:
         (b"a: b\0c\n", ".yaml", "line 1: a character is not allowed"),
         (b"\xff\xfea", ".yaml", "not UTF-8 at byte 0"),
         (b"a: " + b"x" * 300_000, ".yaml", "longer than 262,144"),
-        (b"x" * 5_000 + b": 1", ".yaml", "key"),
+        (b"? " + b"x" * 5_000 + b"\n: 1\n", ".yaml", "a key is longer"),
         (b" " * 1_048_577, ".yaml", "larger than 1,048,576"),
         (b'{"a": 1, "a": 2}', ".json", "given twice"),
         (b'{"a": NaN}', ".json", "NaN is not JSON"),
@@ -207,6 +201,6 @@ except ConfigFormatError as error:
     assert done.stdout.split()[0].isdigit(), done.stdout
 
 
-@pytest.mark.parametrize("text", ["1:" + "59:" * 100_000 + "1", "0x" + "f" * 200_000])
+@pytest.mark.parametrize("text", ["1:" + "59:" * 50_000 + "1", "0x" + "f" * 200_000])
 def test_a_number_of_absurd_length_is_text(text: str) -> None:
     assert parse_text(f"a: {text}".encode(), suffix=".yaml") == {"a": text}

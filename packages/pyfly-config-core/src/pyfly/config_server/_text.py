@@ -111,12 +111,13 @@ def _dump_json(properties: Mapping[str, JsonValue]) -> str:
 
 def _same(one: object, other: object) -> bool:
     """Compare trees by value and type; NaN equals NaN, `1` is not `1.0` is not `True`."""
+    one_type = type(one)
     if isinstance(one, dict) and isinstance(other, Mapping):
         mine, theirs = cast("dict[str, object]", one), cast("Mapping[str, object]", other)
         return list(mine) == list(theirs) and all(_same(mine[key], theirs[key]) for key in mine)
     if isinstance(one, list) and isinstance(other, list):
         first, second = cast("list[object]", one), cast("list[object]", other)
         return len(first) == len(second) and all(map(_same, first, second))
-    if isinstance(one, float) and isinstance(other, float):
-        return one == other or (isnan(one) and isnan(other))
-    return (type(one), one) == (type(other), other)
+    if isinstance(one, float) and isinstance(other, float) and isnan(one):
+        return isnan(other)
+    return one_type is type(other) and one == other

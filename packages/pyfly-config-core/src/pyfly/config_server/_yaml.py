@@ -222,10 +222,8 @@ def _put(node: _Node, value: _Value, event: Event) -> None:
     if isinstance(node.key, str):
         mapping[node.key] = _plain(value, event)
         return
-    merged: list[Any] = [value]
-    if isinstance(value, list):
-        merged = cast("list[Any]", value)  # isinstance tells no more
-    for inherited in merged:
+    sequence: Any = value
+    for inherited in sequence if type(value) is list else [value]:
         if not isinstance(inherited, dict):
             raise _error("'<<' takes a mapping or a list of mappings", event.start_mark)
         for key, item in cast("dict[str, Any]", inherited).items():  # isinstance tells no more

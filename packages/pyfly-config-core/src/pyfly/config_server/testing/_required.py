@@ -35,8 +35,9 @@ class BackendConformance(IsolationConformance):
         """An ability without its mixin, or a mixin without its ability, fails."""
         satisfied = {ability.__name__ for ability in abilities(backend)}
         tested = {ability.__name__ for ability in exercised(self)}
-        assert satisfied - tested == set(), "the mixins for these abilities are missing"
-        assert tested - satisfied == set(), "the backend does not have these abilities"
+        forgotten, absent = sorted(satisfied - tested), sorted(tested - satisfied)
+        assert not forgotten, f"mixins are missing for {', '.join(forgotten)}"
+        assert not absent, f"the backend has no {', '.join(absent)}"
 
     def test_satisfies_the_protocol(self, backend: ConfigBackend) -> None:
         """It has the three required methods."""
