@@ -6,25 +6,20 @@ one of `pyfly-config serve`, with one worker. Rounds alternate, and the median o
 what counts. Needs `wrk` (apt-get install wrk).
 """
 
-import re
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
+from _load import free_port, need_wrk, rate, wait
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import ConfigServer, HttpRequest, HttpResponse, InMemoryConfigBackend
 
 ROUNDS = 7
-SECONDS = 3
 BODY = b'{"name":"orders","filling":"' + b"x" * 2400 + b'"}'
 HEADERS = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY)))
 READY = HttpResponse(status=200, headers=HEADERS, body=BODY)
@@ -53,34 +48,16 @@ def make_app() -> Litestar:
     return Litestar([empty], plugins=[ConfigServerPlugin(server, auth=None)], openapi_config=None)
 
 
-def rate(port: int, path: str) -> float:
-    """Return wrk's requests per second."""
-    output = subprocess.run(
-        ["wrk", "-t1", "-c32", f"-d{SECONDS}s", f"http://127.0.0.1:{port}{path}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if found is None or "Non-2xx" in output:
-        raise RuntimeError(output)
-    return float(found[1])
-
-
 def main() -> int:
-    if shutil.which("wrk") is None:
-        print("wrk is needed: apt-get install wrk", file=sys.stderr)
-        return 2
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    need_wrk()
+    port = free_port()
     command = [Path(sys.executable).with_name("granian"), "--interface", "asgi", "--factory"]
     command += ["--http", "1", "--no-ws", "--port", str(port), "--log-level", "warning"]
     with subprocess.Popen(
         [*command, "--working-dir", Path(__file__).parent, "adapter:make_app"]
     ) as server:
         try:
-            wait(port)
+            wait(port, "/empty/")
             rate(port, "/empty/orders/prod")
             ratios: list[float] = []
             for number in range(1, ROUNDS + 1):
@@ -94,18 +71,6 @@ def main() -> int:
             server.terminate()
     print(f"median ratio {statistics.median(ratios):.3f}")
     return 0
-
-
-def wait(port: int) -> None:
-    """Wait until the server answers, ten seconds at most."""
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/empty/", timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("the server did not start")
 
 
 if __name__ == "__main__":

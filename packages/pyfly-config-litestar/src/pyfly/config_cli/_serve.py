@@ -13,6 +13,7 @@ from granian.server import Server
 from litestar import Litestar
 
 from pyfly.config_cli._settings import PREFIX, ServeSettings, SettingsError, parse_settings
+from pyfly.config_core import SHARED_APPLICATION
 from pyfly.config_litestar import create_app
 from pyfly.config_server import ConfigServer, open_backend
 from pyfly.config_server.storage import ConfigEntry, SupportsKeys
@@ -115,8 +116,8 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
     ]
     lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
     if keys:
-        path = f"{keys[0].application}/{keys[0].profile}"
-        lines.append(f"Try: curl {settings.url}/{path}")
+        own = next((key for key in keys if key.application != SHARED_APPLICATION), keys[0])
+        lines.append(f"Try: curl {settings.url}/{own.application}/{own.profile}")
     return "\n".join(lines)
 
 
