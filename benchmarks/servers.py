@@ -18,7 +18,7 @@ from pathlib import Path
 from litestar import Litestar
 
 from _load import free_port, need_wrk, rate, wait
-from pyfly.config_cli._serve import HEADER_BYTES, HEADER_SECONDS  # pyright: ignore[reportPrivateUsage]
+from pyfly.config_cli._serve import HEADER_BYTES, HEADER_SECONDS
 from pyfly.config_litestar import create_app
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend
 
