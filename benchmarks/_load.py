@@ -43,7 +43,7 @@ def rate(port: int, path: str) -> float:
     output = subprocess.run(
         ["wrk", "-t1", "-c32", f"-d{SECONDS}s", f"http://127.0.0.1:{port}{path}"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     ).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)

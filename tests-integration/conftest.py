@@ -1,6 +1,7 @@
 """Real server processes on free ports."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+CHECKOUT = Path(__file__).parent.parent
 
 
 @dataclass(kw_only=True)
@@ -71,13 +73,16 @@ def start_server(
 ) -> Iterator[Callable[..., RunningServer]]:
     """Start `pyfly-config serve STORE ARGS…`, wait until it is live, stop it at the end."""
     started: list[RunningServer] = []
+    own_python = Path(sys.executable)
 
-    def start(store: Path | str, *args: str, **settings: str) -> RunningServer:
+    def start(
+        store: Path | str, *args: str, python: Path = own_python, **settings: str
+    ) -> RunningServer:
         port = free_port()
         log = tmp_path_factory.mktemp("serve") / "output.txt"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
         environment |= {f"PYFLY_CONFIG_SERVER_{k}": v for k, v in settings.items()}
-        command = [Path(sys.executable).with_name("pyfly-config"), "serve", str(store)]
+        command = [python.with_name("pyfly-config"), "serve", str(store)]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*command, "--port", str(port), *args],
@@ -99,6 +104,54 @@ def start_server(
         except subprocess.TimeoutExpired:
             server.process.kill()
             server.process.wait()
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of this repository."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def examples(start_server: Callable[..., RunningServer]) -> RunningServer:
+    """A server of the example repository."""
+    return start_server(CHECKOUT / "docs" / "examples" / "config")
+
+
+@pytest.fixture(scope="session")
+def uv() -> Callable[..., str]:
+    """Run `uv ARGS…` in the checkout and return what it printed."""
+    executable = shutil.which("uv")
+    assert executable, "these tests need uv in the PATH, as scripts/test provides it"
+
+    def run(*arguments: object) -> str:
+        done = subprocess.run(
+            [executable, *map(str, arguments)],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            cwd=CHECKOUT,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def make_environment(
+    tmp_path_factory: pytest.TempPathFactory, uv: Callable[..., str]
+) -> Callable[..., Path]:
+    """Make a virtual environment of its own with `uv pip install ARGS…`; return its Python."""
+
+    def make(*arguments: object) -> Path:
+        home = tmp_path_factory.mktemp("environment")
+        python = home / "bin" / "python"
+        uv("venv", "--quiet", "--allow-existing", "--python", sys.executable, home)
+        uv("pip", "install", "--quiet", "--python", python, *arguments)
+        return python
+
+    return make
 
 
 def _wait_until_live(server: RunningServer) -> None:

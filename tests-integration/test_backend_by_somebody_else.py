@@ -70,7 +70,7 @@ def test_the_command_runs_as_a_module_of_the_same_environment() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from pyfly.config_cli import main; main(['--version'])"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.stdout.startswith("pyfly-config ")

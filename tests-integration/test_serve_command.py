@@ -33,7 +33,7 @@ def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [COMMAND, *map(str, arguments)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=30,
         check=False,
         env=environment,

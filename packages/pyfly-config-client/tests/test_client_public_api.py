@@ -24,5 +24,7 @@ print(*{"httpx", "yaml", "asyncio", "ssl", "pyfly.config_server"} & sys.modules.
 pyfly.config_client.ConfigClient(server_url="http://config", application="orders")
 print(*{"httpx", "yaml", "asyncio", "ssl", "pyfly.config_server"} & sys.modules.keys())
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
+    )
     assert run.stdout.split() == []

@@ -99,7 +99,7 @@ def run(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )

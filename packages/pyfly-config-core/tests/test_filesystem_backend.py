@@ -104,7 +104,7 @@ async def test_an_old_file_is_parsed_once_and_again_when_it_changes(
     first["bytes"] = "changed by the caller"
     assert await properties(backend) == {"bytes": 5, "suffix": ".yaml"}
     assert parsed == 1
-    path.write_text("a: 12\n")
+    path.write_text("a: 12\n", encoding="utf-8")
     assert await properties(backend) == {"bytes": 6, "suffix": ".yaml"}
     assert parsed == 2
 
@@ -213,7 +213,7 @@ async def test_a_link_that_leaves_the_root_is_denied_and_not_listed(
     root = tmp_path / "root"
     outside = tmp_path / "root-outside"  # shares the root's name as a prefix
     outside.mkdir()
-    (outside / "orders-prod.yaml").write_text("secret: marker\n")
+    (outside / "orders-prod.yaml").write_text("secret: marker\n", encoding="utf-8")
     target = outside if link == "main" else outside / "orders-prod.yaml"
     (root / link).parent.mkdir(parents=True)
     (root / link).symlink_to(target)
@@ -244,7 +244,7 @@ async def test_a_listing_of_10_000_bundles_leaves_the_event_loop_free(
     directory = tmp_path / "main"
     directory.mkdir()
     for number in range(10_000):
-        (directory / f"a{number:05}-prod.json").write_text('{"a": 1}')
+        (directory / f"a{number:05}-prod.json").write_text('{"a": 1}', encoding="utf-8")
     ticks = 0
 
     async def tick() -> None:
@@ -267,7 +267,7 @@ async def test_a_fetch_opens_only_the_files_of_its_own_bundle(tmp_path: Path) ->
     directory = tmp_path / "main"
     directory.mkdir()
     for number in range(200):
-        (directory / f"a{number}-prod.yaml").write_text("a: 1\n")
+        (directory / f"a{number}-prod.yaml").write_text("a: 1\n", encoding="utf-8")
     script = f"""
 import asyncio, sys
 from pyfly.config_server import FilesystemConfigBackend
@@ -279,7 +279,9 @@ sys.addaudithook(lambda event, args: touched.append((event, str(args[0])))
 assert asyncio.run(backend.fetch("a7", "prod")) is not None
 print(*(f"{{event}} {{name}}" for event, name in touched), sep="\\n")
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
+    )
     lines = [line for line in run.stdout.splitlines() if line]
     assert not [line for line in lines if line.startswith(("os.listdir", "os.scandir"))]
     assert [line for line in lines if "-prod" in line] == ["open a7-prod.yaml"]
@@ -307,7 +309,7 @@ async def test_a_save_writes_the_file_that_is_read_in_its_format(
     write(f"main/{name}", before)
     await backend.save(source({"b": 2}))
     assert names(tmp_path / "main") == [name]
-    assert (tmp_path / "main" / name).read_text() == after
+    assert (tmp_path / "main" / name).read_text(encoding="utf-8") == after
 
 
 async def test_a_save_removes_what_it_shadows(
@@ -367,7 +369,7 @@ async def test_files_that_a_save_would_damage_are_left_alone(
     with pytest.raises(ConfigObstructedError, match=name):
         await backend.save(source({"a": 2}))
     assert names(tmp_path / "main") == [name]
-    assert (tmp_path / "main" / name).read_text() == text
+    assert (tmp_path / "main" / name).read_text(encoding="utf-8") == text
 
 
 async def test_a_broken_file_is_replaced_by_a_save(
@@ -384,7 +386,7 @@ async def test_what_a_format_cannot_hold_is_refused_and_the_old_file_stays(
     path = write("main/orders-prod.json", '{"a": 1}')
     with pytest.raises(ConfigFormatError):
         await backend.save(source({"a": float("inf")}))
-    assert path.read_text() == '{"a": 1}'
+    assert path.read_text(encoding="utf-8") == '{"a": 1}'
     assert names(tmp_path / "main") == ["orders-prod.json"]
 
 

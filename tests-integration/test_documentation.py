@@ -1,0 +1,135 @@
+"""What the README and the documentation show is what happens."""
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+CHECKOUT = Path(__file__).parent.parent
+PAGES = sorted(
+    [
+        *CHECKOUT.glob("*.md"),
+        *CHECKOUT.glob("packages/*/README.md"),
+        *CHECKOUT.glob("docs/**/*.md"),
+    ]
+)
+SERVERS = ("http://127.0.0.1:8888", "http://config:8888")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", text)
+
+
+def of(pages: list[Path], language: str) -> list[Any]:
+    return [
+        pytest.param(block, id=f"{page.relative_to(CHECKOUT)}:{number}")
+        for page in pages
+        for number, block in enumerate(blocks(page, language))
+    ]
+
+
+def at(text: str, server: Any) -> str:
+    """Return the text with the address of a running server instead of the documented one."""
+    for documented in SERVERS:
+        text = text.replace(documented, server.url)
+    return text
+
+
+def run(command: list[str], directory: Path) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_")}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        cwd=directory,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def curl(text: str, server: Any) -> str:
+    """Run the curl command in a console block."""
+    (command,) = re.findall(r"^\$ (curl .*)$", text, re.MULTILINE)
+    arguments = shlex.split(at(command, server))
+    return run([*arguments, "--silent", "--show-error", "--fail"], CHECKOUT)
+
+
+def test_the_curl_of_the_readme_gets_the_answer_of_the_readme(examples: Any) -> None:
+    page = CHECKOUT / "README.md"
+    (command,) = [block for block in blocks(page, "console") if "$ curl" in block]
+    (answer,) = blocks(page, "json")
+    assert curl(command, examples) == answer.rstrip("\n")
+
+
+def test_the_python_of_the_readme_prints_the_configuration(examples: Any) -> None:
+    (block,) = blocks(CHECKOUT / "README.md", "python")
+    printed = run([sys.executable, "-c", at(block, examples)], CHECKOUT)
+    assert printed == "postgres://db.internal.example/orders 4\n"
+
+
+@pytest.mark.parametrize("block", of(PAGES, "python"))
+def test_every_python_block_runs(block: str, examples: Any, tmp_path: Path) -> None:
+    code = at(block, examples)
+    code = code.replace('"docs/examples/config"', repr(f"{CHECKOUT}/docs/examples/config"))
+    code = code.replace('"/etc/pyfly"', '"etc"')
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "config").mkdir()
+    run([sys.executable, "-W", "error", "-c", code], tmp_path)
+
+
+@pytest.mark.parametrize("block", [b for b in of(PAGES, "console") if "$ curl" in str(b.values[0])])
+def test_every_curl_is_answered(block: str, examples: Any) -> None:
+    assert curl(block, examples).startswith('{"name":"orders","profiles":[')
+
+
+def test_what_serve_prints_is_what_the_reference_shows(
+    start_server: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shown,) = [
+        block
+        for block in blocks(CHECKOUT / "docs" / "reference" / "serve.md", "console")
+        if "Serving ./config at" in block
+    ]
+    (tmp_path / "config").symlink_to(CHECKOUT / "docs" / "examples" / "config")
+    monkeypatch.chdir(tmp_path)
+    server = start_server("./config")
+    _, _, expected = at(shown, server).partition("\n")
+    assert server.output().startswith(expected)
+
+
+def test_the_embedded_server_stands_beside_its_neighbour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = blocks(CHECKOUT / "docs" / "guides" / "embed-in-litestar.md", "python")
+    (tmp_path / "embedded_as_documented.py").write_text(block, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(CHECKOUT)
+    app = importlib.import_module("embedded_as_documented").app
+    with TestClient(app) as client:
+        assert client.get("/").text == "the neighbour"
+        assert client.get("/config/orders/prod").status_code == 401
+        credential = {"Authorization": "Bearer a-long-random-token"}
+        answer = client.get("/config/orders/prod", headers=credential)
+        assert answer.json()["propertySources"][0]["name"] == "main/orders-prod.yaml"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(CHECKOUT)}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert not broken

@@ -1,0 +1,147 @@
+"""The built distributions, each in an environment of its own, as a user installs them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+
+@pytest.fixture(scope="module")
+def install(
+    tmp_path_factory: pytest.TempPathFactory,
+    checkout: Path,
+    uv: Callable[..., str],
+    make_environment: Callable[..., Path],
+) -> Callable[..., Path]:
+    """Install distributions by name, ours from wheels of this checkout; return the Python."""
+    wheels = tmp_path_factory.mktemp("wheels")
+    uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", wheels)
+    subprocess.run([sys.executable, checkout / "scripts" / "check_wheels.py", wheels], check=True)
+    ours = wheels / "ours.txt"  # an override: never from an index, whatever is published there
+    ours.write_text(
+        "".join(
+            f"{wheel.name.split('-')[0].replace('_', '-')} @ {wheel.as_uri()}\n"
+            for wheel in wheels.glob("*.whl")
+        ),
+        encoding="utf-8",
+    )
+    return lambda *names: make_environment("--override", ours, *names)
+
+
+@pytest.fixture(scope="module")
+def with_client(install: Callable[..., Path]) -> Path:
+    return install("pyfly-config-client")
+
+
+@pytest.fixture(scope="module")
+def with_litestar(install: Callable[..., Path]) -> Path:
+    return install("pyfly-config-litestar")
+
+
+@pytest.fixture(scope="module")
+def with_core(install: Callable[..., Path]) -> Path:
+    return install("pyfly-config-core")
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYFLY_", "PYTHON"))}
+    return subprocess.run(
+        [*map(str, command)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+
+
+def python(interpreter: Path, code: str) -> subprocess.CompletedProcess[str]:
+    return run(interpreter, "-c", code)
+
+
+def test_the_client_brings_core_yaml_and_what_httpx_needs(
+    with_client: Path, make_environment: Callable[..., Path], uv: Callable[..., str]
+) -> None:
+    def installed(interpreter: Path) -> set[str]:
+        rows = json.loads(uv("pip", "list", "--format", "json", "--python", interpreter))
+        return {row["name"].lower() for row in rows}
+
+    foreign = installed(make_environment("httpx>=0.28,<1", "PyYAML"))
+    assert {"httpx", "pyyaml"} <= foreign
+    assert installed(with_client) == foreign | {"pyfly-config-client", "pyfly-config-core"}
+
+
+def test_core_brings_yaml_only(with_core: Path, uv: Callable[..., str]) -> None:
+    listed = uv("pip", "list", "--format", "json", "--python", with_core)
+    assert {row["name"].lower() for row in json.loads(listed)} == {"pyfly-config-core", "pyyaml"}
+
+
+def test_litestar_alone_serves_files_to_a_client_alone(
+    with_litestar: Path,
+    with_client: Path,
+    checkout: Path,
+    start_server: Callable[..., Any],
+) -> None:
+    store = (checkout / "docs" / "examples" / "config").as_uri()
+    server = start_server(store, python=with_litestar)
+    assert "bundles       16" in server.output()
+    done = python(
+        with_client,
+        "import json; from pyfly.config_client import SyncConfigClient;"
+        f"client = SyncConfigClient(server_url='{server.url}', application='orders', "
+        "profile='prod,eu');"
+        "print(json.dumps(dict(client.fetch())))",
+    )
+    properties = json.loads(done.stdout)
+    assert properties["db.url"] == "postgres://db.internal.example/orders"
+    assert properties["database.host"] == "db.eu.internal.example"
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("s3://bucket/config", "pip install 'pyfly-config-s3'"),
+        ("sqlite:///config.db", "pip install 'pyfly-config-sql'"),
+    ],
+)
+def test_a_known_but_missing_backend_gives_the_install_command(
+    with_litestar: Path, url: str, command: str
+) -> None:
+    done = run(with_litestar.with_name("pyfly-config"), "serve", url)
+    assert done.returncode == 2
+    assert command in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_client_is_offered_under_the_server_when_it_is_installed(
+    with_client: Path, with_core: Path
+) -> None:
+    done = python(
+        with_client,
+        "from pyfly import config_client, config_server;"
+        "print(config_server.ConfigClient is config_client.ConfigClient)",
+    )
+    assert done.stdout == "True\n"
+    done = python(with_core, "from pyfly.config_server import ConfigClient")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: ConfigClient comes with another distribution: pip install pyfly-config-client"
+    )
+
+
+def test_the_wheels_are_typed(with_client: Path) -> None:
+    done = python(
+        with_client,
+        "import pyfly.config_client as c, pyfly.config_core as k, pyfly.config_server as s;"
+        "from pathlib import Path;"
+        "print([Path(m.__file__).with_name('py.typed').exists() for m in (c, k, s)])",
+    )
+    assert done.stdout == "[True, True, True]\n"
