@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import contextlib
 import json
 import logging
 import re
@@ -179,14 +180,15 @@ class ConfigServer:
         return await self.backend.list()
 
     async def check(self) -> None:
-        """Return when configuration can be read.
+        """Return when the store can be read; a broken bundle does not count against it.
 
         Raises:
-            ConfigError: It cannot; says why.
+            BackendError: It cannot; says why. A stranger's store may raise errors of its own.
         """
         if isinstance(self.backend, SupportsCheck):
             await self.backend.check()
-        else:
+            return
+        with contextlib.suppress(ConfigFormatError):
             await self.backend.fetch(SHARED_APPLICATION, DEFAULT_PROFILE, self.default_label)
 
     async def aclose(self) -> None:

@@ -91,9 +91,10 @@ def _check_address(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what cannot be a host name
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise SettingsError(
-            f"cannot listen on {host}:{port}: {error.strerror}; "
+            f"cannot listen on {host}:{port}: {reason}; "
             "choose another address with --host or another port with --port"
         ) from error
 

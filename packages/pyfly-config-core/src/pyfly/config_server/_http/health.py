@@ -48,4 +48,7 @@ class HealthController:
         except TimeoutError:
             _LOG.warning("not ready: the store did not answer in %s s", _CHECK_SECONDS)
             return False
+        except Exception as error:  # noqa: BLE001 - a stranger's store; its text might hold a value
+            _LOG.warning("not ready: the store raised %s", type(error).__name__)
+            return False
         return True
