@@ -11,6 +11,7 @@ from litestar import Litestar
 
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import (
+    MAX_BODY_BYTES,
     ConfigServer,
     Controller,
     FilesystemConfigBackend,
@@ -52,12 +53,22 @@ def plain_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:
     controller = Controller(server, auth=auth)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def read_body() -> bytes:
+            body, more = b"", True
+            while more and len(body) <= MAX_BODY_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ConnectionError
+                body, more = body + message["body"], message["more_body"]
+            return body
+
         response = await controller.handle(
             HttpRequest(
                 method=scope["method"],
                 raw_path=scope["raw_path"],
                 query=scope["query_string"],
                 headers=scope["headers"],
+                read_body=read_body,
             )
         )
         start = {"type": "http.response.start", "status": response.status}
@@ -68,19 +79,30 @@ def plain_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:
 
 
 def litestar_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:
-    app: Any = Litestar(plugins=[ConfigServerPlugin(server, auth=auth)], openapi_config=None)
+    plugin = ConfigServerPlugin(server, auth=auth)
+    app: Any = Litestar(plugins=[plugin], openapi_config=None, logging_config=None)
     return app
 
 
 async def ask_app(
-    app: Asgi, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+    app: Asgi,
+    path: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    ends: bool = True,
 ) -> Answer:
-    """Send one request to an ASGI app, with the path untouched."""
+    """Send one request to an ASGI app, with the path untouched and the body in two parts."""
     raw, _, query = path.partition("?")
     sent: list[Any] = []
+    half = len(body) // 2
+    waiting: list[Any] = [{"type": "http.request", "body": body[:half], "more_body": True}]
+    if ends:
+        waiting.append({"type": "http.request", "body": body[half:], "more_body": False})
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -102,11 +124,10 @@ async def ask_app(
         "state": {},
     }
     await app(scope, receive, send)
-    body = b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
     return Answer(
         status=sent[0]["status"],
         headers={k.decode(): v.decode() for k, v in sent[0]["headers"]},
-        body=body,
+        body=b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body"),
     )
 
 
@@ -132,8 +153,8 @@ def serve(request: pytest.FixtureRequest) -> Callable[..., Ask]:
     """Serve a backend through one of the two adapters; the result sends requests."""
     make = plain_asgi if request.param == "plain" else litestar_asgi
 
-    def start(backend: Any, *, auth: SharedCredential | None = None, **options: Any) -> Ask:
-        app = make(ConfigServer(backend, **options), auth)
+    def start(*backends: Any, auth: SharedCredential | None = None, **options: Any) -> Ask:
+        app = make(ConfigServer(*backends, **options), auth)
 
         async def ask(path: str, **how: Any) -> Answer:
             return await ask_app(app, path, **how)

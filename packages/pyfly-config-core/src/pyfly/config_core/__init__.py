@@ -33,6 +33,7 @@ from pyfly.config_core._properties import (
     check_collisions,
     copy_properties,
     drop_retired,
+    finite,
     flatten,
     merge,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "drop_retired",
     "encode_environment",
     "encode_slashes",
+    "finite",
     "flatten",
     "merge",
     "split_names",

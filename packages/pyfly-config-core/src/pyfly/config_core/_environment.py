@@ -22,6 +22,8 @@ class PropertySource:
     """Unique within its document (contract §2.4)."""
     source: Mapping[str, FlatValue] = field(repr=False)
     """Flat keys to scalars, in document order."""
+    origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Flat keys to the places their values come from, where they are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,16 @@ class Environment:
     """Highest precedence first."""
 
 
-def encode_environment(environment: Environment) -> dict[str, JsonValue]:
-    """Return the document as a JSON object with all six fields, nulls included."""
+def encode_environment(
+    environment: Environment, *, with_origins: bool = False
+) -> dict[str, JsonValue]:
+    """Return the document as a JSON object with all six fields, nulls included.
+
+    Args:
+        environment: The document.
+        with_origins: Whether values whose origin is known are written as
+            `{"value": …, "origin": …}`, which the v2 media type allows (contract §2.2).
+    """
     return {
         "name": environment.name,
         "profiles": list(environment.profiles),
@@ -51,9 +61,18 @@ def encode_environment(environment: Environment) -> dict[str, JsonValue]:
         "version": environment.version,
         "state": environment.state,
         "propertySources": [
-            {"name": source.name, "source": dict(source.source)}
+            {"name": source.name, "source": _encode_source(source, with_origins=with_origins)}
             for source in environment.property_sources
         ],
+    }
+
+
+def _encode_source(source: PropertySource, *, with_origins: bool) -> dict[str, JsonValue]:
+    if not (with_origins and source.origins):
+        return dict(source.source)
+    return {
+        key: {"value": value, "origin": source.origins[key]} if key in source.origins else value
+        for key, value in source.source.items()
     }
 
 

@@ -47,6 +47,11 @@ class ConfigKey:
     def __str__(self) -> str:
         return f"{self.application}/{self.profile}/{self.label}"
 
+    @property
+    def sort_key(self) -> tuple[str, str, str]:
+        """What listings are ordered by: label, application, profile."""
+        return (self.label, self.application, self.profile)
+
 
 def check_name(field: str, text: str) -> None:
     """Refuse `text` unless it is one acceptable application or label.

@@ -128,6 +128,15 @@ def _json_float(value: float) -> FlatValue:
     return "-Infinity" if value == -_INFINITY else "NaN"
 
 
+def finite(value: JsonValue) -> JsonValue:
+    """Return the tree with infinities and NaN as the texts that a Spring server sends."""
+    if isinstance(value, dict):
+        return {key: finite(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return _json_float(value) if isinstance(value, float) else value
+
+
 def drop_retired(flat: dict[str, FlatValue]) -> list[str]:
     """Remove `spring.profiles` and its list elements in place (contract §3.5).
 

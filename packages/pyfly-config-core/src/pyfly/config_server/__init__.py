@@ -7,8 +7,10 @@ tests for new stores is `pyfly.config_server.testing`.
 
 from typing import TYPE_CHECKING
 
+from pyfly.config_server._bundles import Bundles
 from pyfly.config_server._filesystem import FilesystemConfigBackend
 from pyfly.config_server._http import (
+    MAX_BODY_BYTES,
     Controller,
     HealthController,
     HttpRequest,
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pyfly.config_client import ConfigClient as ConfigClient  # outside __all__: optional
 
 __all__ = [
+    "MAX_BODY_BYTES",
+    "Bundles",
     "ConfigBackend",
     "ConfigServer",
     "ConfigSource",

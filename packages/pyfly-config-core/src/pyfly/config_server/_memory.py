@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -53,7 +54,8 @@ class InMemoryConfigBackend:
         self._bases: dict[tuple[str, str], ConfigSource] = {}
         self._resources: dict[tuple[str, str], ConfigResource] = {}
         self._numbers = itertools.count(1)
-        self._last = "0"
+        self._epoch = secrets.token_hex(4)  # another process must not give the same versions
+        self._last = self._epoch
         self._watchers: set[_Watcher] = set()
         self._closed = False
 
@@ -78,12 +80,12 @@ class InMemoryConfigBackend:
         self._bases[application, label] = ConfigSource(
             application=application, profile=DEFAULT_PROFILE, label=label, properties=properties
         )
-        self._last = str(next(self._numbers))
+        self._last = self._next_version()
 
     def put_resource(self, label: str, path: str, content: bytes) -> None:
         """Put a plain file in place."""
         self._resources[label, path] = ConfigResource(content=content, modified=datetime.now(UTC))
-        self._last = str(next(self._numbers))
+        self._last = self._next_version()
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
@@ -129,7 +131,7 @@ class InMemoryConfigBackend:
         """
         self._check_open()
         self._check_expected(source.key, expected)
-        version = str(next(self._numbers))
+        version = self._next_version()
         stored = replace(source, version=version, resource=None, documents=())
         row = ConfigVersion(
             version=version, saved_at=datetime.now(UTC), author=author, message=message
@@ -154,7 +156,7 @@ class InMemoryConfigBackend:
         key = ConfigKey(application=application, profile=profile, label=label)
         self._check_expected(key, expected)
         if self._current(key) is not None:
-            version = str(next(self._numbers))
+            version = self._next_version()
             row = ConfigVersion(version=version, saved_at=datetime.now(UTC), deleted=True)
             self._record(key, _Change(row=row, source=None))
 
@@ -163,13 +165,16 @@ class InMemoryConfigBackend:
         self._check_open()
         return [source for key in self._keys() if (source := self._current(key)) is not None]
 
-    async def keys(self, label: str | None = None) -> AsyncIterator[ConfigEntry]:
+    async def keys(
+        self, label: str | None = None, *, after: ConfigKey | None = None
+    ) -> AsyncIterator[ConfigEntry]:
         """Yield all names as they were at the first step, in the order of `list`."""
         self._check_open()
         entries = [
             ConfigEntry(key=key, version=self._changes[key][-1].row.version)
             for key in self._keys()
-            if label is None or key.label == label
+            if (label is None or key.label == label)
+            and (after is None or key.sort_key > after.sort_key)
         ]
         for entry in entries:
             yield entry
@@ -241,7 +246,7 @@ class InMemoryConfigBackend:
 
     def _keys(self) -> builtins.list[ConfigKey]:
         stored = [key for key, changes in self._changes.items() if changes[-1].source is not None]
-        return sorted(stored, key=lambda key: (key.label, key.application, key.profile))
+        return sorted(stored, key=lambda key: key.sort_key)
 
     def _carried(self) -> set[str]:
         return {key.label for key in self._keys()} | {label for _, label in self._bases}
@@ -263,6 +268,9 @@ class InMemoryConfigBackend:
         for watcher in self._watchers:
             watcher.keys[key] = key
             watcher.wake.set()
+
+    def _next_version(self) -> str:
+        return f"{next(self._numbers)}-{self._epoch}"
 
     def _check_open(self) -> None:
         if self._closed:

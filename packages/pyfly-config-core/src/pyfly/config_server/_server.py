@@ -3,7 +3,6 @@
 import asyncio
 import builtins
 import contextlib
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -13,61 +12,70 @@ from pyfly.config_core import (
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
     SHARED_APPLICATION,
+    ConfigError,
     ConfigFormatError,
-    ConfigKey,
     ConfigNotFoundError,
     Environment,
-    FlatValue,
     JsonValue,
     PropertySource,
-    check_collisions,
     check_name,
-    check_not_reserved,
-    drop_retired,
     encode_environment,
-    flatten,
 )
+from pyfly.config_server._bundles import Bundles, first_writable
 from pyfly.config_server._order import Lookup, plan_lookups
-from pyfly.config_server._text import MAX_DOCUMENT_BYTES
-from pyfly.config_server.storage import (
-    ConfigBackend,
-    ConfigSource,
-    SupportsBaseBundles,
-    SupportsBatchFetch,
-    SupportsCheck,
-    SupportsClose,
-    SupportsLabels,
-)
+from pyfly.config_server._reader import StoreReader
+from pyfly.config_server.storage import ConfigBackend, ConfigSource, SupportsCheck, SupportsClose
 
 _LOG: Final = logging.getLogger(__name__)
 
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-_ACTIVATION: Final = "spring.config.activate."
+_OVERRIDES: Final = "overrides"
+_OVERRIDES_ORIGIN: Final = "Config server overrides"
+_ESCAPED: Final = re.compile(r"\\\$?(?=\{)")
+
+_Found = list[PropertySource] | None
+"""What one store holds for one lookup; `None` when it does not know the label."""
 
 
 class ConfigServer:
-    """Composes what a store holds into the documents that clients read.
+    r"""Composes what stores hold into the documents that clients read.
 
-    Holds no state of its own: every call reads the store. It owns the backend it was given and
-    closes it in `aclose`.
+    Holds no state of its own: every call reads the stores. It owns the stores it was given and
+    closes them in `aclose`. Writing and listing is done in `bundles`, the first store that can
+    save under conditions.
 
     Args:
         backend: Any object with the three methods of `ConfigBackend`; its further abilities are
             found at construction.
+        further: More stores, each of lower precedence than those before it. All sources of one
+            store come before those of the next (contract §3.8).
         base_path: Where the HTTP routes are mounted: empty, or `/` and a name, repeatable.
         default_label: The label of requests that name none.
+        overrides: Flat keys and texts that every document begins with (contract §3.7). In them
+            `\${x}` and `\{x}` stand for `${x}` and `{x}`.
+        accept_empty: Whether an application for which nothing is stored is answered with an
+            empty document rather than refused.
+        fail_on_composite_error: Of several stores: whether one that fails fails the request. If
+            not, its sources are left out and the failure is logged; when all fail, the request
+            fails all the same.
+        continue_on_label_failure: Of several labels in one request: whether unknown ones are
+            left out. Unless one of them exists, the request fails all the same.
 
     Raises:
         ValueError: The base path is not of that form.
         InvalidConfigKeyError: The default label is not acceptable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of contract §10.2, each by its name
         self,
         backend: ConfigBackend,
-        *,
+        *further: ConfigBackend,
         base_path: str = "/config",
         default_label: str = DEFAULT_LABEL,
+        overrides: Mapping[str, str] | None = None,
+        accept_empty: bool = True,
+        fail_on_composite_error: bool = True,
+        continue_on_label_failure: bool = False,
     ) -> None:
         if not _BASE_PATH.fullmatch(base_path):
             raise ValueError(
@@ -75,12 +83,18 @@ class ConfigServer:
                 "of letters, digits and . _ ~ -"
             )
         check_name("label", default_label)
-        self.backend = backend
-        self.base_path = base_path
-        self.default_label = default_label
-        self._labels = backend if isinstance(backend, SupportsLabels) else None
-        self._batch = backend if isinstance(backend, SupportsBatchFetch) else None
-        self._bases = backend if isinstance(backend, SupportsBaseBundles) else None
+        self.backends: Final = (backend, *further)
+        self.bundles: Final = Bundles(first_writable(self.backends))
+        self.base_path: Final = base_path
+        self.default_label: Final = default_label
+        self._accept_empty = accept_empty
+        self._fail_on_composite_error = fail_on_composite_error
+        self._continue_on_label_failure = continue_on_label_failure
+        self._overrides = _overrides_source(overrides or {})
+        self._readers = tuple(
+            StoreReader(one, suffix=f" (store #{number})" if number else "")
+            for number, one in enumerate(self.backends)
+        )
 
     async def fetch(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
@@ -97,9 +111,10 @@ class ConfigServer:
 
         Raises:
             InvalidConfigKeyError: A name is not acceptable.
-            ConfigNotFoundError: The label does not exist.
+            ConfigNotFoundError: The label does not exist, or nothing is stored and that is not
+                accepted.
             ConfigFormatError: A stored text that is needed does not parse.
-            BackendError: The store failed.
+            BackendError: A store failed.
         """
         label = self.default_label if label is None else label
         return encode_environment(await self.environment(application, profile, label))
@@ -111,38 +126,51 @@ class ConfigServer:
             ConfigError: As `fetch`.
         """
         wanted = self.default_label if label is None else label
+        lookups = plan_lookups(application=application, profile=profile, label=wanted)
+        stores = await self._read(lookups)
+        self._check_labels(lookups, stores)
         sources: dict[str, PropertySource] = {}
-        for lookup in plan_lookups(application=application, profile=profile, label=wanted):
-            for source in await self._look_up(lookup):
-                sources.setdefault(source.name, source)
+        for source in (s for store in stores for found in store for s in found or ()):
+            sources.setdefault(source.name, source)
+        if not sources and not self._accept_empty:
+            raise ConfigNotFoundError("configuration of", application)
         return Environment(
             name=application,
             profiles=(profile,),
             label=label,
-            property_sources=tuple(sources.values()),
+            property_sources=(*self._overrides, *sources.values()),
         )
 
-    async def _look_up(self, lookup: Lookup) -> builtins.list[PropertySource]:
-        found = [_property_source(s) for s in await self._fetch_many(lookup.keys) if s is not None]
-        if self._bases is not None:
-            for application in lookup.bases:
-                base = await self._bases.fetch_base(application, lookup.label)
-                if base is not None:
-                    found.append(_property_source(base, stem=application))
-        if (
-            not found
-            and self._labels is not None
-            and not await self._labels.has_label(lookup.label)
-        ):
-            raise ConfigNotFoundError("label", lookup.label)
-        return found
-
-    async def _fetch_many(self, keys: Sequence[ConfigKey]) -> Sequence[ConfigSource | None]:
-        if self._batch is not None:
-            return await self._batch.fetch_many(keys)
-        return await asyncio.gather(
-            *(self.backend.fetch(key.application, key.profile, key.label) for key in keys)
+    async def _read(self, lookups: Sequence[Lookup]) -> builtins.list[builtins.list[_Found]]:
+        """Return what every store holds for every lookup, the highest store first."""
+        if len(self._readers) == 1:
+            return [await _read_store(self._readers[0], lookups)]
+        results = await asyncio.gather(
+            *(_read_store(reader, lookups) for reader in self._readers), return_exceptions=True
         )
+        stores: builtins.list[builtins.list[_Found]] = []
+        failures: builtins.list[BaseException] = []
+        for backend, result in zip(self.backends, results, strict=True):
+            if not isinstance(result, BaseException):
+                stores.append(result)
+                continue
+            failures.append(result)
+            if not self._fail_on_composite_error:
+                what = str(result) if isinstance(result, ConfigError) else type(result).__name__
+                _LOG.error("left out: %s: %s", type(backend).__name__, what)
+        if failures and (self._fail_on_composite_error or not stores):
+            raise failures[0]
+        return stores
+
+    def _check_labels(self, lookups: Sequence[Lookup], stores: Sequence[Sequence[_Found]]) -> None:
+        """Refuse a label that no store knows."""
+        unknown = [
+            lookup.label
+            for position, lookup in enumerate(lookups)
+            if all(store[position] is None for store in stores)
+        ]
+        if unknown and (not self._continue_on_label_failure or len(unknown) == len(lookups)):
+            raise ConfigNotFoundError("label", unknown[-1])
 
     async def save(
         self,
@@ -162,72 +190,64 @@ class ConfigServer:
             ConfigObstructedError: A file that the store must not rewrite is in the way.
             BackendError: The store failed.
         """
-        source = ConfigSource(
-            application=application,
-            profile=profile,
-            label=self.default_label if label is None else label,
-            properties=properties,
+        await self.bundles.save(
+            ConfigSource(
+                application=application,
+                profile=profile,
+                label=self.default_label if label is None else label,
+                properties=properties,
+            )
         )
-        check_storable(source)
-        await self.backend.save(source)
 
     async def list(self) -> builtins.list[ConfigSource]:
-        """Return every readable source of the store, as stored.
+        """Return every readable source of every store, as stored, the highest store first.
 
         Raises:
-            BackendError: The store failed.
+            BackendError: A store failed.
         """
-        return await self.backend.list()
+        return [source for backend in self.backends for source in await backend.list()]
 
     async def check(self) -> None:
-        """Return when the store can be read; a broken bundle does not count against it.
+        """Return when requests can be answered; a broken bundle does not count against that.
 
         Raises:
-            BackendError: It cannot; says why. A stranger's store may raise errors of its own.
+            BackendError: A store that is needed cannot be read; says why. A stranger's store
+                may raise errors of its own.
         """
-        if isinstance(self.backend, SupportsCheck):
-            await self.backend.check()
+        results = await asyncio.gather(
+            *(self._check(backend) for backend in self.backends), return_exceptions=True
+        )
+        failures = [result for result in results if result is not None]
+        if failures and (self._fail_on_composite_error or len(failures) == len(results)):
+            raise failures[0]
+
+    async def _check(self, backend: ConfigBackend) -> None:
+        if isinstance(backend, SupportsCheck):
+            await backend.check()
             return
         with contextlib.suppress(ConfigFormatError):
-            await self.backend.fetch(SHARED_APPLICATION, DEFAULT_PROFILE, self.default_label)
+            await backend.fetch(SHARED_APPLICATION, DEFAULT_PROFILE, self.default_label)
 
     async def aclose(self) -> None:
-        """Close the backend, where it can be closed. Closing twice is allowed."""
-        if isinstance(self.backend, SupportsClose):
-            await self.backend.aclose()
+        """Close the stores that can be closed, all of them. Closing twice is allowed."""
+        async with contextlib.AsyncExitStack() as stack:
+            for backend in self.backends:
+                if isinstance(backend, SupportsClose):
+                    stack.push_async_callback(backend.aclose)
 
 
-def check_storable(source: ConfigSource) -> None:
-    """Refuse what no store may be given: the one gate in front of every write (design §5, §6).
-
-    Raises:
-        InvalidConfigKeyError: The name is reserved.
-        ConfigFormatError: The properties collide, are too many, too deep or too large.
-    """
-    check_not_reserved(source.key)
-    check_collisions(source.properties)
-    size = len(json.dumps(source.properties, ensure_ascii=False).encode())
-    if size > MAX_DOCUMENT_BYTES:
-        raise ConfigFormatError(f"{size:,} bytes of JSON, more than {MAX_DOCUMENT_BYTES:,}")
+async def _read_store(reader: StoreReader, lookups: Sequence[Lookup]) -> list[_Found]:
+    return [await reader.read(lookup) for lookup in lookups]
 
 
-def _property_source(source: ConfigSource, *, stem: str | None = None) -> PropertySource:
-    file_name = source.resource or stem or f"{source.application}-{source.profile}"
-    label = source.label.replace("-", "%2D").replace(",", "%2C")
-    return PropertySource(
-        name=f"{label}/{file_name}", source=_flat(source, f"{source.label}/{file_name}")
+def _overrides_source(overrides: Mapping[str, str]) -> tuple[PropertySource, ...]:
+    if not overrides:
+        return ()
+    values = {
+        key: _ESCAPED.sub(lambda found: found[0][1:], text) for key, text in overrides.items()
+    }
+    return (
+        PropertySource(
+            name=_OVERRIDES, source=values, origins=dict.fromkeys(values, _OVERRIDES_ORIGIN)
+        ),
     )
-
-
-def _flat(source: ConfigSource, where: str) -> dict[str, FlatValue]:
-    try:
-        flat = flatten(source.properties)
-    except ConfigFormatError as error:
-        raise error.at(where) from error
-    if any(key.startswith(_ACTIVATION) for key in flat):
-        raise ConfigFormatError(
-            "documents with activation conditions cannot be served", where=where
-        )
-    if retired := drop_retired(flat):
-        _LOG.warning("%s: left out: %s", where, ", ".join(retired))
-    return flat

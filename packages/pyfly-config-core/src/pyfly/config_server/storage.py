@@ -152,10 +152,17 @@ class ConfigBackend(Protocol):
 class SupportsKeys(Protocol):
     """Lists names without loading values: for listings, start-up reports, copies."""
 
-    def keys(self, label: str | None = None) -> AsyncIterator[ConfigEntry]:
+    def keys(
+        self, label: str | None = None, *, after: ConfigKey | None = None
+    ) -> AsyncIterator[ConfigEntry]:
         """Yield every stored name, of one label or of all, ordered by label, application, profile.
 
         Unreadable bundles are yielded too, with their error where it is noticed.
+
+        Args:
+            label: Only the names of this one.
+            after: Only the names that come after this one, whether it is stored or not. A
+                listing in pages goes on from its last name without reading what lies before.
         """
         ...
 

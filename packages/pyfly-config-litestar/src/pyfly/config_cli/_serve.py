@@ -15,8 +15,7 @@ from litestar import Litestar
 from pyfly.config_cli._settings import PREFIX, ServeSettings, SettingsError, parse_settings
 from pyfly.config_core import SHARED_APPLICATION
 from pyfly.config_litestar import create_app
-from pyfly.config_server import ConfigServer, open_backend
-from pyfly.config_server.storage import ConfigEntry, SupportsKeys
+from pyfly.config_server import Bundles, ConfigServer, open_backend
 
 HEADER_SECONDS = 10
 """A client has this long to send its request line and headers, and to use an idle connection."""
@@ -103,7 +102,9 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
     """Say what is served and where; a broken bundle is named, not fatal."""
     try:
         await server.check()
-        entries = await _entries(server)
+        entries = [
+            entry for backend in server.backends async for entry in Bundles(backend).entries()
+        ]
     finally:
         await server.aclose()
     keys = [entry.key for entry in entries]
@@ -120,12 +121,6 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
         own = next((key for key in keys if key.application != SHARED_APPLICATION), keys[0])
         lines.append(f"Try: curl {settings.url}/{own.application}/{own.profile}")
     return "\n".join(lines)
-
-
-async def _entries(server: ConfigServer) -> list[ConfigEntry]:
-    if isinstance(server.backend, SupportsKeys):
-        return [entry async for entry in server.backend.keys()]  # noqa: SIM118 - no mapping
-    return [ConfigEntry(key=source.key) for source in await server.list()]
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,12 +1,13 @@
 """Between Litestar's ASGI messages and the controller's values. No decisions are made here."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
-from pyfly.config_server import HttpRequest, HttpResponse
+from pyfly.config_server import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
 
 class Handles(Protocol):
@@ -18,10 +19,10 @@ class Handles(Protocol):
 
 
 def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return a raw ASGI handler in front of a controller. Request bodies are never read."""
+    """Return a raw ASGI handler in front of a controller. It reads no body unless asked to."""
     answer = controller.handle
 
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
             return
@@ -34,6 +35,7 @@ def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaita
                 raw_path=raw_path,
                 query=scope["query_string"],
                 headers=tuple(scope["headers"]),
+                read_body=partial(_read_body, receive),
             )
         )
         await send(
@@ -46,3 +48,16 @@ def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaita
         await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
     return handle
+
+
+async def _read_body(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more and size <= MAX_BODY_BYTES:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ConnectionError("the client went away")
+        chunks.append(message["body"])
+        size += len(chunks[-1])
+        more = message["more_body"]
+    return b"".join(chunks)

@@ -112,9 +112,14 @@ class FilesystemConfigBackend:
             found += await self._read(partial(self._files.sources, step))
         return found
 
-    async def keys(self, label: str | None = None) -> AsyncIterator[ConfigEntry]:
-        """Yield the name and version of every bundle, ordered by label, application, profile."""
-        keys = await self._read(lambda: self._files.keys(label))
+    async def keys(
+        self, label: str | None = None, *, after: ConfigKey | None = None
+    ) -> AsyncIterator[ConfigEntry]:
+        """Yield the name and version of every bundle, ordered by label, application, profile.
+
+        Every file is parsed, so that what is wrong with it is told.
+        """
+        keys = await self._read(lambda: self._files.keys(label, after))
         for start in range(0, len(keys), _LISTING_STEP):
             step = keys[start : start + _LISTING_STEP]
             for entry in await self._read(partial(self._files.entries, step)):

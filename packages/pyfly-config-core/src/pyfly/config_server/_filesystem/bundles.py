@@ -31,14 +31,14 @@ from pyfly.config_server._filesystem.layout import (
     keys_of,
 )
 from pyfly.config_server._filesystem.walk import walk_labels
-from pyfly.config_server._text import (
+from pyfly.config_server.storage import ABSENT, ANY, ConfigEntry, ConfigSource, Expected
+from pyfly.config_server.text import (
     MAX_DOCUMENT_BYTES,
     SUFFIXES,
     dump_text,
     holds_several_documents,
     parse_text,
 )
-from pyfly.config_server.storage import ABSENT, ANY, ConfigEntry, ConfigSource, Expected
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,10 +69,9 @@ class BundleFiles:
         """Tell whether the label is a directory."""
         with files.translated(f"open '{label}'"):
             directory = files.open_inside(self.root, label)
-        if directory is None:
-            return False
-        os.close(directory)
-        return True
+            if directory is not None:
+                os.close(directory)
+        return directory is not None
 
     def check(self) -> None:
         """Return when the root can be opened and listed."""
@@ -91,7 +90,7 @@ class BundleFiles:
                 directory = files.open_inside(self.root, label)
             if directory is None:
                 continue
-            with files.opened(directory):
+            with files.translated(f"read '{label}'"), files.opened(directory):
                 for position, key in enumerate(keys):
                     if key.label == label:
                         found[position] = self._fetch(directory, key)
@@ -162,25 +161,34 @@ class BundleFiles:
         """Return the labels that carry a bundle, sorted."""
         return [label for label, names in walk_labels(self.root) if keys_of(label, names)]
 
-    def keys(self, label: str | None = None) -> list[ConfigKey]:
-        """Return every key, ordered by label, application, profile."""
+    def keys(self, label: str | None = None, after: ConfigKey | None = None) -> list[ConfigKey]:
+        """Return every key that comes after `after`, ordered by label, application, profile."""
         return [
             key
             for found, names in walk_labels(self.root)
             if label is None or found == label
             for key in keys_of(found, names)
+            if after is None or key.sort_key > after.sort_key
         ]
 
     def entries(self, keys: Sequence[ConfigKey]) -> list[ConfigEntry]:
-        """Return the versions of `keys`; what has vanished meanwhile is left out."""
+        """Return the versions of `keys` and what is wrong; what has vanished is left out."""
         return [entry for key in keys if (entry := self._entry(key)) is not None]
 
     def _entry(self, key: ConfigKey) -> ConfigEntry | None:
         try:
-            current = self._stored(key)
+            (source,) = self.fetch_many([key])
         except ConfigError as error:
-            return ConfigEntry(key=key, error=str(error))
-        return None if current is None else ConfigEntry(key=key, version=_version(current[1]))
+            return ConfigEntry(key=key, version=self._version_of(key), error=str(error))
+        return None if source is None else ConfigEntry(key=key, version=source.version)
+
+    def _version_of(self, key: ConfigKey) -> str | None:
+        """Return the version of a file that does not parse, so that it can be replaced."""
+        try:
+            current = self._stored(key)
+        except ConfigError:
+            return None
+        return None if current is None else _version(current[1])
 
     def sources(self, keys: Sequence[ConfigKey]) -> list[ConfigSource]:
         """Read `keys` one by one; what cannot be read is logged and left out."""

@@ -6,7 +6,7 @@ Pure functions; nothing is opened here.
 from collections.abc import Iterable
 
 from pyfly.config_core import ConfigKey, InvalidConfigKeyError
-from pyfly.config_server._text import SUFFIXES
+from pyfly.config_server.text import SUFFIXES
 
 PROPERTIES_SUFFIX = ".properties"
 

@@ -3,6 +3,13 @@
 from pyfly.config_server._http.access import SharedCredential
 from pyfly.config_server._http.controller import Controller
 from pyfly.config_server._http.health import HealthController
-from pyfly.config_server._http.messages import HttpRequest, HttpResponse
+from pyfly.config_server._http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
-__all__ = ["Controller", "HealthController", "HttpRequest", "HttpResponse", "SharedCredential"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "Controller",
+    "HealthController",
+    "HttpRequest",
+    "HttpResponse",
+    "SharedCredential",
+]

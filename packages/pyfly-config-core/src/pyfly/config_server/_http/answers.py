@@ -11,8 +11,10 @@ from typing import Final
 from pyfly.config_core import JsonValue
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import is_known
+from pyfly.config_server._http.refusals import Refusal
 
 JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
 
 _ALWAYS: Final = (
     (b"cache-control", b"no-store"),
@@ -28,13 +30,16 @@ def encode_json(document: Mapping[str, JsonValue]) -> bytes:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def answer(request: HttpRequest, body: bytes, media_type: str) -> HttpResponse:
+def answer(
+    request: HttpRequest, body: bytes, media_type: str, *, entity_tag: bytes | None = None
+) -> HttpResponse:
     """Return 200 with `body`, or 304 when the client has it.
 
-    The entity tag is strong: it differs for another body and for another media type.
+    Without an `entity_tag` it is made of the body and the media type; it is strong.
     """
     digest = hashlib.sha256(body)
-    entity_tag = f'"{digest.hexdigest()[:32]}{_tag_suffix(media_type)}"'.encode()
+    if entity_tag is None:
+        entity_tag = f'"{digest.hexdigest()[:32]}{_tag_suffix(media_type)}"'.encode()
     validators = (
         (b"etag", entity_tag),
         (b"vary", b"Accept, Authorization"),
@@ -66,37 +71,53 @@ def allowed_methods(methods: tuple[str, ...]) -> HttpResponse:
     )
 
 
-def error_answer(
-    request: HttpRequest, status: int, *, message: str = "", headers: Headers = ()
-) -> HttpResponse:
-    """Return an error with the body that Spring Boot sends (contract §8).
-
-    Args:
-        request: Whose path the body repeats, as it was sent.
-        status: The HTTP status code.
-        message: What was wrong and where; never a value, a server's path or a stack.
-        headers: To add.
-    """
+def error_answer(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """Return an error with the body that Spring Boot sends (contract §8)."""
+    status = refusal.status
     document: dict[str, JsonValue] = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "status": status,
         "error": HTTPStatus(status).phrase,
-        "path": request.raw_path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace"),
+        "path": _shown_path(request),
     }
-    if message:
-        document["message"] = message
-    return json_answer(document, status=status, headers=headers)
+    if refusal.message:
+        document["message"] = refusal.message
+    return json_answer(document, status=status, headers=refusal.headers)
+
+
+def problem_answer(
+    request: HttpRequest, refusal: Refusal, *, more: Mapping[str, JsonValue]
+) -> HttpResponse:
+    """Return an error of our own routes (RFC 9457), with its code and `more` members."""
+    document: dict[str, JsonValue] = {
+        "type": "about:blank",
+        "title": HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
+        "detail": refusal.message,
+        "instance": _shown_path(request),
+        "code": refusal.code,
+        **more,
+    }
+    return json_answer(document, status=refusal.status, headers=refusal.headers, media_type=PROBLEM)
+
+
+def _shown_path(request: HttpRequest) -> str:
+    return request.raw_path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
 
 
 def json_answer(
-    document: Mapping[str, JsonValue], *, status: int, headers: Headers = ()
+    document: Mapping[str, JsonValue],
+    *,
+    status: int,
+    headers: Headers = (),
+    media_type: str = JSON,
 ) -> HttpResponse:
     """Return a small JSON document without validators."""
     body = encode_json(document)
     return HttpResponse(
         status=status,
         headers=(
-            (b"content-type", JSON.encode()),
+            (b"content-type", media_type.encode()),
             (b"content-length", b"%d" % len(body)),
             *headers,
             *_ALWAYS,

@@ -1,22 +1,11 @@
 """The controller: one request value in, one answer value out; no framework, no sockets."""
 
 import logging
-import random
 import traceback
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pyfly.config_core import (
-    MEDIA_TYPE_V2,
-    BackendError,
-    BackendUnavailableError,
-    ConfigError,
-    ConfigFormatError,
-    ConfigNotFoundError,
-    InvalidConfigKeyError,
-    UnsupportedOperationError,
-    decode_slashes,
-    encode_environment,
-)
+from pyfly.config_core import MEDIA_TYPE_V2, ConfigError, decode_slashes, encode_environment
 from pyfly.config_server._http.access import SharedCredential
 from pyfly.config_server._http.answers import (
     JSON,
@@ -24,25 +13,17 @@ from pyfly.config_server._http.answers import (
     answer,
     encode_json,
     error_answer,
+    problem_answer,
 )
+from pyfly.config_server._http.bundles import BundleRoutes
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
-from pyfly.config_server._http.routes import Match, find_route
+from pyfly.config_server._http.refusals import Refusal, details_of, refusal_of
+from pyfly.config_server._http.routes import WRITE_METHODS, Match, Operation, find_route, is_own
 from pyfly.config_server._server import ConfigServer
 
 _LOG: Final = logging.getLogger(__name__)
-
-_STATUS: Final[dict[type[BaseException], int]] = {
-    InvalidConfigKeyError: 400,
-    ConfigNotFoundError: 404,
-    ConfigFormatError: 500,
-    UnsupportedOperationError: 501,
-    BackendUnavailableError: 503,
-    BackendError: 500,
-    ConfigError: 500,
-}
-_RETRY_SECONDS: Final = (2, 8)
 
 
 class Controller:
@@ -51,23 +32,37 @@ class Controller:
     Args:
         server: Where the configuration comes from. Its owner closes it.
         auth: What every request must carry, or `None` when the embedding application decides
-            who may read.
+            who may read. Nobody may write then.
     """
 
     def __init__(self, server: ConfigServer, *, auth: SharedCredential | None) -> None:
         self._server = server
         self._auth = auth
         self._openapi = encode_json(openapi_document(base_path=server.base_path, auth=auth))
+        own = BundleRoutes(server.bundles)
+        self._operations: dict[
+            Operation, Callable[[HttpRequest, Match], Awaitable[HttpResponse]]
+        ] = {
+            "environment": self._environment,
+            "openapi": self._describe,
+            "bundles": own.page,
+            "bundle": own.bundle,
+            "history": own.history,
+            "version": own.version,
+            "rollback": own.rollback,
+        }
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to any request. Nothing is raised for a bad one."""
         try:
             response = await self._respond(request)
+        except Refusal as refusal:
+            response = self._refuse(request, refusal)
         except ConfigError as error:
-            response = _refuse(request, error)
+            response = self._refuse(request, refusal_of(error), error)
         except Exception as error:  # noqa: BLE001 - the last resort: a stranger's store failed
             _log_failure(request, error)
-            response = error_answer(request, 500)
+            response = self._refuse(request, Refusal(500, "failed"))
         if request.method == "HEAD" and response.body:
             return HttpResponse(status=response.status, headers=response.headers)
         return response
@@ -75,41 +70,48 @@ class Controller:
     async def _respond(self, request: HttpRequest) -> HttpResponse:
         if self._auth is not None and not self._auth.admits(header(request, b"authorization")):
             challenge = (b"www-authenticate", self._auth.challenge)
-            return error_answer(request, 401, headers=(challenge,))
+            raise Refusal(401, "unauthorized", headers=(challenge,))
         match = find_route(request.raw_path, base_path=self._server.base_path)
         if match is None:
-            return error_answer(request, 404, message="no such route")
+            raise Refusal(404, "no-such-route", "no such route")
         if request.method == "OPTIONS":
             return allowed_methods(match.route.methods)
         if request.method not in match.route.methods:
             allow = (b"allow", ", ".join(match.route.methods).encode())
-            return error_answer(request, 405, headers=(allow,))
-        if match.route.operation == "openapi":
-            return answer(request, self._openapi, JSON)
-        return await self._environment(request, match)
+            raise Refusal(405, "method-not-allowed", headers=(allow,))
+        if self._auth is None and request.method in WRITE_METHODS:
+            raise Refusal(403, "forbidden", "writing over HTTP needs a configured credential")
+        return await self._operations[match.route.operation](request, match)
+
+    async def _describe(self, request: HttpRequest, match: Match) -> HttpResponse:
+        del match  # the document is the same for everybody
+        return answer(request, self._openapi, JSON)
 
     async def _environment(self, request: HttpRequest, match: Match) -> HttpResponse:
         media_type = negotiate(header(request, b"accept"), (JSON, MEDIA_TYPE_V2))
         if media_type is None:
-            return error_answer(request, 406, message=f"available: {JSON}, {MEDIA_TYPE_V2}")
+            raise Refusal(406, "not-acceptable", f"available: {JSON}, {MEDIA_TYPE_V2}")
         label = match.parameters.get("label")
         environment = await self._server.environment(
             decode_slashes(match.parameters["name"]),
             match.parameters["profiles"],
             None if label is None else decode_slashes(label),
         )
-        return answer(request, encode_json(encode_environment(environment)), media_type)
+        document = encode_environment(environment, with_origins=media_type == MEDIA_TYPE_V2)
+        return answer(request, encode_json(document), media_type)
 
-
-def _refuse(request: HttpRequest, error: ConfigError) -> HttpResponse:
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    level = logging.INFO if status < 500 else logging.ERROR  # noqa: PLR2004 - HTTP's own border
-    _LOG.log(level, "%s %a: %d: %s", request.method, request.raw_path, status, error)
-    if status != 503:  # noqa: PLR2004 - the only status that asks to come back
-        return error_answer(request, status, message=str(error))
-    wait = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreads clients, hides nothing
-    retry = (b"retry-after", b"%d" % wait)
-    return error_answer(request, status, message=str(error), headers=(retry,))
+    def _refuse(
+        self, request: HttpRequest, refusal: Refusal, error: ConfigError | None = None
+    ) -> HttpResponse:
+        if error is not None:
+            level = logging.INFO if refusal.status < 500 else logging.ERROR  # noqa: PLR2004 - HTTP
+            _LOG.log(
+                level, "%s %a: %d: %s", request.method, request.raw_path, refusal.status, error
+            )
+        if is_own(request.raw_path, base_path=self._server.base_path):
+            more = {} if error is None else details_of(error)
+            return problem_answer(request, refusal, more=more)
+        return error_answer(request, refusal)
 
 
 def _log_failure(request: HttpRequest, error: Exception) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from pyfly.config_core import ConfigError
 from pyfly.config_server._http.answers import allowed_methods, error_answer, json_answer
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse
+from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import READ_METHODS
 from pyfly.config_server._server import ConfigServer
 
@@ -26,12 +27,12 @@ class HealthController:
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return 200 `up`, 503 `down`, or an error for another path or method."""
         if request.raw_path not in {LIVE_PATH, READY_PATH}:
-            return error_answer(request, 404, message="no such route")
+            return error_answer(request, Refusal(404, "no-such-route", "no such route"))
         if request.method == "OPTIONS":
             return allowed_methods(READ_METHODS)
         if request.method not in READ_METHODS:
             allow = (b"allow", ", ".join(READ_METHODS).encode())
-            return error_answer(request, 405, headers=(allow,))
+            return error_answer(request, Refusal(405, "method-not-allowed", headers=(allow,)))
         up = request.raw_path == LIVE_PATH or await self._is_ready()
         response = json_answer({"status": "up" if up else "down"}, status=200 if up else 503)
         if request.method == "HEAD":

@@ -1,11 +1,18 @@
 """Requests and answers as plain values, between a framework's adapter and the controller."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names and values as on the wire; request names may be in any case."""
+
+MAX_BODY_BYTES: Final = 1_048_576
+"""A longer body is refused; an adapter need not read more than one byte beyond it."""
+
+
+async def _no_body() -> bytes:
+    return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +27,11 @@ class HttpRequest:
     """The query as sent, without the question mark."""
     headers: Headers = field(default=(), repr=False)
     """All of them, repetitions included. Never logged."""
+    read_body: Callable[[], Awaitable[bytes]] = field(default=_no_body, repr=False, compare=False)
+    """Reads the body, once, where it is needed: whole, or cut somewhere behind `MAX_BODY_BYTES`.
+
+    Raises `ConnectionError` when the client goes away before the end.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,124 +1,89 @@
-"""The OpenAPI document, made from the route table."""
+"""The OpenAPI document, made from the route table and the words in `_schemas`."""
 
 from importlib.metadata import version
 from typing import Final
 
-from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
+from pyfly.config_core import JsonValue
+from pyfly.config_server._http import _schemas as schemas
 from pyfly.config_server._http.access import SharedCredential
-from pyfly.config_server._http.routes import ROUTES, Route
+from pyfly.config_server._http.routes import ROUTES, Operation, Route
 
 _DISTRIBUTION: Final = "pyfly-config-core"
-
-_PARAMETERS: Final[dict[str, str]] = {
-    "name": "Application, or a comma list. `(_)` stands for a slash.",
-    "profiles": "Profile, or a comma list; the last one wins.",
-    "label": "Label, or a comma list; the last one wins. `(_)` or `%2F` stands for a slash.",
-}
-
-_ENVIRONMENT: Final[dict[str, JsonValue]] = {
-    "type": "object",
-    "required": ["name", "profiles", "label", "version", "state", "propertySources"],
-    "properties": {
-        "name": {"type": "string"},
-        "profiles": {"type": "array", "items": {"type": "string"}},
-        "label": {"type": ["string", "null"]},
-        "version": {"type": ["string", "null"]},
-        "state": {"type": ["string", "null"]},
-        "propertySources": {
-            "type": "array",
-            "description": "Highest precedence first.",
-            "items": {
-                "type": "object",
-                "required": ["name", "source"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "source": {
-                        "type": "object",
-                        "additionalProperties": {"type": ["string", "number", "boolean"]},
-                    },
-                },
-            },
-        },
-    },
-}
-
-_ERROR: Final[dict[str, JsonValue]] = {
-    "type": "object",
-    "required": ["timestamp", "status", "error", "path"],
-    "properties": {
-        "timestamp": {"type": "string", "format": "date-time"},
-        "status": {"type": "integer"},
-        "error": {"type": "string"},
-        "message": {"type": "string"},
-        "path": {"type": "string"},
-    },
-}
-
-_ERRORS: Final[dict[str, str]] = {
-    "400": "A name is not acceptable.",
-    "404": "The label does not exist, or there is no such route.",
-    "405": "The method is not allowed; see the Allow header.",
-    "406": "No acceptable media type.",
-    "500": "A stored text that is needed cannot be read.",
-    "503": "The store cannot be reached; see the Retry-After header.",
+_UNDESCRIBED: Final = frozenset({"HEAD", "OPTIONS"})
+_IDS: Final[dict[tuple[Operation, str], str]] = {
+    ("openapi", "GET"): "openapi",
+    ("environment", "GET"): "environment",
+    ("bundles", "GET"): "listBundles",
+    ("bundle", "GET"): "readBundle",
+    ("bundle", "PUT"): "writeBundle",
+    ("bundle", "DELETE"): "deleteBundle",
+    ("history", "GET"): "listVersions",
+    ("version", "GET"): "readVersion",
+    ("rollback", "POST"): "rollbackBundle",
 }
 
 
 def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[str, JsonValue]:
     """Return the OpenAPI 3.1 description of every route below `base_path`."""
+    paths: dict[str, JsonValue] = {
+        route.template: {
+            method.lower(): _operation(route, method, secured=auth is not None)
+            for method in route.methods
+            if method not in _UNDESCRIBED
+        }
+        for route in ROUTES
+    }
+    components: dict[str, JsonValue] = {"schemas": dict(schemas.SCHEMAS)}
     document: dict[str, JsonValue] = {
         "openapi": "3.1.0",
         "info": {"title": "pyfly-config", "version": version(_DISTRIBUTION)},
         "servers": [{"url": base_path or "/"}],
-        "paths": {route.template: _path_item(route, secured=auth is not None) for route in ROUTES},
-        "components": {"schemas": {"Environment": _ENVIRONMENT, "Error": _ERROR}},
+        "paths": paths,
+        "components": components,
     }
     if auth is not None:
-        scheme: JsonValue = {"type": "http", "scheme": auth.scheme}
-        document["components"] = {
-            "schemas": {"Environment": _ENVIRONMENT, "Error": _ERROR},
-            "securitySchemes": {"shared": scheme},
-        }
+        components["securitySchemes"] = {"shared": {"type": "http", "scheme": auth.scheme}}
         document["security"] = [{"shared": []}]
     return document
 
 
-def _path_item(route: Route, *, secured: bool) -> dict[str, JsonValue]:
+def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonValue]:
+    kind = route.operation
+    at_label = kind == "environment" and "{label}" in route.segments
     operation: dict[str, JsonValue] = {
-        "operationId": route.operation + ("AtLabel" if "{label}" in route.segments else ""),
-        "summary": route.summary,
-        "responses": _responses(route, secured=secured),
+        "operationId": _IDS[kind, method] + ("AtLabel" if at_label else ""),
+        "summary": schemas.SUMMARIES.get((kind, method), route.summary),
+        "parameters": [*_path_parameters(route), *schemas.PARAMETERS.get((kind, method), ())],
+        "responses": _responses(kind, method, secured=secured),
     }
-    names = [segment[1:-1] for segment in route.segments if segment.startswith("{")]
-    operation["parameters"] = [_parameter(name) for name in names]
-    return {"get": operation}
+    if (body := schemas.BODIES.get((kind, method))) is not None:
+        operation["requestBody"] = {"required": True, "content": body}
+    return operation
 
 
-def _parameter(name: str) -> dict[str, JsonValue]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": _PARAMETERS[name],
-        "schema": {"type": "string"},
-    }
+def _path_parameters(route: Route) -> list[JsonValue]:
+    return [
+        {
+            "name": segment[1:-1],
+            "in": "path",
+            "required": True,
+            "description": schemas.SEGMENTS[segment[1:-1]],
+            "schema": {"type": "string"},
+        }
+        for segment in route.segments
+        if segment.startswith("{")
+    ]
 
 
-def _responses(route: Route, *, secured: bool) -> dict[str, JsonValue]:
-    error: JsonValue = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    listed = dict(_ERRORS)
-    content: dict[str, JsonValue] = {"application/json": {"schema": {"type": "object"}}}
-    if route.operation == "environment":
-        schema: JsonValue = {"schema": {"$ref": "#/components/schemas/Environment"}}
-        content = {"application/json": schema, MEDIA_TYPE_V2: schema}
-    else:
-        listed = {"405": _ERRORS["405"]}
+def _responses(kind: Operation, method: str, *, secured: bool) -> dict[str, JsonValue]:
+    schema = "Error" if kind == "environment" else "Problem"
+    media_type = "application/json" if kind == "environment" else "application/problem+json"
+    content: JsonValue = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    listed = dict(schemas.ERRORS[kind, method])
+    listed["405"] = "The method is not allowed; see the Allow header."
     if secured:
         listed["401"] = "The credential is missing or wrong."
-    responses: dict[str, JsonValue] = {
-        "200": {"description": "The document.", "content": content},
-        "304": {"description": "The client has this version; see If-None-Match."},
-    }
+    responses = dict(schemas.RESULTS[kind, method])
     for status, text in sorted(listed.items()):
-        responses[status] = {"description": text, "content": error}
+        responses[status] = {"description": text, "content": content}
     return responses

@@ -11,9 +11,12 @@ from urllib.parse import unquote_to_bytes
 
 from pyfly.config_core import InvalidConfigKeyError
 
-Operation: TypeAlias = Literal["environment", "openapi"]
+Operation: TypeAlias = Literal[
+    "environment", "openapi", "bundles", "bundle", "history", "version", "rollback"
+]
 
 READ_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+WRITE_METHODS: Final = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +38,40 @@ class Route:
         return "/" + "/".join(self.segments)
 
 
+_BUNDLE: Final = ("_bundles", "{application}", "{profile}", "{label}")
+
 ROUTES: Final = (
     Route(
         operation="openapi",
         segments=("_openapi.json",),
         summary="This description of the interface.",
+    ),
+    Route(
+        operation="bundles",
+        segments=("_bundles",),
+        summary="The names and versions of the stored bundles, without values.",
+    ),
+    Route(
+        operation="bundle",
+        segments=_BUNDLE,
+        summary="One bundle as it is stored.",
+        methods=("GET", "HEAD", "PUT", "DELETE", "OPTIONS"),
+    ),
+    Route(
+        operation="history",
+        segments=(*_BUNDLE, "history"),
+        summary="The changes of a bundle, newest first.",
+    ),
+    Route(
+        operation="version",
+        segments=(*_BUNDLE, "history", "{version}"),
+        summary="A bundle as it was at a version.",
+    ),
+    Route(
+        operation="rollback",
+        segments=(*_BUNDLE, "rollback"),
+        summary="Stores the content of an old version anew.",
+        methods=("POST", "OPTIONS"),
     ),
     Route(
         operation="environment",
@@ -90,6 +122,11 @@ def find_route(raw_path: bytes, *, base_path: str) -> Match | None:
         if len(route.segments) == len(segments) and (match := _match(route, segments)):
             return match
     return None
+
+
+def is_own(raw_path: bytes, *, base_path: str) -> bool:
+    """Tell whether a path is one of ours rather than the contract's: it begins with `_`."""
+    return raw_path.startswith(base_path.encode() + b"/_")
 
 
 def _decode(segment: bytes) -> str:

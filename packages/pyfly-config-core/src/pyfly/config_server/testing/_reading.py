@@ -56,6 +56,21 @@ class KeysConformance(Conformance, ability=SupportsKeys):
             assert found == [source.key for source in IN_ORDER if source.label == label]
         assert [entry async for entry in backend.keys("feat")] == []
 
+    async def test_keys_go_on_after_a_name(self, backend: KeysBackend) -> None:
+        """What lies before is left out; the name itself need not be stored."""
+        for source in IN_ORDER:
+            await backend.save(source)
+        everything = [source.key for source in IN_ORDER]
+        for position in (0, 19, 20, len(everything) - 1):
+            key, rest = everything[position], everything[position + 1 :]
+            found = [entry.key async for entry in backend.keys(after=key)]
+            assert found == rest
+            found = [entry.key async for entry in backend.keys(key.label, after=key)]
+            assert found == [other for other in rest if other.label == key.label]
+        absent = bundle("absent", "absent", "absent").key
+        found = [entry.key async for entry in backend.keys(after=absent)]
+        assert found == [key for key in everything if key.sort_key > absent.sort_key]
+
     async def test_keys_tell_the_version_that_a_fetch_tells(self, backend: KeysBackend) -> None:
         """An entry is current and names no error."""
         for number in range(2):

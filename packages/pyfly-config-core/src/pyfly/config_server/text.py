@@ -31,16 +31,49 @@ def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
         ConfigFormatError: The bytes are too many, no UTF-8, or do not parse; with line and
             column where there are any, without content. `where` is left to the caller.
     """
+    value = _parse(data, suffix)
+    if isinstance(value, dict):
+        return value
+    return {} if value is None else {_ROOT_KEY: value}
+
+
+def parse_mapping(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
+    """Return the mapping that somebody handed in to be stored.
+
+    Stricter than `parse_text`: what is empty, a list or a single value is a mistake here.
+
+    Raises:
+        ConfigFormatError: As `parse_text`, or it is no mapping.
+    """
+    value = _parse(data, suffix)
+    if not isinstance(value, dict):
+        raise ConfigFormatError("not a mapping of keys to values; an empty one is written {}")
+    return value
+
+
+def parse_scalar(text: str) -> bool | int | float | str | None:
+    """Return what a single value means in YAML, or the text itself where it is none.
+
+    >>> [parse_scalar(text) for text in ("8080", "on", "2001-12-14", "'on'", "a: b # c", "")]
+    [8080, True, '2001-12-14', 'on', 'a: b # c', None]
+    """
+    try:
+        (value,) = _yaml.load_documents(text) if text.strip() else (None,)
+    except (ConfigFormatError, ValueError):  # the latter: not one document
+        return text
+    if isinstance(value, str):
+        return value if text.startswith(("'", '"')) else text
+    return text if isinstance(value, dict | list) or "#" in text else value
+
+
+def _parse(data: bytes, suffix: str) -> JsonValue:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ConfigFormatError(f"larger than {MAX_DOCUMENT_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigFormatError(f"not UTF-8 at byte {error.start}") from error
-    value = _parse_json(text) if suffix == ".json" else _parse_yaml(text)
-    if isinstance(value, dict):
-        return value
-    return {} if value is None else {_ROOT_KEY: value}
+    return _parse_json(text) if suffix == ".json" else _parse_yaml(text)
 
 
 def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:

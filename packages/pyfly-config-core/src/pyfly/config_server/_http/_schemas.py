@@ -1,0 +1,225 @@
+"""The words and schemas of the OpenAPI document; what is served is decided elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
+from pyfly.config_server._http.paging import DEFAULT_LIMIT, MAX_LIMIT
+from pyfly.config_server._http.routes import Operation
+
+_Key: TypeAlias = tuple[Operation, str]
+
+_TEXT: Final[dict[str, JsonValue]] = {"type": "string"}
+_TEXT_OR_NULL: Final[dict[str, JsonValue]] = {"type": ["string", "null"]}
+_NAMES: Final[dict[str, JsonValue]] = {
+    "application": _TEXT,
+    "profile": _TEXT,
+    "label": _TEXT,
+    "version": _TEXT_OR_NULL,
+}
+
+
+def _object(required: Sequence[str], **properties: JsonValue) -> dict[str, JsonValue]:
+    return {"type": "object", "required": list(required), "properties": dict(properties)}
+
+
+def _list(items: JsonValue) -> dict[str, JsonValue]:
+    return {"type": "array", "items": items}
+
+
+def _ref(name: str) -> dict[str, JsonValue]:
+    return {"schema": {"$ref": f"#/components/schemas/{name}"}}
+
+
+SCHEMAS: Final[Mapping[str, JsonValue]] = {
+    "Environment": _object(
+        ("name", "profiles", "label", "version", "state", "propertySources"),
+        name=_TEXT,
+        profiles=_list(_TEXT),
+        label=_TEXT_OR_NULL,
+        version=_TEXT_OR_NULL,
+        state=_TEXT_OR_NULL,
+        propertySources=_list(
+            _object(
+                ("name", "source"),
+                name=_TEXT,
+                source={
+                    "type": "object",
+                    "description": "Flat keys. In the v2 media type a value may be an object of "
+                    "`value` and `origin`.",
+                    "additionalProperties": {"type": ["string", "number", "boolean", "object"]},
+                },
+            )
+        ),
+    ),
+    "Error": _object(
+        ("timestamp", "status", "error", "path"),
+        timestamp={"type": "string", "format": "date-time"},
+        status={"type": "integer"},
+        error=_TEXT,
+        message=_TEXT,
+        path=_TEXT,
+    ),
+    "Problem": _object(
+        ("type", "title", "status", "detail", "instance", "code"),
+        type=_TEXT,
+        title=_TEXT,
+        status={"type": "integer"},
+        detail=_TEXT,
+        instance=_TEXT,
+        code={"type": "string", "description": "A stable word for machines."},
+        current={
+            "type": ["string", "null"],
+            "description": "Of a conflict: the stored version, null when nothing is stored.",
+        },
+    ),
+    "Page": _object(
+        ("bundles", "next"),
+        bundles=_list(
+            _object(
+                tuple(_NAMES),
+                **_NAMES,
+                error={"type": "string", "description": "Why the bundle cannot be read."},
+            )
+        ),
+        next={"type": ["string", "null"], "description": "The cursor of the next page."},
+    ),
+    "Bundle": _object((*_NAMES, "properties"), **_NAMES, properties={"type": "object"}),
+    "Written": _object(tuple(_NAMES), **_NAMES),
+    "Versions": _object(
+        ("versions",),
+        versions=_list(
+            _object(
+                ("version", "savedAt", "author", "message", "deleted"),
+                version=_TEXT,
+                savedAt={"type": "string", "format": "date-time"},
+                author=_TEXT_OR_NULL,
+                message=_TEXT_OR_NULL,
+                deleted={"type": "boolean"},
+            )
+        ),
+    ),
+    "Rollback": _object(("version",), version=_TEXT),
+}
+
+SEGMENTS: Final = {
+    "name": "Application, or a comma list. `(_)` stands for a slash.",
+    "profiles": "Profile, or a comma list; the last one wins.",
+    "label": "Label; in a document's path a comma list. `(_)` or `%2F` stands for a slash.",
+    "application": "One application. `(_)` stands for a slash.",
+    "profile": "One profile.",
+    "version": "A version, as the history lists it.",
+}
+
+SUMMARIES: Final[dict[_Key, str]] = {
+    ("bundle", "PUT"): "Stores a bundle whole, under a condition.",
+    ("bundle", "DELETE"): "Removes a bundle, under a condition.",
+}
+
+
+def _parameter(name: str, place: str, text: str, schema: JsonValue) -> JsonValue:
+    return {"name": name, "in": place, "description": text, "schema": schema}
+
+
+_IF_MATCH: Final = _parameter(
+    "If-Match", "header", '`"<version>"`, or `*` for whatever is stored.', _TEXT
+)
+
+PARAMETERS: Final[dict[_Key, tuple[JsonValue, ...]]] = {
+    ("bundles", "GET"): (
+        _parameter("application", "query", "Only this application.", _TEXT),
+        _parameter("profile", "query", "Only this profile.", _TEXT),
+        _parameter("label", "query", "Only this label.", _TEXT),
+        _parameter(
+            "limit",
+            "query",
+            "How many at most.",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        ),
+        _parameter("cursor", "query", "`next` of the page before.", _TEXT),
+    ),
+    ("bundle", "PUT"): (
+        _IF_MATCH,
+        _parameter("If-None-Match", "header", "`*`: nothing is stored yet.", _TEXT),
+    ),
+    ("bundle", "DELETE"): (_IF_MATCH,),
+    ("rollback", "POST"): (_IF_MATCH,),
+}
+
+BODIES: Final[dict[_Key, dict[str, JsonValue]]] = {
+    ("bundle", "PUT"): {
+        "application/json": {"schema": {"type": "object"}},
+        "application/yaml": {"schema": {"type": "object"}},
+    },
+    ("rollback", "POST"): {"application/json": _ref("Rollback")},
+}
+
+
+def _read(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {
+        "200": {"description": "The document.", "content": content},
+        "304": {"description": "The client has this version; see If-None-Match."},
+    }
+
+
+def _json(name: str) -> dict[str, JsonValue]:
+    return {"application/json": _ref(name)}
+
+
+_CREATED: Final[dict[str, JsonValue]] = {
+    "201": {"description": "Created; the ETag is its version.", "content": _json("Written")}
+}
+_WRITTEN: Final[dict[str, JsonValue]] = {
+    "200": {"description": "Stored; the ETag is the new version.", "content": _json("Written")}
+}
+
+RESULTS: Final[dict[_Key, dict[str, JsonValue]]] = {
+    ("openapi", "GET"): _read({"application/json": {"schema": {"type": "object"}}}),
+    ("environment", "GET"): _read(
+        {"application/json": _ref("Environment"), MEDIA_TYPE_V2: _ref("Environment")}
+    ),
+    ("bundles", "GET"): _read(_json("Page")),
+    ("bundle", "GET"): _read(_json("Bundle")),
+    ("bundle", "PUT"): _WRITTEN | _CREATED,
+    ("bundle", "DELETE"): {"204": {"description": "Removed."}},
+    ("history", "GET"): _read(_json("Versions")),
+    ("version", "GET"): _read(_json("Bundle")),
+    ("rollback", "POST"): _WRITTEN,
+}
+
+_READING: Final = {
+    "400": "A name or a parameter is not acceptable.",
+    "404": "There is no such label, bundle or version.",
+    "406": "No acceptable media type.",
+    "500": "A stored text that is needed cannot be read, or the store failed.",
+    "503": "The store cannot be reached; see the Retry-After header.",
+}
+_WRITING: Final = {
+    "400": "A name or a condition is not acceptable.",
+    "403": "No credential is configured, so nobody may write.",
+    "409": "A file that must not be rewritten is in the way.",
+    "412": "The condition does not hold; `current` is the stored version.",
+    "428": "If-Match or If-None-Match is missing.",
+    "500": "The store failed.",
+    "501": "The store lacks the ability.",
+    "503": "The store cannot be reached; see the Retry-After header.",
+}
+_WITH_BODY: Final = {
+    "408": "The body did not come in time.",
+    "413": "The body is too large.",
+    "415": "The body's media type is not taken.",
+    "422": "The body is not what can be stored.",
+}
+_UNSUPPORTED: Final = {"501": "The store has no history."}
+
+ERRORS: Final[dict[_Key, dict[str, str]]] = {
+    ("openapi", "GET"): {},
+    ("environment", "GET"): _READING,
+    ("bundles", "GET"): _READING,
+    ("bundle", "GET"): _READING,
+    ("bundle", "PUT"): _WRITING | _WITH_BODY,
+    ("bundle", "DELETE"): _WRITING,
+    ("history", "GET"): _READING | _UNSUPPORTED,
+    ("version", "GET"): _READING | _UNSUPPORTED,
+    ("rollback", "POST"): _WRITING | _WITH_BODY | {"404": "There is no such version."},
+}

@@ -1,0 +1,220 @@
+"""Our own routes: the stored bundles, read as they are and written under conditions (design §5)."""
+
+import asyncio
+from typing import Final
+
+from pyfly.config_core import (
+    ConfigConflictError,
+    ConfigFormatError,
+    ConfigKey,
+    JsonValue,
+    decode_slashes,
+    finite,
+)
+from pyfly.config_server._bundles import Bundles
+from pyfly.config_server._http.answers import JSON, answer, encode_json, json_answer
+from pyfly.config_server._http.messages import (
+    MAX_BODY_BYTES,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    header,
+)
+from pyfly.config_server._http.negotiation import negotiate
+from pyfly.config_server._http.paging import encode_cursor, parse_page
+from pyfly.config_server._http.preconditions import Presence, entity_tag, required_condition
+from pyfly.config_server._http.refusals import Refusal
+from pyfly.config_server._http.routes import Match
+from pyfly.config_server.storage import ABSENT, ANY, ConfigEntry, ConfigSource, Expected
+from pyfly.config_server.text import parse_mapping
+
+BODY_SECONDS: Final = 30.0
+"""A client has this long to send a body."""
+
+_SUFFIXES: Final = {
+    JSON: ".json",
+    "application/yaml": ".yaml",
+    "application/x-yaml": ".yaml",
+    "text/yaml": ".yaml",
+    "text/x-yaml": ".yaml",
+}
+
+
+class BundleRoutes:
+    """Answers the routes below `_bundles`; `Controller` has checked the credential."""
+
+    def __init__(self, bundles: Bundles) -> None:
+        self._bundles = bundles
+
+    async def page(self, request: HttpRequest, match: Match) -> HttpResponse:
+        """Return one page of names and versions."""
+        del match  # this route has no parameters
+        _check_accepts_json(request)
+        page = parse_page(request.query)
+        rows: list[JsonValue] = []
+        last: ConfigKey | None = None
+        following = False
+        async for entry in self._bundles.entries(page.label, after=page.after):
+            if not page.includes(entry.key):
+                continue
+            following = len(rows) == page.limit
+            if following:
+                break
+            rows.append(_row(entry))
+            last = entry.key
+        document: dict[str, JsonValue] = {
+            "bundles": rows,
+            "next": encode_cursor(last) if following and last is not None else None,
+        }
+        return answer(request, encode_json(document), JSON)
+
+    async def bundle(self, request: HttpRequest, match: Match) -> HttpResponse:
+        """Read, replace, create or remove one bundle."""
+        key = _key(match)
+        if request.method == "PUT":
+            return await self._put(request, key)
+        if request.method == "DELETE":
+            await self._bundles.delete(key, expected=await self._expected(request, key))
+            return HttpResponse(status=204)
+        _check_accepts_json(request)
+        return _bundle_answer(request, await self._bundles.load(key))
+
+    async def history(self, request: HttpRequest, match: Match) -> HttpResponse:
+        """Return the changes of one bundle, newest first."""
+        _check_accepts_json(request)
+        rows: list[JsonValue] = [
+            {
+                "version": row.version,
+                "savedAt": row.saved_at.isoformat(),
+                "author": row.author,
+                "message": row.message,
+                "deleted": row.deleted,
+            }
+            for row in await self._bundles.history(_key(match))
+        ]
+        return answer(request, encode_json({"versions": rows}), JSON)
+
+    async def version(self, request: HttpRequest, match: Match) -> HttpResponse:
+        """Return one bundle as it was."""
+        _check_accepts_json(request)
+        key, version = _key(match), match.parameters["version"]
+        return _bundle_answer(request, await self._bundles.load_version(key, version))
+
+    async def rollback(self, request: HttpRequest, match: Match) -> HttpResponse:
+        """Store the content of an old version anew."""
+        key = _key(match)
+        expected = await self._expected(request, key)
+        body = await _body(request)
+        if _media_type(request) != JSON:
+            raise _unsupported((JSON,))
+        wanted: object = _mapping(body, ".json").get("version")
+        if not isinstance(wanted, str):
+            raise Refusal(422, "invalid-rollback", 'the body is {"version": "<version>"}')
+        version = await self._bundles.rollback(key, version=wanted, expected=expected)
+        return _written(key, version, status=200)
+
+    async def _put(self, request: HttpRequest, key: ConfigKey) -> HttpResponse:
+        expected = await self._expected(request, key)
+        suffix = _SUFFIXES.get(_media_type(request))
+        if suffix is None:
+            raise _unsupported(tuple(_SUFFIXES))
+        properties = _mapping(await _body(request), suffix)
+        try:
+            source = ConfigSource(
+                application=key.application,
+                profile=key.profile,
+                label=key.label,
+                properties=properties,
+            )
+            version = await self._bundles.commit(source, expected=expected)
+        except ConfigFormatError as error:
+            if error.where is not None:  # a stored file, not what was sent
+                raise
+            raise _invalid(error) from error
+        if expected is not ABSENT:
+            return _written(key, version, status=200)
+        location = (b"location", request.raw_path)
+        return _written(key, version, status=201, headers=(location,))
+
+    async def _expected(self, request: HttpRequest, key: ConfigKey) -> Expected:
+        condition = required_condition(request)
+        if not isinstance(condition, Presence):
+            return condition
+        if not await self._bundles.is_stored(key):
+            raise ConfigConflictError(str(key), None)
+        return ANY
+
+
+def _key(match: Match) -> ConfigKey:
+    return ConfigKey(
+        application=decode_slashes(match.parameters["application"]),
+        profile=match.parameters["profile"],
+        label=decode_slashes(match.parameters["label"]),
+    )
+
+
+def _row(entry: ConfigEntry) -> dict[str, JsonValue]:
+    row: dict[str, JsonValue] = {**_named(entry.key), "version": entry.version}
+    return row if entry.error is None else row | {"error": entry.error}
+
+
+def _named(key: ConfigKey) -> dict[str, JsonValue]:
+    return {"application": key.application, "profile": key.profile, "label": key.label}
+
+
+def _bundle_answer(request: HttpRequest, source: ConfigSource) -> HttpResponse:
+    document: dict[str, JsonValue] = {
+        **_named(source.key),
+        "version": source.version,
+        "properties": finite(dict(source.properties)),
+    }
+    tag = None if source.version is None else entity_tag(source.version)
+    return answer(request, encode_json(document), JSON, entity_tag=tag)
+
+
+def _written(key: ConfigKey, version: str, *, status: int, headers: Headers = ()) -> HttpResponse:
+    return json_answer(
+        {**_named(key), "version": version},
+        status=status,
+        headers=((b"etag", entity_tag(version)), *headers),
+    )
+
+
+async def _body(request: HttpRequest) -> bytes:
+    if header(request, b"content-encoding") not in {None, b"identity"}:
+        raise Refusal(415, "unsupported-media-type", "compressed bodies are not taken")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read_body()
+    except TimeoutError as error:
+        raise Refusal(408, "body-timeout", f"no whole body in {BODY_SECONDS:g} s") from error
+    except ConnectionError as error:
+        raise Refusal(400, "body-incomplete", "the body ended too early") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise Refusal(413, "too-large", f"a body holds at most {MAX_BODY_BYTES:,} bytes")
+    return body
+
+
+def _mapping(body: bytes, suffix: str) -> dict[str, JsonValue]:
+    try:
+        return parse_mapping(body, suffix=suffix)
+    except ConfigFormatError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: ConfigFormatError) -> Refusal:
+    return Refusal(422, "invalid-properties", str(error))
+
+
+def _media_type(request: HttpRequest) -> str:
+    value = header(request, b"content-type") or b""
+    return value.split(b";")[0].strip().lower().decode("latin-1")
+
+
+def _unsupported(taken: tuple[str, ...]) -> Refusal:
+    return Refusal(415, "unsupported-media-type", f"say Content-Type: {' or '.join(taken)}")
+
+
+def _check_accepts_json(request: HttpRequest) -> None:
+    if negotiate(header(request, b"accept"), (JSON,)) is None:
+        raise Refusal(406, "not-acceptable", f"available: {JSON}")
