@@ -4,32 +4,28 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_cli._settings import (
-    SettingsError,
-    add_arguments,
-    parse_settings,
-    to_environment,
-)
+from pyfly.config_cli._settings import KNOWN, PREFIX, SettingsError, parse_settings
+from pyfly.config_cli._sources import add_arguments, gather
 
 
 def settings(*argv: str, **environ: str) -> Any:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     prefixed = {f"PYFLY_CONFIG_SERVER_{name}": value for name, value in environ.items()}
-    return parse_settings(to_environment(parser.parse_args(argv), prefixed | {"HOME": "/x"}))
+    return parse_settings(gather(parser.parse_args(argv), prefixed | {"HOME": "/x"}))
 
 
 def test_a_directory_is_enough(tmp_path: Path) -> None:
     found = settings(str(tmp_path))
-    assert (found.backend, found.url) == (tmp_path.as_uri(), "http://127.0.0.1:8888/config")
-    assert (found.workers, found.default_label, found.credential) == (1, "main", None)
+    assert (found.backends, found.url) == ((tmp_path.as_uri(),), "http://127.0.0.1:8888/config")
+    assert (found.workers, found.options["default_label"], found.credential) == (1, "main", None)
 
 
 def test_an_argument_wins_over_the_environment(tmp_path: Path) -> None:
     found = settings(
         "memory:", "--port", "9000", "--base-path", "", BACKEND=str(tmp_path), PORT="1", HOST="::1"
     )
-    assert (found.backend, found.url) == ("memory:", "http://[::1]:9000")
+    assert (found.backends, found.url) == (("memory:",), "http://[::1]:9000")
 
 
 def test_a_url_is_shown_without_what_it_may_carry() -> None:
@@ -80,3 +76,106 @@ def test_what_cannot_be_used_is_explained(argv: Any, environ: Any, said: str) ->
     with pytest.raises(SettingsError) as caught:
         settings(*argv, **environ)
     assert said in str(caught.value)
+
+
+def toml(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def test_one_file_may_hold_every_setting(tmp_path: Path) -> None:
+    file = toml(
+        tmp_path / "server.toml",
+        """\
+backend = ["memory:", "carrier-pigeon://x"]
+host = "::1"
+port = 9000
+base-path = ""
+default-label = "release"
+default-application-name = "shared"
+default-profile = "base"
+accept-empty = false
+fail-on-composite-error = false
+continue-on-label-failure = true
+token = "marker"
+
+[overrides]
+"flat.key" = "x"
+nested.number = 8
+nested.flag = true
+""",
+    )
+    found = settings("--settings", str(file))
+    assert (found.backends, found.shown) == (
+        ("memory:", "carrier-pigeon://x"),
+        "memory:, carrier-pigeon:",
+    )
+    assert (found.url, found.credential.scheme) == ("http://[::1]:9000", "bearer")
+    assert found.options == {
+        "default_label": "release",
+        "default_application_name": "shared",
+        "default_profile": "base",
+        "overrides": {"flat.key": "x", "nested.number": "8", "nested.flag": "true"},
+        "accept_empty": False,
+        "fail_on_composite_error": False,
+        "continue_on_label_failure": True,
+    }
+    assert settings(SETTINGS=str(file), PORT="9001").url == "http://[::1]:9001"
+    assert settings("--port", "9002", SETTINGS=str(file), PORT="9001").port == 9002
+    assert settings("memory:", "--settings", str(file)).backends == ("memory:",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prot = 1", "there is no setting prot; did you mean port?"),
+        ("port = [1]", "'port' has a value of the wrong type"),
+        ("overrides = 1", "'overrides' is a table"),
+        ("[overrides]\nday = 2001-12-14", "'overrides': 'day' holds a date"),
+        ("port = x", "at line 1, column 8"),
+        ("port = 99999999999999999999", "from 1 to 65535"),
+        ("accept-empty = 'perhaps'", "ACCEPT_EMPTY must be 'true' or 'false'"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(tmp_path: Path, text: str, said: str) -> None:
+    file = toml(tmp_path / "server.toml", text)
+    with pytest.raises(SettingsError) as caught:
+        settings("memory:", "--settings", str(file))
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot read '.*none\.toml': No such file"):
+        settings("memory:", "--settings", str(tmp_path / "none.toml"))
+
+
+def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
+    file = toml(tmp_path / "server.toml", 'token = "marker"', mode=0o644)
+    with pytest.raises(SettingsError, match="chmod o=") as caught:
+        settings("memory:", "--settings", str(file))
+    assert "marker" not in str(caught.value)
+    assert settings("memory:", "--settings", str(toml(file, "port = 1", mode=0o644))).port == 1
+
+
+def test_overrides_may_come_from_the_environment() -> None:
+    found = settings("memory:", OVERRIDES='{"a": {"b": 1}, "t": "\\\\${x}"}')
+    assert found.options["overrides"] == {"a.b": "1", "t": "\\${x}"}
+    with pytest.raises(SettingsError, match="OVERRIDES: not a mapping"):
+        settings("memory:", OVERRIDES="[1]")
+
+
+def test_several_stores_may_come_from_arguments_or_lines(tmp_path: Path) -> None:
+    found = settings("memory:", str(tmp_path))
+    assert found.backends == ("memory:", tmp_path.as_uri())
+    assert settings(BACKEND=f"memory:\n{tmp_path}\n").backends == found.backends
+
+
+def test_the_documentation_lists_every_setting_with_the_name_that_spring_gives_it() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "serve.md"
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if "|" in line]
+    for name, setting in KNOWN.items():
+        (row,) = [row for row in rows if f"`{PREFIX}{name}`" in row]
+        assert f"`{name.lower().replace('_', '-')}`" in row
+        assert f"`{setting.spring}`" in row or not setting.spring
+        assert f"`{setting.default}`" in row or not setting.default

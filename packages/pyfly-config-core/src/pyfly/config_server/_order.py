@@ -23,11 +23,18 @@ class Lookup:
     """The applications whose bundles without a profile follow after them."""
 
 
-def plan_lookups(*, application: str, profile: str, label: str) -> tuple[Lookup, ...]:
+def plan_lookups(
+    *,
+    application: str,
+    profile: str,
+    label: str,
+    shared_application: str = SHARED_APPLICATION,
+    default_profile: str = DEFAULT_PROFILE,
+) -> tuple[Lookup, ...]:
     """Return what to read for a request, the label of highest precedence first.
 
     Profiles outrank applications; of several profiles, applications or labels the last one
-    wins; `default` ranks below every other profile, the shared application below every other.
+    wins; the default profile ranks below every other, the shared application below every other.
 
     >>> [str(key) for key in plan_lookups(application="orders", profile="eu", label="main")[0].keys]
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -38,14 +45,16 @@ def plan_lookups(*, application: str, profile: str, label: str) -> tuple[Lookup,
         application: One name or a comma list.
         profile: One name or a comma list.
         label: One name or a comma list.
+        shared_application: Whose bundles belong to everybody.
+        default_profile: Whose bundles belong to every profile.
 
     Raises:
         InvalidConfigKeyError: An element breaks the rules of contract §11.2.
     """
     asked = split_names("application", application)
-    applications = tuple(reversed(dict.fromkeys((SHARED_APPLICATION, *asked))))
-    specific = [name for name in split_profiles(profile) if name != DEFAULT_PROFILE]
-    profiles = (*reversed(specific), DEFAULT_PROFILE)
+    applications = tuple(reversed(dict.fromkeys((shared_application, *asked))))
+    specific = [name for name in split_profiles(profile) if name != default_profile]
+    profiles = (*reversed(specific), default_profile)
     return tuple(
         Lookup(
             label=one,

@@ -19,6 +19,7 @@ from pyfly.config_core import (
     JsonValue,
     PropertySource,
     check_name,
+    check_profile,
     encode_environment,
 )
 from pyfly.config_server._bundles import Bundles, first_writable
@@ -60,10 +61,12 @@ class ConfigServer:
             fails all the same.
         continue_on_label_failure: Of several labels in one request: whether unknown ones are
             left out. Unless one of them exists, the request fails all the same.
+        default_application_name: The application whose bundles everybody gets.
+        default_profile: The profile whose bundles everybody gets.
 
     Raises:
         ValueError: The base path is not of that form.
-        InvalidConfigKeyError: The default label is not acceptable.
+        InvalidConfigKeyError: A default name is not acceptable.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of contract §10.2, each by its name
@@ -76,6 +79,8 @@ class ConfigServer:
         accept_empty: bool = True,
         fail_on_composite_error: bool = True,
         continue_on_label_failure: bool = False,
+        default_application_name: str = SHARED_APPLICATION,
+        default_profile: str = DEFAULT_PROFILE,
     ) -> None:
         if not _BASE_PATH.fullmatch(base_path):
             raise ValueError(
@@ -83,10 +88,14 @@ class ConfigServer:
                 "of letters, digits and . _ ~ -"
             )
         check_name("label", default_label)
+        check_name("application", default_application_name)
+        check_profile(default_profile)
         self.backends: Final = (backend, *further)
         self.bundles: Final = Bundles(first_writable(self.backends))
         self.base_path: Final = base_path
         self.default_label: Final = default_label
+        self._shared_application = default_application_name
+        self._default_profile = default_profile
         self._accept_empty = accept_empty
         self._fail_on_composite_error = fail_on_composite_error
         self._continue_on_label_failure = continue_on_label_failure
@@ -126,7 +135,13 @@ class ConfigServer:
             ConfigError: As `fetch`.
         """
         wanted = self.default_label if label is None else label
-        lookups = plan_lookups(application=application, profile=profile, label=wanted)
+        lookups = plan_lookups(
+            application=application,
+            profile=profile,
+            label=wanted,
+            shared_application=self._shared_application,
+            default_profile=self._default_profile,
+        )
         stores = await self._read(lookups)
         self._check_labels(lookups, stores)
         sources: dict[str, PropertySource] = {}
@@ -226,7 +241,7 @@ class ConfigServer:
             await backend.check()
             return
         with contextlib.suppress(ConfigFormatError):
-            await backend.fetch(SHARED_APPLICATION, DEFAULT_PROFILE, self.default_label)
+            await backend.fetch(self._shared_application, self._default_profile, self.default_label)
 
     async def aclose(self) -> None:
         """Close the stores that can be closed, all of them. Closing twice is allowed."""

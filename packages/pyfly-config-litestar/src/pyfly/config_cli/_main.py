@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from pyfly.config_cli._settings import KNOWN, PREFIX, SettingsError, add_arguments, to_environment
+from pyfly.config_cli._settings import KNOWN, PREFIX, SettingsError
+from pyfly.config_cli._sources import add_arguments, gather
 from pyfly.config_core import BackendLookupError, ConfigError, InvalidConfigKeyError
 
 _SERVE = """\
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from pyfly.config_cli import _serve  # noqa: PLC0415 - --help should not wait for it
 
-        return _serve.run(to_environment(arguments, os.environ))
+        return _serve.run(gather(arguments, os.environ))
     except ConfigError as error:
         print(f"pyfly-config: {error}", file=sys.stderr)  # noqa: T201 - the command's output
         wrong = isinstance(error, SettingsError | BackendLookupError | InvalidConfigKeyError)
@@ -48,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _epilog() -> str:
-    rows = "\n".join(f"  {PREFIX + name:34} {text}" for name, text in KNOWN.items())
+    rows = "\n".join(
+        f"  {PREFIX + name}\n      {setting.text}"
+        + (f" (default: {setting.default})" if setting.default else "")
+        for name, setting in KNOWN.items()
+    )
     return f"""\
 examples:
   pyfly-config serve ./config

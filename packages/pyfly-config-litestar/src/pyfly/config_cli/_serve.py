@@ -34,9 +34,10 @@ def run(values: Mapping[str, str]) -> int:
         ConfigError: A setting, the store or the address cannot be used; nothing was started.
     """
     settings = parse_settings(values)
-    server = _server(settings)
+    server = open_server(settings)
     _check_address(settings.host, settings.port)
     print(asyncio.run(_report(server, settings)), flush=True)  # noqa: T201 - the command's output
+    os.environ.pop(PREFIX + "SETTINGS", None)
     for name, value in values.items():  # how the worker processes learn what was said
         os.environ[PREFIX + name] = value
     Server(
@@ -68,15 +69,20 @@ def make_app() -> Litestar:
         if name.startswith(PREFIX)
     }
     settings = parse_settings(values)
-    return create_app(_server(settings), auth=settings.credential)
+    return create_app(open_server(settings), auth=settings.credential)
 
 
-def _server(settings: ServeSettings) -> ConfigServer:
+def open_server(settings: ServeSettings) -> ConfigServer:
+    """Open the stores and put a server in front of them.
+
+    Raises:
+        ConfigError: A store cannot be opened, or a setting cannot be used.
+    """
     try:
         return ConfigServer(
-            open_backend(settings.backend),
+            *(open_backend(url) for url in settings.backends),
             base_path=settings.base_path,
-            default_label=settings.default_label,
+            **settings.options,
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error

@@ -1,0 +1,125 @@
+"""Where settings come from: arguments over the environment over one TOML file over defaults."""
+
+import argparse
+import difflib
+import json
+import stat
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pyfly.config_cli._settings import KNOWN, PREFIX, SettingsError, override_texts
+from pyfly.config_core import ConfigFormatError
+
+_FILE: Final = "SETTINGS"
+_SECRETS: Final = frozenset({"PASSWORD", "TOKEN"})
+_FOR_OTHERS: Final = stat.S_IRWXO
+_ARGUMENTS: Final = {
+    "host": "HOST",
+    "port": "PORT",
+    "base_path": "BASE_PATH",
+    "workers": "WORKERS",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `serve`."""
+    parser.add_argument(
+        "stores",
+        nargs="*",
+        metavar="DIRECTORY-OR-URL",
+        help="what to serve; of several the first has the highest precedence",
+    )
+    parser.add_argument("--settings", metavar="FILE", help="TOML file of settings")
+    for name, setting in _ARGUMENTS.items():
+        known = KNOWN[setting]
+        parser.add_argument(
+            "--" + name.replace("_", "-"), help=f"{known.text} (default: {known.default})"
+        )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        default=None,
+        help="listen beyond this machine although no credential is configured",
+    )
+
+
+def gather(arguments: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings by their names without prefix.
+
+    Raises:
+        SettingsError: A setting does not exist, or the file cannot be used.
+    """
+    from_environment = {
+        name.removeprefix(PREFIX): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+    }
+    for name in from_environment:
+        _check_known(name, [*KNOWN, _FILE], prefix=PREFIX)
+    file = arguments.settings or from_environment.pop(_FILE, None)
+    given: dict[str, str | None] = {
+        setting: getattr(arguments, name) for name, setting in _ARGUMENTS.items()
+    }
+    given["BACKEND"] = "\n".join(arguments.stores) or None
+    given["INSECURE"] = "true" if arguments.insecure else None
+    said = {name: value for name, value in given.items() if value is not None}
+    return (read_file(Path(file)) if file else {}) | from_environment | said
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """Read a TOML file of settings, whose keys are the names in lower case with dashes.
+
+    Raises:
+        SettingsError: It cannot be read, holds what does not exist, or holds a secret that
+            everybody on the machine may read.
+    """
+    try:
+        mode = path.stat().st_mode
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except ValueError as error:  # broken TOML, or no UTF-8
+        raise SettingsError(f"{str(path)!r}: {error}") from error
+    known = {name.lower().replace("_", "-"): name for name in KNOWN}
+    for key in document:
+        _check_known(key, known, prefix="", where=f"{str(path)!r}: ")
+    values = {
+        known[key]: _text(known[key], value, f"{str(path)!r}: {key!r}")
+        for key, value in document.items()
+    }
+    if values.keys() & _SECRETS and mode & _FOR_OTHERS:
+        raise SettingsError(
+            f"{str(path)!r} holds a secret and is open to everybody on this machine; "
+            f"close it with: chmod o= {path}"
+        )
+    return values
+
+
+def _text(name: str, value: object, where: str) -> str:
+    """Return a TOML value in the form that the environment has."""
+    if name == "OVERRIDES":
+        if not isinstance(value, dict):
+            raise SettingsError(f"{where} is a table of keys and values")
+        try:
+            return json.dumps(override_texts(cast("Mapping[str, Any]", value)))  # TOML's own
+        except ConfigFormatError as error:
+            raise SettingsError(f"{where}: {error}") from error
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    if name == "BACKEND" and isinstance(value, list):
+        lines = cast("list[object]", value)  # TOML tells no more
+        if all(isinstance(line, str) for line in lines):
+            return "\n".join(map(str, lines))
+    raise SettingsError(f"{where} has a value of the wrong type")
+
+
+def _check_known(name: str, known: Iterable[str], *, prefix: str, where: str = "") -> None:
+    names = list(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {prefix}{near[0]}?" if near else "known are: " + ", ".join(names)
+        raise SettingsError(f"{where}there is no setting {prefix}{name}; {hint}")

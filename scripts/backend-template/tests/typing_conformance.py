@@ -1,0 +1,10 @@
+"""Never run: a type checker proves here that the store fits the Protocols."""
+
+from pyfly_config_template import TemplateConfigBackend
+
+from pyfly.config_server import storage as s
+
+
+def the_store_has_these_abilities(backend: TemplateConfigBackend) -> None:
+    _required: s.ConfigBackend = backend
+    _conditional: s.SupportsConditionalSave = backend
