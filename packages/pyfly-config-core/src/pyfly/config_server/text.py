@@ -86,7 +86,7 @@ def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
     data = text.encode()
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ConfigFormatError(f"{len(data):,} bytes of text, more than {MAX_DOCUMENT_BYTES:,}")
-    if not _same(parse_text(data, suffix=suffix), properties):
+    if not same_tree(parse_text(data, suffix=suffix), properties):
         raise ConfigFormatError(f"a {suffix} file cannot hold these properties")
     return data
 
@@ -142,15 +142,19 @@ def _dump_json(properties: Mapping[str, JsonValue]) -> str:
         raise ConfigFormatError("JSON holds no infinities and no NaN") from error
 
 
-def _same(one: object, other: object) -> bool:
-    """Compare trees by value and type; NaN equals NaN, `1` is not `1.0` is not `True`."""
-    one_type = type(one)
-    if isinstance(one, dict) and isinstance(other, Mapping):
-        mine, theirs = cast("dict[str, object]", one), cast("Mapping[str, object]", other)
-        return list(mine) == list(theirs) and all(_same(mine[key], theirs[key]) for key in mine)
+def same_tree(one: object, other: object) -> bool:
+    """Tell whether two trees, or parts of trees, hold the same.
+
+    Values are compared with their types: `1`, `1.0`, `True` and `"1"` differ. The order of keys
+    means nothing; NaN is the same as NaN.
+    """
+    same_type = type(one) is type(other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        mine, theirs = cast("Mapping[str, object]", one), cast("Mapping[str, object]", other)
+        return mine.keys() == theirs.keys() and all(same_tree(mine[k], theirs[k]) for k in mine)
     if isinstance(one, list) and isinstance(other, list):
         first, second = cast("list[object]", one), cast("list[object]", other)
-        return len(first) == len(second) and all(map(_same, first, second))
-    if isinstance(one, float) and isinstance(other, float) and isnan(one):
-        return isnan(other)
-    return one_type is type(other) and one == other
+        return len(first) == len(second) and all(map(same_tree, first, second))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (isnan(one) and isnan(other))
+    return same_type and one == other

@@ -1,0 +1,103 @@
+"""`copy`: bundles from one store into another, without overwriting anything unseen."""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+from pyfly.config_cli import _stores as stores
+from pyfly.config_cli._exit import EXIT_CONDITION, EXIT_FAILED
+from pyfly.config_cli._output import Progress, note, say, say_json, table
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    ConfigConflictError,
+    ConfigError,
+    ConfigKey,
+    JsonValue,
+    UnsupportedOperationError,
+)
+from pyfly.config_server import Bundles, ConfigSource
+from pyfly.config_server.storage import Expected, SupportsConditionalSave
+from pyfly.config_server.text import same_tree
+
+Outcome: TypeAlias = Literal["created", "replaced", "unchanged", "differs", "failed"]
+
+_Row: TypeAlias = tuple[ConfigKey, Outcome, str]
+
+_MEANINGS: Final[dict[Outcome, str]] = {
+    "created": "were not there before",
+    "replaced": "were there with other content",
+    "unchanged": "were there already",
+    "differs": "are there with other content and were left alone; --overwrite replaces them",
+    "failed": "could not be copied",
+}
+
+
+async def copy(arguments: argparse.Namespace) -> int:
+    """Copy every bundle that the filters let through; say what became of each."""
+    async with stores.opened(arguments.store) as source, stores.opened(arguments.to) as target:
+        keys = [entry.key for entry in await stores.chosen(source, arguments)]
+        outcomes: list[_Row] = []
+        try:
+            with Progress(len(keys)) as progress:
+                for number, key in enumerate(keys):
+                    progress.show(number, str(key))
+                    outcomes.append((key, *await _copy_one(source, target, key, arguments)))
+        except BaseException:
+            note(f"Stopped after {len(outcomes)} of {len(keys)}; the same command goes on there.")
+            raise
+    counts: Counter[Outcome] = Counter(outcome for _, outcome, _ in outcomes)
+    if arguments.json:
+        say_json({"dryRun": arguments.dry_run, "bundles": [_document(row) for row in outcomes]})
+    else:
+        _show(outcomes, counts, dry_run=arguments.dry_run)
+    if counts["failed"]:
+        return EXIT_FAILED
+    return EXIT_CONDITION if counts["differs"] else 0
+
+
+async def _copy_one(
+    source: Bundles, target: Bundles, key: ConfigKey, arguments: argparse.Namespace
+) -> tuple[Outcome, str]:
+    try:
+        bundle = await source.load(key)
+        found, expected = await stores.current(target, key)
+        if found is not None and same_tree(found.properties, bundle.properties):
+            return "unchanged", ""
+        if found is not None and not arguments.overwrite:
+            return "differs", ""
+        if not arguments.dry_run:
+            await _store(target, stores.source_of(key, bundle.properties), expected, arguments)
+    except (BackendUnavailableError, BackendAccessDeniedError, UnsupportedOperationError):
+        raise  # it would be the same for every other one
+    except ConfigConflictError:
+        return "differs", ""  # somebody wrote it just now
+    except ConfigError as error:
+        return "failed", str(error)
+    return "created" if found is None else "replaced", ""
+
+
+async def _store(
+    target: Bundles, source: ConfigSource, expected: Expected, arguments: argparse.Namespace
+) -> None:
+    conditional = isinstance(target.backend, SupportsConditionalSave)
+    if arguments.overwrite and not conditional:
+        await target.save(source)  # the user has agreed to what may come between
+    else:
+        await target.commit(source, expected=expected)
+
+
+def _document(row: _Row) -> JsonValue:
+    key, outcome, error = row
+    return stores.named(key) | {"outcome": outcome} | ({"error": error} if error else {})
+
+
+def _show(outcomes: Sequence[_Row], counts: Mapping[Outcome, int], *, dry_run: bool) -> None:
+    for key, outcome, error in outcomes:
+        if outcome in {"differs", "failed"}:
+            note(f"{outcome}: {key}" + (f": {error}" if error else ""))
+    rows = [(outcome, str(counts[outcome]), _MEANINGS[outcome]) for outcome in _MEANINGS]
+    say(table(("OUTCOME", "BUNDLES", ""), [row for row in rows if row[1] != "0"]))
+    if dry_run:
+        note("This was a dry run: nothing was stored.")

@@ -1,0 +1,40 @@
+"""What the exit codes of the command mean."""
+
+from typing import Final
+
+from pyfly.config_cli._settings import SettingsError
+from pyfly.config_core import (
+    BackendLookupError,
+    ConfigConflictError,
+    ConfigError,
+    ConfigNotFoundError,
+    InvalidConfigKeyError,
+)
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CONDITION: Final = 3
+EXIT_NOT_FOUND: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+MEANINGS: Final = {
+    0: "done",
+    EXIT_FAILED: "the store failed, or cannot do this, or holds what does not parse",
+    EXIT_USAGE: "an argument or a setting is wrong",
+    EXIT_CONDITION: "the condition does not hold: somebody else's content is there; or it differs",
+    EXIT_NOT_FOUND: "there is no such bundle or version",
+    EXIT_INTERRUPTED: "interrupted",
+}
+
+
+def exit_code(error: ConfigError) -> int:
+    """Return the exit code that tells of an error."""
+    match error:
+        case SettingsError() | BackendLookupError() | InvalidConfigKeyError():
+            return EXIT_USAGE
+        case ConfigConflictError():
+            return EXIT_CONDITION
+        case ConfigNotFoundError():
+            return EXIT_NOT_FOUND
+        case _:
+            return EXIT_FAILED

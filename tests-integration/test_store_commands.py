@@ -1,0 +1,102 @@
+"""The command on stores as a shell runs it: pipes, signals, processes side by side."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
+
+
+def run(*argv: object, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *map(str, argv)],
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")},
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "store"
+    path.mkdir()
+    return path
+
+
+def test_a_bundle_lives_from_put_to_delete(store: Path) -> None:
+    done = run("put", store, "orders", "prod", "--file", "-", given="db: {url: marker}\n")
+    assert done.returncode == 0, done.stderr
+    stored = run("put", store, "orders", "prod", "db.pool=5", "--json")
+    version = json.loads(stored.stdout)["version"]
+    assert run("get", store, "orders", "prod").stdout == "db:\n  url: marker\n  pool: 5\n"
+    assert run("delete", store, "orders", "prod", "--expect", "0").returncode == 3
+    assert run("delete", store, "orders", "prod", "--expect", version).returncode == 0
+    assert run("get", store, "orders", "prod").returncode == 4
+
+
+def test_writers_side_by_side_lose_no_property(store: Path) -> None:
+    """Each repeats its change while the exit code says that another one was faster."""
+    loop = f'while :; do "{COMMAND}" put "$0" orders prod "$1=1" 2>/dev/null; r=$?; '
+    loop += "[ $r = 3 ] || exit $r; done"
+    writers = [
+        subprocess.Popen(["sh", "-c", loop, str(store), name], stdout=subprocess.DEVNULL)
+        for name in "abcdef"
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * 6
+    found = json.loads(run("get", store, "orders", "prod", "--json").stdout)
+    assert found["properties"] == dict.fromkeys("abcdef", 1)
+
+
+def test_a_reader_that_goes_away_is_no_crash(store: Path) -> None:
+    (store / "main").mkdir()
+    for number in range(2000):
+        (store / "main" / f"application{number:04}-prod.yaml").write_text("", encoding="utf-8")
+    piped = f'{{ "{COMMAND}" list "$0"; echo $? >&2; }} | head -n 1'
+    done = subprocess.run(
+        ["sh", "-c", piped, str(store)], capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout.split()[:2] == ["LABEL", "APPLICATION"]
+    assert done.stderr == "1\n"
+
+
+def test_ctrl_c_in_the_editor_keeps_the_text(store: Path, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        '#!/bin/sh\necho "a: 5" > "$1"; touch "$0.ready"; sleep 60\n', encoding="utf-8"
+    )
+    editor.chmod(0o755)
+    with subprocess.Popen(
+        [COMMAND, "edit", store, "orders", "prod"],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=os.environ | {"EDITOR": str(editor), "TMPDIR": str(tmp_path), "VISUAL": ""},
+        start_new_session=True,
+    ) as process:
+        while not (tmp_path / "editor.ready").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, told = process.communicate(timeout=20)
+    assert process.returncode in {2, 130}, told
+    (kept,) = tmp_path.glob("pyfly-config-*/orders-prod.yaml")
+    assert kept.read_text(encoding="utf-8") == "a: 5\n"
+    assert str(kept) in told
+    assert "Traceback" not in told
+    assert [*store.rglob("*.*")] == []
+
+
+def test_help_does_not_load_the_web_server() -> None:
+    code = (
+        "import sys\nfrom pyfly.config_cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'litestar', 'granian', 'httpx'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
