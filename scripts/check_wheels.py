@@ -4,11 +4,15 @@ import sys
 import zipfile
 from pathlib import Path
 
+MEMBERS = Path(__file__).resolve().parent.parent / "packages"
 PACKAGES = {
-    "pyfly_config_client": {"config_client"},
-    "pyfly_config_core": {"config_core", "config_server"},
-    "pyfly_config_litestar": {"config_litestar", "config_cli"},
+    member.name.replace("-", "_"): {
+        package.parent.name for package in member.glob("src/pyfly/*/__init__.py")
+    }
+    for member in MEMBERS.iterdir()
+    if member.is_dir()
 }
+"""The import packages of every distribution, as the workspace lays them out."""
 
 
 def faults(wheel: Path) -> list[str]:

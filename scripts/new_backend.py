@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ pyfly-config-etcd with the class EtcdConfigBackend, opened by 'etcd:'. Use 2 to 
 letters, digits and dashes, beginning with a letter.
 
 Without DIRECTORY the package becomes a member of this workspace, packages/pyfly-config-NAME,
-imported as pyfly.config_NAME. With any other directory it is a project of its own, imported
-as pyfly_config_NAME. What it needs besides is printed.
+imported as pyfly.config_NAME, named in pyproject.toml and uv.lock, and installed. With any
+other directory it is a project of its own, imported as pyfly_config_NAME.
 
 The package works at once: it keeps bundles in memory, saves conditionally, and passes the
 published suite for stores. Then put your store in the place of its dict;
@@ -36,28 +37,16 @@ examples:
 """
 
 MEMBER_STEPS: Final = """\
-1. Name it in pyproject.toml,
-     dependencies of [project]             "{distribution}",
-     [tool.uv.sources]                     {distribution} = {{ workspace = true }}
-     packages of [tool.mypy]               "{package}",
-     root_packages of [tool.importlinter]  "{package}",
-     the layer of pyfly.config_litestar    "pyfly.config_litestar | … | {package}",
-   in PACKAGES of scripts/check_wheels.py,
-     "{normalized}": {{"{leaf}"}},
-   and in OURS of packages/pyfly-config-core/tests/test_namespace.py,
-     "{distribution}",
-2. Install it and put its imports in order:
-     uv lock && uv sync && scripts/fmt
-3. Run its tests:
+1. Run its tests:
      scripts/test packages/{distribution}
-4. Serve it:
+2. Serve it:
      scripts/serve {name}:
 """
 STRANGER_STEPS: Final = """\
 1. Install it beside the packages of this checkout:
      cd {directory}
      python3 -m venv .venv
-     .venv/bin/pip install -e . -e {core} -e {litestar}
+     .venv/bin/pip install -e {core} -e {litestar} -e .
 2. Run its tests:
      .venv/bin/pytest
 3. Serve it:
@@ -91,9 +80,12 @@ class NewPackage:
 
     def adapted(self, text: str) -> str:
         """Return a text of the template with the names of this package."""
-        title = "".join(part.capitalize() for part in self.name.split("-"))
-        text = text.replace("pyfly_config_template", self.package)
-        return text.replace("Template", title).replace("template", self.name)
+        names = {
+            "pyfly_config_template": self.package,
+            "Template": "".join(part.capitalize() for part in self.name.split("-")),
+            "template": self.name,
+        }
+        return re.sub("|".join(names), lambda found: names[found[0]], text)
 
     def write(self) -> None:
         """Make the directory and everything in it."""
@@ -108,15 +100,47 @@ class NewPackage:
             target.write_text(self.adapted(source.read_text(encoding="utf-8")), encoding="utf-8")
         shutil.copyfile(CHECKOUT / "LICENSE", self.directory / "LICENSE")
 
+    def join_workspace(self) -> None:
+        """Name the package in the configuration of the workspace, and install it.
+
+        Raises:
+            ValueError: The configuration does not look as it is expected to.
+            subprocess.CalledProcessError: A tool failed; it has said why.
+        """
+        workspace = CHECKOUT / "pyproject.toml"
+        text = self.registered(workspace.read_text(encoding="utf-8"))
+        workspace.write_text(text, encoding="utf-8")
+        run = ["uv", "run", "--quiet", "--frozen", "ruff"]
+        for command in (
+            ["uv", "lock", "--quiet"],
+            ["uv", "sync", "--quiet", "--frozen"],
+            [*run, "check", "--quiet", "--fix", str(self.directory)],  # the order of imports
+            [*run, "format", "--quiet", str(self.directory)],
+        ):
+            subprocess.run(command, check=True, cwd=CHECKOUT)  # noqa: S603 - ours
+
+    def registered(self, text: str) -> str:
+        """Return the workspace's `pyproject.toml` with this package wherever the adapter is."""
+        for anchor, row in (
+            ('    "pyfly-config-litestar",\n', f'    "{self.distribution}",\n'),
+            (
+                "pyfly-config-litestar = { workspace = true }\n",
+                f"{self.distribution} = {{ workspace = true }}\n",
+            ),
+            ('    "pyfly.config_litestar",\n', f'    "{self.package}",\n'),
+            ('    "pyfly.config_litestar | ', f"{self.package} | "),
+        ):
+            if anchor not in text:
+                raise ValueError(f"pyproject.toml has no line {anchor.strip()!r} to stand beside")
+            text = text.replace(anchor, anchor + row)
+        return text
+
     def steps(self) -> str:
         """Return what is left to do."""
         packages = CHECKOUT / "packages"
         return (MEMBER_STEPS if self.is_member else STRANGER_STEPS).format(
             name=self.name,
             distribution=self.distribution,
-            normalized=self.distribution.replace("-", "_"),
-            package=self.package,
-            leaf=self.leaf,
             directory=shlex.quote(str(self.directory)),
             core=shlex.quote(f"{packages / 'pyfly-config-core'}[testing]"),
             litestar=shlex.quote(str(packages / "pyfly-config-litestar")),
@@ -153,7 +177,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = NewPackage(name=name, directory=directory.resolve())
     try:
         made.write()
-    except OSError as error:
+        if made.is_member:
+            made.join_workspace()
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
         print(f"scripts/new-backend: {error}", file=sys.stderr)
         return 1
     print(f"Made {directory}: {made.distribution}, imported as {made.package}.\n\n{made.steps()}")

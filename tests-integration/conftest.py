@@ -154,6 +154,31 @@ def make_environment(
     return make
 
 
+@pytest.fixture(scope="session")
+def install(
+    tmp_path_factory: pytest.TempPathFactory,
+    checkout: Path,
+    uv: Callable[..., str],
+    make_environment: Callable[..., Path],
+) -> Callable[..., Path]:
+    """Install distributions into an environment of their own; return its Python.
+
+    Ours are named, and come as wheels of this checkout; others may be paths.
+    """
+    wheels = tmp_path_factory.mktemp("wheels")
+    uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", wheels)
+    subprocess.run([sys.executable, checkout / "scripts" / "check_wheels.py", wheels], check=True)
+    ours = wheels / "ours.txt"  # an override: never from an index, whatever is published there
+    ours.write_text(
+        "".join(
+            f"{wheel.name.split('-')[0].replace('_', '-')} @ {wheel.as_uri()}\n"
+            for wheel in wheels.glob("*.whl")
+        ),
+        encoding="utf-8",
+    )
+    return lambda *names: make_environment("--override", ours, *names)
+
+
 def _wait_until_live(server: RunningServer) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:

@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,6 +108,17 @@ def test_what_serve_prints_is_what_the_reference_shows(
     server = start_server("./config")
     _, _, expected = at(shown, server).partition("\n")
     assert server.output().startswith(expected)
+
+
+def test_the_commands_on_a_store_print_what_the_reference_shows(tmp_path: Path) -> None:
+    (block,) = blocks(CHECKOUT / "docs" / "reference" / "stores.md", "console")
+    shutil.copytree(CHECKOUT / "docs" / "examples" / "config", tmp_path / "config")
+    shown = ""
+    for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        name, *arguments = shlex.split(line)
+        done = run([str(Path(sys.executable).with_name(name)), *arguments], tmp_path)
+        shown += f"$ {line}\n" + re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", done)
+    assert shown == block
 
 
 def test_the_embedded_server_stands_beside_its_neighbour(

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,6 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.packaging
-
-
-@pytest.fixture(scope="module")
-def install(
-    tmp_path_factory: pytest.TempPathFactory,
-    checkout: Path,
-    uv: Callable[..., str],
-    make_environment: Callable[..., Path],
-) -> Callable[..., Path]:
-    """Install distributions by name, ours from wheels of this checkout; return the Python."""
-    wheels = tmp_path_factory.mktemp("wheels")
-    uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", wheels)
-    subprocess.run([sys.executable, checkout / "scripts" / "check_wheels.py", wheels], check=True)
-    ours = wheels / "ours.txt"  # an override: never from an index, whatever is published there
-    ours.write_text(
-        "".join(
-            f"{wheel.name.split('-')[0].replace('_', '-')} @ {wheel.as_uri()}\n"
-            for wheel in wheels.glob("*.whl")
-        ),
-        encoding="utf-8",
-    )
-    return lambda *names: make_environment("--override", ours, *names)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@
 
 import importlib
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
-OURS = {"pyfly-config-client", "pyfly-config-core", "pyfly-config-litestar"}
+OURS = {path.name for path in Path(__file__).parents[2].iterdir() if path.is_dir()}
 
 
 def test_the_namespace_has_no_file_of_its_own() -> None:

@@ -115,5 +115,5 @@ def test_it_is_opened_by_its_url(tmp_path: Path) -> None:
     ["example:", "example:relative", "example://host/x", "example:///x?y", "example:///a%00b"],
 )
 def test_another_url_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(BackendLookupError, match="is written example:///absolute/directory$"):
+    with pytest.raises(BackendLookupError, match=r"is written example:///absolute/directory$"):
         ExampleConfigBackend.from_url(url)

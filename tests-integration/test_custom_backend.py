@@ -1,0 +1,152 @@
+"""Stores of somebody else: built as wheels, installed beside ours, found by scheme, served."""
+
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+
+def run(*command: object, directory: Path, code: int = 0) -> str:
+    """Run a command as in a shell of its own; return both streams."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYFLY_", "PYTHON"))}
+    environment.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(
+        [*map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+        cwd=directory,
+        env=environment,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def build(
+    uv: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Path]:
+    """Build the wheel of a project that lies outside the workspace."""
+
+    def build(project: Path) -> Path:
+        wheels = tmp_path_factory.mktemp("stranger")
+        uv("build", "--quiet", "--wheel", "--out-dir", wheels, project)
+        (wheel,) = wheels.glob("*.whl")
+        return wheel
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
+    """The example package, copied away from the workspace."""
+    path = tmp_path_factory.mktemp("elsewhere") / "pyfly-config-example-backend"
+    source = checkout / "docs" / "examples" / path.name
+    shutil.copytree(source, path, ignore=shutil.ignore_patterns("__pycache__", ".*", "dist"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def with_example(
+    example: Path, build: Callable[[Path], Path], install: Callable[..., Path]
+) -> Path:
+    return install("pyfly-config-litestar", build(example), "pytest", "anyio")
+
+
+def test_the_example_passes_the_published_suite_and_its_own_tests(
+    with_example: Path, example: Path, checkout: Path
+) -> None:
+    where = "import pyfly.config_server.testing as t, pyfly_config_example as e"
+    printed = run(
+        with_example, "-c", f"{where}; print(t.__file__, e.__file__)", directory=example.parent
+    )
+    assert str(checkout) not in printed  # the wheels are tested, not the workspace
+    told = run(with_example, "-m", "pytest", "-q", example / "tests", directory=example.parent)
+    assert " passed" in told
+    assert " failed" not in told
+    assert int(told.rpartition(" passed")[0].split()[-1]) > 100, told
+
+
+def test_the_example_is_found_by_its_scheme_filled_and_served(
+    with_example: Path, start_server: Callable[..., Any], tmp_path: Path, checkout: Path
+) -> None:
+    store = f"example://{tmp_path}"
+    command = with_example.with_name("pyfly-config")
+    files = checkout / "docs" / "examples" / "config"
+    copied = run(command, "copy", files, store, directory=tmp_path)
+    assert copied.splitlines()[1].split()[:2] == ["created", "16"]
+    run(command, "put", store, "orders", "prod", "db.pool-size=21", directory=tmp_path)
+    assert "+ db.pool-size: 21" in run(
+        *(command, "diff", files, "orders", "prod", "--to-store", store), directory=tmp_path
+    )
+    server = start_server(store, python=with_example)
+    assert "bundles       16" in server.output()
+    code = (
+        "import json, urllib.request as u;"
+        f"print(json.load(u.urlopen('{server.url}/config/orders/prod'))['propertySources'][0])"
+    )
+    assert "'db.pool-size': 21" in run(with_example, "-c", code, directory=tmp_path)
+    run(command, "delete", store, "orders", "prod", "--expect", "any", directory=tmp_path)
+    assert "'db.pool-size'" not in run(with_example, "-c", code, directory=tmp_path)
+
+
+def test_a_new_package_outside_the_workspace_is_green_and_served(
+    tmp_path: Path,
+    checkout: Path,
+    build: Callable[[Path], Path],
+    install: Callable[..., Path],
+    start_server: Callable[..., Any],
+) -> None:
+    told = run(checkout / "scripts" / "new-backend", "key-value", "project", directory=tmp_path)
+    project = tmp_path / "project"
+    assert f"cd {project}" in told
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert metadata["project"]["name"] == "pyfly-config-key-value"
+    python = install("pyfly-config-litestar", build(project), "pytest", "anyio")
+    assert " passed" in run(python, "-m", "pytest", "-q", project / "tests", directory=tmp_path)
+    assert "bundles       0" in start_server("key-value:", python=python).output()
+    taken = run(
+        *(checkout / "scripts" / "new-backend", "key-value", "project"), directory=tmp_path, code=2
+    )
+    assert "exists; name another directory" in taken
+
+
+@pytest.mark.parametrize("name", ["Etcd", "e", "é", "a--b", "a_b", "1a", "a" * 41, "file", "core"])
+def test_a_name_that_cannot_be_used_is_refused(name: str, tmp_path: Path, checkout: Path) -> None:
+    told = run(checkout / "scripts" / "new-backend", name, "x", directory=tmp_path, code=2)
+    assert repr(name) in told
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_new_member_of_the_workspace_is_green_at_once(tmp_path: Path, checkout: Path) -> None:
+    copy = tmp_path / "checkout"
+    listed = run("git", "ls-files", "-co", "--exclude-standard", directory=checkout)
+    for name in listed.splitlines():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        if (checkout / name).exists():
+            shutil.copy(checkout / name, copy / name)
+    told = run(copy / "scripts" / "new-backend", "template-store", directory=tmp_path)
+    assert "imported as pyfly.config_template_store" in told
+    member = copy / "packages" / "pyfly-config-template-store"
+    namespace = copy / "packages" / "pyfly-config-core" / "tests" / "test_namespace.py"
+    told = run("uv", "run", "--frozen", "pytest", "-q", member, namespace, directory=copy)
+    assert " passed" in told
+    for check in (
+        ["uv", "lock", "--check"],
+        ["uv", "run", "--frozen", "ruff", "check"],
+        ["uv", "run", "--frozen", "ruff", "format", "--check"],
+        ["uv", "run", "--frozen", "mypy"],
+        ["uv", "run", "--frozen", "lint-imports"],
+        ["uv", "run", "--frozen", "pyright", member],
+        [copy / "scripts" / "build"],
+    ):
+        run(*check, directory=copy)
