@@ -2,24 +2,20 @@
 
 Both are raw ASGI handlers in one Litestar application and send the same bytes; one of them goes
 through `HttpRequest`, a controller that answers ready bytes, and `HttpResponse`. The server is the
-one of `pyfly-config serve`, with one worker. Rounds alternate, and the median of their ratios is
-what counts. Needs `wrk` (apt-get install wrk).
+one of `pyfly-config serve`, with one worker. Needs `wrk` (apt-get install wrk).
 """
 
-import statistics
-import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
-from _load import free_port, need_wrk, rate, wait
+from _load import compare, free_port, granian, need_wrk, rate, read_options, report, running
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import ConfigServer, HttpRequest, HttpResponse, InMemoryConfigBackend
 
-ROUNDS = 7
 BODY = b'{"name":"orders","filling":"' + b"x" * 2400 + b'"}'
 HEADERS = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY)))
 READY = HttpResponse(status=200, headers=HEADERS, body=BODY)
@@ -49,27 +45,18 @@ def make_app() -> Litestar:
 
 
 def main() -> int:
+    options = read_options(__doc__)
     need_wrk()
     port = free_port()
-    command = [Path(sys.executable).with_name("granian"), "--interface", "asgi", "--factory"]
-    command += ["--http", "1", "--no-ws", "--port", str(port), "--log-level", "warning"]
-    with subprocess.Popen(
-        [*command, "--working-dir", Path(__file__).parent, "adapter:make_app"]
-    ) as server:
-        try:
-            wait(port, "/empty/")
-            rate(port, "/empty/orders/prod")
-            ratios: list[float] = []
-            for number in range(1, ROUNDS + 1):
-                base = rate(port, "/empty/orders/prod")
-                ours = rate(port, "/config/orders/prod")
-                ratios.append(ours / base)
-                print(
-                    f"round {number}: empty {base:8.0f}/s  adapter {ours:8.0f}/s  {ratios[-1]:.3f}"
-                )
-        finally:
-            server.terminate()
-    print(f"median ratio {statistics.median(ratios):.3f}")
+    with running(granian(port, "adapter:make_app"), port, "/empty/"):
+        rates = compare(
+            {
+                "empty": partial(rate, port, "/empty/orders/prod"),
+                "adapter": partial(rate, port, "/config/orders/prod"),
+            },
+            options,
+        )
+    report(rates, options, unit="requests")
     return 0
 
 
