@@ -43,6 +43,7 @@ from pyfly.config_server.text import (
 _LOG = logging.getLogger(__name__)
 
 _CACHED_FILES: Final = 4096
+_CACHED_BYTES: Final = 8_388_608  # of text; parsed it takes some three times as much
 _SETTLED_NANOSECONDS: Final = 2_000_000_000
 
 
@@ -61,6 +62,7 @@ class BundleFiles:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
+        self._parsed_bytes = 0
         self._guard = threading.Lock()
 
     # --- reading ----------------------------------------------------------------------
@@ -151,9 +153,12 @@ class BundleFiles:
         if time.time_ns() - touched < _SETTLED_NANOSECONDS:
             return
         with self._guard:
+            before = self._parsed.pop(where, None)
             self._parsed[where] = parsed
-            while len(self._parsed) > _CACHED_FILES:
-                self._parsed.popitem(last=False)
+            self._parsed_bytes += parsed.identity.size - (before.identity.size if before else 0)
+            while len(self._parsed) > _CACHED_FILES or self._parsed_bytes > _CACHED_BYTES:
+                _, dropped = self._parsed.popitem(last=False)
+                self._parsed_bytes -= dropped.identity.size
 
     # --- listing ----------------------------------------------------------------------
 
