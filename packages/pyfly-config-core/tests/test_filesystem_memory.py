@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyfly.config_server import FilesystemConfigBackend
+from pyfly.config_server import FilesystemConfigBackend, text
 from pyfly.config_server._filesystem import bundles
 
 
@@ -34,13 +34,13 @@ def test_many_large_files_do_not_stay_in_memory(
 ) -> None:
     monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
     monkeypatch.setattr(bundles, "_CACHED_BYTES", 100_000)
-    text = "".join(f"key{number}: value{number}\n" for number in range(1000))
+    content = "".join(f"key{number}: value{number}\n" for number in range(1000))
     (tmp_path / "main").mkdir()
     for number in range(4):
-        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(text, encoding="utf-8")
+        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
     few = kept_after_listing(tmp_path)
     for number in range(4, 40):
-        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(text, encoding="utf-8")
+        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
     many = kept_after_listing(tmp_path)
     assert 100_000 < few < many  # they are remembered at all
     assert many < 2 * few
@@ -57,7 +57,7 @@ def test_a_file_that_changed_is_counted_once(
 
     async def parse_again_and_again() -> list[int]:
         calls: list[int] = []
-        real = bundles.parse_text
+        real = text.parse_text
 
         def parse(data: bytes, *, suffix: str) -> object:
             calls.append(len(data))

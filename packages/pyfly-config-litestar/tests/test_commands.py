@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pyfly.config_cli import _stores, main
 from pyfly.config_cli._diff import compare
 from pyfly.config_cli._output import table
 from pyfly.config_core import BackendUnavailableError
-from pyfly.config_server import Bundles, ConfigSource, InMemoryConfigBackend
+from pyfly.config_server import Bundles, ConfigSource, InMemoryConfigBackend, open_backend
 
 Run = Callable[..., "Done"]
 
@@ -37,7 +37,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
             code = main([*map(str, argv)])
         except SystemExit as exit_:
             code = int(exit_.code or 0)
-        return Done(code, *capsys.readouterr())
+        told = capsys.readouterr()
+        return Done(code, told.out, told.err)
 
     return run
 
@@ -60,7 +61,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> InMemoryConfigBackend:
     real = _stores.opened
 
     @asynccontextmanager
-    async def opened(name: str) -> AsyncIterator[Bundles]:
+    async def opened(name: str) -> AsyncGenerator[Bundles]:
         if name == "memory:":
             yield Bundles(backend)
         else:
@@ -92,7 +93,7 @@ class Plain:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> Plain:
     backend = Plain()
-    real = _stores.open_backend
+    real = open_backend
     monkeypatch.setattr(
         _stores, "open_backend", lambda url: backend if url == "plain:" else real(url)
     )

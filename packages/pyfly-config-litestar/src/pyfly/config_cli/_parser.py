@@ -1,7 +1,7 @@
 """What can be said on the command line, and the help that teaches it."""
 
 import argparse
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 from pyfly.config_cli import _bundles, _copy, _diff, _edit
@@ -222,10 +222,14 @@ def _serve_epilog() -> str:
         + (f" (default: {setting.default})" if setting.default else "")
         for name, setting in KNOWN.items()
     )
-    examples: Sequence[str] = (
-        "  pyfly-config serve ./config",
-        '  pyfly-config serve file:///etc/pyfly --port 9000 --base-path ""',
-        f"  {PREFIX}TOKEN=... pyfly-config serve ./config --host 0.0.0.0",
-    )
-    listed = "\n".join(examples)
-    return f"examples:\n{listed}\n\nsettings in the environment (an argument wins):\n{rows}\n"
+    return f"""\
+examples:
+  pyfly-config serve ./config
+  pyfly-config serve file:///etc/pyfly --port 9000 --base-path ""
+  {PREFIX}TOKEN=... pyfly-config serve ./config --host 0.0.0.0
+
+settings in the environment (an argument wins):
+{rows}
+
+exit codes: 0 stopped by a signal, 1 the store failed, 2 an argument or a setting is wrong
+"""
