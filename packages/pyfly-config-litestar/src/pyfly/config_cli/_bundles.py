@@ -12,6 +12,12 @@ from pyfly.config_cli._output import note, say, say_json, table
 from pyfly.config_cli._settings import SettingsError
 from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
 from pyfly.config_server import Bundles
+from pyfly.config_server.documents import (
+    bundle_document,
+    entry_document,
+    name_document,
+    version_document,
+)
 from pyfly.config_server.storage import ABSENT, Expected
 from pyfly.config_server.text import dump_text, parse_mapping, parse_scalar
 
@@ -23,13 +29,7 @@ async def show_list(arguments: argparse.Namespace) -> int:
     async with stores.opened(arguments.store) as bundles:
         entries = await stores.chosen(bundles, arguments)
     if arguments.json:
-        rows: list[JsonValue] = [
-            stores.named(entry.key)
-            | {"version": entry.version}
-            | ({} if entry.error is None else {"error": entry.error})
-            for entry in entries
-        ]
-        say_json({"bundles": rows})
+        say_json({"bundles": [entry_document(entry) for entry in entries]})
         return 0
     headings = ("LABEL", "APPLICATION", "PROFILE", "VERSION")
     names = [(entry.key.label, entry.key.application, entry.key.profile) for entry in entries]
@@ -50,8 +50,7 @@ async def get(arguments: argparse.Namespace) -> int:
         else:
             source = await bundles.load_version(key, arguments.version)
     if arguments.json:
-        version: dict[str, JsonValue] = {"version": source.version}
-        say_json(stores.named(key) | version | {"properties": dict(source.properties)})
+        say_json(bundle_document(source))
     else:
         if source.version is not None:
             note(f"{key} at version {source.version}")
@@ -95,17 +94,7 @@ async def history(arguments: argparse.Namespace) -> int:
     async with stores.opened(arguments.store) as bundles:
         versions = await bundles.history(stores.key_of(arguments))
     if arguments.json:
-        rows: list[JsonValue] = [
-            {
-                "version": row.version,
-                "savedAt": row.saved_at.isoformat(),
-                "author": row.author,
-                "message": row.message,
-                "deleted": row.deleted,
-            }
-            for row in versions
-        ]
-        say_json({"versions": rows})
+        say_json({"versions": [version_document(row) for row in versions]})
         return 0
     say(
         table(
@@ -176,6 +165,6 @@ def _assignment(text: str) -> tuple[str, JsonValue]:
 
 def _tell(arguments: argparse.Namespace, key: ConfigKey, version: str | None, what: str) -> None:
     if arguments.json:
-        say_json(stores.named(key) | {"version": version})
+        say_json(name_document(key) | {"version": version})
     else:
         say(f"{key}: {what}" + ("" if version is None else f", now at version {version}"))

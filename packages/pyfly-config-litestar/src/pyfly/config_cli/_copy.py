@@ -18,6 +18,7 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 from pyfly.config_server import Bundles, ConfigSource
+from pyfly.config_server.documents import name_document
 from pyfly.config_server.storage import Expected, SupportsConditionalSave
 from pyfly.config_server.text import same_tree
 
@@ -90,7 +91,7 @@ async def _store(
 
 def _document(row: _Row) -> JsonValue:
     key, outcome, error = row
-    return stores.named(key) | {"outcome": outcome} | ({"error": error} if error else {})
+    return name_document(key) | {"outcome": outcome} | ({"error": error} if error else {})
 
 
 def _show(outcomes: Sequence[_Row], counts: Mapping[Outcome, int], *, dry_run: bool) -> None:

@@ -41,11 +41,6 @@ def key_of(arguments: argparse.Namespace) -> ConfigKey:
     )
 
 
-def named(key: ConfigKey) -> dict[str, JsonValue]:
-    """Return a name as it stands in JSON output."""
-    return {"application": key.application, "profile": key.profile, "label": key.label}
-
-
 def source_of(key: ConfigKey, properties: Mapping[str, JsonValue]) -> ConfigSource:
     """Return a bundle to be stored."""
     return ConfigSource(

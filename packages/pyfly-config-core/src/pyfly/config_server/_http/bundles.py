@@ -9,7 +9,6 @@ from pyfly.config_core import (
     ConfigKey,
     JsonValue,
     decode_slashes,
-    finite,
 )
 from pyfly.config_server._bundles import Bundles
 from pyfly.config_server._http.answers import JSON, answer, encode_json, json_answer
@@ -25,7 +24,13 @@ from pyfly.config_server._http.paging import encode_cursor, parse_page
 from pyfly.config_server._http.preconditions import Presence, entity_tag, required_condition
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
-from pyfly.config_server.storage import ABSENT, ANY, ConfigEntry, ConfigSource, Expected
+from pyfly.config_server.documents import (
+    bundle_document,
+    entry_document,
+    name_document,
+    version_document,
+)
+from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
 from pyfly.config_server.text import parse_mapping
 
 BODY_SECONDS: Final = 30.0
@@ -60,7 +65,7 @@ class BundleRoutes:
             following = len(rows) == page.limit
             if following:
                 break
-            rows.append(_row(entry))
+            rows.append(entry_document(entry))
             last = entry.key
         document: dict[str, JsonValue] = {
             "bundles": rows,
@@ -83,14 +88,7 @@ class BundleRoutes:
         """Return the changes of one bundle, newest first."""
         _check_accepts_json(request)
         rows: list[JsonValue] = [
-            {
-                "version": row.version,
-                "savedAt": row.saved_at.isoformat(),
-                "author": row.author,
-                "message": row.message,
-                "deleted": row.deleted,
-            }
-            for row in await self._bundles.history(_key(match))
+            version_document(row) for row in await self._bundles.history(_key(match))
         ]
         return answer(request, encode_json({"versions": rows}), JSON)
 
@@ -153,28 +151,14 @@ def _key(match: Match) -> ConfigKey:
     )
 
 
-def _row(entry: ConfigEntry) -> dict[str, JsonValue]:
-    row: dict[str, JsonValue] = {**_named(entry.key), "version": entry.version}
-    return row if entry.error is None else row | {"error": entry.error}
-
-
-def _named(key: ConfigKey) -> dict[str, JsonValue]:
-    return {"application": key.application, "profile": key.profile, "label": key.label}
-
-
 def _bundle_answer(request: HttpRequest, source: ConfigSource) -> HttpResponse:
-    document: dict[str, JsonValue] = {
-        **_named(source.key),
-        "version": source.version,
-        "properties": finite(dict(source.properties)),
-    }
     tag = None if source.version is None else entity_tag(source.version)
-    return answer(request, encode_json(document), JSON, entity_tag=tag)
+    return answer(request, encode_json(bundle_document(source)), JSON, entity_tag=tag)
 
 
 def _written(key: ConfigKey, version: str, *, status: int, headers: Headers = ()) -> HttpResponse:
     return json_answer(
-        {**_named(key), "version": version},
+        name_document(key) | {"version": version},
         status=status,
         headers=((b"etag", entity_tag(version)), *headers),
     )

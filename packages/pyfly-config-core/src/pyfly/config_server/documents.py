@@ -1,0 +1,32 @@
+"""Stored bundles as JSON documents: one shape for HTTP and for the command line (design §5)."""
+
+from pyfly.config_core import ConfigKey, JsonValue, finite
+from pyfly.config_server.storage import ConfigEntry, ConfigSource, ConfigVersion
+
+
+def name_document(key: ConfigKey) -> dict[str, JsonValue]:
+    """Return `application`, `profile` and `label`."""
+    return {"application": key.application, "profile": key.profile, "label": key.label}
+
+
+def entry_document(entry: ConfigEntry) -> dict[str, JsonValue]:
+    """Return a row of a listing: a name, its `version`, and its `error` where there is one."""
+    document = name_document(entry.key) | {"version": entry.version}
+    return document if entry.error is None else document | {"error": entry.error}
+
+
+def bundle_document(source: ConfigSource) -> dict[str, JsonValue]:
+    """Return a bundle as it is stored; what JSON lacks is given as Spring's texts."""
+    properties = finite(dict(source.properties))
+    return name_document(source.key) | {"version": source.version, "properties": properties}
+
+
+def version_document(version: ConfigVersion) -> dict[str, JsonValue]:
+    """Return a row of a history."""
+    return {
+        "version": version.version,
+        "savedAt": version.saved_at.isoformat(),
+        "author": version.author,
+        "message": version.message,
+        "deleted": version.deleted,
+    }
