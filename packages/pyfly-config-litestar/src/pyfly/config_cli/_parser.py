@@ -76,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_arguments(serve)
     _add_readers(add)
     _add_writers(add)
+    _add_for_two(add)
     return parser
 
 
@@ -109,23 +110,6 @@ def _add_readers(add: _Add) -> None:
         _examples("history URL orders prod"),
     )
     _declare(history, _bundles.history, json=True)
-
-    diff = add(
-        "diff",
-        "compare two bundles",
-        _DIFF,
-        _examples(
-            "diff ./config orders dev --to-profile prod",
-            "diff ./config orders prod --to-label release-1.4",
-            "diff ./config orders prod --to-store file:///etc/pyfly --exit-code",
-            "diff URL orders prod --version 41",
-        ),
-    )
-    _declare(diff, _diff.diff, json=True)
-    diff.add_argument("--version", help="compare this old version")
-    for what in ("application", "profile", "label", "version", "store"):
-        diff.add_argument(f"--to-{what}", help=f"{what} of the bundle to compare with")
-    diff.add_argument("--exit-code", action="store_true", help="end with 3 when they differ")
 
 
 def _add_writers(add: _Add) -> None:
@@ -171,6 +155,25 @@ def _add_writers(add: _Add) -> None:
     _declare(rollback, _bundles.rollback, json=True)
     rollback.add_argument("version", metavar="VERSION", help="as 'history' shows it")
     _add_expect(rollback, "what is stored now")
+
+
+def _add_for_two(add: _Add) -> None:
+    diff = add(
+        "diff",
+        "compare two bundles",
+        _DIFF,
+        _examples(
+            "diff ./config orders dev --to-profile prod",
+            "diff ./config orders prod --to-label release-1.4",
+            "diff ./config orders prod --to-store file:///etc/pyfly --exit-code",
+            "diff URL orders prod --version 41",
+        ),
+    )
+    _declare(diff, _diff.diff, json=True)
+    diff.add_argument("--version", help="compare this old version")
+    for what in ("application", "profile", "label", "version", "store"):
+        diff.add_argument(f"--to-{what}", help=f"{what} of the bundle to compare with")
+    diff.add_argument("--exit-code", action="store_true", help="end with 3 when they differ")
 
     copy = add(
         "copy",
