@@ -73,6 +73,10 @@ def test_the_place_that_gives_the_key_is_changed_where_several_could() -> None:
     tree: Any = {"a": {"b": {"c": 1}}, "a.b": {"d": 2}}
     assert assigned(tree, "a.b.c", 9) == {"a": {"b": {"c": 9}}, "a.b": {"d": 2}}
     assert assigned(tree, "a.b.d", 9) == {"a": {"b": {"c": 1}}, "a.b": {"d": 9}}
+    tree = {"a": {"b": 0}, "a.b": [1]}
+    assert assigned(tree, "a.b", 9) == {"a": {"b": 9}, "a.b": [1]}
+    assert assigned(tree, "a.b[0]", 9) == {"a": {"b": 0}, "a.b": [9]}
+    assert removed(tree, "a.b") == {"a": {}}
 
 
 @pytest.mark.parametrize(

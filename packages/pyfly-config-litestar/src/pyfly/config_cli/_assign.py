@@ -28,13 +28,14 @@ def assigned(
             would leave a gap in a list.
     """
     tree = copy_properties(properties)
-    if (found := _find(tree, key)) is None:
-        _add(tree, key, value, key)
-        return tree
-    holder, name = found
-    if isinstance(holder[name], dict | list) and holder[name]:
+    places = [*_places(tree, key)]
+    single = [(holder, name) for holder, name in places if not _is_below(holder[name])]
+    if places and not single:
         raise ConfigFormatError(f"{key!r} is not a single value; name one below it")
-    holder[name] = value
+    if not places:
+        _add(tree, key, value, key)
+    for holder, name in single:
+        holder[name] = value
     return tree
 
 
@@ -45,22 +46,28 @@ def removed(properties: Mapping[str, JsonValue], key: str) -> dict[str, JsonValu
         ConfigFormatError: There is no such key.
     """
     tree = copy_properties(properties)
-    if (found := _find(tree, key)) is None:
+    places = [*_places(tree, key)]
+    for holder, name in places:
+        del holder[name]
+    if not places:
         raise ConfigFormatError(f"there is no key {key!r}")
-    holder, name = found
-    del holder[name]
     return tree
 
 
-def _find(node: JsonValue, rest: str) -> tuple[Any, Any] | None:
-    """Return the dict and the key, or the list and the index, that a flat key names."""
+def _is_below(value: JsonValue) -> bool:
+    """Tell whether a value is a mapping or a list with something in it."""
+    return isinstance(value, dict | list) and bool(value)
+
+
+def _places(node: JsonValue, rest: str) -> Iterator[tuple[Any, Any]]:
+    """Yield the dict and the key, or the list and the index, that a flat key names."""
     if isinstance(node, dict) and rest in node:
-        return node, rest
+        yield node, rest
     for holder, name, below in _steps(node, rest):
-        found = _find(holder[name], below) if below else (holder, name)
-        if found is not None:
-            return found
-    return None
+        if below:
+            yield from _places(holder[name], below)
+        else:
+            yield holder, name
 
 
 def _steps(node: JsonValue, rest: str) -> Iterator[tuple[Any, Any, str]]:
