@@ -71,14 +71,15 @@ def test_of_fifty_writers_one_wins_and_the_others_learn_the_current_version(
     assert put(clients[0], {"writer": None}).status_code == 428
     version = put(clients[0], {"writer": None}, If_None_Match="*").headers["etag"]
     with ThreadPoolExecutor(RACERS) as pool:
-        for _ in range(ROUNDS):
+        for turn in range(ROUNDS):  # part of the content: the same bytes have the same version
             start = threading.Barrier(RACERS)
 
-            def write(number: int, start: Any = start, version: str = version) -> Any:
+            def write(value: Any, start: Any = start, version: str = version) -> Any:
                 start.wait()
-                return put(clients[number], {"writer": number}, If_Match=version)
+                return put(clients[value["writer"]], value, If_Match=version)
 
-            answers = [*pool.map(write, range(RACERS))]
+            values = [{"writer": number, "round": turn} for number in range(RACERS)]
+            answers = [*pool.map(write, values)]
             (won,) = [answer for answer in answers if answer.status_code == 200]
             lost = [answer for answer in answers if answer is not won]
             version = won.headers["etag"]
@@ -86,7 +87,7 @@ def test_of_fifty_writers_one_wins_and_the_others_learn_the_current_version(
             assert {answer.json()["current"] for answer in lost} == {json.loads(version)}
             stored = clients[0].get(BUNDLE)
             assert stored.headers["etag"] == version
-            assert stored.json()["properties"] == {"writer": answers.index(won)}
+            assert stored.json()["properties"] == values[answers.index(won)]
     assert put(clients[0], {"writer": None}).status_code == 428
     assert clients[0].delete(BUNDLE).status_code == 428
 
