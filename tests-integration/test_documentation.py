@@ -92,7 +92,7 @@ def test_every_python_block_runs(block: str, examples: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("block", [b for b in of(PAGES, "console") if "$ curl" in str(b.values[0])])
 def test_every_curl_is_answered(block: str, examples: Any) -> None:
-    assert curl(block, examples).startswith('{"name":"orders","profiles":[')
+    assert curl(block, examples).startswith('{"')
 
 
 def test_what_serve_prints_is_what_the_reference_shows(

@@ -98,6 +98,7 @@ default-profile = "base"
 accept-empty = false
 fail-on-composite-error = false
 continue-on-label-failure = true
+strip-document-from-yaml = false
 token = "marker"
 
 [overrides]
@@ -120,6 +121,7 @@ nested.flag = true
         "accept_empty": False,
         "fail_on_composite_error": False,
         "continue_on_label_failure": True,
+        "strip_document_from_yaml": False,
     }
     assert settings(SETTINGS=str(file), PORT="9001").url == "http://[::1]:9001"
     assert settings("--port", "9002", SETTINGS=str(file), PORT="9001").port == 9002

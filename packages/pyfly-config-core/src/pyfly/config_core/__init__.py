@@ -25,6 +25,7 @@ from pyfly.config_core._key import (
     split_names,
     split_profiles,
 )
+from pyfly.config_core._placeholders import resolve_placeholders
 from pyfly.config_core._properties import (
     MAX_DEPTH,
     MAX_PROPERTIES,
@@ -37,6 +38,7 @@ from pyfly.config_core._properties import (
     flatten,
     merge,
 )
+from pyfly.config_core._tree import rebuild
 from pyfly.config_core.errors import (
     AmbiguousBackendError,
     BackendAccessDeniedError,
@@ -94,6 +96,8 @@ __all__ = [
     "finite",
     "flatten",
     "merge",
+    "rebuild",
+    "resolve_placeholders",
     "split_names",
     "split_profiles",
 ]

@@ -63,6 +63,8 @@ class ConfigServer:
             left out. Unless one of them exists, the request fails all the same.
         default_application_name: The application whose bundles everybody gets.
         default_profile: The profile whose bundles everybody gets.
+        strip_document_from_yaml: Whether the flattened YAML of what is one list or one value is
+            just that, without the key `document`.
 
     Raises:
         ValueError: The base path is not of that form.
@@ -81,6 +83,7 @@ class ConfigServer:
         continue_on_label_failure: bool = False,
         default_application_name: str = SHARED_APPLICATION,
         default_profile: str = DEFAULT_PROFILE,
+        strip_document_from_yaml: bool = True,
     ) -> None:
         if not _BASE_PATH.fullmatch(base_path):
             raise ValueError(
@@ -94,6 +97,7 @@ class ConfigServer:
         self.bundles: Final = Bundles(first_writable(self.backends))
         self.base_path: Final = base_path
         self.default_label: Final = default_label
+        self.strip_document_from_yaml: Final = strip_document_from_yaml
         self._shared_application = default_application_name
         self._default_profile = default_profile
         self._accept_empty = accept_empty

@@ -4,6 +4,7 @@ Values are built from libyaml's events in one pass that never recurses and count
 as if every alias were written out, so that a small hostile file cannot become a large tree.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -24,6 +25,7 @@ from pyfly.config_server._scalars import (
     Merge,
     Scalar,
     bracketed,
+    java_float,
     resolve_plain,
     resolve_tagged,
 )
@@ -42,6 +44,12 @@ _MAX_ALIASES: Final = 1_000
 _MAX_KEY: Final = 4_096
 _MAX_SCALAR: Final = 262_144
 _NODE_BYTES: Final = 8
+_DATE: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?"
+    r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?"
+)
+_LINE_BREAK: Final = re.compile("[\n\x85\u2028\u2029]")
 _TAG_NAMES: Final[dict[type, str]] = {bool: "bool", int: "int", float: "float", Merge: "merge"}
 
 
@@ -82,6 +90,19 @@ def dump(properties: Mapping[str, JsonValue]) -> str:
         width=10_000,
     )
     return text
+
+
+def dump_like_spring(value: JsonValue) -> str:
+    """Return block-style YAML as a Spring server writes it (contract §4.3), for reading only."""
+    text: str = yaml.dump(
+        value,
+        Dumper=_SpringDumper,
+        allow_unicode=True,
+        default_flow_style=False,
+        sort_keys=False,
+        width=80,
+    )
+    return text.removesuffix("...\n")
 
 
 class _Node:
@@ -253,3 +274,27 @@ class _QuotingDumper(_Dumper):
         if isinstance(resolved, str):
             return TAG_PREFIX + "str"
         return TAG_PREFIX + _TAG_NAMES.get(type(resolved), "null")
+
+
+class _SpringDumper(_QuotingDumper):
+    """Writes what SnakeYAML writes: dates quoted, long texts folded, Java's floats."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """Return the tag of a node that would be written without one."""
+        if kind is yaml.ScalarNode and implicit[0] and (value == "=" or _DATE.fullmatch(value)):
+            return TAG_PREFIX + "timestamp"
+        return super().resolve(kind, value, implicit)
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    """Write a text of several lines as a block."""
+    style = "|" if _LINE_BREAK.search(text) else None
+    return dumper.represent_scalar(TAG_PREFIX + "str", text, style=style)
+
+
+def _represent_float(dumper: Any, value: float) -> Any:
+    return dumper.represent_scalar(TAG_PREFIX + "float", java_float(value))
+
+
+_SpringDumper.add_representer(str, _represent_text)
+_SpringDumper.add_representer(float, _represent_float)

@@ -1,4 +1,7 @@
-"""Stored bundles as JSON documents: one shape for HTTP and for the command line (design §5)."""
+"""JSON documents: stored bundles in one shape for HTTP and the command line (design §5)."""
+
+import json
+from collections.abc import Mapping
 
 from pyfly.config_core import ConfigKey, JsonValue, finite
 from pyfly.config_server.storage import ConfigEntry, ConfigSource, ConfigVersion
@@ -30,3 +33,8 @@ def version_document(version: ConfigVersion) -> dict[str, JsonValue]:
         "message": version.message,
         "deleted": version.deleted,
     }
+
+
+def encode_json(document: Mapping[str, JsonValue]) -> bytes:
+    """Return compact UTF-8 JSON; not a number in it is outside of what JSON allows."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

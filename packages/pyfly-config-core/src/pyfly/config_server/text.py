@@ -91,6 +91,11 @@ def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
     return data
 
 
+def dump_for_reading(value: JsonValue) -> str:
+    """Return YAML as a Spring server writes it; it may read back with other types."""
+    return _yaml.dump_like_spring(value)
+
+
 def holds_several_documents(data: bytes, *, suffix: str) -> bool:
     """Tell whether a file holds more than one document, broken ones included."""
     if suffix == ".json":

@@ -78,6 +78,11 @@ KNOWN: Final[dict[str, Setting]] = {
         default="false",
         spring="<backend>.continue-on-multiple-label-failure",
     ),
+    "STRIP_DOCUMENT_FROM_YAML": Setting(
+        text="'false' keeps the key 'document' in the flattened YAML of a list",
+        default="true",
+        spring="strip-document-from-yaml",
+    ),
     "USERNAME": Setting(text="user name that clients must present, with PASSWORD"),
     "PASSWORD": Setting(text="password that clients must present, with USERNAME"),
     "TOKEN": Setting(text="bearer token that clients must present, instead of those two"),
@@ -186,6 +191,7 @@ def _options(values: Mapping[str, str]) -> dict[str, Any]:
         "accept_empty": _flag(values, "ACCEPT_EMPTY"),
         "fail_on_composite_error": _flag(values, "FAIL_ON_COMPOSITE_ERROR"),
         "continue_on_label_failure": _flag(values, "CONTINUE_ON_LABEL_FAILURE"),
+        "strip_document_from_yaml": _flag(values, "STRIP_DOCUMENT_FROM_YAML"),
     }
 
 

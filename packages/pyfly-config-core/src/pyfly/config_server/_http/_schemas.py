@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
+from pyfly.config_server._http.answers import TEXT
 from pyfly.config_server._http.paging import DEFAULT_LIMIT, MAX_LIMIT
 from pyfly.config_server._http.routes import Operation
 
@@ -109,6 +110,7 @@ SEGMENTS: Final = {
     "application": "One application. `(_)` stands for a slash.",
     "profile": "One profile.",
     "version": "A version, as the history lists it.",
+    "extension": "`json`, `properties`, `yaml` or `yml`.",
 }
 
 SUMMARIES: Final[dict[_Key, str]] = {
@@ -126,6 +128,14 @@ _IF_MATCH: Final = _parameter(
 )
 
 PARAMETERS: Final[dict[_Key, tuple[JsonValue, ...]]] = {
+    ("flattened", "GET"): (
+        _parameter(
+            "resolvePlaceholders",
+            "query",
+            "Whether `${key}` is replaced by the value of another key of the document.",
+            {"type": "boolean", "default": True},
+        ),
+    ),
     ("bundles", "GET"): (
         _parameter("application", "query", "Only this application.", _TEXT),
         _parameter("profile", "query", "Only this profile.", _TEXT),
@@ -178,6 +188,9 @@ RESULTS: Final[dict[_Key, dict[str, JsonValue]]] = {
     ("environment", "GET"): _read(
         {"application/json": _ref("Environment"), MEDIA_TYPE_V2: _ref("Environment")}
     ),
+    ("flattened", "GET"): _read(
+        {"application/json": {"schema": {"type": "object"}}, TEXT: {"schema": _TEXT}}
+    ),
     ("bundles", "GET"): _read(_json("Page")),
     ("bundle", "GET"): _read(_json("Bundle")),
     ("bundle", "PUT"): _WRITTEN | _CREATED,
@@ -215,6 +228,7 @@ _UNSUPPORTED: Final = {"501": "The store has no history."}
 ERRORS: Final[dict[_Key, dict[str, str]]] = {
     ("openapi", "GET"): {},
     ("environment", "GET"): _READING,
+    ("flattened", "GET"): {key: text for key, text in _READING.items() if key != "406"},
     ("bundles", "GET"): _READING,
     ("bundle", "GET"): _READING,
     ("bundle", "PUT"): _WRITING | _WITH_BODY,

@@ -2,18 +2,19 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
-from pyfly.config_core import JsonValue
+from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import is_known
 from pyfly.config_server._http.refusals import Refusal
+from pyfly.config_server.documents import encode_json
 
 JSON: Final = "application/json"
+TEXT: Final = "text/plain;charset=UTF-8"
 PROBLEM: Final = "application/problem+json"
 
 _ALWAYS: Final = (
@@ -23,11 +24,6 @@ _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
 )
 _SHOWN_PATH_LENGTH: Final = 1024
-
-
-def encode_json(document: Mapping[str, JsonValue]) -> bytes:
-    """Return compact UTF-8 JSON; not a number in it is outside of what JSON allows."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def answer(
@@ -60,7 +56,7 @@ def answer(
 
 
 def _tag_suffix(media_type: str) -> str:
-    return "" if media_type == JSON else "-v2"
+    return "-v2" if media_type == MEDIA_TYPE_V2 else ""
 
 
 def allowed_methods(methods: tuple[str, ...]) -> HttpResponse:

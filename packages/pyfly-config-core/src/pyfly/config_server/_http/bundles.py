@@ -11,7 +11,7 @@ from pyfly.config_core import (
     decode_slashes,
 )
 from pyfly.config_server._bundles import Bundles
-from pyfly.config_server._http.answers import JSON, answer, encode_json, json_answer
+from pyfly.config_server._http.answers import JSON, answer, json_answer
 from pyfly.config_server._http.messages import (
     MAX_BODY_BYTES,
     Headers,
@@ -26,6 +26,7 @@ from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
 from pyfly.config_server.documents import (
     bundle_document,
+    encode_json,
     entry_document,
     name_document,
     version_document,

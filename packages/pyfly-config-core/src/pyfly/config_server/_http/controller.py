@@ -11,17 +11,18 @@ from pyfly.config_server._http.answers import (
     JSON,
     allowed_methods,
     answer,
-    encode_json,
     error_answer,
     problem_answer,
 )
 from pyfly.config_server._http.bundles import BundleRoutes
+from pyfly.config_server._http.flattened import FlattenedRoutes
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
 from pyfly.config_server._http.refusals import Refusal, details_of, refusal_of
 from pyfly.config_server._http.routes import WRITE_METHODS, Match, Operation, find_route, is_own
 from pyfly.config_server._server import ConfigServer
+from pyfly.config_server.documents import encode_json
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Controller:
             Operation, Callable[[HttpRequest, Match], Awaitable[HttpResponse]]
         ] = {
             "environment": self._environment,
+            "flattened": FlattenedRoutes(server).flattened,
             "openapi": self._describe,
             "bundles": own.page,
             "bundle": own.bundle,

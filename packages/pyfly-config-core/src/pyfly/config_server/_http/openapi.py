@@ -1,5 +1,6 @@
 """The OpenAPI document, made from the route table and the words in `_schemas`."""
 
+import re
 from importlib.metadata import version
 from typing import Final
 
@@ -10,9 +11,13 @@ from pyfly.config_server._http.routes import ROUTES, Operation, Route
 
 _DISTRIBUTION: Final = "pyfly-config-core"
 _UNDESCRIBED: Final = frozenset({"HEAD", "OPTIONS"})
+_AT_LABEL: Final = frozenset({"environment", "flattened"})
+"""Operations of the contract, with a label in the path or without."""
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _IDS: Final[dict[tuple[Operation, str], str]] = {
     ("openapi", "GET"): "openapi",
     ("environment", "GET"): "environment",
+    ("flattened", "GET"): "flattened",
     ("bundles", "GET"): "listBundles",
     ("bundle", "GET"): "readBundle",
     ("bundle", "PUT"): "writeBundle",
@@ -49,7 +54,7 @@ def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[s
 
 def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonValue]:
     kind = route.operation
-    at_label = kind == "environment" and "{label}" in route.segments
+    at_label = kind in _AT_LABEL and "{label}" in route.segments
     operation: dict[str, JsonValue] = {
         "operationId": _IDS[kind, method] + ("AtLabel" if at_label else ""),
         "summary": schemas.SUMMARIES.get((kind, method), route.summary),
@@ -64,20 +69,19 @@ def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonVal
 def _path_parameters(route: Route) -> list[JsonValue]:
     return [
         {
-            "name": segment[1:-1],
+            "name": name,
             "in": "path",
             "required": True,
-            "description": schemas.SEGMENTS[segment[1:-1]],
+            "description": schemas.SEGMENTS[name],
             "schema": {"type": "string"},
         }
-        for segment in route.segments
-        if segment.startswith("{")
+        for name in _PARAMETER.findall(route.template)
     ]
 
 
 def _responses(kind: Operation, method: str, *, secured: bool) -> dict[str, JsonValue]:
-    schema = "Error" if kind == "environment" else "Problem"
-    media_type = "application/json" if kind == "environment" else "application/problem+json"
+    schema = "Error" if kind in _AT_LABEL else "Problem"
+    media_type = "application/json" if kind in _AT_LABEL else "application/problem+json"
     content: JsonValue = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     listed = dict(schemas.ERRORS[kind, method])
     listed["405"] = "The method is not allowed; see the Allow header."

@@ -3,6 +3,7 @@
 The path is taken as sent, split at its slashes, and every segment is decoded exactly once.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from pyfly.config_core import InvalidConfigKeyError
 
 Operation: TypeAlias = Literal[
-    "environment", "openapi", "bundles", "bundle", "history", "version", "rollback"
+    "environment", "flattened", "openapi", "bundles", "bundle", "history", "version", "rollback"
 ]
 
 READ_METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -74,6 +75,16 @@ ROUTES: Final = (
         methods=("POST", "OPTIONS"),
     ),
     Route(
+        operation="flattened",
+        segments=("{name}-{profiles}.{extension}",),
+        summary="The effective properties of an application at the default label, as one text.",
+    ),
+    Route(
+        operation="flattened",
+        segments=("{label}", "{name}-{profiles}.{extension}"),
+        summary="The effective properties of an application at a label, as one text.",
+    ),
+    Route(
         operation="environment",
         segments=("{name}", "{profiles}"),
         summary="The property sources of an application at the default label.",
@@ -98,6 +109,7 @@ class Match:
 # A second segment that looks like a file is not an environment (contract §1.2).
 _FILE_LIKE: Final = re.compile(r"(?s).*\b\.(?:ya?ml|properties|json)\b")
 # First segments that never name an application (contract §11.3), and shapes of later routes.
+_PARAMETERS: Final = {"extension": "yml|yaml|json|properties"}
 _NEVER_NAMES: Final = frozenset({"actuator", "monitor"})
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffd]")
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -147,16 +159,29 @@ def _match(route: Route, segments: tuple[str, ...]) -> Match | None:
         return None
     parameters: dict[str, str] = {}
     for expected, given in zip(route.segments, segments, strict=True):
-        if expected.startswith("{"):
-            parameters[expected[1:-1]] = given
-        elif expected != given:
+        found = _pattern(expected).fullmatch(given)
+        if found is None:
             return None
+        parameters |= found.groupdict()
     if route.operation == "environment" and not _is_environment(segments):
+        return None
+    if route.operation == "flattened" and segments[0].startswith("_"):
         return None
     for name, text in parameters.items():
         if "/" in text and name != "label":
             raise InvalidConfigKeyError(name, text, "an encoded '/' is allowed in the label only")
     return Match(route=route, parameters=parameters)
+
+
+@functools.cache
+def _pattern(segment: str) -> re.Pattern[str]:
+    """Return what a segment of a route matches: greedily, so that the last `-` splits a name."""
+    parts = re.split(r"\{(\w+)\}", segment)  # literals and names in turn
+    texts = [
+        f"(?P<{part}>{_PARAMETERS.get(part, '.+')})" if position % 2 else re.escape(part)
+        for position, part in enumerate(parts)
+    ]
+    return re.compile("(?s)" + "".join(texts))
 
 
 def _is_environment(segments: tuple[str, ...]) -> bool:
