@@ -272,13 +272,6 @@ async def test_the_retired_key_is_left_out_and_reported(
     assert "spring.profiles[0]" in caplog.text
 
 
-async def test_a_document_with_a_condition_is_refused_rather_than_served_always(
-    write: Callable[[str, str], Path], ask: Any
-) -> None:
-    write("main/orders-default.yaml", "spring.config.activate.on-profile: eu\na: 1\n")
-    assert (await ask("/config/orders/prod")).status == 500
-
-
 async def test_a_vanished_root_is_unavailable_not_empty(fx_a: None, root: Path, ask: Any) -> None:
     root.rename(root.with_name("elsewhere"))
     answer = await ask("/config/orders/prod")

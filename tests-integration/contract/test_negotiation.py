@@ -38,7 +38,8 @@ async def test_the_media_type_follows_the_accept_header(
 ) -> None:
     answer = await ask("/config/orders/prod", headers={"Accept": accept} if accept else {})
     assert (answer.status, answer.headers["content-type"]) == (200, media_type)
-    assert answer.json["propertySources"][0]["source"] == {"who": "orders-prod"}
+    value = "orders-prod" if media_type == V1 else {"value": "orders-prod", "origin": "1:6"}
+    assert answer.json["propertySources"][0]["source"] == {"who": value}
 
 
 @pytest.mark.case(38)

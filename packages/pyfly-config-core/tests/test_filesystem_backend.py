@@ -22,7 +22,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server._filesystem import files
-from pyfly.config_server.storage import ABSENT, ANY
+from pyfly.config_server.storage import ABSENT, ANY, ConfigDocument
 
 pytestmark = pytest.mark.anyio
 
@@ -97,9 +97,9 @@ async def test_an_old_file_is_parsed_once_and_again_when_it_changes(
     def count(data: bytes, *, suffix: str) -> Any:
         nonlocal parsed
         parsed += 1
-        return {"bytes": len(data), "suffix": suffix}
+        return (ConfigDocument(properties={"bytes": len(data), "suffix": suffix}),)
 
-    monkeypatch.setattr(f"{bundles}.parse_text", count)
+    monkeypatch.setattr(f"{bundles}.parse_documents", count)
     first = await properties(backend)
     first["bytes"] = "changed by the caller"
     assert await properties(backend) == {"bytes": 5, "suffix": ".yaml"}

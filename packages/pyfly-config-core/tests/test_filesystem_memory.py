@@ -57,13 +57,13 @@ def test_a_file_that_changed_is_counted_once(
 
     async def parse_again_and_again() -> list[int]:
         calls: list[int] = []
-        real = text.parse_text
+        real = text.parse_documents
 
         def parse(data: bytes, *, suffix: str) -> object:
             calls.append(len(data))
             return real(data, suffix=suffix)
 
-        monkeypatch.setattr(bundles, "parse_text", parse)
+        monkeypatch.setattr(bundles, "parse_documents", parse)
         for number in range(20):
             path.write_text(f"a: {'x' * (100 + number)}\n", encoding="utf-8")
             for _ in range(3):

@@ -9,6 +9,7 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
     ConfigNotFoundError,
+    ConfigObstructedError,
     UnsupportedOperationError,
     check_collisions,
     check_not_reserved,
@@ -45,11 +46,16 @@ class Bundles:
         Raises:
             ConfigNotFoundError: It is not stored.
             ConfigFormatError: What is stored does not parse.
+            ConfigObstructedError: It is a file of several documents, which is not one bundle.
             BackendError: The store failed.
         """
         source = await self.backend.fetch(key.application, key.profile, key.label)
         if source is None:
             raise ConfigNotFoundError("bundle", str(key))
+        if len(source.documents) > 1:
+            raise ConfigObstructedError(
+                f"{key.label}/{source.resource}", "it holds several documents, not one bundle"
+            )
         return source
 
     async def entries(

@@ -19,6 +19,8 @@ class Lookup:
     """The label, which must exist."""
     keys: tuple[ConfigKey, ...]
     """The bundles to ask for."""
+    profiles: frozenset[str]
+    """The profiles that were asked for, which conditions in documents are about."""
     bases: tuple[str, ...]
     """The applications whose bundles without a profile follow after them."""
 
@@ -53,7 +55,8 @@ def plan_lookups(
     """
     asked = split_names("application", application)
     applications = tuple(reversed(dict.fromkeys((shared_application, *asked))))
-    specific = [name for name in split_profiles(profile) if name != default_profile]
+    requested = split_profiles(profile)
+    specific = [name for name in requested if name != default_profile]
     profiles = (*reversed(specific), default_profile)
     return tuple(
         Lookup(
@@ -63,6 +66,7 @@ def plan_lookups(
                 for p in profiles
                 for a in applications
             ),
+            profiles=frozenset(requested),
             bases=applications,
         )
         for one in reversed(split_names("label", label))

@@ -2,20 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
     FlatValue,
+    JsonValue,
     PropertySource,
     drop_retired,
     flatten,
 )
+from pyfly.config_server._activation import is_active
 from pyfly.config_server._order import Lookup
 from pyfly.config_server.storage import (
     ConfigBackend,
+    ConfigDocument,
     ConfigSource,
     SupportsBaseBundles,
     SupportsBatchFetch,
@@ -23,8 +26,6 @@ from pyfly.config_server.storage import (
 )
 
 _LOG: Final = logging.getLogger(__name__)
-
-_ACTIVATION: Final = "spring.config.activate."
 
 
 class StoreReader:
@@ -49,12 +50,16 @@ class StoreReader:
             ConfigFormatError: A stored text that is needed does not parse.
             BackendError: The store failed.
         """
-        found = [self._source(s) for s in await self._fetch_many(lookup.keys) if s is not None]
+        found: list[PropertySource] = []
+        for source in await self._fetch_many(lookup.keys):
+            if source is not None:
+                stem = f"{source.application}-{source.profile}"
+                found += self._sources(source, stem, lookup.profiles)
         if self._bases is not None:
             for application in lookup.bases:
                 base = await self._bases.fetch_base(application, lookup.label)
                 if base is not None:
-                    found.append(self._source(base, stem=application))
+                    found += self._sources(base, application, lookup.profiles)
         if not found and self._labels is not None:
             return found if await self._labels.has_label(lookup.label) else None
         return found
@@ -66,24 +71,34 @@ class StoreReader:
             *(self._backend.fetch(key.application, key.profile, key.label) for key in keys)
         )
 
-    def _source(self, source: ConfigSource, *, stem: str | None = None) -> PropertySource:
-        file_name = source.resource or stem or f"{source.application}-{source.profile}"
+    def _sources(
+        self, source: ConfigSource, stem: str, profiles: frozenset[str]
+    ) -> Iterator[PropertySource]:
+        """Yield the active documents of a bundle, the last one first (contract §3.5)."""
+        file_name = source.resource or stem
         label = source.label.replace("-", "%2D").replace(",", "%2C")
-        return PropertySource(
-            name=f"{label}/{file_name}{self._suffix}",
-            source=_flat(source, f"{source.label}/{file_name}"),
-        )
+        documents = source.documents or (ConfigDocument(properties=source.properties),)
+        for number, document in reversed([*enumerate(documents)]):
+            flat = _flat(document.properties, f"{source.label}/{file_name}", profiles)
+            if flat is not None:
+                place = f" (document #{number})" if len(documents) > 1 else ""
+                yield PropertySource(
+                    name=f"{label}/{file_name}{place}{self._suffix}",
+                    source=flat,
+                    origins=document.origins,
+                )
 
 
-def _flat(source: ConfigSource, where: str) -> dict[str, FlatValue]:
+def _flat(
+    properties: Mapping[str, JsonValue], where: str, profiles: frozenset[str]
+) -> dict[str, FlatValue] | None:
+    """Return a document's flat keys, or `None` when it is not meant for these profiles."""
     try:
-        flat = flatten(source.properties)
+        flat = flatten(properties)
+        if not is_active(flat, profiles):
+            return None
     except ConfigFormatError as error:
         raise error.at(where) from error
-    if any(key.startswith(_ACTIVATION) for key in flat):
-        raise ConfigFormatError(
-            "documents with activation conditions cannot be served", where=where
-        )
     if retired := drop_retired(flat):
         _LOG.warning("%s: left out: %s", where, ", ".join(retired))
     return flat

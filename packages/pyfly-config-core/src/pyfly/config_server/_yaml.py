@@ -6,7 +6,7 @@ as if every alias were written out, so that a small hostile file cannot become a
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 import yaml
 from yaml.events import (
@@ -59,6 +59,17 @@ def load_documents(text: str) -> list[JsonValue]:
     Mapping keys that YAML reads as numbers or booleans come back as `[1]`, `[true]`.
 
     Raises:
+        ConfigFormatError: As `load_with_origins`.
+    """
+    return [value for value, _ in load_with_origins(text)]
+
+
+def load_with_origins(text: str) -> list[tuple[JsonValue, JsonValue]]:
+    """Return the documents of a YAML text that are not empty, each with its origins.
+
+    Origins are a tree of the same shape, which holds `line:column` of a value in its place.
+
+    Raises:
         ConfigFormatError: The text does not parse, has a duplicate key, an unsupported tag, or
             exceeds a limit; with line and column, without content.
     """
@@ -105,29 +116,46 @@ def dump_like_spring(value: JsonValue) -> str:
     return text.removesuffix("...\n")
 
 
+class _Finished(NamedTuple):
+    """A value that is complete."""
+
+    value: _Value
+    origin: Any
+    nodes: int
+    size: int
+
+
 class _Node:
     """A collection under construction."""
 
-    __slots__ = ("anchor", "explicit", "key", "nodes", "size", "value")
+    __slots__ = ("anchor", "explicit", "key", "mark", "nodes", "origins", "size", "value")
 
-    def __init__(self, value: list[Any] | dict[str, Any], anchor: str | None) -> None:
-        self.value = value
-        self.anchor = anchor
+    def __init__(self, event: CollectionStartEvent, *, is_mapping: bool) -> None:
+        self.value: list[Any] | dict[str, Any] = {} if is_mapping else []
+        self.origins: Any = {} if is_mapping else []
+        self.mark = event.start_mark
+        self.anchor: str | None = event.anchor
         self.nodes = 1
         self.size = _NODE_BYTES
         self.key: str | Merge | None = None
         self.explicit: set[str] = set()
+
+    def finished(self) -> _Finished:
+        """Return the collection; an empty list is a value with an origin of its own."""
+        empty = self.value == []
+        origin = _place(self.mark) if empty else self.origins
+        return _Finished(self.value, origin, self.nodes, self.size)
 
 
 class _Builder:
     """Turns events into values. One use only."""
 
     def __init__(self) -> None:
-        self.documents: list[JsonValue] = []
+        self.documents: list[tuple[JsonValue, JsonValue]] = []
         self._open: list[_Node] = []
-        self._anchors: dict[str, tuple[_Value, int, int]] = {}
+        self._anchors: dict[str, _Finished] = {}
         self._aliases = 0
-        self._root: _Value = None
+        self._root: _Finished | None = None
 
     def take(self, event: Event) -> None:
         """Process the next event.
@@ -141,12 +169,12 @@ class _Builder:
             self._start(event)
         elif isinstance(event, CollectionEndEvent):
             node = self._open.pop()
-            self._finish(node.value, node.anchor, node.nodes, node.size, event)
+            self._finish(node.finished(), node.anchor, event)
         elif isinstance(event, AliasEvent):
             self._alias(event)
         elif isinstance(event, DocumentEndEvent):
-            if self._root is not None:
-                self.documents.append(self._root)
+            if self._root is not None and self._root.value is not None:
+                self.documents.append((self._root.value, self._root.origin))
             self._root = None
             self._anchors.clear()
 
@@ -158,7 +186,8 @@ class _Builder:
             value = _scalar_value(text, event)
         except ConfigFormatError as error:
             raise _error(error.reason, event.start_mark) from error
-        self._finish(value, event.anchor, 1, len(text) + _NODE_BYTES, event)
+        done = _Finished(value, _place(event.start_mark), 1, len(text) + _NODE_BYTES)
+        self._finish(done, event.anchor, event)
 
     def _start(self, event: CollectionStartEvent) -> None:
         if len(self._open) >= MAX_DEPTH:
@@ -170,7 +199,7 @@ class _Builder:
             raise _error("the tag is not supported here", event.start_mark)
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)  # inside, the name does not exist yet
-        self._open.append(_Node({} if is_mapping else [], event.anchor))
+        self._open.append(_Node(event, is_mapping=is_mapping))
 
     def _alias(self, event: AliasEvent) -> None:
         self._aliases += 1
@@ -178,8 +207,7 @@ class _Builder:
             raise _error(f"more than {_MAX_ALIASES:,} aliases", event.start_mark)
         if event.anchor not in self._anchors:
             raise _error("an alias refers to nothing before it, or to itself", event.start_mark)
-        value, nodes, size = self._anchors[event.anchor]
-        self._finish(value, None, nodes, size, event)
+        self._finish(self._anchors[event.anchor], None, event)
 
     def _expects_key(self) -> bool:
         if not self._open:
@@ -187,26 +215,27 @@ class _Builder:
         node = self._open[-1]
         return isinstance(node.value, dict) and node.key is None
 
-    def _finish(
-        self, value: _Value, anchor: str | None, nodes: int, size: int, event: Event
-    ) -> None:
+    def _finish(self, done: "_Finished", anchor: str | None, event: Event) -> None:
         """Put a finished value where it belongs."""
+        value = done.value
         if anchor is not None:
-            self._anchors[anchor] = (value, nodes, size)
+            self._anchors[anchor] = done
         if not self._open:
-            self._root = _plain(value, event)
+            _plain(value, event)
+            self._root = done
             return
         node = self._open[-1]
-        node.nodes += nodes
-        node.size += size
+        node.nodes += done.nodes
+        node.size += done.size
         if node.nodes > _MAX_NODES or node.size > _MAX_BYTES:
             raise _error("too large with its aliases written out", event.start_mark)
         if isinstance(node.value, list):
             node.value.append(_plain(value, event))
+            node.origins.append(done.origin)
         elif node.key is None:
             node.key = _key(value, node.explicit, event)
         else:
-            _put(node, value, event)
+            _put(node, done, event)
             node.key = None
 
 
@@ -237,18 +266,31 @@ def _key(value: _Value, taken: set[str], event: Event) -> str | Merge:
     return key
 
 
-def _put(node: _Node, value: _Value, event: Event) -> None:
+def _put(node: _Node, done: _Finished, event: Event) -> None:
     """Add one pair to a mapping; explicit keys win over merged ones, wherever they stand."""
     mapping: Any = node.value
     if isinstance(node.key, str):
-        mapping[node.key] = _plain(value, event)
+        mapping[node.key] = _plain(done.value, event)
+        node.origins[node.key] = done.origin
         return
-    sequence: Any = value
-    for inherited in sequence if type(value) is list else [value]:
+    pairs: Any = [(done.value, done.origin)]
+    if _is_list(done.value):
+        pairs = zip(done.value, done.origin, strict=False)  # an empty one has one of its own
+    for inherited, origins in pairs:
         if not isinstance(inherited, dict):
             raise _error("'<<' takes a mapping or a list of mappings", event.start_mark)
         for key, item in cast("dict[str, Any]", inherited).items():  # isinstance tells no more
-            mapping.setdefault(key, item)
+            if key not in mapping:
+                mapping[key] = item
+                node.origins[key] = origins[key]
+
+
+def _is_list(value: _Value) -> bool:
+    return isinstance(value, list)
+
+
+def _place(mark: Any) -> str:
+    return f"{mark.line + 1}:{mark.column + 1}"
 
 
 def _error(reason: str, mark: Any) -> ConfigFormatError:

@@ -37,12 +37,11 @@ Expected: TypeAlias = str | Precondition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigDocument:
-    """One document of a text file that holds several (contract §3.5)."""
+    """One document of a text file (contract §3.5)."""
 
     properties: Mapping[str, JsonValue] = field(repr=False)
-    """The document's own tree."""
-    on_profile: tuple[str, ...] = ()
-    """Its activation expressions, any of which suffices; empty means always active."""
+    """The document's own tree, conditions of its activation included. Not to be changed: a
+    store may hand out the same tree again."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Flat key to `line:column` of its value, both counted from 1."""
 
@@ -65,13 +64,13 @@ class ConfigSource:
     label: str = DEFAULT_LABEL
     """The version of the whole tree: a branch, a tag, a directory."""
     properties: Mapping[str, JsonValue] = field(repr=False)
-    """As stored: nested values stay nested."""
+    """As stored: nested values stay nested. Empty where `documents` holds several."""
     version: str | None = None
     """Opaque, assigned by the store; `None` where it has no versions or before saving."""
     resource: str | None = None
     """Text stores: the name of the file, without its label."""
     documents: tuple[ConfigDocument, ...] = field(default=(), repr=False)
-    """Text stores: the documents of a file, where they or their origins are known."""
+    """Text stores: the documents of a file from first to last, empty ones left out."""
 
     def __post_init__(self) -> None:
         ConfigKey(application=self.application, profile=self.profile, label=self.label)

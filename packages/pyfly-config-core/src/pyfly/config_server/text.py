@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Final, NoReturn, cast
 
-from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties
+from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties, flatten
 from pyfly.config_server import _yaml
+from pyfly.config_server.storage import ConfigDocument
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """In the order in which a reader looks."""
@@ -32,9 +33,25 @@ def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
             column where there are any, without content. `where` is left to the caller.
     """
     value = _parse(data, suffix)
-    if isinstance(value, dict):
-        return value
-    return {} if value is None else {_ROOT_KEY: value}
+    return {} if value is None else _mapping(value)
+
+
+def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
+    """Return the documents of a file that are not empty, from first to last (contract §3.5).
+
+    A list or a single value at the top is put under the key `document` (contract §2.3). JSON
+    holds one document, and its values have no origins.
+
+    Raises:
+        ConfigFormatError: As `parse_text`.
+    """
+    if suffix == ".json":
+        value = _parse(data, suffix)
+        return () if value is None else (ConfigDocument(properties=_mapping(value)),)
+    return tuple(
+        ConfigDocument(properties=_mapping(value), origins=_texts(_mapping(origins)))
+        for value, origins in _yaml.load_with_origins(_decoded(data))
+    )
 
 
 def parse_mapping(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
@@ -66,14 +83,26 @@ def parse_scalar(text: str) -> bool | int | float | str | None:
     return text if isinstance(value, dict | list) or "#" in text else value
 
 
+def _mapping(value: JsonValue) -> dict[str, JsonValue]:
+    return value if isinstance(value, dict) else {_ROOT_KEY: value}
+
+
+def _texts(tree: Mapping[str, JsonValue]) -> dict[str, str]:
+    return {key: str(place) for key, place in flatten(tree).items()}
+
+
 def _parse(data: bytes, suffix: str) -> JsonValue:
+    text = _decoded(data)
+    return _parse_json(text) if suffix == ".json" else _parse_yaml(text)
+
+
+def _decoded(data: bytes) -> str:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ConfigFormatError(f"larger than {MAX_DOCUMENT_BYTES:,} bytes")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigFormatError(f"not UTF-8 at byte {error.start}") from error
-    return _parse_json(text) if suffix == ".json" else _parse_yaml(text)
 
 
 def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:

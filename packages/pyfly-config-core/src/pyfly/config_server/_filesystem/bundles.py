@@ -31,13 +31,20 @@ from pyfly.config_server._filesystem.layout import (
     keys_of,
 )
 from pyfly.config_server._filesystem.walk import walk_labels
-from pyfly.config_server.storage import ABSENT, ANY, ConfigEntry, ConfigSource, Expected
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    ConfigDocument,
+    ConfigEntry,
+    ConfigSource,
+    Expected,
+)
 from pyfly.config_server.text import (
     MAX_DOCUMENT_BYTES,
     SUFFIXES,
     dump_text,
     holds_several_documents,
-    parse_text,
+    parse_documents,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -53,7 +60,12 @@ class _Parsed:
 
     identity: files.FileIdentity
     version: str
-    properties: Mapping[str, JsonValue] = field(repr=False)
+    documents: tuple[ConfigDocument, ...] = field(repr=False)
+
+    @property
+    def properties(self) -> Mapping[str, JsonValue]:
+        """The tree of the only document."""
+        return self.documents[0].properties if len(self.documents) == 1 else {}
 
 
 class BundleFiles:
@@ -112,6 +124,7 @@ class BundleFiles:
                     properties=parsed.properties,
                     version=parsed.version,
                     resource=name,
+                    documents=parsed.documents,
                 )
         return None
 
@@ -135,7 +148,7 @@ class BundleFiles:
         parsed = _Parsed(
             identity=content.identity,
             version=_version(content.data),
-            properties=parse_text(content.data, suffix=Path(where).suffix),
+            documents=parse_documents(content.data, suffix=Path(where).suffix),
         )
         self._remember(where, parsed)
         return parsed
