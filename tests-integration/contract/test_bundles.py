@@ -291,7 +291,8 @@ async def test_files_that_a_save_would_damage_are_kept(
     assert (answer.status, answer.json["code"]) == (409, "obstructed")
     assert several.read_text(encoding="utf-8") == "a: 1\n---\nb: 2\n"
     path = "/config/_bundles/billing/prod/main"
-    assert (await send("PUT", path, {"a": 2}, If_None_Match="*")).status == 409
+    assert (await send("PUT", path, {"a": 2}, If_None_Match="*")).status == 412
+    assert (await send("PUT", path, {"a": 2}, If_Match="*")).status == 409
 
 
 async def test_history_and_rollback(serve: Any) -> None:

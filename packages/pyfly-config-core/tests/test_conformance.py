@@ -23,6 +23,7 @@ from pyfly.config_server.testing import (
     LabelsConformance,
     ResourcesConformance,
 )
+from pyfly.config_server.text import dump_text
 
 
 class TestMemory(
@@ -68,9 +69,25 @@ class TestFilesystem(
     BatchFetchConformance,
     ConditionalSaveConformance,
     DeleteConformance,
+    BaseBundlesConformance,
     CheckConformance,
     CloseConformance,
 ):
     @pytest.fixture
     def backend(self, tmp_path: Path) -> FilesystemConfigBackend:
         return FilesystemConfigBackend(tmp_path)
+
+    @pytest.fixture(autouse=True)
+    def keep_root(self, tmp_path: Path) -> None:
+        self.root = tmp_path
+
+    async def store_base(
+        self,
+        backend: SupportsBaseBundles,
+        application: str,
+        label: str,
+        properties: Mapping[str, JsonValue],
+    ) -> None:
+        path = self.root / label / f"{application}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dump_text(properties, suffix=".yaml"))

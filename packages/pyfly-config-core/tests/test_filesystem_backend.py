@@ -532,7 +532,10 @@ def test_a_file_url_names_a_directory(url: str, path: str) -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["file:", "file://host/x", "file:///x?layout=flat"])
+@pytest.mark.parametrize(
+    "url",
+    ["file:", "file://host/x", "file:///x?layout=tree", "file:///x?other=1", "file:///x?label=x"],
+)
 def test_another_file_url_is_refused(url: str) -> None:
     with pytest.raises(BackendLookupError, match="file:///"):
         FilesystemConfigBackend.from_url(url)

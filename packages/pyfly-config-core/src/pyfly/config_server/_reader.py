@@ -56,8 +56,10 @@ class StoreReader:
                 stem = f"{source.application}-{source.profile}"
                 found += self._sources(source, stem, lookup.profiles)
         if self._bases is not None:
-            for application in lookup.bases:
-                base = await self._bases.fetch_base(application, lookup.label)
+            bases = await asyncio.gather(
+                *(self._bases.fetch_base(application, lookup.label) for application in lookup.bases)
+            )
+            for application, base in zip(lookup.bases, bases, strict=True):
                 if base is not None:
                     found += self._sources(base, application, lookup.profiles)
         if not found and self._labels is not None:

@@ -11,10 +11,11 @@ from typing import Final, NoReturn, cast
 
 from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties, flatten
 from pyfly.config_server import _yaml
+from pyfly.config_server._properties_text import parse_properties
 from pyfly.config_server.storage import ConfigDocument
 
-SUFFIXES: Final = (".yaml", ".yml", ".json")
-"""In the order in which a reader looks."""
+SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
+"""In the order in which a reader looks. The last one is read only."""
 
 MAX_DOCUMENT_BYTES: Final = 1_048_576
 
@@ -40,11 +41,13 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
     """Return the documents of a file that are not empty, from first to last (contract §3.5).
 
     A list or a single value at the top is put under the key `document` (contract §2.3). JSON
-    holds one document, and its values have no origins.
+    holds one document, and its values have no origins. The values of `.properties` are texts.
 
     Raises:
         ConfigFormatError: As `parse_text`.
     """
+    if suffix == ".properties":
+        return parse_properties(data, limit=MAX_DOCUMENT_BYTES)
     if suffix == ".json":
         value = _parse(data, suffix)
         return () if value is None else (ConfigDocument(properties=_mapping(value)),)
@@ -127,7 +130,7 @@ def dump_for_reading(value: JsonValue) -> str:
 
 def holds_several_documents(data: bytes, *, suffix: str) -> bool:
     """Tell whether a file holds more than one document, broken ones included."""
-    if suffix == ".json":
+    if suffix in {".json", ".properties"}:
         return False
     return sum(bool(_CONTENT.search(part)) for part in _DOCUMENT_MARK.split(data)) > 1
 

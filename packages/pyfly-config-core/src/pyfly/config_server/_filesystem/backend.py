@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
+    DEFAULT_PROFILE,
     BackendLookupError,
     BackendUnavailableError,
     ConfigKey,
@@ -25,16 +26,27 @@ _LISTING_STEP: Final = 64
 
 
 class FilesystemConfigBackend:
-    """Bundles in files: `<root>/<label>/<application>-<profile>.{yaml,yml,json}`.
+    """Bundles in files: `<root>/<label>/<application>-<profile>.{yaml,yml,json,properties}`.
 
-    A fetch opens the files of its own bundle only and sees changes made by hand at once. A save
-    writes the file that a fetch reads, in its format, or a new `.yaml`; comments are not kept.
-    The version of a bundle is the SHA-256 digest of its file. All file access happens in
-    threads; writers take turns, across processes too. The root must exist; labels are made.
+    A file without a profile, `<application>.yaml`, is for every profile (contract §3.3). A fetch
+    opens the files of its own bundle only and sees changes made by hand at once. A save writes
+    the file that a fetch reads, in its format, or a new `.yaml`; comments are not kept. The
+    version of a bundle is the SHA-256 digest of its file. All file access happens in threads;
+    writers take turns, across processes too. The root must exist; labels are made.
+
+    Args:
+        root: The directory of all.
+        flat_label: When the files lie in the root itself, as in many Spring repositories: the
+            label they have. There is no other then.
+
+    Raises:
+        InvalidConfigKeyError: `flat_label` is not acceptable.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self._files = BundleFiles(Path(root))
+    def __init__(self, root: str | os.PathLike[str], *, flat_label: str | None = None) -> None:
+        if flat_label is not None:
+            check_name("label", flat_label)
+        self._files = BundleFiles(Path(root), flat_label=flat_label)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="pyfly-config-save")
         self._closed = False
 
@@ -42,15 +54,28 @@ class FilesystemConfigBackend:
     def from_url(cls, url: str) -> Self:
         """Open `file:///absolute/directory` or `file:relative/directory`.
 
+        With `?layout=flat` the files lie in the directory itself, under the label `main`, or
+        the one of `&label=`.
+
         Raises:
-            BackendLookupError: The URL names a host, has a query or no path.
+            BackendLookupError: The URL names a host, has no path or another query.
+            InvalidConfigKeyError: The label is not acceptable.
         """
         parts = urlsplit(url)
-        if parts.netloc not in {"", "localhost"} or parts.query or not parts.path:
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        layout = options.pop("layout", "labels")
+        label = options.pop("label", DEFAULT_LABEL) if layout == "flat" else None
+        if (
+            parts.netloc not in {"", "localhost"}
+            or not parts.path
+            or options
+            or layout not in {"flat", "labels"}
+        ):
             raise BackendLookupError(
-                "a file: URL is written file:///absolute/directory or file:relative/directory"
+                "a file: URL is written file:///absolute/directory or file:relative/directory, "
+                "with ?layout=flat when the files lie in it without directories for labels"
             )
-        return cls(unquote(parts.path))
+        return cls(unquote(parts.path), flat_label=label)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({os.fspath(self._files.root)!r})"
@@ -65,6 +90,11 @@ class FilesystemConfigBackend:
     async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
         """Return what `fetch` returns for each key, in the same order."""
         return await self._read(lambda: self._files.fetch_many(keys))
+
+    async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
+        """Return what the first of `<application>.yaml`, `.yml`, … holds, or `None`."""
+        key = ConfigKey(application=application, profile=DEFAULT_PROFILE, label=label)
+        return await self._read(lambda: self._files.fetch_base(key))
 
     async def save(self, source: ConfigSource) -> None:
         """Replace the bundle, durably.

@@ -20,17 +20,19 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
     ConfigObstructedError,
+    InvalidConfigKeyError,
     JsonValue,
 )
 from pyfly.config_server._filesystem import files
 from pyfly.config_server._filesystem.layout import (
     PROPERTIES_SUFFIX,
+    base_file_names,
     check_writable,
     file_names,
     file_stem,
     keys_of,
 )
-from pyfly.config_server._filesystem.walk import walk_labels
+from pyfly.config_server._filesystem.walk import list_root, walk_labels
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
@@ -69,10 +71,17 @@ class _Parsed:
 
 
 class BundleFiles:
-    """The bundle files below one root. Safe to use from several threads."""
+    """The bundle files below one root. Safe to use from several threads.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The directory of all.
+        flat_label: The only label, when the files lie in the root itself; `None` when there is
+            a directory for each label.
+    """
+
+    def __init__(self, root: Path, *, flat_label: str | None = None) -> None:
         self.root = root
+        self._flat_label = flat_label
         self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
         self._parsed_bytes = 0
         self._guard = threading.Lock()
@@ -82,7 +91,7 @@ class BundleFiles:
     def has_label(self, label: str) -> bool:
         """Tell whether the label is a directory."""
         with files.translated(f"open '{label}'"):
-            directory = files.open_inside(self.root, label)
+            directory = self._open(label)
             if directory is not None:
                 os.close(directory)
         return directory is not None
@@ -101,22 +110,57 @@ class BundleFiles:
         found: list[ConfigSource | None] = [None] * len(keys)
         for label in dict.fromkeys(key.label for key in keys):
             with files.translated(f"open '{label}'"):
-                directory = files.open_inside(self.root, label)
+                directory = self._open(label)
             if directory is None:
                 continue
             with files.translated(f"read '{label}'"), files.opened(directory):
                 for position, key in enumerate(keys):
                     if key.label == label:
-                        found[position] = self._fetch(directory, key)
+                        found[position] = self._fetch(directory, key, file_names(key))
         return found
 
-    def _fetch(self, directory: int, key: ConfigKey) -> ConfigSource | None:
-        for name in file_names(key):
+    def fetch_base(self, key: ConfigKey) -> ConfigSource | None:
+        """Read the bundle of an application without a profile; that of the key is not looked at."""
+        with files.translated(f"open '{key.label}'"):
+            directory = self._open(key.label)
+        if directory is None:
+            return None
+        with files.translated(f"read '{key.label}'"), files.opened(directory):
+            return self._fetch(directory, key, base_file_names(key.application))
+
+    def _open(self, label: str) -> int | None:
+        """Open the directory of a label; `None` when there is none."""
+        if self._flat_label is None:
+            return files.open_inside(self.root, label)
+        return files.open_root(self.root) if label == self._flat_label else None
+
+    def _make(self, label: str) -> int:
+        """Open the directory of a label, which is made when it is not there."""
+        if self._flat_label is None:
+            return files.make_directory(self.root, label)
+        if label != self._flat_label:
+            raise InvalidConfigKeyError(
+                "label", label, f"a flat directory holds the label '{self._flat_label}' only"
+            )
+        return files.open_root(self.root)
+
+    def _path(self, label: str, name: str) -> str:
+        """Return where a file is, below the root."""
+        return name if self._flat_label is not None else f"{label}/{name}"
+
+    def _labels(self) -> list[tuple[str, list[str]]]:
+        """Return the labels with the names of their files."""
+        if self._flat_label is None:
+            return walk_labels(self.root)
+        return [(self._flat_label, list_root(self.root))]
+
+    def _fetch(self, directory: int, key: ConfigKey, names: Sequence[str]) -> ConfigSource | None:
+        for name in names:
             known = self._recall(f"{key.label}/{name}")
             parsed = self._read(directory, key.label, name, known)
             if parsed is not None:
                 if parsed is not known:
-                    _warn_of_shadowed(directory, key, name)
+                    _warn_of_shadowed(directory, key.label, name, names)
                 return ConfigSource(
                     application=key.application,
                     profile=key.profile,
@@ -131,7 +175,8 @@ class BundleFiles:
     def _read(self, directory: int, label: str, name: str, known: _Parsed | None) -> _Parsed | None:
         where = f"{label}/{name}"
         with files.translated(f"read '{where}'"):
-            descriptor = files.open_file(directory, name, root=self.root, label=label)
+            path = self._path(label, name)
+            descriptor = files.open_file(directory, name, root=self.root, path=path)
             if descriptor is None:
                 return None
             with files.opened(descriptor):
@@ -177,13 +222,13 @@ class BundleFiles:
 
     def labels(self) -> list[str]:
         """Return the labels that carry a bundle, sorted."""
-        return [label for label, names in walk_labels(self.root) if keys_of(label, names)]
+        return [label for label, names in self._labels() if keys_of(label, names)]
 
     def keys(self, label: str | None = None, after: ConfigKey | None = None) -> list[ConfigKey]:
         """Return every key that comes after `after`, ordered by label, application, profile."""
         return [
             key
-            for found, names in walk_labels(self.root)
+            for found, names in self._labels()
             if label is None or found == label
             for key in keys_of(found, names)
             if after is None or key.sort_key > after.sort_key
@@ -227,7 +272,7 @@ class BundleFiles:
         dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
         with (
             files.translated(f"save '{key.label}/{file_stem(key)}'"),
-            files.opened(files.make_directory(self.root, key.label)) as directory,
+            files.opened(self._make(key.label)) as directory,
             files.locked(directory),
         ):
             name, data = self._current_at(directory, key) or (file_names(key)[0], None)
@@ -241,7 +286,7 @@ class BundleFiles:
     def delete(self, key: ConfigKey, expected: Expected) -> None:
         """Remove the file that a reader uses, and those it shadows."""
         with files.translated(f"delete '{key.label}/{file_stem(key)}'"):
-            directory = files.open_inside(self.root, key.label)
+            directory = self._open(key.label)
             if directory is None:
                 _check_expected(key, expected, None)
                 return
@@ -253,7 +298,7 @@ class BundleFiles:
 
     def _stored(self, key: ConfigKey) -> tuple[str, bytes] | None:
         with files.translated(f"read '{key.label}/{file_stem(key)}'"):
-            directory = files.open_inside(self.root, key.label)
+            directory = self._open(key.label)
             if directory is None:
                 return None
             with files.opened(directory):
@@ -261,7 +306,8 @@ class BundleFiles:
 
     def _current_at(self, directory: int, key: ConfigKey) -> tuple[str, bytes] | None:
         for name in file_names(key):
-            descriptor = files.open_file(directory, name, root=self.root, label=key.label)
+            path = self._path(key.label, name)
+            descriptor = files.open_file(directory, name, root=self.root, path=path)
             if descriptor is not None:
                 with files.opened(descriptor):
                     try:
@@ -276,11 +322,10 @@ def _version(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _warn_of_shadowed(directory: int, key: ConfigKey, used: str) -> None:
-    names = file_names(key)
+def _warn_of_shadowed(directory: int, label: str, used: str, names: Sequence[str]) -> None:
     shadowed = [name for name in names[names.index(used) + 1 :] if _exists(directory, name)]
     if shadowed:
-        _LOG.warning("%s/%s is used; ignored are %s", key.label, used, ", ".join(shadowed))
+        _LOG.warning("%s/%s is used; ignored are %s", label, used, ", ".join(shadowed))
 
 
 def _exists(directory: int, name: str) -> bool:

@@ -159,10 +159,10 @@ def _real_inside(root: Path, relative: str) -> PurePosixPath | None:
     return PurePosixPath(real[len(top.rstrip("/")) + 1 :])
 
 
-def open_file(directory: int, name: str, *, root: Path, label: str) -> int | None:
+def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None:
     """Open the file `name` of the open directory for reading; `None` when it does not exist.
 
-    `root` and `label` say where the directory is, for the case that the file is a link.
+    `path` says where it is below the root, for the case that it is a link.
     """
     try:
         return _descend(directory, PurePosixPath(name), _REGULAR)
@@ -171,7 +171,7 @@ def open_file(directory: int, name: str, *, root: Path, label: str) -> int | Non
     except OSError as error:
         if error.errno not in _LINK_MET:
             raise
-    return open_inside(root, f"{label}/{name}", _REGULAR)
+    return open_inside(root, path, _REGULAR)
 
 
 def file_identity(descriptor: int, *, limit: int) -> FileIdentity:

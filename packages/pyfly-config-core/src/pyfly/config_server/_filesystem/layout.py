@@ -22,6 +22,11 @@ def file_names(key: ConfigKey) -> tuple[str, ...]:
     return tuple(stem + suffix for suffix in SUFFIXES)
 
 
+def base_file_names(application: str) -> tuple[str, ...]:
+    """Return the names of an application's file for every profile, in the order of reading."""
+    return tuple(application + suffix for suffix in SUFFIXES)
+
+
 def check_writable(key: ConfigKey) -> None:
     """Refuse a key whose file name would read as another key's.
 

@@ -28,6 +28,21 @@ def walk_labels(root: Path) -> list[tuple[str, list[str]]]:
         return sorted(_descend(root, "", ()))
 
 
+def list_root(root: Path) -> list[str]:
+    """Return the names of the files in the root itself.
+
+    Raises:
+        BackendUnavailableError: The root is not there.
+        BackendAccessDeniedError: It cannot be listed.
+    """
+    with (
+        translated("list the root"),
+        opened(open_root(root)) as directory,
+        os.scandir(directory) as entries,
+    ):
+        return [entry.name for entry in entries if not entry.is_dir()]
+
+
 def _descend(
     root: Path, label: str, ancestors: tuple[_Place, ...]
 ) -> Iterator[tuple[str, list[str]]]:

@@ -1,0 +1,104 @@
+"""Case 28, and repositories of Spring mounted as they are (contract §3.3)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyfly.config_server import ConfigServer, FilesystemConfigBackend, open_backend
+
+pytestmark = pytest.mark.anyio
+
+Write = Callable[[str, str], Path]
+
+
+async def names(ask: Any, path: str) -> list[str]:
+    answer = await ask(path)
+    assert answer.status == 200, answer.body
+    return [source["name"] for source in answer.json["propertySources"]]
+
+
+@pytest.mark.case(28)
+async def test_files_without_a_profile_come_after_the_default_profile(
+    fx_a: None, write: Write, ask: Any
+) -> None:
+    write("main/orders.yaml", "who: base\nonly: orders\n")
+    write("main/application.yaml", "who: shared base\n")
+    assert await names(ask, "/config/orders/prod") == [
+        "main/orders-prod.yaml",
+        "main/application-prod.yaml",
+        "main/orders-default.yaml",
+        "main/application-default.yaml",
+        "main/orders.yaml",
+        "main/application.yaml",
+    ]
+    assert (await ask("/config/orders-prod.json")).json == {"who": "orders-prod", "only": "orders"}
+    assert (await names(ask, "/config/application/default"))[-1:] == ["main/application.yaml"]
+
+
+async def test_documents_of_a_base_file_have_conditions(write: Write, ask: Any) -> None:
+    write("main/orders.yml", "a: 1\n---\nspring.config.activate.on-profile: eu\na: 2\n")
+    assert await names(ask, "/config/orders/prod") == ["main/orders.yml (document #0)"]
+    assert await names(ask, "/config/orders/eu") == [
+        "main/orders.yml (document #1)",
+        "main/orders.yml (document #0)",
+    ]
+
+
+async def test_properties_files_are_bundles(write: Write, ask: Any) -> None:
+    write("main/orders.properties", "db.url=x\nport=80\n")
+    write("main/orders-prod.properties", "port=81\nlist[0]=a\n")
+    document = (await ask("/config/orders/prod")).json
+    assert [(s["name"], s["source"]) for s in document["propertySources"]] == [
+        ("main/orders-prod.properties", {"port": "81", "list[0]": "a"}),
+        ("main/orders.properties", {"db.url": "x", "port": "80"}),
+    ]
+    (row,) = (await ask("/config/_bundles")).json["bundles"]
+    assert (row["application"], row["profile"]) == ("orders", "prod")
+
+
+async def test_a_flat_directory_is_the_default_label(
+    root: Path, write: Write, serve: Callable[..., Any]
+) -> None:
+    write("application.yml", "who: shared\n")
+    write("orders-prod.yml", "who: prod\n")
+    write("sub/orders-prod.yml", "who: hidden\n")
+    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    for path in ("/config/orders/prod", "/config/orders/prod/main"):
+        assert await names(ask, path) == ["main/orders-prod.yml", "main/application.yml"]
+    assert (await ask("/config/orders/prod/sub")).status == 404
+    rows = (await ask("/config/_bundles")).json["bundles"]
+    assert [(row["application"], row["label"]) for row in rows] == [("orders", "main")]
+
+
+async def test_a_flat_directory_may_have_another_label_and_is_written(
+    root: Path, write: Write, serve: Callable[..., Any]
+) -> None:
+    write("orders-prod.yml", "who: prod\n")
+    backend = open_backend(f"{root.as_uri()}?layout=flat&label=release")
+    server = ConfigServer(backend, default_label="release")
+    await server.save("orders", "prod", {"who": "new"})
+    await server.save("billing", "prod", {"who": "billing"})
+    assert (root / "orders-prod.yml").read_text(encoding="utf-8") == "who: new\n"
+    assert sorted(path.name for path in root.iterdir()) == ["billing-prod.yaml", "orders-prod.yml"]
+    ask = serve(backend, default_label="release")
+    assert await names(ask, "/config/orders/prod") == ["release/orders-prod.yml"]
+    with pytest.raises(ValueError, match="holds the label 'release' only"):
+        await server.save("orders", "prod", {"who": "x"}, "main")
+
+
+async def test_links_inside_a_flat_directory_are_followed_and_others_are_not(
+    root: Path, write: Write, serve: Callable[..., Any]
+) -> None:
+    write("data/real.yml", "who: real\n")
+    (root / "orders-prod.yml").symlink_to("data/real.yml")
+    (root.parent / "marker.yml").write_text("who: marker\n", encoding="utf-8")
+    (root / "billing-prod.yml").symlink_to(root.parent / "marker.yml")
+    (root / "billing.yml").symlink_to(root.parent / "marker.yml")
+    ask = serve(FilesystemConfigBackend(root, flat_label="main"))
+    assert (await ask("/config/orders-prod.json")).json == {"who": "real"}
+    for path in ("/config/billing/prod", "/config/billing/default"):
+        answer = await ask(path)
+        assert answer.status == 500
+        assert "who" not in answer.body.decode()
