@@ -60,7 +60,7 @@ class Failpoint:
 
     OPERATIONS = frozenset(
         {"open", "close", "dup", "stat", "fstat", "pread", "write", "fsync", "fchmod"}
-        | {"mkdir", "unlink", "replace", "scandir", "flock"}
+        | {"mkdir", "unlink", "replace", "scandir", "listdir", "flock"}
     )
     HARMLESS = frozenset({"path", "strerror"})
 

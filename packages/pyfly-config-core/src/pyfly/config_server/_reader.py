@@ -50,18 +50,21 @@ class StoreReader:
             ConfigFormatError: A stored text that is needed does not parse.
             BackendError: The store failed.
         """
+        bases: Sequence[ConfigSource | None] = ()
+        if self._bases is None:
+            stored = await self._fetch_many(lookup.keys)
+        else:
+            stored, bases = await asyncio.gather(
+                self._fetch_many(lookup.keys), _fetch_bases(self._bases, lookup)
+            )
         found: list[PropertySource] = []
-        for source in await self._fetch_many(lookup.keys):
+        for source in stored:
             if source is not None:
                 stem = f"{source.application}-{source.profile}"
                 found += self._sources(source, stem, lookup.profiles)
-        if self._bases is not None:
-            bases = await asyncio.gather(
-                *(self._bases.fetch_base(application, lookup.label) for application in lookup.bases)
-            )
-            for application, base in zip(lookup.bases, bases, strict=True):
-                if base is not None:
-                    found += self._sources(base, application, lookup.profiles)
+        for application, base in zip(lookup.bases, bases, strict=False):  # none, or all
+            if base is not None:
+                found += self._sources(base, application, lookup.profiles)
         if not found and self._labels is not None:
             return found if await self._labels.has_label(lookup.label) else None
         return found
@@ -89,6 +92,14 @@ class StoreReader:
                     source=flat,
                     origins=document.origins,
                 )
+
+
+async def _fetch_bases(
+    backend: SupportsBaseBundles, lookup: Lookup
+) -> Sequence[ConfigSource | None]:
+    return await asyncio.gather(
+        *(backend.fetch_base(application, lookup.label) for application in lookup.bases)
+    )
 
 
 def _flat(

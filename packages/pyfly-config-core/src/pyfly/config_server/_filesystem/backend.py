@@ -19,6 +19,7 @@ from pyfly.config_core import (
     check_name,
 )
 from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server._filesystem.reads import Reads
 from pyfly.config_server.storage import ANY, ConfigEntry, ConfigSource, Expected
 
 _Result = TypeVar("_Result")
@@ -47,6 +48,7 @@ class FilesystemConfigBackend:
         if flat_label is not None:
             check_name("label", flat_label)
         self._files = BundleFiles(Path(root), flat_label=flat_label)
+        self._reads = Reads()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="pyfly-config-save")
         self._closed = False
 
@@ -180,7 +182,7 @@ class FilesystemConfigBackend:
 
     async def _read(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()
-        return await asyncio.to_thread(function)
+        return await self._reads.run(function)
 
     async def _write(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()

@@ -51,6 +51,7 @@ from pyfly.config_server.text import (
 
 _LOG = logging.getLogger(__name__)
 
+_CACHED_LABELS: Final = 64
 _CACHED_FILES: Final = 4096
 _CACHED_BYTES: Final = 8_388_608  # of text; parsed it takes some three times as much
 _SETTLED_NANOSECONDS: Final = 2_000_000_000
@@ -84,6 +85,7 @@ class BundleFiles:
         self._flat_label = flat_label
         self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
         self._parsed_bytes = 0
+        self._listed: OrderedDict[str, tuple[files.FileIdentity, frozenset[str]]] = OrderedDict()
         self._guard = threading.Lock()
 
     # --- reading ----------------------------------------------------------------------
@@ -155,7 +157,10 @@ class BundleFiles:
         return [(self._flat_label, list_root(self.root))]
 
     def _fetch(self, directory: int, key: ConfigKey, names: Sequence[str]) -> ConfigSource | None:
+        present = self._names(directory, key.label)
         for name in names:
+            if present is not None and name not in present:
+                continue
             known = self._recall(f"{key.label}/{name}")
             parsed = self._read(directory, key.label, name, known)
             if parsed is not None:
@@ -175,6 +180,8 @@ class BundleFiles:
     def _read(self, directory: int, label: str, name: str, known: _Parsed | None) -> _Parsed | None:
         where = f"{label}/{name}"
         with files.translated(f"read '{where}'"):
+            if known is not None and files.identity_at(directory, name) == known.identity:
+                return known
             path = self._path(label, name)
             descriptor = files.open_file(directory, name, root=self.root, path=path)
             if descriptor is None:
@@ -198,6 +205,22 @@ class BundleFiles:
         self._remember(where, parsed)
         return parsed
 
+    def _names(self, directory: int, label: str) -> frozenset[str] | None:
+        """Return the names in a directory that has not changed of late; `None` in another."""
+        identity = files.FileIdentity.of(os.fstat(directory))
+        with self._guard:
+            known = self._listed.get(label)
+        if known is not None and known[0] == identity:
+            return known[1]
+        if not _is_settled(identity):
+            return None
+        names = frozenset(os.listdir(directory))
+        with self._guard:
+            self._listed[label] = (identity, names)
+            while len(self._listed) > _CACHED_LABELS:
+                self._listed.popitem(last=False)
+        return names
+
     def _recall(self, where: str) -> _Parsed | None:
         with self._guard:
             parsed = self._parsed.get(where)
@@ -206,9 +229,7 @@ class BundleFiles:
             return parsed
 
     def _remember(self, where: str, parsed: _Parsed) -> None:
-        # A file that was touched just now may change again within the clock's resolution.
-        touched = max(parsed.identity.modified, parsed.identity.changed)
-        if time.time_ns() - touched < _SETTLED_NANOSECONDS:
+        if not _is_settled(parsed.identity):
             return
         with self._guard:
             before = self._parsed.pop(where, None)
@@ -316,6 +337,12 @@ class BundleFiles:
                         raise error.at(f"{key.label}/{name}") from error
                 return name, content.data
         return None
+
+
+def _is_settled(identity: files.FileIdentity) -> bool:
+    """Tell whether the next change will show; one within the clock's resolution might not."""
+    touched = max(identity.modified, identity.changed)
+    return time.time_ns() - touched >= _SETTLED_NANOSECONDS
 
 
 def _version(data: bytes) -> str:

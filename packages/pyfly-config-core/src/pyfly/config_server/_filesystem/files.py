@@ -174,6 +174,15 @@ def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None
     return open_inside(root, path, _REGULAR)
 
 
+def identity_at(directory: int, name: str) -> FileIdentity | None:
+    """Return the identity of a regular file in an open directory; `None` for anything else."""
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return FileIdentity.of(status) if stat.S_ISREG(status.st_mode) else None
+
+
 def file_identity(descriptor: int, *, limit: int) -> FileIdentity:
     """Return the identity of an open file.
 

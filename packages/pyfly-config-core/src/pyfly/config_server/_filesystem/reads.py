@@ -1,0 +1,72 @@
+"""Blocking reads in threads, few hand-overs for many reads.
+
+Handing work to a thread costs more than opening a cached file. What is asked for in one turn of
+the event loop is therefore handed over together, a few calls to a thread.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+_Result = TypeVar("_Result")
+_Call = tuple[Callable[[], Any], asyncio.Future[Any]]
+
+_TOGETHER: Final = 8
+"""So many calls wait for each other at most, when a disk is slow."""
+
+
+class Reads:
+    """Runs functions in the threads of the running event loop."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[_Call] = []
+
+    async def run(self, function: Callable[[], _Result]) -> _Result:
+        """Return what the function returns, or raise what it raises."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # what waited for a loop that is gone, waits no longer
+            self._loop, self._waiting = loop, []
+        future: asyncio.Future[_Result] = loop.create_future()
+        self._waiting.append((function, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._hand_over, loop)
+        return await future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), _TOGETHER):
+            calls = waiting[start : start + _TOGETHER]
+            done = loop.run_in_executor(None, _run, [function for function, _ in calls])
+            done.add_done_callback(_answering([future for _, future in calls]))
+
+
+def _run(functions: Sequence[Callable[[], Any]]) -> list[tuple[Any, Exception | None]]:
+    results: list[tuple[Any, Exception | None]] = []
+    for function in functions:
+        try:
+            results.append((function(), None))
+        except Exception as error:  # noqa: BLE001 - raised where the function was asked for
+            results.append((None, error))
+    return results
+
+
+def _answering(
+    futures: Sequence[asyncio.Future[Any]],
+) -> Callable[[asyncio.Future[list[tuple[Any, Exception | None]]]], None]:
+    def answer(done: asyncio.Future[list[tuple[Any, Exception | None]]]) -> None:
+        failure = None if done.cancelled() else done.exception()
+        results = [] if done.cancelled() or failure is not None else done.result()
+        for position, future in enumerate(futures):
+            if future.done():  # whoever asked has gone away
+                continue
+            if not results:
+                future.set_exception(failure or asyncio.CancelledError())
+                continue
+            result, error = results[position]
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+    return answer

@@ -1,0 +1,152 @@
+"""What the backend keeps of the files it has read: bounded, and never older than the files."""
+
+import asyncio
+import gc
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from pyfly.config_core import ConfigFormatError
+from pyfly.config_server import FilesystemConfigBackend, text
+from pyfly.config_server._filesystem import bundles
+
+
+async def count(backend: FilesystemConfigBackend) -> int:
+    return len([entry async for entry in backend.keys() if entry.error is None])
+
+
+def kept_after_listing(root: Path) -> int:
+    """Return the bytes that are still in use after every file was read."""
+    backend = FilesystemConfigBackend(root)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        assert asyncio.run(count(backend)) == len([*root.rglob("*.yaml")])
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_large_files_do_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
+    monkeypatch.setattr(bundles, "_CACHED_BYTES", 100_000)
+    content = "".join(f"key{number}: value{number}\n" for number in range(1000))
+    (tmp_path / "main").mkdir()
+    for number in range(4):
+        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
+    few = kept_after_listing(tmp_path)
+    for number in range(4, 40):
+        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
+    many = kept_after_listing(tmp_path)
+    assert 100_000 < few < many  # they are remembered at all
+    assert many < 2 * few
+
+
+def test_a_file_that_changed_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
+    monkeypatch.setattr(bundles, "_CACHED_BYTES", 1000)
+    path = tmp_path / "main" / "orders-prod.yaml"
+    path.parent.mkdir()
+    backend = FilesystemConfigBackend(tmp_path)
+
+    async def parse_again_and_again() -> list[int]:
+        calls: list[int] = []
+        real = text.parse_documents
+
+        def parse(data: bytes, *, suffix: str) -> object:
+            calls.append(len(data))
+            return real(data, suffix=suffix)
+
+        monkeypatch.setattr(bundles, "parse_documents", parse)
+        for number in range(20):
+            path.write_text(f"a: {'x' * (100 + number)}\n", encoding="utf-8")
+            for _ in range(3):
+                await backend.fetch("orders", "prod")
+        return calls
+
+    assert len(asyncio.run(parse_again_and_again())) == 20
+
+
+def test_what_is_remembered_of_a_directory_is_never_older_than_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", -(10**18))
+    label = tmp_path / "main"
+    label.mkdir()
+    backend = FilesystemConfigBackend(tmp_path)
+
+    async def story() -> list[object]:
+        async def seen() -> object:
+            await asyncio.sleep(0.02)  # a clock of files ticks slowly
+            found = await backend.fetch("orders", "prod")
+            base = await backend.fetch_base("orders", "main")
+            await asyncio.sleep(0.02)
+            return [one and one.properties for one in (found, base)]
+
+        rows = [await seen()]
+        (label / "orders-prod.yml").write_text("a: 1", encoding="utf-8")
+        rows.append(await seen())
+        (label / "orders-prod.yaml").write_text("a: 2", encoding="utf-8")
+        rows.append(await seen())
+        (label / "orders-prod.yaml").write_text("a: 3", encoding="utf-8")
+        rows.append(await seen())
+        (label / "orders-prod.yaml").unlink()
+        (label / "new").write_text("a: 4", encoding="utf-8")
+        (label / "new").rename(label / "orders.yaml")
+        rows.append(await seen())
+        (label / "orders-prod.yml").unlink()
+        (label / "orders-prod.yml").symlink_to("orders.yaml")
+        rows.append(await seen())
+        label.rename(tmp_path / "away")
+        rows.append(await seen())
+        label.mkdir()
+        rows.append(await seen())
+        return rows
+
+    assert asyncio.run(story()) == [
+        [None, None],
+        [{"a": 1}, None],
+        [{"a": 2}, None],
+        [{"a": 3}, None],
+        [{"a": 1}, {"a": 4}],
+        [{"a": 4}, {"a": 4}],
+        [None, None],
+        [None, None],
+    ]
+
+
+def test_many_reads_at_once_are_each_answered(tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
+    for number in range(40):
+        text = "a: [" if number == 7 else f"a: {number}"
+        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(text, encoding="utf-8")
+
+    async def story() -> list[object]:
+        backend = FilesystemConfigBackend(tmp_path)
+        reads = [asyncio.create_task(backend.fetch(f"app{n}", "prod")) for n in range(41)]
+        await asyncio.sleep(0)
+        reads[3].cancel()
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        return [getattr(one, "properties", one) for one in found]
+
+    found = asyncio.run(story())
+    assert isinstance(found[3], asyncio.CancelledError)
+    assert isinstance(found[7], ConfigFormatError)
+    assert found[40] is None
+    assert [n for n in range(40) if found[n] == {"a": n}] == [
+        n for n in range(40) if n not in {3, 7}
+    ]
+
+
+def test_a_backend_is_used_by_one_event_loop_after_another(tmp_path: Path) -> None:
+    backend = FilesystemConfigBackend(tmp_path)
+    (tmp_path / "main").mkdir()
+    for _ in range(3):
+        assert asyncio.run(backend.fetch("orders", "prod")) is None
