@@ -70,6 +70,7 @@ class TestFilesystem(
     ConditionalSaveConformance,
     DeleteConformance,
     BaseBundlesConformance,
+    ResourcesConformance,
     CheckConformance,
     CloseConformance,
 ):
@@ -91,3 +92,10 @@ class TestFilesystem(
         path = self.root / label / f"{application}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(dump_text(properties, suffix=".yaml"))
+
+    async def store_resource(
+        self, backend: SupportsResources, label: str, path: str, content: bytes
+    ) -> None:
+        file = self.root / label / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)

@@ -26,6 +26,7 @@ PARAMETERS = {
     "{profile}": "prod",
     "{label}": "main",
     "{extension}": "yml",
+    "{path}": "nginx.conf",
 }
 HEADERS = (
     {},
@@ -43,6 +44,7 @@ def client() -> Iterator[Any]:
     backend = InMemoryConfigBackend()
     source = ConfigSource(application="orders", profile="prod", properties={"a": [1]})
     asyncio.run(backend.commit(source, expected=ANY))
+    backend.put_resource("main", "nginx.conf", b"listen ${a[0]};")
     with TestClient(create_app(ConfigServer(backend), auth=CREDENTIAL)) as client:
         client.auth = ("reader", "open sesame")
         yield client
@@ -69,10 +71,12 @@ def check(document: Any, operation: Any, answer: Any) -> None:
         assert "content" not in described or answer.request.method == "HEAD"
         return
     media_type = answer.headers["content-type"]
-    schema = described["content"][media_type]["schema"]
+    content = described["content"]
+    schema = content[media_type if media_type in content else "*/*"]["schema"]
     components = {"components": document["components"]}
-    content = answer.text if media_type.startswith("text/") else json.loads(answer.content)
-    jsonschema.validate(content, components | schema)
+    is_json = media_type.split(";")[0].endswith("json")
+    value = json.loads(answer.content) if is_json else answer.text
+    jsonschema.validate(value, components | schema)
 
 
 def test_every_operation_answers_as_described(client: Any) -> None:
@@ -109,6 +113,7 @@ def test_every_operation_answers_as_described(client: Any) -> None:
         "environmentAtLabel",
         "flattened",
         "flattenedAtLabel",
+        "resource",
     }
 
 

@@ -17,8 +17,10 @@ SHARED_APPLICATION: Final = "application"
 MAX_NAME_LENGTH: Final = 128
 MAX_PROFILE_LENGTH: Final = 64
 MAX_LIST_LENGTH: Final = 32
+MAX_PATH_LENGTH: Final = 1024
 
 _ELEMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
+_PATH_ELEMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+ -]*[A-Za-z0-9._@+-])?")
 _PROFILE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]*[A-Za-z0-9])?")
 _RESERVED: Final = frozenset({"actuator", "decrypt", "encrypt", "key", "monitor"})
 _SLASH_ESCAPE: Final = "(_)"
@@ -86,6 +88,24 @@ def check_profile(text: str) -> None:
         )
     if ".." in text:
         raise InvalidConfigKeyError("profile", text, "'..' is not allowed")
+
+
+def check_path(text: str) -> None:
+    """Refuse `text` unless it is an acceptable path of a plain file (contract §11.2 rule 4).
+
+    Raises:
+        InvalidConfigKeyError: It is not.
+    """
+    if len(text) > MAX_PATH_LENGTH:
+        raise InvalidConfigKeyError("path", text, f"longer than {MAX_PATH_LENGTH} characters")
+    for element in text.split("/"):
+        if not _PATH_ELEMENT.fullmatch(element) or ".." in element:
+            raise InvalidConfigKeyError(
+                "path",
+                text,
+                "use letters, digits, blanks and . _ @ + - between slashes, without '..', each "
+                "part beginning with a letter or digit",
+            )
 
 
 def check_not_reserved(key: ConfigKey) -> None:

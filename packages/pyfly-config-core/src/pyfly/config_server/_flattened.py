@@ -40,7 +40,7 @@ def render(
             itself.
     """
     flat = merge([source.source for source in environment.property_sources])
-    lookup = _lookup(environment)
+    lookup = values_of(environment)
     if extension == "properties":
         lines = "\n".join(f"{key}: {text_of(value)}" for key, value in flat.items())
         return (resolve_placeholders(lines, lookup) if resolve else lines).encode()
@@ -64,7 +64,8 @@ def text_of(value: FlatValue) -> str:
     return java_float(value) if isinstance(value, float) else str(value)
 
 
-def _lookup(environment: Environment) -> Callable[[str], str | None]:
+def values_of(environment: Environment) -> Callable[[str], str | None]:
+    """Return what finds the value of a key as text: the highest source's that has it."""
     sources = [source.source for source in environment.property_sources]
 
     def find(key: str) -> str | None:

@@ -19,13 +19,23 @@ from pyfly.config_core import (
     JsonValue,
     PropertySource,
     check_name,
+    check_path,
     check_profile,
     encode_environment,
+    split_names,
+    split_profiles,
 )
 from pyfly.config_server._bundles import Bundles, first_writable
 from pyfly.config_server._order import Lookup, plan_lookups
 from pyfly.config_server._reader import StoreReader
-from pyfly.config_server.storage import ConfigBackend, ConfigSource, SupportsCheck, SupportsClose
+from pyfly.config_server.storage import (
+    ConfigBackend,
+    ConfigResource,
+    ConfigSource,
+    SupportsCheck,
+    SupportsClose,
+    SupportsResources,
+)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -160,6 +170,32 @@ class ConfigServer:
             property_sources=(*self._overrides, *sources.values()),
         )
 
+    async def resource(
+        self, application: str, profile: str, label: str | None, path: str
+    ) -> ConfigResource | None:
+        """Return a plain file (contract §5), or `None` when no store has it.
+
+        Of several stores the first that has a variant of the file, of several labels the last.
+        Of the variants the one of the first profile that has one, `nginx-dev.conf` for
+        `nginx.conf`; then the file itself.
+
+        Raises:
+            InvalidConfigKeyError: A name or the path is not acceptable.
+            BackendError: A store failed.
+        """
+        split_names("application", application)
+        check_path(path)
+        wanted = self.default_label if label is None else label
+        variants = _variants(path, split_profiles(profile), self._default_profile)
+        for one in reversed(split_names("label", wanted)):
+            for backend in self.backends:
+                if isinstance(backend, SupportsResources):
+                    for variant in variants:
+                        found = await backend.open_resource(one, variant)
+                        if found is not None:
+                            return found
+        return None
+
     async def _read(self, lookups: Sequence[Lookup]) -> builtins.list[builtins.list[_Found]]:
         """Return what every store holds for every lookup, the highest store first."""
         if len(self._readers) == 1:
@@ -257,6 +293,21 @@ class ConfigServer:
 
 async def _read_store(reader: StoreReader, lookups: Sequence[Lookup]) -> list[_Found]:
     return [await reader.read(lookup) for lookup in lookups]
+
+
+def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:
+    """Return the paths to look at, in this order.
+
+    >>> _variants("conf.d/site.conf", ("dev", "eu"), "default")
+    ('conf.d/site-dev.conf', 'conf.d/site-eu.conf', 'conf.d/site.conf')
+    """
+    directory, slash, name = path.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    stem, suffix = (stem, dot + extension) if dot else (name, "")
+    names = (
+        name if profile == default_profile else f"{stem}-{profile}{suffix}" for profile in profiles
+    )
+    return tuple(dict.fromkeys(f"{directory}{slash}{one}" for one in (*names, name)))
 
 
 def _overrides_source(overrides: Mapping[str, str]) -> tuple[PropertySource, ...]:

@@ -17,10 +17,11 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigKey,
     check_name,
+    check_path,
 )
 from pyfly.config_server._filesystem.bundles import BundleFiles
 from pyfly.config_server._filesystem.reads import Reads
-from pyfly.config_server.storage import ANY, ConfigEntry, ConfigSource, Expected
+from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, ConfigSource, Expected
 
 _Result = TypeVar("_Result")
 _LISTING_STEP: Final = 64
@@ -97,6 +98,17 @@ class FilesystemConfigBackend:
         """Return what the first of `<application>.yaml`, `.yml`, … holds, or `None`."""
         key = ConfigKey(application=application, profile=DEFAULT_PROFILE, label=label)
         return await self._read(lambda: self._files.fetch_base(key))
+
+    async def open_resource(self, label: str, path: str) -> ConfigResource | None:
+        """Return the plain file at `path` under a label, or `None`.
+
+        Raises:
+            InvalidConfigKeyError: The path is not acceptable.
+            ConfigFormatError: It is larger than 10 MiB.
+        """
+        check_name("label", label)
+        check_path(path)
+        return await self._read(lambda: self._files.open_resource(label, path))
 
     async def save(self, source: ConfigSource) -> None:
         """Replace the bundle, durably.

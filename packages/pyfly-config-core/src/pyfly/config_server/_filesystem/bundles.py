@@ -32,12 +32,14 @@ from pyfly.config_server._filesystem.layout import (
     file_stem,
     keys_of,
 )
+from pyfly.config_server._filesystem.resources import read_resource
 from pyfly.config_server._filesystem.walk import list_root, walk_labels
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
     ConfigDocument,
     ConfigEntry,
+    ConfigResource,
     ConfigSource,
     Expected,
 )
@@ -129,6 +131,12 @@ class BundleFiles:
             return None
         with files.translated(f"read '{key.label}'"), files.opened(directory):
             return self._fetch(directory, key, base_file_names(key.application))
+
+    def open_resource(self, label: str, path: str) -> ConfigResource | None:
+        """Read a plain file of a label."""
+        if self._flat_label not in {None, label}:
+            return None
+        return read_resource(self.root, self._path(label, path))
 
     def _open(self, label: str) -> int | None:
         """Open the directory of a label; `None` when there is none."""

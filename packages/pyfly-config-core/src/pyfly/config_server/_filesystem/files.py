@@ -28,7 +28,7 @@ _LOCK_SECONDS: Final = 10.0
 _LOCK_POLL_SECONDS: Final = 0.01
 _READ_ATTEMPTS: Final = 5
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_REGULAR: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not block the open
+REGULAR: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not block the open
 _LINK_MET: Final = (errno.ELOOP, errno.ENOTDIR)
 
 
@@ -165,13 +165,13 @@ def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None
     `path` says where it is below the root, for the case that it is a link.
     """
     try:
-        return _descend(directory, PurePosixPath(name), _REGULAR)
+        return _descend(directory, PurePosixPath(name), REGULAR)
     except FileNotFoundError:
         return None
     except OSError as error:
         if error.errno not in _LINK_MET:
             raise
-    return open_inside(root, path, _REGULAR)
+    return open_inside(root, path, REGULAR)
 
 
 def identity_at(directory: int, name: str) -> FileIdentity | None:

@@ -110,6 +110,7 @@ SEGMENTS: Final = {
     "application": "One application. `(_)` stands for a slash.",
     "profile": "One profile.",
     "version": "A version, as the history lists it.",
+    "path": "Path of a plain file, with slashes.",
     "extension": "`json`, `properties`, `yaml` or `yml`.",
 }
 
@@ -127,15 +128,16 @@ _IF_MATCH: Final = _parameter(
     "If-Match", "header", '`"<version>"`, or `*` for whatever is stored.', _TEXT
 )
 
+_RESOLVE: Final = _parameter(
+    "resolvePlaceholders",
+    "query",
+    "Whether `${key}` is replaced by the value of a key of the document.",
+    {"type": "boolean", "default": True},
+)
+
 PARAMETERS: Final[dict[_Key, tuple[JsonValue, ...]]] = {
-    ("flattened", "GET"): (
-        _parameter(
-            "resolvePlaceholders",
-            "query",
-            "Whether `${key}` is replaced by the value of another key of the document.",
-            {"type": "boolean", "default": True},
-        ),
-    ),
+    ("flattened", "GET"): (_RESOLVE,),
+    ("resource", "GET"): (_RESOLVE,),
     ("bundles", "GET"): (
         _parameter("application", "query", "Only this application.", _TEXT),
         _parameter("profile", "query", "Only this profile.", _TEXT),
@@ -191,6 +193,7 @@ RESULTS: Final[dict[_Key, dict[str, JsonValue]]] = {
     ("flattened", "GET"): _read(
         {"application/json": {"schema": {"type": "object"}}, TEXT: {"schema": _TEXT}}
     ),
+    ("resource", "GET"): _read({"*/*": {"schema": _TEXT}}),
     ("bundles", "GET"): _read(_json("Page")),
     ("bundle", "GET"): _read(_json("Bundle")),
     ("bundle", "PUT"): _WRITTEN | _CREATED,
@@ -229,6 +232,7 @@ ERRORS: Final[dict[_Key, dict[str, str]]] = {
     ("openapi", "GET"): {},
     ("environment", "GET"): _READING,
     ("flattened", "GET"): {key: text for key, text in _READING.items() if key != "406"},
+    ("resource", "GET"): {key: text for key, text in _READING.items() if key != "406"},
     ("bundles", "GET"): _READING,
     ("bundle", "GET"): _READING,
     ("bundle", "PUT"): _WRITING | _WITH_BODY,

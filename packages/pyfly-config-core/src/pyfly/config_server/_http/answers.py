@@ -4,12 +4,14 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Final
+from zlib import crc32
 
 from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
-from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
-from pyfly.config_server._http.negotiation import is_known
+from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse
+from pyfly.config_server._http.negotiation import is_current
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server.documents import encode_json
 
@@ -27,7 +29,12 @@ _SHOWN_PATH_LENGTH: Final = 1024
 
 
 def answer(
-    request: HttpRequest, body: bytes, media_type: str, *, entity_tag: bytes | None = None
+    request: HttpRequest,
+    body: bytes,
+    media_type: str,
+    *,
+    entity_tag: bytes | None = None,
+    modified: datetime | None = None,
 ) -> HttpResponse:
     """Return 200 with `body`, or 304 when the client has it.
 
@@ -36,12 +43,16 @@ def answer(
     digest = hashlib.sha256(body)
     if entity_tag is None:
         entity_tag = f'"{digest.hexdigest()[:32]}{_tag_suffix(media_type)}"'.encode()
+    dated: Headers = ()
+    if modified is not None:
+        dated = ((b"last-modified", format_datetime(modified, usegmt=True).encode()),)
     validators = (
+        *dated,
         (b"etag", entity_tag),
         (b"vary", b"Accept, Authorization"),
         *_ALWAYS,
     )
-    if is_known(header(request, b"if-none-match"), entity_tag):
+    if is_current(request, entity_tag, modified):
         return HttpResponse(status=304, headers=validators)
     return HttpResponse(
         status=200,
@@ -56,7 +67,14 @@ def answer(
 
 
 def _tag_suffix(media_type: str) -> str:
-    return "-v2" if media_type == MEDIA_TYPE_V2 else ""
+    if media_type in {JSON, MEDIA_TYPE_V2}:
+        return "" if media_type == JSON else "-v2"
+    return f"-{crc32(media_type.encode()):08x}"
+
+
+def empty_answer(status: int) -> HttpResponse:
+    """Return an answer without a body."""
+    return HttpResponse(status=status, headers=((b"content-length", b"0"), *_ALWAYS))
 
 
 def allowed_methods(methods: tuple[str, ...]) -> HttpResponse:

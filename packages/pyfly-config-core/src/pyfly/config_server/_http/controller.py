@@ -20,6 +20,7 @@ from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
 from pyfly.config_server._http.refusals import Refusal, details_of, refusal_of
+from pyfly.config_server._http.resources import ResourceRoutes
 from pyfly.config_server._http.routes import WRITE_METHODS, Match, Operation, find_route, is_own
 from pyfly.config_server._server import ConfigServer
 from pyfly.config_server.documents import encode_json
@@ -46,6 +47,7 @@ class Controller:
         ] = {
             "environment": self._environment,
             "flattened": FlattenedRoutes(server).flattened,
+            "resource": ResourceRoutes(server).resource,
             "openapi": self._describe,
             "bundles": own.page,
             "bundle": own.bundle,
@@ -73,7 +75,7 @@ class Controller:
         if self._auth is not None and not self._auth.admits(header(request, b"authorization")):
             challenge = (b"www-authenticate", self._auth.challenge)
             raise Refusal(401, "unauthorized", headers=(challenge,))
-        match = find_route(request.raw_path, base_path=self._server.base_path)
+        match = find_route(request.raw_path, base_path=self._server.base_path, query=request.query)
         if match is None:
             raise Refusal(404, "no-such-route", "no such route")
         if request.method == "OPTIONS":

@@ -3,7 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
+
+from pyfly.config_server._http.messages import HttpRequest, header
 
 _QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?|\.\d{1,3})")
 _TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -78,6 +82,28 @@ def _quality(parameters: Sequence[str]) -> float:
             text = value.strip()
             return float(text) if _QUALITY.fullmatch(text) else 0.0
     return 1.0
+
+
+def preferred(accept: bytes | None) -> str:
+    """Return the media range that a client likes best, `*/*` when it says nothing."""
+    ranges = [one for one in _ranges((accept or b"").decode("latin-1")) if one.quality > 0]
+    if not ranges:
+        return "*/*"
+    return min(ranges, key=lambda one: (-one.quality, one.position)).pattern
+
+
+def is_current(request: HttpRequest, entity_tag: bytes, modified: datetime | None) -> bool:
+    """Tell whether the client has what it asks for (RFC 9110 §13.1.2, §13.1.3)."""
+    if_none_match = header(request, b"if-none-match")
+    if if_none_match is not None:
+        return is_known(if_none_match, entity_tag)
+    since = header(request, b"if-modified-since")
+    if since is None or modified is None:
+        return False
+    try:
+        return modified <= parsedate_to_datetime(since.decode("latin-1"))
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return False
 
 
 def is_known(if_none_match: bytes | None, entity_tag: bytes) -> bool:

@@ -11,13 +11,14 @@ from pyfly.config_server._http.routes import ROUTES, Operation, Route
 
 _DISTRIBUTION: Final = "pyfly-config-core"
 _UNDESCRIBED: Final = frozenset({"HEAD", "OPTIONS"})
-_AT_LABEL: Final = frozenset({"environment", "flattened"})
+_AT_LABEL: Final = frozenset({"environment", "flattened", "resource"})
 """Operations of the contract, with a label in the path or without."""
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _IDS: Final[dict[tuple[Operation, str], str]] = {
     ("openapi", "GET"): "openapi",
     ("environment", "GET"): "environment",
     ("flattened", "GET"): "flattened",
+    ("resource", "GET"): "resource",
     ("bundles", "GET"): "listBundles",
     ("bundle", "GET"): "readBundle",
     ("bundle", "PUT"): "writeBundle",
@@ -37,6 +38,7 @@ def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[s
             if method not in _UNDESCRIBED
         }
         for route in ROUTES
+        if route.query is None  # such a one has the path of another
     }
     components: dict[str, JsonValue] = {"schemas": dict(schemas.SCHEMAS)}
     document: dict[str, JsonValue] = {
@@ -54,7 +56,7 @@ def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[s
 
 def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonValue]:
     kind = route.operation
-    at_label = kind in _AT_LABEL and "{label}" in route.segments
+    at_label = kind in _AT_LABEL - {"resource"} and "{label}" in route.segments
     operation: dict[str, JsonValue] = {
         "operationId": _IDS[kind, method] + ("AtLabel" if at_label else ""),
         "summary": schemas.SUMMARIES.get((kind, method), route.summary),

@@ -13,7 +13,15 @@ from urllib.parse import unquote_to_bytes
 from pyfly.config_core import InvalidConfigKeyError
 
 Operation: TypeAlias = Literal[
-    "environment", "flattened", "openapi", "bundles", "bundle", "history", "version", "rollback"
+    "environment",
+    "flattened",
+    "resource",
+    "openapi",
+    "bundles",
+    "bundle",
+    "history",
+    "version",
+    "rollback",
 ]
 
 READ_METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -32,6 +40,14 @@ class Route:
     """One sentence for the OpenAPI document."""
     methods: tuple[str, ...] = READ_METHODS
     """What is allowed; anything else is a 405."""
+    query: str | None = None
+    """A parameter that the query must have."""
+
+    def takes(self, count: int) -> bool:
+        """Tell whether a path of `count` segments can be of this route."""
+        if self.segments[-1] == _REST:
+            return count >= len(self.segments)
+        return count == len(self.segments)
 
     @property
     def template(self) -> str:
@@ -39,6 +55,8 @@ class Route:
         return "/" + "/".join(self.segments)
 
 
+_REST: Final = "{path}"
+"""As the last segment, all that are left."""
 _BUNDLE: Final = ("_bundles", "{application}", "{profile}", "{label}")
 
 ROUTES: Final = (
@@ -90,9 +108,20 @@ ROUTES: Final = (
         summary="The property sources of an application at the default label.",
     ),
     Route(
+        operation="resource",
+        segments=("{name}", "{profiles}", "{path}"),
+        summary="A plain file at the default label.",
+        query="useDefaultLabel",
+    ),
+    Route(
         operation="environment",
         segments=("{name}", "{profiles}", "{label}"),
         summary="The property sources of an application at a label.",
+    ),
+    Route(
+        operation="resource",
+        segments=("{name}", "{profiles}", "{label}", _REST),
+        summary="A plain file at a label, with the placeholders of a text replaced.",
     ),
 )
 """In order of precedence; the first match wins."""
@@ -115,12 +144,13 @@ _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffd]")
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def find_route(raw_path: bytes, *, base_path: str) -> Match | None:
+def find_route(raw_path: bytes, *, base_path: str, query: bytes = b"") -> Match | None:
     """Return the route of a path, or `None` when there is none.
 
     Args:
         raw_path: The whole path, still percent-encoded.
         base_path: What has to stand in front of every route.
+        query: As sent; one route is told by a parameter.
 
     Raises:
         InvalidConfigKeyError: The path holds what no route accepts: an encoded slash outside
@@ -131,9 +161,17 @@ def find_route(raw_path: bytes, *, base_path: str) -> Match | None:
         return None
     segments = tuple(_decode(part) for part in raw_path[len(prefix) :].split(b"/"))
     for route in ROUTES:
-        if len(route.segments) == len(segments) and (match := _match(route, segments)):
+        if (
+            route.takes(len(segments))
+            and (route.query is None or _has(query, route.query))
+            and (match := _match(route, segments))
+        ):
             return match
     return None
+
+
+def _has(query: bytes, name: str) -> bool:
+    return any(part.partition(b"=")[0] == name.encode() for part in query.split(b"&"))
 
 
 def is_own(raw_path: bytes, *, base_path: str) -> bool:
@@ -155,22 +193,32 @@ def _decode(segment: bytes) -> str:
 
 
 def _match(route: Route, segments: tuple[str, ...]) -> Match | None:
-    if not all(segments):
+    if not all(segments) or (parameters := _parameters(route, segments)) is None:
         return None
-    parameters: dict[str, str] = {}
-    for expected, given in zip(route.segments, segments, strict=True):
-        found = _pattern(expected).fullmatch(given)
-        if found is None:
-            return None
-        parameters |= found.groupdict()
-    if route.operation == "environment" and not _is_environment(segments):
+    if route.operation in {"environment", "resource"} and not _is_environment(segments):
         return None
     if route.operation == "flattened" and segments[0].startswith("_"):
         return None
     for name, text in parameters.items():
         if "/" in text and name != "label":
             raise InvalidConfigKeyError(name, text, "an encoded '/' is allowed in the label only")
+    if route.segments[-1] == _REST:
+        rest = segments[len(route.segments) - 1 :]
+        if any("/" in part for part in rest):
+            raise InvalidConfigKeyError("path", "/".join(rest), "an encoded '/' is not allowed")
+        parameters["path"] = "/".join(rest)
     return Match(route=route, parameters=parameters)
+
+
+def _parameters(route: Route, segments: tuple[str, ...]) -> dict[str, str] | None:
+    """Return what the parameters of a route hold, `None` when a segment is another."""
+    parameters: dict[str, str] = {}
+    for expected, given in zip(route.segments, segments, strict=False):
+        found = _pattern(expected).fullmatch(given)
+        if found is None:
+            return None
+        parameters |= found.groupdict()
+    return parameters
 
 
 @functools.cache
@@ -190,4 +238,4 @@ def _is_environment(segments: tuple[str, ...]) -> bool:
         return False
     if len(segments) == 2:  # noqa: PLR2004 - row 6 of the table; row 8 takes dots
         return (first, second) != ("encrypt", "status") and not _FILE_LIKE.match(second)
-    return first != "key"
+    return first != "key" or len(segments) > 3  # noqa: PLR2004 - row 2 has three segments
