@@ -1,12 +1,21 @@
 """Liveness and readiness, for stores that know no more than the three methods."""
 
 import asyncio
+import json
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyfly.config_core import BackendUnavailableError, ConfigFormatError
-from pyfly.config_server import ConfigServer, ConfigSource, HealthController, HttpRequest
+from pyfly.config_server import (
+    ConfigServer,
+    ConfigSource,
+    FilesystemConfigBackend,
+    HealthController,
+    HttpRequest,
+)
 
 
 class ThreeMethods:
@@ -71,3 +80,51 @@ def test_a_store_that_hangs_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> Non
     health = HealthController(ConfigServer(Hanging(None)))
     request = HttpRequest(method="GET", raw_path=b"/health/ready")
     assert asyncio.run(health.handle(request)).status == 503
+
+
+@pytest.mark.parametrize("show_details", [False, True])
+@pytest.mark.case(98)
+def test_springs_health_tells_whether_a_document_can_be_composed(
+    tmp_path: Path, show_details: bool
+) -> None:
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main/application-default.yaml").write_text("a: 1\n", encoding="utf-8")
+    server = ConfigServer(FilesystemConfigBackend(tmp_path))
+    health = HealthController(server, show_details=show_details)
+
+    def ask() -> tuple[int, Any]:
+        request = HttpRequest(method="GET", raw_path=b"/actuator/health")
+        answer = asyncio.run(health.handle(request))
+        return answer.status, json.loads(answer.body)
+
+    up: Any = {"status": "UP"}
+    repository = {"name": "app", "profiles": ["default"], "label": None}
+    found = [repository | {"sources": ["main/application-default.yaml"]}]
+    details: Any = {"status": "UP", "details": {"repositories": found}}
+    assert ask() == (200, up | ({"components": {"configServer": details}} if show_details else {}))
+    (tmp_path / "main").rename(tmp_path / "away")
+    code, document = ask()
+    assert (code, document["status"]) == (503, "DOWN")
+    if show_details:
+        details = document["components"]["configServer"]["details"]
+        assert details == {
+            "repository": {"application": "app", "profiles": "default"},
+            "error": "label 'main' does not exist",
+        }
+
+
+def test_springs_health_tells_that_nothing_may_be_empty() -> None:
+    server = ConfigServer(ThreeMethods(None), accept_empty=False)
+    request = HttpRequest(method="GET", raw_path=b"/actuator/health")
+    health = HealthController(server, show_details=True)
+    document = json.loads(asyncio.run(health.handle(request)).body)
+    assert document["components"]["configServer"]["details"]["acceptEmpty"] is False
+
+
+def test_springs_health_keeps_a_strangers_error_to_itself() -> None:
+    server = ConfigServer(ThreeMethods(RuntimeError("password=hunter2")))
+    request = HttpRequest(method="GET", raw_path=b"/actuator/health")
+    answer = asyncio.run(HealthController(server, show_details=True).handle(request))
+    assert answer.status == 503
+    assert b"the store raised RuntimeError" in answer.body
+    assert b"hunter2" not in answer.body

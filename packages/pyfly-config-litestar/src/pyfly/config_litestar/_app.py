@@ -10,11 +10,13 @@ from pyfly.config_litestar._adapter import make_handler
 from pyfly.config_litestar._plugin import ConfigServerPlugin
 from pyfly.config_server import ConfigServer, HealthController, SharedCredential
 
+_HEALTH_PATHS = ["/health/live", "/health/ready", "/actuator/health"]
+
 
 def create_app(server: ConfigServer, *, auth: SharedCredential | None) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
-    Health needs no credential and tells no reasons. The server is closed at shutdown. The only
+    `/actuator/health` is there too, for those who expect a Spring server. Health needs no credential and tells no reasons. The server is closed at shutdown. The only
     description of the interface is the one below the base path.
 
     Args:
@@ -23,7 +25,7 @@ def create_app(server: ConfigServer, *, auth: SharedCredential | None) -> Litest
     """
     health = make_handler(HealthController(server))
     return Litestar(
-        route_handlers=[asgi(["/health/live", "/health/ready"], copy_scope=False)(health)],
+        route_handlers=[asgi(_HEALTH_PATHS, copy_scope=False)(health)],
         plugins=[ConfigServerPlugin(server, auth=auth)],
         on_shutdown=[server.aclose],
         exception_handlers={HTTPException: _refuse},
