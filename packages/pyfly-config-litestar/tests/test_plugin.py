@@ -106,6 +106,7 @@ def test_a_credential_is_asked_for_and_health_is_not() -> None:
         assert client.get("/config/nothing").status_code == 401
         assert client.get("/config/orders/prod", auth=("reader", "open sesame")).status_code == 200
         assert client.get("/health/live").status_code == 200
+        assert client.get("/actuator/health").json() == {"status": "UP"}
         assert client.get("/health/ready").status_code == 200
 
 
@@ -169,3 +170,4 @@ def test_the_server_is_not_ready_when_its_store_is_not() -> None:
         answer = client.get("/health/ready")
         assert (answer.status_code, answer.json()) == (503, {"status": "down"})
         assert client.get("/health/live").status_code == 200
+        assert client.get("/actuator/health").json() == {"status": "UP"}

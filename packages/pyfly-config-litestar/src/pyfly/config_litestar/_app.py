@@ -16,8 +16,9 @@ _HEALTH_PATHS = ["/health/live", "/health/ready", "/actuator/health"]
 def create_app(server: ConfigServer, *, auth: SharedCredential | None) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
-    `/actuator/health` is there too, for those who expect a Spring server. Health needs no credential and tells no reasons. The server is closed at shutdown. The only
-    description of the interface is the one below the base path.
+    `/actuator/health` is there too, for those who expect a Spring server. Health needs no
+    credential and tells no reasons. The server is closed at shutdown. The only description of
+    the interface is the one below the base path.
 
     Args:
         server: What to serve. The application owns it from here on.

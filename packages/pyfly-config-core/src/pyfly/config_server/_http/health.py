@@ -76,8 +76,10 @@ class HealthController:
                 details["acceptEmpty"] = False
             return self._spring_answer("DOWN", 503, details)
         sources: list[JsonValue] = [source.name for source in environment.property_sources]
-        repository_details = names | {"label": None} | ({"sources": sources} if sources else {})
-        return self._spring_answer("UP", 200, {"repositories": [repository_details]})
+        names["label"] = None
+        if sources:
+            names["sources"] = sources
+        return self._spring_answer("UP", 200, {"repositories": [names]})
 
     def _spring_answer(self, word: str, status: int, details: dict[str, JsonValue]) -> HttpResponse:
         document: dict[str, JsonValue] = {"status": word}
@@ -90,6 +92,6 @@ def _reason(error: Exception) -> str:
     """Return what may be told; the text of a stranger's error might hold a value."""
     if isinstance(error, TimeoutError):
         return f"the store did not answer in {_CHECK_SECONDS:g} s"
-    return (
-        str(error) if isinstance(error, ConfigError) else f"the store raised {type(error).__name__}"
-    )
+    if isinstance(error, ConfigError):
+        return str(error)
+    return f"the store raised {type(error).__name__}"
