@@ -170,4 +170,4 @@ def test_the_server_is_not_ready_when_its_store_is_not() -> None:
         answer = client.get("/health/ready")
         assert (answer.status_code, answer.json()) == (503, {"status": "down"})
         assert client.get("/health/live").status_code == 200
-        assert client.get("/actuator/health").json() == {"status": "UP"}
+        assert client.get("/actuator/health").json() == {"status": "DOWN"}
