@@ -45,7 +45,7 @@ def _steps(key: str) -> list[str | int]:
     steps: list[str | int] = []
     for part in key.split("."):
         found = _PART.fullmatch(part)
-        if found is None or found[1].startswith("[") or _INDEX.search(found[1]):
+        if found is None or _INDEX.search(found[1]):
             raise ConfigFormatError(f"the key {_shown(key)} is malformed")
         steps.append(found[1])
         steps += [_index(text, key) for text in _INDEX.findall(found[2])]
