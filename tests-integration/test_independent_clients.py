@@ -28,7 +28,7 @@ print(json.dumps(client.config))
 ORDERS_IN_THE_EU = {
     "company": {"name": "Example Coffee", "support": "support@example.com"},
     "http": {"timeout-seconds": 5, "retries": 4},
-    "logging": {"level": "INFO"},
+    "logging": {"level": {"root": "INFO"}},
     "database": {"host": "db.eu.internal.example", "port": 5432},
     "metrics": {"enabled": True},
     "privacy": {"retention-days": 30},
