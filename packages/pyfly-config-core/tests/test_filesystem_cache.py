@@ -122,6 +122,26 @@ def test_what_is_remembered_of_a_directory_is_never_older_than_it(
     ]
 
 
+def test_an_application_with_a_slash_is_found_in_a_remembered_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", -(10**18))
+    team = tmp_path / "main" / "team"
+    team.mkdir(parents=True)
+    (team / "orders-prod.yaml").write_text("a: 1", encoding="utf-8")
+    backend = FilesystemConfigBackend(tmp_path)
+
+    async def story() -> list[object]:
+        found = [await backend.fetch("team/orders", "prod") for _ in range(2)]
+        team.rename(tmp_path / "away")
+        team.write_text("no directory", encoding="utf-8")
+        return [
+            one and one.properties for one in (*found, await backend.fetch("team/orders", "prod"))
+        ]
+
+    assert asyncio.run(story()) == [{"a": 1}, {"a": 1}, None]
+
+
 def test_many_reads_at_once_are_each_answered(tmp_path: Path) -> None:
     (tmp_path / "main").mkdir()
     for number in range(40):

@@ -167,7 +167,7 @@ class BundleFiles:
     def _fetch(self, directory: int, key: ConfigKey, names: Sequence[str]) -> ConfigSource | None:
         present = self._names(directory, key.label)
         for name in names:
-            if present is not None and name not in present:
+            if present is not None and "/" not in name and name not in present:
                 continue
             known = self._recall(f"{key.label}/{name}")
             parsed = self._read(directory, key.label, name, known)

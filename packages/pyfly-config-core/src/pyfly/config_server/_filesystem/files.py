@@ -178,7 +178,7 @@ def identity_at(directory: int, name: str) -> FileIdentity | None:
     """Return the identity of a regular file in an open directory; `None` for anything else."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return FileIdentity.of(status) if stat.S_ISREG(status.st_mode) else None
 
