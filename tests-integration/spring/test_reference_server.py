@@ -93,6 +93,7 @@ def requests() -> list[Request]:
 
 @pytest.fixture(scope="module")
 def both(
+    jar: Callable[..., Path],
     run_jar: Callable[..., str],
     start_server: Callable[..., Any],
     tmp_path_factory: pytest.TempPathFactory,
@@ -105,7 +106,7 @@ def both(
     (root / "logo.bin").write_bytes(bytes(range(256)))
     native = "--spring.cloud.config.server.native."
     theirs = run_jar(
-        "reference-server",
+        jar("reference-server"),
         "--spring.profiles.active=native",
         f"{native}search-locations=file:{root}",
         f"{native}default-label=main",
