@@ -1,6 +1,6 @@
 """Plain files over HTTP (contract §5): texts with their placeholders replaced, or bytes."""
 
-import codecs
+import contextlib
 import re
 from typing import Final
 
@@ -39,7 +39,7 @@ class ResourceRoutes:
         wanted = preferred(header(request, b"accept"))
         if wanted == _BINARY:
             return answer(request, found.content, _BINARY, modified=found.modified)
-        text = found.content.decode(_charset(header(request, b"accept-charset")), "replace")
+        text = _decoded(found.content, header(request, b"accept-charset"))
         if resolve:
             try:
                 text = resolve_placeholders(text, values_of(environment))
@@ -49,13 +49,14 @@ class ResourceRoutes:
         return answer(request, text.encode(), media_type, modified=found.modified)
 
 
-def _charset(accept: bytes | None) -> str:
-    """Return the first encoding of an `Accept-Charset` header that Python knows, or UTF-8."""
+def _decoded(content: bytes, accept: bytes | None) -> str:
+    """Decode as the first encoding of an `Accept-Charset` header that can, or as UTF-8."""
     for element in (accept or b"").decode("latin-1").split(","):
         name = element.partition(";")[0].strip()
-        try:
-            if name and codecs.lookup(name)._is_text_encoding:  # noqa: SLF001 - no other way
-                return name
-        except (LookupError, ValueError):
+        if "escape" in name.lower():  # Python's own notations, which warn and show what they read
             continue
-    return "utf-8"
+        with contextlib.suppress(LookupError, ValueError):  # unknown, or not made for any bytes
+            text = content.decode(name, "replace")
+            text.encode()  # what decodes to halves of characters cannot be sent
+            return text
+    return content.decode("utf-8", "replace")
