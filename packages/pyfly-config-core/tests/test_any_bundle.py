@@ -211,13 +211,13 @@ def stem(key: str) -> str:
 
 
 def written_out(value: Any, path: str = "") -> dict[str, Any]:
-    """Return the flat keys of an answer."""
+    """Return the flat keys of an answer, without the nulls that fill gaps in lists."""
     if isinstance(value, dict):
         pairs = [(f"{path}.{name}" if path else name, below) for name, below in value.items()]
     elif isinstance(value, list):
         pairs = [(f"{path}[{index}]", below) for index, below in enumerate(value)]
     else:
-        return {path: value}
+        return {} if value is None else {path: value}
     return {key: leaf for below, v in pairs for key, leaf in written_out(v, below).items()}
 
 

@@ -9,7 +9,7 @@ from pyfly.config_server._flattened import values_of
 from pyfly.config_server._http.answers import TEXT, answer, empty_answer
 from pyfly.config_server._http.flattened import resolves_placeholders
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
-from pyfly.config_server._http.negotiation import preferred
+from pyfly.config_server._http.negotiation import asks_for, preferred
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
 from pyfly.config_server._server import ConfigServer
@@ -36,8 +36,8 @@ class ResourceRoutes:
         environment = await self._server.environment(*names)  # its errors are told here too
         if found is None or _BUNDLE.fullmatch(path):
             return empty_answer(404)
-        wanted = preferred(header(request, b"accept"))
-        if wanted == _BINARY:
+        accept = header(request, b"accept")
+        if asks_for(accept, _BINARY):
             return answer(request, found.content, _BINARY, modified=found.modified)
         text = _decoded(found.content, header(request, b"accept-charset"))
         if resolve:
@@ -45,6 +45,7 @@ class ResourceRoutes:
                 text = resolve_placeholders(text, values_of(environment))
             except ConfigFormatError as error:
                 raise Refusal(400, "not-renderable", str(error)) from error
+        wanted = preferred(accept)
         media_type = f"{wanted};charset=UTF-8" if _CONCRETE.fullmatch(wanted) else TEXT
         return answer(request, text.encode(), media_type, modified=found.modified)
 
