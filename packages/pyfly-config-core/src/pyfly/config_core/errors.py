@@ -219,7 +219,7 @@ class CipherError(EncryptionError, ValueError):
     """A text was not encrypted with this key, or was changed since."""
 
     def __init__(self) -> None:
-        super().__init__("it was not encrypted with this key")
+        super().__init__("the text was not encrypted with this key")
 
 
 class EncryptionKeyError(EncryptionError):

@@ -72,7 +72,7 @@ def _private_keys(data: bytes) -> dict[str, bytes]:
             continue  # certificates; tools keep private keys out of what is encrypted as a whole
         for bag in _PKCS12.SafeContents.load(content["content"].native):
             if bag["bag_id"].native in _KEY_BAGS:
-                found[_name(bag) or str(len(found) + 1)] = bag["bag_value"].contents
+                found[_name(bag) or str(len(found) + 1)] = bag["bag_value"].untag().dump()
     return found
 
 
