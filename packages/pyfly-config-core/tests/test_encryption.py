@@ -123,7 +123,7 @@ def test_the_sample_of_the_reference_and_that_no_two_cipher_texts_are_equal() ->
 
 @pytest.mark.case(83)
 @pytest.mark.parametrize(
-    "text", ["", "zz", "0", "00", SAMPLE[:-2], SAMPLE[:32], SAMPLE + "00" * 16]
+    "text", ["", "zz", "ä", "0", "00", SAMPLE[:-2], SAMPLE[:32], SAMPLE + "00" * 16]
 )
 def test_what_was_not_encrypted_with_this_key_is_refused(text: str) -> None:
     with pytest.raises(CipherError):
@@ -155,6 +155,9 @@ def test_a_pem_is_a_key_with_or_without_its_line_breaks(
     for text in (pem, pkcs8, pem.replace("\n", ""), pkcs8.replace("\n", "\\n")):
         assert open_keys(EncryptionKeys(default=text)).decrypt(cipher) == "abc"
     assert ring.decrypt(cipher.rstrip("=")) == "abc"  # as forms leave it
+    for broken in ("", "ä", "AQ", "!", cipher[:-8], cipher[4:], SAMPLE):
+        with pytest.raises(CipherError):
+            ring.decrypt(broken)
 
 
 @pytest.mark.case(86)
