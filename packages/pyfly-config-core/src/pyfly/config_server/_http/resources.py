@@ -1,5 +1,6 @@
 """Plain files over HTTP (contract §5): texts with their placeholders replaced, or bytes."""
 
+import asyncio
 import contextlib
 import re
 from typing import Final
@@ -45,6 +46,7 @@ class ResourceRoutes:
                 text = resolve_placeholders(text, values_of(environment))
             except ConfigFormatError as error:
                 raise Refusal(400, "not-renderable", str(error)) from error
+        text = await asyncio.to_thread(self._server.encryption.decrypt_resource, path, text)
         wanted = preferred(accept)
         media_type = f"{wanted};charset=UTF-8" if _CONCRETE.fullmatch(wanted) else TEXT
         return answer(request, text.encode(), media_type, modified=found.modified)
