@@ -54,9 +54,14 @@ class Route:
 
     def takes(self, count: int) -> bool:
         """Tell whether a path of `count` segments can be of this route."""
-        if self.segments[-1] == _REST:
+        if self.takes_rest:
             return count >= len(self.segments)
         return count == len(self.segments)
+
+    @property
+    def takes_rest(self) -> bool:
+        """Whether the last parameter is all the segments that are left; one on demand only."""
+        return self.segments[-1] == _PATH and self.query is None
 
     @property
     def template(self) -> str:
@@ -64,8 +69,7 @@ class Route:
         return "/" + "/".join(self.segments)
 
 
-_REST: Final = "{path}"
-"""As the last segment, all that are left."""
+_PATH: Final = "{path}"
 _BUNDLE: Final = ("_bundles", "{application}", "{profile}", "{label}")
 
 _ENCRYPTION: Final[tuple[tuple[Operation, tuple[str], tuple[str, ...], str], ...]] = (
@@ -134,7 +138,7 @@ ROUTES: Final = (
     ),
     Route(
         operation="resource",
-        segments=("{name}", "{profiles}", "{path}"),
+        segments=("{name}", "{profiles}", _PATH),
         summary="A plain file at the default label.",
         query="useDefaultLabel",
     ),
@@ -145,7 +149,7 @@ ROUTES: Final = (
     ),
     Route(
         operation="resource",
-        segments=("{name}", "{profiles}", "{label}", _REST),
+        segments=("{name}", "{profiles}", "{label}", _PATH),
         summary="A plain file at a label, with the placeholders of a text replaced.",
     ),
 )
@@ -239,7 +243,7 @@ def _match(route: Route, segments: tuple[str, ...]) -> Match | None:
     for name, text in parameters.items():
         if "/" in text and name != "label":
             raise InvalidConfigKeyError(name, text, "an encoded '/' is allowed in the label only")
-    if route.segments[-1] == _REST:
+    if route.takes_rest:
         rest = segments[len(route.segments) - 1 :]
         if any("/" in part for part in rest):
             raise InvalidConfigKeyError("path", "/".join(rest), "an encoded '/' is not allowed")
