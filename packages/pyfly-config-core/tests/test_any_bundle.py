@@ -62,43 +62,10 @@ def asking(backend: Any) -> Ask:
     return ask
 
 
-pieces = st.sampled_from(
-    [
-        *(
-            "a",
-            "b",
-            ".",
-            "[",
-            "]",
-            "[0]",
-            "[1]",
-            "[-1]",
-            "[99999999999]",
-            "${",
-            "}",
-            ":",
-            "\\",
-            " ",
-        ),
-        *(
-            "\n",
-            "'",
-            '"',
-            "#",
-            "---",
-            "\t",
-            "ü",
-            "\u2028",
-            "\x85",
-            "\x00",
-            "document",
-            "0",
-            "&",
-            "*",
-        ),
-        *("spring.profiles", "spring.config.activate.on-profile", "!", "|", "(", "p"),
-    ]
-)
+WORDS = "a b . [ ] [0] [1] [-1] [99999999999] ${ } : \\ ' \" # --- ü document 0 & * ! | ( p"
+BLANKS = [" ", "\n", "\t", "\u2028", "\x85", "\x00"]
+CONDITIONS = ["spring.profiles", "spring.config.activate.on-profile"]
+pieces = st.sampled_from([*WORDS.split(), *BLANKS, *CONDITIONS])
 hostile = st.lists(pieces, max_size=6).map("".join)
 scalars = (
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | hostile | st.text()
