@@ -7,11 +7,15 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +103,108 @@ def moto(free_port: Callable[[], int]) -> Iterator[str]:
             process.terminate()
 
 
+class Proxy:
+    """Stands between a backend and a store, and does to the traffic what a test says.
+
+    Args:
+        upstream: The address of the store.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self._port = int(upstream.rpartition(":")[2])
+        self.request: Callable[[Exchange], bool] = lambda exchange: False
+        """Is given every request first; returns whether it has dealt with it."""
+        self.answer: Callable[[Exchange], bool] = lambda exchange: False
+        """Is given every answer; returns whether it has dealt with it."""
+        self.seen: list[str] = []
+        """The methods and targets of all requests."""
+        self.released = threading.Event()
+        """Set at the end, so that whoever holds a connection lets it go."""
+        proxy = self
+
+        class Handler(Exchange):
+            def handle_all(self) -> None:
+                proxy.seen.append(f"{self.command} {self.path}")
+                self.released = proxy.released
+                if proxy.request(self):
+                    return
+                self.forward(proxy._port)
+                if not proxy.answer(self):
+                    self.send(self.status, self.answered, self.body)
+
+        for method in ("DELETE", "GET", "HEAD", "POST", "PUT"):
+            setattr(Handler, f"do_{method}", Handler.handle_all)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """One request, and its answer once it is there."""
+
+    protocol_version = "HTTP/1.1"
+    released: threading.Event
+    status: int
+    answered: dict[str, str]
+    body: bytes
+
+    def forward(self, port: int) -> None:
+        """Ask the store."""
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        upstream = HTTPConnection("127.0.0.1", port, timeout=60)
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in {"expect", "connection"}:
+                upstream.putheader(name, value)
+        upstream.endheaders(data)
+        answer = upstream.getresponse()
+        self.status, self.body = answer.status, answer.read()
+        self.answered = {
+            name: value
+            for name, value in answer.getheaders()
+            if name.lower() not in {"connection", "transfer-encoding", "date", "server"}
+        }
+        upstream.close()
+
+    def send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Answer; without a length among the headers the end of the connection ends the body."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if not any(name.lower() == "content-length" for name in headers):
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def refuse(self, status: int, code: str) -> bool:
+        """Answer with an error as S3 words it."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = f"<Error><Code>{code}</Code><Message>marker</Message></Error>".encode()
+        self.send(
+            status, {"Content-Type": "application/xml", "Content-Length": str(len(body))}, body
+        )
+        return True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def proxy(moto: str) -> Iterator[Proxy]:
+    """A proxy in front of moto."""
+    made = Proxy(moto)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def rgw(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
     """The address of a Ceph gateway, a real S3 store, with a cluster of its own in memory."""
@@ -141,16 +247,14 @@ def _start_ceph(home: Path, port: int, *, v1: int, v2: int) -> None:
         )
         assert done.returncode == 0, f"{command}: {done.stdout}"
 
-    for number, (name, caps) in enumerate(
-        {
-            "mon.": ["mon", "allow *"],
-            "client.rgw": ["mon", "allow *", "osd", "allow *"],
-            "osd.0": ["mon", "allow profile osd", "osd", "allow *"],
-            "client.admin": ["mon", "allow *", "osd", "allow *"],
-        }.items()
-    ):
-        create = [] if number else ["--create-keyring"]
-        allowed = [word for pair in zip(caps[::2], caps[1::2]) for word in ("--cap", *pair)]
+    for name, caps in {
+        "mon.": {"mon": "allow *"},
+        "client.rgw": {"mon": "allow *", "osd": "allow *"},
+        "osd.0": {"mon": "allow profile osd", "osd": "allow *"},
+        "client.admin": {"mon": "allow *", "osd": "allow *"},
+    }.items():
+        create = [] if (home / keyring).exists() else ["--create-keyring"]
+        allowed = [word for cap in caps.items() for word in ("--cap", *cap)]
         run("ceph-authtool", *create, keyring, "--gen-key", "-n", name, *allowed)
     run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, "monmap")
     run("ceph-mon", "-i", "a", "--mkfs", "--monmap", "monmap", "--keyring", keyring)

@@ -19,10 +19,11 @@ from pyfly.config_core import (
     check_name,
     check_path,
 )
-from pyfly.config_s3._client import Bucket, S3Client, StoredVersion, make_client
+from pyfly.config_s3._client import Bucket, S3Client, make_client
 from pyfly.config_s3._history import history_row, versions_of_bundle
 from pyfly.config_s3._integrity import notes_of
 from pyfly.config_s3._names import Places, bundles_in, holds_configuration, version_of
+from pyfly.config_s3._objects import StoredVersion
 from pyfly.config_s3._probe import PROBE_NAME
 from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
 from pyfly.config_s3._threads import Threads

@@ -9,9 +9,7 @@ import hashlib
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import boto3
 from botocore import exceptions as boto
@@ -26,6 +24,14 @@ from pyfly.config_core import (
     ConfigError,
     ConfigFormatError,
 )
+from pyfly.config_s3._answers import (
+    digest_tag,
+    headers_of,
+    name_row,
+    verified_object,
+    version_row,
+    written_of,
+)
 from pyfly.config_s3._failures import (
     ConditionFailedError,
     DamagedError,
@@ -33,15 +39,21 @@ from pyfly.config_s3._failures import (
     refusal,
     says_absent,
 )
-from pyfly.config_s3._integrity import content_md5, damage_of, is_md5
+from pyfly.config_s3._integrity import content_md5, is_md5
+from pyfly.config_s3._objects import (
+    Condition,
+    Match,
+    StoredName,
+    StoredObject,
+    StoredVersion,
+    Written,
+)
 
 CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 2.0
 ATTEMPTS: Final = 3
 
 _PIECE: Final = 65_536
-_VERIFIED: Final = ("ChecksumCRC32", "ChecksumSHA1", "ChecksumSHA256")
-"""The checksums that boto3 verifies while it reads."""
 _DAMAGED: Final = (
     boto.ChecksumError,
     boto.FlexibleChecksumError,
@@ -70,60 +82,6 @@ _CONTENT_TYPES: Final = {
 # boto3 makes its clients at run time; their methods are known to nobody before.
 S3Client: TypeAlias = Any
 _BOTO3: Final[Any] = boto3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """The condition that an object still has this entity tag."""
-
-    etag: str
-    quoted: bool = True
-    """How the store wants it written."""
-
-
-Condition: TypeAlias = Match | Literal["absent"] | None
-"""What a write expects; `None` for nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredName:
-    """One row of a listing."""
-
-    name: str
-    etag: str
-    modified: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredObject:
-    """An object that arrived as it is stored."""
-
-    data: bytes = field(repr=False)
-    etag: str
-    version_id: str | None
-    metadata: Mapping[str, str] = field(repr=False)
-    modified: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredVersion:
-    """One row of a listing of versions."""
-
-    name: str
-    etag: str
-    """Empty for a removal."""
-    version_id: str
-    modified: datetime
-    latest: bool
-    removed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What a write or a removal left behind."""
-
-    etag: str
-    version_id: str | None
 
 
 def make_client(*, region: str | None, endpoint_url: str | None, connections: int) -> S3Client:
@@ -196,12 +154,12 @@ class Bucket:
                     return None
                 raise
             with answer["Body"] as body:
-                return _verified(answer, _content(body, answer, limit, deadline))
+                return verified_object(answer, _content(body, answer, limit, deadline))
 
     def describe(self, name: str, *, version_id: str | None, deadline: float) -> Written | None:
         """Return tag and version of an object without its content; `None` when there is none."""
         found = self._head(name, version_id, deadline)
-        return None if found is None else _written(found)
+        return None if found is None else written_of(found)
 
     def metadata(self, name: str, *, version_id: str, deadline: float) -> Mapping[str, str]:
         """Return what is stored beside a version; empty when it has gone."""
@@ -238,14 +196,7 @@ class Bucket:
                 Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
             )
             self._check_listing(answer, begin)
-            rows = [
-                StoredName(
-                    name=row["Key"][len(self.prefix) :],
-                    etag=_plain(row["ETag"]),
-                    modified=row["LastModified"].astimezone(UTC),
-                )
-                for row in answer.get("Contents", ())
-            ]
+            rows = [name_row(row, prefix=self.prefix) for row in answer.get("Contents", ())]
             count = len(rows) + len(answer.get("CommonPrefixes", ()))
             if answer.get("KeyCount", count) != count:
                 raise BackendUnavailableError("a listing of the bucket arrived incomplete")
@@ -265,8 +216,14 @@ class Bucket:
             )
             self._check_listing(answer, begin)
             # Removals first: of the same second, a removal mostly comes after what it removes.
-            rows = [self._version(row, removed=True) for row in answer.get("DeleteMarkers", ())]
-            rows += [self._version(row, removed=False) for row in answer.get("Versions", ())]
+            rows = [
+                version_row(row, prefix=self.prefix, removed=True)
+                for row in answer.get("DeleteMarkers", ())
+            ]
+            rows += [
+                version_row(row, prefix=self.prefix, removed=False)
+                for row in answer.get("Versions", ())
+            ]
             rows.sort(key=lambda row: (row.latest, row.modified), reverse=True)
             if not answer["IsTruncated"]:
                 return rows, None
@@ -274,16 +231,6 @@ class Bucket:
             if following == after:
                 raise BackendUnavailableError("a listing of the bucket does not go on")
             return rows, following
-
-    def _version(self, row: Mapping[str, Any], *, removed: bool) -> StoredVersion:
-        return StoredVersion(
-            name=row["Key"][len(self.prefix) :],
-            etag="" if removed else _plain(row["ETag"]),
-            version_id=row["VersionId"],
-            modified=row["LastModified"].astimezone(UTC),
-            latest=row["IsLatest"],
-            removed=removed,
-        )
 
     def _check_listing(self, answer: Mapping[str, Any], begin: str) -> None:
         """Refuse what is no listing of S3's: a page of a proxy would read as an empty bucket."""
@@ -319,10 +266,10 @@ class Bucket:
                     hashlib.md5(data, usedforsecurity=False).digest()
                 ).decode(),
                 Metadata=metadata,
-                **_headers(condition),
+                **headers_of(condition),
             )
-            written = _written(answer)
-            tag = _digest_tag(answer)
+            written = written_of(answer)
+            tag = digest_tag(answer)
             if tag is not None and is_md5(tag) and tag != content_md5(data):
                 raise BackendUnavailableError(f"'{name}' is stored with other bytes than were sent")
             return written
@@ -343,7 +290,9 @@ class Bucket:
         """
         extra = {} if version_id is None else {"VersionId": version_id}
         with _translated(f"delete '{name}'", deadline, conditional=condition is not None):
-            answer = self._client.delete_object(**self._place(name), **_headers(condition), **extra)
+            answer = self._client.delete_object(
+                **self._place(name), **headers_of(condition), **extra
+            )
             mark: str | None = answer.get("VersionId")
             return mark
 
@@ -368,51 +317,6 @@ def _content(body: Any, answer: Mapping[str, Any], limit: int, deadline: float) 
             raise ConfigFormatError(f"larger than {limit:,} bytes")
         _check_time(deadline)
     return b"".join(pieces)
-
-
-def _verified(answer: Mapping[str, Any], data: bytes) -> StoredObject:
-    if "ETag" not in answer or "LastModified" not in answer:
-        raise DamagedError("the answer is none of a store")
-    checked = any("-" not in answer.get(name, "-") for name in _VERIFIED)
-    metadata = answer.get("Metadata", {})
-    damage = damage_of(
-        data, metadata=metadata, etag=_digest_tag(answer), length=answer.get("ContentLength")
-    )
-    if damage is not None and not checked:
-        raise DamagedError(damage)
-    return StoredObject(
-        data=data,
-        etag=_plain(answer["ETag"]),
-        version_id=answer.get("VersionId"),
-        metadata=metadata,
-        modified=answer["LastModified"].astimezone(UTC),
-    )
-
-
-def _digest_tag(answer: Mapping[str, Any]) -> str | None:
-    """Return the entity tag where it can be a digest; those of encrypted objects are none."""
-    encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256"
-    if encrypted or "SSECustomerAlgorithm" in answer:
-        return None
-    return _plain(answer["ETag"])
-
-
-def _written(answer: Mapping[str, Any]) -> Written:
-    if "ETag" not in answer:
-        raise BackendUnavailableError("the answer is none of a store; the outcome is unknown")
-    return Written(etag=_plain(answer["ETag"]), version_id=answer.get("VersionId"))
-
-
-def _plain(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')
-
-
-def _headers(condition: Condition) -> dict[str, str]:
-    if condition is None:
-        return {}
-    if isinstance(condition, Match):
-        return {"IfMatch": f'"{condition.etag}"' if condition.quoted else condition.etag}
-    return {"IfNoneMatch": "*"}
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pyfly.config_core import ConfigKey
-from pyfly.config_s3._client import StoredVersion
 from pyfly.config_s3._names import Places, version_of
+from pyfly.config_s3._objects import StoredVersion
 from pyfly.config_server.layout import file_names
 from pyfly.config_server.storage import ConfigVersion
 

@@ -1,8 +1,10 @@
 """Whether an object arrived as it is stored, and what is kept beside it to tell. Pure functions."""
 
+import base64
 import hashlib
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -10,6 +12,13 @@ from pyfly.config_core import ConfigFormatError
 
 MAX_NOTE_BYTES: Final = 1500
 """Author and message together, encoded; S3 keeps 2 KB beside an object."""
+
+CHECKSUMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "ChecksumCRC32": lambda data: zlib.crc32(data).to_bytes(4),
+    "ChecksumSHA1": lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
+    "ChecksumSHA256": lambda data: hashlib.sha256(data).digest(),
+}
+"""The checksums of S3 that are verified here, by the names that boto3 gives them."""
 
 _DIGEST: Final = "pyfly-sha256"
 _WRITE: Final = "pyfly-write"
@@ -63,27 +72,38 @@ def is_md5(etag: str) -> bool:
 
 
 def damage_of(
-    data: bytes, *, metadata: Mapping[str, str], etag: str | None, length: int | None
+    data: bytes,
+    *,
+    metadata: Mapping[str, str],
+    etag: str | None,
+    checksums: Mapping[str, str],
+    length: int | None,
 ) -> str | None:
     """Return what is wrong with an object that arrived, `None` when it is as it is stored.
 
-    Our own digest or the entity tag must agree with the bytes; one of them suffices, because
-    other tools keep metadata of ours when they replace an object. Where there is neither, the
-    length alone has to do.
+    A checksum of the store decides. Without one, our own digest or the entity tag must agree with
+    the bytes; one of them suffices, because other tools keep metadata of ours when they replace
+    an object. Where there is neither, the length alone has to do.
 
     Args:
         data: The bytes.
         metadata: What is stored beside them.
         etag: The entity tag where it is a digest of the content.
+        checksums: Those of the store, by the names in `CHECKSUMS`, in base 64.
         length: What the answer said.
     """
     if length is not None and length != len(data):
         return "it is cut"
-    digests = [(metadata.get(_DIGEST), hashlib.sha256(data).hexdigest())]
-    if etag is not None and is_md5(etag):
-        digests.append((etag, content_md5(data)))
-    known = [(told, found) for told, found in digests if told is not None]
+    known = [(told, _base64(CHECKSUMS[name](data))) for name, told in checksums.items()]
+    if not known:
+        own = metadata.get(_DIGEST)
+        known += [] if own is None else [(own, hashlib.sha256(data).hexdigest())]
+        known += [(etag, content_md5(data))] if etag is not None and is_md5(etag) else []
     if known:
         agrees = any(told == found for told, found in known)
         return None if agrees else "its bytes do not match its digest"
     return None if length is not None else "nothing tells whether it is whole"
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

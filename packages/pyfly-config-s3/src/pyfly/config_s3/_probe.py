@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyfly.config_core import BackendError, UnsupportedOperationError
-from pyfly.config_s3._client import Bucket, Condition, Match
+from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._failures import ConditionFailedError
+from pyfly.config_s3._objects import Condition, Match
 
 PROBE_NAME: Final = ".pyfly-config-probe-"
 """What the names of such objects begin with. They are no bundles."""

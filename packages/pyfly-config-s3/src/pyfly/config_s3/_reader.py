@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 from typing import Final, Protocol, TypeVar
 
 from pyfly.config_core import BackendUnavailableError, ConfigFormatError, ConfigKey
-from pyfly.config_s3._client import Bucket, StoredName, StoredObject, StoredVersion
+from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._looks import Looks
 from pyfly.config_s3._names import Places, version_of
+from pyfly.config_s3._objects import StoredName, StoredObject, StoredVersion
 from pyfly.config_s3._threads import Threads
 from pyfly.config_server.layout import source_of
 from pyfly.config_server.storage import ConfigSource

@@ -16,10 +16,11 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
 )
-from pyfly.config_s3._client import Bucket, Condition, StoredObject
+from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._failures import ConditionFailedError
 from pyfly.config_s3._integrity import is_of_write, metadata_of
 from pyfly.config_s3._names import Places, version_of
+from pyfly.config_s3._objects import Condition, StoredObject
 from pyfly.config_s3._probe import Honoured, probe
 from pyfly.config_server.layout import (
     PROPERTIES_SUFFIX,
