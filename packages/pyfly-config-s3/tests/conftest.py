@@ -23,7 +23,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from pyfly.config_s3 import S3ConfigBackend, S3Location
+from pyfly.config_s3 import S3ConfigBackend, S3Location, _client, _reader
 
 START_SECONDS = 60.0
 CEPH = ("ceph-authtool", "monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw", "radosgw-admin")
@@ -296,16 +296,17 @@ def _stop(pid: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def connect() -> Iterator[Callable[[str], Any]]:
+def connect() -> Iterator[Callable[..., Any]]:
     """Return a client of boto3's own for an address, as another tool would have it."""
     with ExitStack() as stack:
 
-        def make(url: str) -> Any:
+        def make(url: str, **more: Any) -> Any:
             client = boto3.client(
                 "s3",
                 endpoint_url=url,
                 region_name="us-east-1",
                 config=Config(s3={"addressing_style": "path"}),
+                **more,
             )
             stack.callback(client.close)
             return client
@@ -361,3 +362,10 @@ def open_s3() -> Iterator[Callable[[S3Location], S3ConfigBackend]]:
     yield make
     for backend in opened:
         asyncio.run(backend.aclose())
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time; what is proved is not how fast."""
+    monkeypatch.setattr(_reader, "DEADLINE_SECONDS", 90.0)
+    monkeypatch.setattr(_client, "READ_SECONDS", 60.0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyfly.config_core import JsonValue, UnsupportedOperationError
-from pyfly.config_s3 import S3ConfigBackend, S3Location, _client, _reader
+from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server.storage import SupportsBaseBundles, SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
@@ -69,14 +69,8 @@ class _Suite(
         key = f"{self.location.prefix}/{name}"
         self.client.put_object(Bucket=self.location.bucket, Key=key, Body=data)
 
-    @pytest.fixture(autouse=True)
-    def patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The suite saves 140 bundles at once; on a busy machine that takes its time."""
-        monkeypatch.setattr(_reader, "DEADLINE_SECONDS", 90.0)
-        monkeypatch.setattr(_client, "READ_SECONDS", 60.0)
-
     @pytest.fixture
-    def backend(self, store: tuple[S3Location, Any]) -> Iterator[S3ConfigBackend]:
+    def backend(self, store: tuple[S3Location, Any], patience: None) -> Iterator[S3ConfigBackend]:
         self.location, self.client = store
         backend = S3ConfigBackend(self.location)
         yield backend
