@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,32 @@ def test_a_known_but_missing_backend_gives_the_install_command(
     assert done.returncode == 2
     assert command in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_encryption_it_is_said_what_to_install(
+    with_litestar: Path, tmp_path: Path, start_server: Callable[..., Any]
+) -> None:
+    command = "pip install 'pyfly-config-core[encryption]'"
+    (tmp_path / "main").mkdir()
+    secret = tmp_path / "main" / "orders-default.yaml"
+    secret.write_text("pw: '{cipher}00'\n", encoding="utf-8")
+    server = start_server(tmp_path, python=with_litestar)
+    answer = server.exchange(b"GET /config/orders/default HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert command.encode() in answer
+    with pytest.raises(RuntimeError, match=re.escape(command)):
+        start_server(tmp_path, python=with_litestar, ENCRYPT_KEY="foo")
+
+
+def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
+    interpreter = install("pyfly-config-core[encryption]")
+    done = python(
+        interpreter,
+        "from pyfly.config_server import EncryptionKeys, open_keys;"
+        "keys = open_keys(EncryptionKeys(default='foo'));"
+        "print(keys.decrypt(keys.encrypt('secret')))",
+    )
+    assert done.stdout == "secret\n", done.stderr
 
 
 def test_the_client_is_offered_under_the_server_when_it_is_installed(

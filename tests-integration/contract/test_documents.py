@@ -129,9 +129,12 @@ async def test_an_active_document_stays_at_the_place_of_its_file(write: Write, a
         ("default", ["default"]),
         ('"!!x"', ["x"]),
         ('"prod&!eu"', ["prod"]),
+        ('["prod,eu", x]', ["x"]),
+        ("", ["default", "prod", "eu", "x", "prod,eu"]),
+        ("[]", ["default", "prod", "eu", "x", "prod,eu"]),
     ],
 )
-@pytest.mark.parametrize("key", ["on-profile", "onProfile"])
+@pytest.mark.parametrize("key", ["on-profile", "onProfile", "ON_PROFILE", "onprofile"])
 async def test_expressions_are_evaluated_against_the_requested_profiles(
     write: Write, ask: Any, expression: str, active: list[str], key: str
 ) -> None:
@@ -158,11 +161,14 @@ async def test_a_malformed_expression_fails_the_request_with_the_file(
     assert "marker" not in answer.body.decode()
 
 
-async def test_a_document_for_a_cloud_platform_is_never_active(write: Write, ask: Any) -> None:
-    write(
-        "main/orders-default.yaml",
-        "a: 1\n---\nspring.config.activate.on-cloud-platform: kubernetes\na: 2\n",
-    )
+@pytest.mark.parametrize(
+    "key",
+    ["spring.config.activate.on-cloud-platform", "Spring.Config.ACTIVATE.onCloudPlatform"],
+)
+async def test_a_document_for_a_cloud_platform_is_never_active(
+    write: Write, ask: Any, key: str
+) -> None:
+    write("main/orders-default.yaml", f"a: 1\n---\n{key}: kubernetes\na: 2\n")
     assert list(await sources(ask, "/config/orders/default")) == [
         "orders-default.yaml (document #0)"
     ]

@@ -93,6 +93,8 @@ async def test_placeholders_are_kept_on_demand(fx_b: None, ask: Any) -> None:
     for word in ("true", "On", "yes", "1", ""):
         answer = await ask(f"/config/flat-prod.json?resolvePlaceholders={word}&other=x")
         assert answer.body.decode() == JSON
+    answer = await ask("/config/flat-prod.json?resolvePlaceholders=0&resolvePlaceholders=1")
+    assert answer.json["a"] == "over-${b}"
     for word in ("maybe", "2", "tru"):
         for extension in ("json", "yml", "properties"):
             path = f"/config/flat-prod.{extension}?resolvePlaceholders={word}"

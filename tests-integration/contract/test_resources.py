@@ -64,12 +64,18 @@ async def test_the_default_label_is_used_on_demand(ask: Any) -> None:
     answer = await ask("/config/orders/dev/nginx.conf")
     assert (answer.status, answer.json["status"]) == (404, 404)
     assert (await ask("/config/orders/dev/a/b?useDefaultLabel")).status == 404
+    answer = await ask("/config/orders/dev/main/nginx.conf?useDefaultLabel")
+    assert answer.body == b"dev dev.example.com;\n"
 
 
 @pytest.mark.case(74)
 @pytest.mark.parametrize("name", ["nginx.conf", "logo.bin"])
 async def test_bytes_are_those_of_the_file(ask: Any, root: Path, name: str) -> None:
-    for accept in ("application/octet-stream", "text/html;q=0.5, application/octet-stream"):
+    for accept in (
+        "application/octet-stream",
+        "text/html, */*, application/octet-stream",
+        "text/plain, application/*;q=0.5",
+    ):
         answer = await ask(f"/config/orders/default/main/{name}", headers={"Accept": accept})
         assert answer.body == (root / "main" / name).read_bytes()
         assert answer.headers["content-type"] == "application/octet-stream"
@@ -81,7 +87,9 @@ async def test_the_type_is_the_one_asked_for(ask: Any) -> None:
         ("application/xml", "application/xml"),
         ("text/css, */*;q=0.1", "text/css"),
         ('text/"x', "text/plain"),
-        ("application/*", "text/plain"),
+        ("text/*", "text/plain"),
+        ("*/*, application/octet-stream;q=0.1", "text/plain"),
+        ("application/octet-stream;q=0, text/css", "text/css"),
     ):
         answer = await ask(path, headers={"Accept": accept})
         assert answer.headers["content-type"] == f"{media_type};charset=UTF-8"
@@ -174,8 +182,10 @@ async def test_texts_are_decoded_as_the_client_says(ask: Any, root: Path) -> Non
     path = "/config/orders/default/main/latin.txt"
     answer = await ask(path, headers={"Accept-Charset": "nonsense, iso-8859-1;q=0.9"})
     assert answer.body.decode() == "ü é"
-    answer = await ask(path, headers={"Accept-Charset": "hex"})
-    assert answer.body.decode() == "\ufffd \ufffd"
+    (root / "main/latin.txt").write_bytes("ü +2AA- \\ud800 \\q".encode())
+    for name in ("hex", "idna", "undefined", "unicode_escape", "utf-7", "a\0b", ";"):
+        answer = await ask(path, headers={"Accept-Charset": name})
+        assert (answer.status, answer.body) == (200, "ü +2AA- \\ud800 \\q".encode()), name
 
 
 async def test_a_link_that_leaves_the_root_is_not_followed(ask: Any, root: Path) -> None:

@@ -13,22 +13,27 @@ import pytest
 
 HERE = Path(__file__).parent
 BUILD_SECONDS = 600
-START_SECONDS = 60
+START_SECONDS = 120
+GENERATIONS = {
+    "Boot 4.0": {"boot.version": "4.0.8", "cloud.version": "2025.1.4"},
+    "Boot 3.5": {"boot.version": "3.5.16", "cloud.version": "2025.0.1"},
+}
 
 
 @pytest.fixture(scope="session")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Build one of the Maven projects beside this file; return its program."""
+def jar(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Build one of the Maven projects beside this file, with properties; return its program."""
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if missing:
         reason = f"needs a JDK 17 and Maven; missing: {', '.join(missing)}"
         pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
 
-    def build(name: str) -> Path:
+    def build(name: str, **properties: str) -> Path:
         project = tmp_path_factory.mktemp("maven") / name
         shutil.copytree(HERE / name, project, ignore=shutil.ignore_patterns("target"))
+        chosen = [f"-D{key}={value}" for key, value in properties.items()]
         done = subprocess.run(
-            ["mvn", "--quiet", "--batch-mode", "-DskipTests", "package"],
+            ["mvn", "--quiet", "--batch-mode", "-DskipTests", *chosen, "package"],
             cwd=project,
             capture_output=True,
             encoding="utf-8",
@@ -41,19 +46,23 @@ def jar(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return build
 
 
+@pytest.fixture(scope="session", params=GENERATIONS)
+def client(request: pytest.FixtureRequest, jar: Callable[..., Path]) -> Path:
+    """A Spring Boot service of the current generation, and of the one before."""
+    return jar("client", **GENERATIONS[request.param])
+
+
 @pytest.fixture(scope="session")
 def run_jar(
-    jar: Callable[[str], Path],
-    free_port: Callable[[], int],
-    tmp_path_factory: pytest.TempPathFactory,
+    free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., str]]:
     """Run a program with a web server; return its address when it answers at `path`."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(name: str, *arguments: str, path: str) -> str:
+    def run(program: Path, *arguments: str, path: str) -> str:
         port = free_port()
         log = tmp_path_factory.mktemp("java") / "output.txt"
-        command = ["java", "-jar", str(jar(name)), f"--server.port={port}", *arguments]
+        command = ["java", "-jar", str(program), f"--server.port={port}", *arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         started.append(process)

@@ -1,14 +1,24 @@
 """An unmodified Spring Boot service that imports its configuration from our server."""
 
+import contextlib
+import itertools
+import json
+import re
 import subprocess
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 pytestmark = pytest.mark.external
 
+SECONDS = 120
 FILES = {
     "main/application-default.yaml": "company: Example\nhosts: [a, b, c]\nwho: shared\n",
     "main/orders-default.yaml": "who: orders\nport: 8080\nurl: 'http://h:${port}/'\n"
@@ -19,51 +29,83 @@ FILES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a start of the service ended."""
+
+    started: bool
+    effective: dict[str, str] = field(default_factory=dict[str, str])
+    told: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """The files and the server that serves them."""
+
+    root: Path
+    server: Any
+
+    def at(self, credential: str = "reader:open%20sesame@") -> str:
+        """Return the address as a service is given it."""
+        return f"{self.server.url.replace('://', f'://{credential}')}/config"
+
+
 @pytest.fixture(scope="module")
-def server(start_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def store(start_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Store:
     root = tmp_path_factory.mktemp("store")
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    return start_server(root, USERNAME="reader", PASSWORD="open sesame")
+    server = start_server(root, USERNAME="reader", PASSWORD="open sesame")
+    return Store(root=root, server=server)
+
+
+Start = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
-def program(jar: Callable[[str], Path]) -> Path:
-    return jar("client")
+def start(client: Path, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Start the service with settings below `spring.`, and stop it; all in one process."""
+    log = tmp_path_factory.mktemp("client") / "output.txt"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            ["java", "-jar", client],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+        ) as process,
+    ):
+
+        def run(*settings: str, location: str | None = None, optional: bool = False) -> Outcome:
+            where = store.at() if location is None else location
+            source = f"{'optional:' if optional else ''}configserver:{where}"
+            chosen = ("application.name=orders", "main.web-application-type=none", *settings)
+            line = "\t".join(
+                [f"--spring.config.import={source}", *(f"--spring.{one}" for one in chosen)]
+            )
+            before = log.stat().st_size
+            assert process.stdin is not None
+            process.stdin.write(f"{line}\n".encode())
+            process.stdin.flush()
+            return _outcome(process, log, before)
+
+        yield run
+        process.terminate()
 
 
-Start = Callable[..., tuple[int, dict[str, str], str]]
-
-
-@pytest.fixture
-def start(program: Path, server: Any, tmp_path: Path) -> Start:
-    """Run the service to its end; return its exit code, effective properties and output."""
-
-    def run(
-        *settings: str, location: str | None = None, optional: bool = False
-    ) -> tuple[int, dict[str, str], str]:
-        where = location or f"{server.url.replace('://', '://reader:open%20sesame@')}/config"
-        done = subprocess.run(
-            [
-                *("java", "-jar", program, "--spring.application.name=orders"),
-                f"--spring.config.import={'optional:' if optional else ''}configserver:{where}",
-                *(f"--spring.{setting}" for setting in settings),
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-        effective = {
-            line.removeprefix("effective ").partition("=")[0]: line.partition("=")[2]
-            for line in done.stdout.splitlines()
-            if line.startswith("effective ")
-        }
-        return done.returncode, effective, done.stdout + done.stderr
-
-    return run
+def _outcome(process: subprocess.Popen[bytes], log: Path, before: int) -> Outcome:
+    """Wait for the end of a start; return what was printed from `before` on."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        told = log.read_bytes()[before:].decode()
+        ends = re.search(r"(?m)^outcome (\w+)\n", told)
+        if ends is not None:
+            pairs = re.findall(r"(?m)^effective (.*?)=(.*)$", told)
+            return Outcome(started=ends[1] == "started", effective=dict(pairs), told=told)
+        time.sleep(0.05)
+    raise RuntimeError(log.read_text(encoding="utf-8", errors="replace"))
 
 
 @pytest.mark.case(99, 100)
@@ -79,34 +121,147 @@ def start(program: Path, server: Any, tmp_path: Path) -> Start:
 def test_the_effective_properties_are_those_of_the_store(
     start: Start, profiles: str, expected: dict[str, str]
 ) -> None:
-    code, effective, told = start(*([f"profiles.active={profiles}"] if profiles else []))
-    assert code == 0, told
-    assert {key: effective.get(key) for key in expected} == expected
-    assert ("region" in effective) == (profiles == "eu")
+    found = start(*([f"profiles.active={profiles}"] if profiles else []))
+    assert found.started, found.told
+    assert {key: found.effective.get(key) for key in expected} == expected
+    assert ("region" in found.effective) == (profiles == "eu")
 
 
 @pytest.mark.case(99, 102)
 def test_labels_may_have_slashes_and_be_tried_in_turn(start: Start) -> None:
     for label in ("feature/x", "nolabel,feature/x"):
-        code, effective, told = start(f"cloud.config.label={label}")
-        assert (code, effective.get("who")) == (0, "feature"), told
+        found = start(f"cloud.config.label={label}")
+        assert (found.started, found.effective.get("who")) == (True, "feature"), found.told
 
 
-@pytest.mark.case(103, 104)
+@pytest.mark.case(99)
+def test_several_labels_in_one_request_and_a_profile_of_its_own(start: Start) -> None:
+    found = start("cloud.config.label=feature/x,main", "cloud.config.send-all-labels=true")
+    assert found.effective["who"] == "orders", found.told
+    found = start("cloud.config.profile=prod", "cloud.config.name=nobody,orders")
+    assert (found.effective["who"], found.effective["hosts[0]"]) == ("prod", "p"), found.told
+
+
+@pytest.mark.case(104)
 def test_what_cannot_be_had_stops_the_service_unless_it_is_optional(
-    start: Start, server: Any, free_port: Callable[[], int]
+    start: Start, store: Store, free_port: Callable[[], int]
 ) -> None:
-    wrong = f"{server.url.replace('://', '://reader:wrong@')}/config"
     nowhere = f"http://127.0.0.1:{free_port()}/config"
     for settings, location in (
         (["cloud.config.label=nolabel"], None),
-        ([], wrong),
+        ([], store.at("reader:wrong@")),
         ([], nowhere),
     ):
-        code, _, told = start(*settings, location=location)
-        assert code != 0
-        assert "ConfigClient" in told
-        code, effective, told = start(*settings, location=location, optional=True)
-        assert (code, effective) == (0, {}), told
-    code, _, told = start("cloud.config.fail-fast=true", location=nowhere, optional=True)
-    assert code != 0, told
+        found = start(*settings, location=location)
+        assert not found.started
+        assert "ConfigClient" in found.told
+        found = start(*settings, location=location, optional=True)
+        assert (found.started, found.effective) == (True, {}), found.told
+
+
+@pytest.mark.case(104)
+def test_an_explicit_credential_wins_over_that_of_the_address(start: Start, store: Store) -> None:
+    found = start("cloud.config.password=open sesame", location=store.at("reader:wrong@"))
+    assert (found.started, found.effective.get("who")) == (True, "orders"), found.told
+
+
+def test_a_service_without_its_configuration_ends_with_an_error(client: Path, store: Store) -> None:
+    done = subprocess.run(
+        ["java", "-jar", client, f"--spring.config.import=configserver:{store.at('')}"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "ConfigClientFailFastException" in done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def failing() -> Generator[tuple[str, list[float]]]:
+    """A server that answers 500 to everything: its address, and when it was asked."""
+    asked: list[float] = []
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(time.monotonic())
+            body = json.dumps({"status": 500, "error": "out of order"}).encode()
+            self.send_response(500)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.case(101)
+def test_a_failing_server_is_passed_over_when_the_strategy_says_so(
+    start: Start, store: Store
+) -> None:
+    with failing() as (broken, asked):
+        addresses = f"cloud.config.uri={broken},{store.at()}"
+        found = start(addresses, location="")
+        assert (found.started, found.effective.get("who")) == (True, "orders"), found.told
+        assert asked
+        strategy = "cloud.config.multiple-uri-strategy=connection-timeout-only"
+        found = start(addresses, strategy, location="")
+        assert not found.started
+        assert "out of order" in found.told
+
+
+@pytest.mark.case(101)
+def test_a_server_that_is_gone_is_passed_over_with_both_strategies(
+    start: Start, store: Store, free_port: Callable[[], int]
+) -> None:
+    addresses = f"cloud.config.uri=http://127.0.0.1:{free_port()},{store.at()}"
+    for strategy in ("always", "connection-timeout-only"):
+        found = start(addresses, f"cloud.config.multiple-uri-strategy={strategy}", location="")
+        assert (found.started, found.effective.get("who")) == (True, "orders"), found.told
+
+
+@pytest.mark.case(103)
+def test_failing_fast_is_six_attempts_with_growing_pauses(start: Start) -> None:
+    with failing() as (broken, asked):
+        found = start("cloud.config.fail-fast=true", location=broken, optional=True)
+    assert not found.started, found.told
+    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert len(asked) == 6
+    for pause, least in zip(pauses, (1000, 1100, 1210, 1331, 1464), strict=True):
+        assert pause >= least / 1000 - 0.05
+
+
+def test_a_running_service_takes_over_what_has_changed(
+    client: Path, store: Store, run_jar: Callable[..., str]
+) -> None:
+    default = store.root / "main" / "shop-default.yaml"
+    prod = store.root / "main" / "shop-prod.yaml"
+    default.write_text("who: before\nhosts: [x, y, z]\nsame: 1\n", encoding="utf-8")
+    prod.write_text("hosts: [one, two]\n", encoding="utf-8")
+    url = run_jar(
+        client,
+        "--spring.application.name=shop",
+        "--spring.profiles.active=prod",
+        f"--spring.config.import=configserver:{store.at()}",
+        "--management.endpoints.web.exposure.include=refresh",
+        path="/shown",
+    )
+    with httpx.Client(base_url=url, timeout=SECONDS) as service:
+        assert service.get("/shown").json() == {"who": "before", "hosts": ["one", "two"]}
+        assert service.post("/actuator/refresh").json() == []
+        default.write_text("who: after\nhosts: [x, y, z]\nsame: 1\nnew: 2\n", encoding="utf-8")
+        prod.write_text("hosts: [three]\n", encoding="utf-8")
+        assert service.get("/shown").json()["who"] == "before"
+        changed = service.post("/actuator/refresh").json()
+        assert {key for key in changed if "config.client" not in key} == {"who", "new"} | {
+            f"hosts[{index}]" for index in range(2)
+        }
+        assert service.get("/shown").json() == {"who": "after", "hosts": ["three"]}

@@ -1,5 +1,6 @@
 """The suite itself: it fails for stores that are wrong, and cannot be made to pass."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,7 @@ def run(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
+        env=os.environ | {"CI": "true"},  # where pytest shows every difference whole
         timeout=120,
         check=False,
     )

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import BackendUnavailableError, ConfigFormatError
+from pyfly.config_core import BackendUnavailableError, ConfigFormatError, InvalidConfigKeyError
 from pyfly.config_server import (
     ConfigServer,
     ConfigSource,
     FilesystemConfigBackend,
     HealthController,
+    HealthRepository,
+    HealthSettings,
     HttpRequest,
 )
 
@@ -90,7 +92,7 @@ def test_springs_health_tells_whether_a_document_can_be_composed(
     (tmp_path / "main").mkdir()
     (tmp_path / "main/application-default.yaml").write_text("a: 1\n", encoding="utf-8")
     server = ConfigServer(FilesystemConfigBackend(tmp_path))
-    health = HealthController(server, show_details=show_details)
+    health = HealthController(server, HealthSettings(show_details=show_details))
 
     def ask() -> tuple[int, Any]:
         request = HttpRequest(method="GET", raw_path=b"/actuator/health")
@@ -116,7 +118,7 @@ def test_springs_health_tells_whether_a_document_can_be_composed(
 def test_springs_health_tells_that_nothing_may_be_empty() -> None:
     server = ConfigServer(ThreeMethods(None), accept_empty=False)
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
-    health = HealthController(server, show_details=True)
+    health = HealthController(server, HealthSettings(show_details=True))
     document = json.loads(asyncio.run(health.handle(request)).body)
     assert document["components"]["configServer"]["details"]["acceptEmpty"] is False
 
@@ -124,7 +126,49 @@ def test_springs_health_tells_that_nothing_may_be_empty() -> None:
 def test_springs_health_keeps_a_strangers_error_to_itself() -> None:
     server = ConfigServer(ThreeMethods(RuntimeError("password=hunter2")))
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
-    answer = asyncio.run(HealthController(server, show_details=True).handle(request))
+    answer = asyncio.run(
+        HealthController(server, HealthSettings(show_details=True)).handle(request)
+    )
     assert answer.status == 503
     assert b"the store raised RuntimeError" in answer.body
     assert b"hunter2" not in answer.body
+
+
+def test_what_is_fetched_and_what_is_said_can_be_set(tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "orders-prod.yaml").write_text("a: 1\n", encoding="utf-8")
+    server = ConfigServer(FilesystemConfigBackend(tmp_path))
+    orders = HealthRepository(name="orders", profiles="prod,eu", label="main")
+    nowhere = HealthRepository(name="orders", label="nowhere")
+
+    def ask(**settings: Any) -> tuple[int, Any]:
+        health = HealthController(server, HealthSettings(show_details=True, **settings))
+        request = HttpRequest(method="GET", raw_path=b"/actuator/health")
+        answer = asyncio.run(health.handle(request))
+        return answer.status, json.loads(answer.body)
+
+    code, document = ask(repositories=(orders, HealthRepository(name="none")))
+    assert code == 200
+    assert document["components"]["configServer"]["details"]["repositories"] == [
+        {
+            "name": "orders",
+            "profiles": ["prod", "eu"],
+            "label": "main",
+            "sources": ["main/orders-prod.yaml"],
+        },
+        {"name": "none", "profiles": ["default"], "label": None},
+    ]
+    code, document = ask(repositories=(orders, nowhere))
+    assert (code, document["status"]) == (503, "DOWN")
+    details = document["components"]["configServer"]["details"]
+    assert details["repository"] == {"application": "orders", "profiles": "default"}
+    for word, expected in (("OUT_OF_SERVICE", 503), ("UNKNOWN", 200)):
+        code, document = ask(repositories=(nowhere,), down_status=word)
+        assert (code, document["status"]) == (expected, word)
+    assert ask(repositories=(nowhere,), enabled=False)[0] == 200
+
+
+@pytest.mark.parametrize("names", [{"name": "../x"}, {"name": "a", "profiles": "b c"}])
+def test_a_repository_that_cannot_be_is_refused(names: Any) -> None:
+    with pytest.raises(InvalidConfigKeyError):
+        HealthRepository(**names)

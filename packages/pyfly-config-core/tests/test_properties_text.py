@@ -36,7 +36,7 @@ def parsed(data: str | bytes) -> list[Any]:
         ("a=ü", {"a": "ü"}),
         ("a=1\na=2", {"a": "2"}),
         ("list[0]=x\nlist[1]=y", {"list[0]": "x", "list[1]": "y"}),
-        ("=1", {"": "1"}),
+        ("=1\n: 2\na=3", {"a": "3"}),
         ("a==1", {"a": "=1"}),
         ("a : = 1", {"a": "= 1"}),
         ("\ufeffa=1", {"a": "1"}),
@@ -50,13 +50,27 @@ def test_bytes_that_are_no_utf_8_are_latin_1() -> None:
     assert parsed(b"a=\xfc") == [{"a": "ü"}]
 
 
-def test_documents_are_separated_by_a_comment_of_dashes() -> None:
-    assert parsed("a=1\n#---\nb=2\n!---  \n\n#---\n#--- x\nc=3\n#----\nd=4") == [
-        {"a": "1"},
-        {"b": "2"},
-        {"c": "3", "d": "4"},
-    ]
-    assert parsed("") == parsed("# nothing\n") == []
+@pytest.mark.parametrize(
+    ("text", "documents"),
+    [
+        ("a=1\n#---\nb=2\n!---  \nc=3", [{"a": "1"}, {"b": "2"}, {"c": "3"}]),
+        ("a=1\n#---\n#---\n!---\nb=2\n#---", [{"a": "1"}, {"b": "2"}]),
+        ("a=1\n#--- x\n#----\n# ---\n#--\n  #---\nb=2", [{"a": "1", "b": "2"}]),
+        ("a=1\\\n#---\nb=2", [{"a": "1#---", "b": "2"}]),
+        ("a=1\n# x\n#---\nb=2", [{"a": "1", "b": "2"}]),
+        ("a=1\n! x\n#---\nb=2", [{"a": "1"}, {"b": "2"}]),
+        ("a=1\n# x\n\n#---\nb=2", [{"a": "1"}, {"b": "2"}]),
+        ("a=1\n#---\n\n! x\nb=2", [{"a": "1", "b": "2"}]),
+        ("a=1\n#---\nb=2\n# x\nc=3", [{"a": "1"}, {"b": "2", "c": "3"}]),
+        ("# x\n#---\na=1", [{"a": "1"}]),
+        ("", []),
+        ("# nothing\n", []),
+    ],
+)
+def test_documents_are_separated_by_a_line_of_dashes_without_a_comment_beside_it(
+    text: str, documents: list[Any]
+) -> None:
+    assert parsed(text) == documents
 
 
 def test_values_have_the_place_where_they_begin() -> None:

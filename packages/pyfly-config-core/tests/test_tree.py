@@ -51,13 +51,14 @@ def test_a_tree_survives_flattening(tree: Any) -> None:
         ({"m[a.b]": "x"}, {"m[a": {"b]": "x"}}),
         ({"a[0].b": 1, "a[0].c[1]": 2}, {"a": [{"b": 1, "c": [None, 2]}]}),
         ({"a[0]": 1, "a[0].b": 2}, {"a": [{"b": 2}]}),
+        ({"": 1, "a.": 2, "b[0].": 3}, {"": 1, "a": {"": 2}, "b": [{"": 3}]}),
     ],
 )
 def test_keys_are_inserted_in_their_order(flat: Any, tree: Any) -> None:
     assert rebuild(flat) == tree
 
 
-@pytest.mark.parametrize("key", ["a..b", ".a", "a.", "", "[0]", "a[0]b", "a[0][x]", "a.[0]", "."])
+@pytest.mark.parametrize("key", ["a..b", ".a", "a..", "[0]", "a[0]b", "a[0][x]", "a.[0]", "."])
 def test_a_malformed_key_is_named(key: str) -> None:
     with pytest.raises(ConfigFormatError, match="malformed"):
         rebuild({key: 1})

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_cli._settings import KNOWN, PREFIX, SettingsError, parse_settings
+from pyfly.config_cli._known import KNOWN, PREFIX, SettingsError
+from pyfly.config_cli._settings import parse_settings
 from pyfly.config_cli._sources import add_arguments, gather
+from pyfly.config_server import HealthRepository, HealthSettings
 
 
 def settings(*argv: str, **environ: str) -> Any:
@@ -70,6 +72,9 @@ def test_other_machines_are_served_with_a_credential_or_on_demand() -> None:
         (("memory:",), {"USERNAME": "u:v", "PASSWORD": "p"}, "without ':'"),
         (("memory:",), {"TOKEN": "a b"}, "white space"),
         (("memory:",), {"INSECURE": "maybe"}, "'true' or 'false'"),
+        (("memory:",), {"HEALTH_REPOSITORIES": "{a: 1}"}, "'a' is a mapping of texts"),
+        (("memory:",), {"HEALTH_REPOSITORIES": "{a: {x: y}}"}, "'name', 'profiles' and 'label'"),
+        (("memory:",), {"HEALTH_REPOSITORIES": "{a: {name: ../x}}"}, "is not acceptable"),
     ],
 )
 def test_what_cannot_be_used_is_explained(argv: Any, environ: Any, said: str) -> None:
@@ -99,12 +104,23 @@ accept-empty = false
 fail-on-composite-error = false
 continue-on-label-failure = true
 strip-document-from-yaml = false
+reverse-location-order = true
+decrypt-endpoint = true
+encrypt-key = "marker"
+health-down-status = "OUT_OF_SERVICE"
 token = "marker"
 
 [overrides]
 "flat.key" = "x"
 nested.number = 8
 nested.flag = true
+
+[encrypt-keys]
+2027 = "marker"
+
+[health-repositories]
+a = { name = "orders", profiles = "prod" }
+b = {}
 """,
     )
     found = settings("--settings", str(file))
@@ -122,7 +138,15 @@ nested.flag = true
         "fail_on_composite_error": False,
         "continue_on_label_failure": True,
         "strip_document_from_yaml": False,
+        "reverse_location_order": True,
     }
+    assert found.keys.named == {"2027": "marker"}
+    assert found.encryption["answers_decrypt"]
+    assert found.health == HealthSettings(
+        down_status="OUT_OF_SERVICE",
+        repositories=(HealthRepository(name="orders", profiles="prod"), HealthRepository(name="b")),
+    )
+    assert "marker" not in repr(found)
     assert settings(SETTINGS=str(file), PORT="9001").url == "http://[::1]:9001"
     assert settings("--port", "9002", SETTINGS=str(file), PORT="9001").port == 9002
     assert settings("memory:", "--settings", str(file)).backends == ("memory:",)

@@ -43,7 +43,10 @@ def rebuild(flat: Mapping[str, FlatValue]) -> dict[str, JsonValue]:
 def _steps(key: str) -> list[str | int]:
     """Split a key into names and indexes."""
     steps: list[str | int] = []
-    for part in key.split("."):
+    parts = key.split(".")
+    if not parts[-1] and all(parts[:-1]):  # the last name alone may be empty
+        return [*(_steps(key[:-1]) if key else []), ""]
+    for part in parts:
         found = _PART.fullmatch(part)
         if found is None or _INDEX.search(found[1]):
             raise ConfigFormatError(f"the key {_shown(key)} is malformed")

@@ -14,6 +14,10 @@
     │   ├── UnknownBackendError                  no such scheme
     │   ├── BackendNotInstalledError (ImportError)
     │   └── AmbiguousBackendError                two distributions claim the scheme
+    ├── EncryptionError                          a text cannot be encrypted or decrypted
+    │   ├── CipherError (ValueError)             it was not encrypted with this key
+    │   ├── EncryptionKeyError                   a key is missing, unknown or unusable
+    │   └── EncryptionNotInstalledError (ImportError)
     └── ConfigClientError                        the client's branch, see pyfly.config_client
 
 Messages name keys, files, lines and limits; never a property value.
@@ -28,11 +32,15 @@ __all__ = [
     "BackendLookupError",
     "BackendNotInstalledError",
     "BackendUnavailableError",
+    "CipherError",
     "ConfigConflictError",
     "ConfigError",
     "ConfigFormatError",
     "ConfigNotFoundError",
     "ConfigObstructedError",
+    "EncryptionError",
+    "EncryptionKeyError",
+    "EncryptionNotInstalledError",
     "InvalidConfigKeyError",
     "UnknownBackendError",
     "UnsupportedOperationError",
@@ -201,3 +209,30 @@ class AmbiguousBackendError(BackendLookupError):
         """The scheme of the URL."""
         self.distributions = tuple(distributions)
         """The names of the distributions, sorted."""
+
+
+class EncryptionError(ConfigError):
+    """A text cannot be encrypted or decrypted. Neither text nor key is shown."""
+
+
+class CipherError(EncryptionError, ValueError):
+    """A text was not encrypted with this key, or was changed since."""
+
+    def __init__(self) -> None:
+        super().__init__("the text was not encrypted with this key")
+
+
+class EncryptionKeyError(EncryptionError):
+    """A key is missing, unknown, or cannot be used for this."""
+
+
+class EncryptionNotInstalledError(EncryptionError, ImportError):
+    """The libraries that encrypt are not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"encryption is not installed; install it with: pip install '{self.requirement}'"
+        )
+
+    requirement = "pyfly-config-core[encryption]"
+    """What to install."""

@@ -8,11 +8,20 @@ tests for new stores is `pyfly.config_server.testing`.
 from typing import TYPE_CHECKING
 
 from pyfly.config_server._bundles import Bundles
+from pyfly.config_server._encryption import (
+    Encryption,
+    EncryptionKeys,
+    KeyRing,
+    KeyStoreFile,
+    open_keys,
+)
 from pyfly.config_server._filesystem import FilesystemConfigBackend
 from pyfly.config_server._http import (
     MAX_BODY_BYTES,
     Controller,
     HealthController,
+    HealthRepository,
+    HealthSettings,
     HttpRequest,
     HttpResponse,
     SharedCredential,
@@ -32,13 +41,20 @@ __all__ = [
     "ConfigServer",
     "ConfigSource",
     "Controller",
+    "Encryption",
+    "EncryptionKeys",
     "FilesystemConfigBackend",
     "HealthController",
+    "HealthRepository",
+    "HealthSettings",
     "HttpRequest",
     "HttpResponse",
     "InMemoryConfigBackend",
+    "KeyRing",
+    "KeyStoreFile",
     "SharedCredential",
     "open_backend",
+    "open_keys",
 ]
 
 

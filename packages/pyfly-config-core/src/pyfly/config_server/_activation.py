@@ -9,13 +9,9 @@ from pyfly.config_core import ConfigFormatError, FlatValue
 
 _Test: TypeAlias = Callable[[frozenset[str]], bool]
 
-_CONDITION: Final = "spring.config.activate."
-_PROFILE_KEYS: Final = re.compile(
-    r"spring\.config\.activate\.(?:on-profile|onProfile)(?:\[[0-9]+\])?"
-)
-_PLATFORM_KEYS: Final = re.compile(
-    r"spring\.config\.activate\.(?:on-cloud-platform|onCloudPlatform)"
-)
+_CONDITION: Final = re.compile(r"spring\.config\.activate\.(.*)", re.IGNORECASE)
+_PROFILES: Final = re.compile(r"onprofile(\[[0-9]+\])?")
+_PLATFORM: Final = re.compile(r"oncloudplatform")
 _TOKEN: Final = re.compile(r"[()&|!]|[^()&|!]+")
 _LONGEST: Final = 1_000
 _DEEPEST: Final = 50
@@ -24,8 +20,9 @@ _DEEPEST: Final = 50
 def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
     """Tell whether a document is active for the requested profiles.
 
-    Of several profile expressions, in a list or separated by commas, one suffices. A document
-    for a cloud platform never is: a server does not know the platform of its clients.
+    Of several profile expressions, in a list or separated by commas, one suffices; an empty text
+    or list is no condition. A document for a cloud platform never is active: a server does not
+    know the platform of its clients.
 
     >>> is_active({"spring.config.activate.on-profile": "prod & !eu"}, frozenset({"prod"}))
     True
@@ -33,12 +30,20 @@ def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
     Raises:
         ConfigFormatError: An expression is malformed.
     """
-    conditions = [key for key in flat if key.startswith(_CONDITION)]
-    if any(_PLATFORM_KEYS.fullmatch(key) for key in conditions):
+    conditions = {key: _relaxed(found[1]) for key in flat if (found := _CONDITION.fullmatch(key))}
+    if any(_PLATFORM.fullmatch(name) for name in conditions.values()):
         return False
-    texts = [str(flat[key]) for key in conditions if _PROFILE_KEYS.fullmatch(key)]
-    tests = [_parsed(part) for text in texts for part in text.split(",")]
+    tests: list[_Test] = []
+    for key, name in conditions.items():
+        text = str(flat[key])
+        if (found := _PROFILES.fullmatch(name)) and (found[1] or text):
+            tests += [_parsed(part) for part in ([text] if found[1] else text.split(","))]
     return not tests or any(test(profiles) for test in tests)
+
+
+def _relaxed(name: str) -> str:
+    """Return a name without what Spring does not look at: case, dashes, underscores."""
+    return name.replace("-", "").replace("_", "").lower()
 
 
 @functools.lru_cache(maxsize=1024)

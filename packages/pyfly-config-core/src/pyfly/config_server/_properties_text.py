@@ -1,6 +1,7 @@
 """Reading `.properties` files as `java.util.Properties` and Spring Boot do (contract §3.5).
 
-Flat keys to texts. A line `#---` or `!---` separates documents.
+Flat keys to texts. A line `#---` or `!---` separates documents, unless a comment stands next to
+it: the line before begins with the same mark, or one follows before the first key.
 """
 
 import re
@@ -32,19 +33,42 @@ def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
     documents: list[ConfigDocument] = []
     properties: dict[str, JsonValue] = {}
     origins: dict[str, str] = {}
+    mark_before = ""
     for number, line in _logical_lines(_decoded(data)):
-        if _SEPARATOR.fullmatch(line):
-            documents.append(ConfigDocument(properties=properties, origins=origins))
-            properties, origins = {}, {}
-        elif line and line[0] not in "#!":
-            found = _PAIR.match(line)
-            column = 0 if found is None else found.end()
-            key = _unescaped("" if found is None else found[1], number)
-            properties.pop(key, None)
-            properties[key] = _unescaped(line[column:], number)
-            origins[key] = f"{number}:{column + 1}"
-    documents.append(ConfigDocument(properties=properties, origins=origins))
-    return tuple(document for document in documents if document.properties)
+        mark = _comment_mark(line)
+        if not mark:
+            _read_pair(line, number, properties, origins)
+            mark_before = ""
+        elif mark != mark_before and _SEPARATOR.fullmatch(line):
+            if properties:
+                documents.append(ConfigDocument(properties=properties, origins=origins))
+                properties, origins = {}, {}
+        else:
+            if not properties and documents:  # Spring takes such a separator back
+                reopened = documents.pop()
+                properties, origins = dict(reopened.properties), dict(reopened.origins)
+            mark_before = mark
+    if properties:
+        documents.append(ConfigDocument(properties=properties, origins=origins))
+    return tuple(documents)
+
+
+def _comment_mark(line: str) -> str:
+    first = line.lstrip(_BLANKS)[:1]
+    return first if first in {"#", "!"} else ""
+
+
+def _read_pair(
+    line: str, number: int, properties: dict[str, JsonValue], origins: dict[str, str]
+) -> None:
+    found = _PAIR.match(line)
+    column = 0 if found is None else found.end()
+    key = _unescaped("" if found is None else found[1], number)
+    value = _unescaped(line[column:], number)
+    if key:
+        properties.pop(key, None)
+        properties[key] = value
+        origins[key] = f"{number}:{column + 1}"
 
 
 def _decoded(data: bytes) -> str:
@@ -64,8 +88,8 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
             first, before = lines.pop()
             lines.append((first, before + stripped))
         else:
-            lines.append((number, stripped))
-        comment = not continued and stripped[:1] in {"#", "!"}
+            lines.append((number, line if _comment_mark(line) else stripped))
+        comment = not continued and bool(_comment_mark(line))
         continued = not comment and _is_continued(stripped)
         if continued:
             first, before = lines.pop()

@@ -26,6 +26,7 @@ from pyfly.config_core import (
     split_profiles,
 )
 from pyfly.config_server._bundles import Bundles, first_writable
+from pyfly.config_server._encryption import Encryption
 from pyfly.config_server._order import Lookup, plan_lookups
 from pyfly.config_server._reader import StoreReader
 from pyfly.config_server.storage import (
@@ -75,6 +76,9 @@ class ConfigServer:
         default_profile: The profile whose bundles everybody gets.
         strip_document_from_yaml: Whether the flattened YAML of what is one list or one value is
             just that, without the key `document`.
+        reverse_location_order: Whether plain files are looked for from the lowest store and the
+            first label on.
+        encryption: What is done with values that begin with `{cipher}`.
 
     Raises:
         ValueError: The base path is not of that form.
@@ -94,6 +98,8 @@ class ConfigServer:
         default_application_name: str = SHARED_APPLICATION,
         default_profile: str = DEFAULT_PROFILE,
         strip_document_from_yaml: bool = True,
+        reverse_location_order: bool = False,
+        encryption: Encryption | None = None,
     ) -> None:
         if not _BASE_PATH.fullmatch(base_path):
             raise ValueError(
@@ -108,11 +114,13 @@ class ConfigServer:
         self.base_path: Final = base_path
         self.default_label: Final = default_label
         self.strip_document_from_yaml: Final = strip_document_from_yaml
+        self.encryption: Final = encryption or Encryption()
         self._shared_application = default_application_name
         self._default_profile = default_profile
         self._accept_empty = accept_empty
         self._fail_on_composite_error = fail_on_composite_error
         self._continue_on_label_failure = continue_on_label_failure
+        self._reverse_location_order = reverse_location_order
         self._overrides = _overrides_source(overrides or {})
         self._readers = tuple(
             StoreReader(one, suffix=f" (store #{number})" if number else "")
@@ -137,6 +145,7 @@ class ConfigServer:
             ConfigNotFoundError: The label does not exist, or nothing is stored and that is not
                 accepted.
             ConfigFormatError: A stored text that is needed does not parse.
+            EncryptionNotInstalledError: There are cipher texts, and nothing that decrypts.
             BackendError: A store failed.
         """
         label = self.default_label if label is None else label
@@ -158,16 +167,19 @@ class ConfigServer:
         )
         stores = await self._read(lookups)
         self._check_labels(lookups, stores)
-        sources: dict[str, PropertySource] = {}
+        named: dict[str, PropertySource] = {}
         for source in (s for store in stores for found in store for s in found or ()):
-            sources.setdefault(source.name, source)
-        if not sources and not self._accept_empty:
+            named.setdefault(source.name, source)
+        if not named and not self._accept_empty:
             raise ConfigNotFoundError("configuration of", application)
+        sources = [*named.values()]
+        if self.encryption.concerns(sources):
+            sources = await asyncio.to_thread(self.encryption.decrypt, sources)  # RSA takes long
         return Environment(
             name=application,
             profiles=(profile,),
             label=label,
-            property_sources=(*self._overrides, *sources.values()),
+            property_sources=(*self._overrides, *sources),
         )
 
     async def resource(
@@ -175,9 +187,9 @@ class ConfigServer:
     ) -> ConfigResource | None:
         """Return a plain file (contract §5), or `None` when no store has it.
 
-        Of several stores the first that has a variant of the file, of several labels the last.
-        Of the variants the one of the first profile that has one, `nginx-dev.conf` for
-        `nginx.conf`; then the file itself.
+        Of several stores the first that has a variant of the file, of several labels the last,
+        or the other way round when the order of locations is reversed. Of the variants the one
+        of the first profile that has one, `nginx-dev.conf` for `nginx.conf`; then the file itself.
 
         Raises:
             InvalidConfigKeyError: A name or the path is not acceptable.
@@ -187,13 +199,17 @@ class ConfigServer:
         check_path(path)
         wanted = self.default_label if label is None else label
         variants = _variants(path, split_profiles(profile), self._default_profile)
-        for one in reversed(split_names("label", wanted)):
-            for backend in self.backends:
-                if isinstance(backend, SupportsResources):
-                    for variant in variants:
-                        found = await backend.open_resource(one, variant)
-                        if found is not None:
-                            return found
+        places = [
+            (backend, one)
+            for one in reversed(split_names("label", wanted))
+            for backend in self.backends
+            if isinstance(backend, SupportsResources)
+        ]
+        for backend, one in reversed(places) if self._reverse_location_order else places:
+            for variant in variants:
+                found = await backend.open_resource(one, variant)
+                if found is not None:
+                    return found
         return None
 
     async def _read(self, lookups: Sequence[Lookup]) -> builtins.list[builtins.list[_Found]]:

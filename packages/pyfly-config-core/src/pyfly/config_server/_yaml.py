@@ -323,7 +323,7 @@ class _SpringDumper(_QuotingDumper):
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         """Return the tag of a node that would be written without one."""
-        if kind is yaml.ScalarNode and implicit[0] and (value == "=" or _DATE.fullmatch(value)):
+        if kind is yaml.ScalarNode and implicit[0] and _DATE.fullmatch(value):
             return TAG_PREFIX + "timestamp"
         return super().resolve(kind, value, implicit)
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from pyfly.config_cli import _stores as stores
 from pyfly.config_cli._assign import assigned, removed
+from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import note, say, say_json, table
-from pyfly.config_cli._settings import SettingsError
 from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
 from pyfly.config_server import Bundles
 from pyfly.config_server.documents import (

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from pyfly.config_cli import _stores as stores
 from pyfly.config_cli._exit import EXIT_CONDITION
+from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import say, say_json
-from pyfly.config_cli._settings import SettingsError
 from pyfly.config_core import ConfigKey, FlatValue, JsonValue, flatten
 from pyfly.config_server import Bundles
 from pyfly.config_server.text import same_tree

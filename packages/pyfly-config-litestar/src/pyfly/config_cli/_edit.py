@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pyfly.config_cli import _stores as stores
+from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import note, say
-from pyfly.config_cli._settings import SettingsError
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.text import dump_text, parse_mapping
 

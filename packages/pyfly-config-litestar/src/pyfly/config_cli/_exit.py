@@ -2,12 +2,14 @@
 
 from typing import Final
 
-from pyfly.config_cli._settings import SettingsError
+from pyfly.config_cli._known import SettingsError
 from pyfly.config_core import (
     BackendLookupError,
     ConfigConflictError,
     ConfigError,
     ConfigNotFoundError,
+    EncryptionKeyError,
+    EncryptionNotInstalledError,
     InvalidConfigKeyError,
 )
 
@@ -31,6 +33,8 @@ def exit_code(error: ConfigError) -> int:
     """Return the exit code that tells of an error."""
     match error:
         case SettingsError() | BackendLookupError() | InvalidConfigKeyError():
+            return EXIT_USAGE
+        case EncryptionKeyError() | EncryptionNotInstalledError():
             return EXIT_USAGE
         case ConfigConflictError():
             return EXIT_CONDITION

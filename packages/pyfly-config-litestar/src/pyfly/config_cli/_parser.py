@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
-from pyfly.config_cli import _bundles, _copy, _diff, _edit
+from pyfly.config_cli import _bundles, _copy, _diff, _edit, _encryption
 from pyfly.config_cli._exit import MEANINGS
-from pyfly.config_cli._settings import KNOWN, PREFIX
-from pyfly.config_cli._sources import add_arguments
+from pyfly.config_cli._known import KNOWN, PREFIX
+from pyfly.config_cli._sources import add_arguments, add_settings_argument
 from pyfly.config_core import DEFAULT_LABEL
 
 _DESCRIPTION = """\
@@ -39,6 +39,13 @@ parse; your text is kept. A text store writes the file anew: its comments are no
 _DIFF = """\
 Show what has to change in one bundle to make it another: two versions, profiles, labels,
 applications or stores. '-' is there before, '+' is there after.
+"""
+_ENCRYPT = """\
+Encrypt a text with the key of the server, and print what to store instead of it: the value
+'{cipher}...'. The server decrypts it for its clients.
+
+The text is asked for, or read from standard input: on a command line others may read it. The
+key is that of the settings: see 'pyfly-config serve --help'.
 """
 _COPY = """\
 Copy bundles from one store into another.
@@ -77,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_readers(add)
     _add_writers(add)
     _add_for_two(add)
+    _add_encryption(add)
     return parser
 
 
@@ -186,6 +194,35 @@ def _add_for_two(add: _Add) -> None:
     _add_filters(copy)
     copy.add_argument("--overwrite", action="store_true", help="replace what differs")
     copy.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+
+
+def _add_encryption(add: _Add) -> None:
+    encrypt = add(
+        "encrypt",
+        "encrypt a text for a bundle",
+        _ENCRYPT,
+        _examples("encrypt --settings server.toml", "encrypt --key 2027 < password.txt"),
+    )
+    encrypt.set_defaults(run=_encryption.encrypt)
+    encrypt.add_argument("--key", metavar="NAME", help="one of several keys, by its name")
+    decrypt = add(
+        "decrypt",
+        "decrypt a value of a bundle",
+        "Print the clear text of a stored value, with '{cipher}' or without.",
+        _examples("decrypt '{cipher}AQB3...' --settings server.toml"),
+    )
+    decrypt.set_defaults(run=_encryption.decrypt)
+    for parser in (encrypt, decrypt):
+        parser.add_argument("text", nargs="?", metavar="TEXT", help="(default: standard input)")
+    key = add(
+        "key",
+        "print the public key",
+        "Print the public part of an RSA key, as OpenSSH writes it.",
+        _examples("key --settings server.toml"),
+    )
+    key.set_defaults(run=_encryption.show_key)
+    for parser in (encrypt, decrypt, key):
+        add_settings_argument(parser)
 
 
 def _declare(

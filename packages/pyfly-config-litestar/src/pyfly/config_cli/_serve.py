@@ -12,10 +12,12 @@ from granian.log import LogLevels
 from granian.server import Server
 from litestar import Litestar
 
-from pyfly.config_cli._settings import PREFIX, ServeSettings, SettingsError, parse_settings
+from pyfly.config_cli._encryption_settings import open_ring
+from pyfly.config_cli._known import PREFIX, SettingsError
+from pyfly.config_cli._settings import ServeSettings, parse_settings
 from pyfly.config_core import SHARED_APPLICATION
 from pyfly.config_litestar import create_app
-from pyfly.config_server import Bundles, ConfigServer, open_backend
+from pyfly.config_server import Bundles, ConfigServer, Encryption, open_backend
 
 HEADER_SECONDS = 10
 """A client has this long to send its request line and headers, and to use an idle connection."""
@@ -69,19 +71,21 @@ def make_app() -> Litestar:
         if name.startswith(PREFIX)
     }
     settings = parse_settings(values)
-    return create_app(open_server(settings), auth=settings.credential)
+    return create_app(open_server(settings), auth=settings.credential, health=settings.health)
 
 
 def open_server(settings: ServeSettings) -> ConfigServer:
-    """Open the stores and put a server in front of them.
+    """Open the keys and the stores, and put a server in front of them.
 
     Raises:
-        ConfigError: A store cannot be opened, or a setting cannot be used.
+        ConfigError: A key or a store cannot be opened, or a setting cannot be used.
     """
+    keys = None if settings.keys is None else open_ring(settings.keys)
     try:
         return ConfigServer(
             *(open_backend(url) for url in settings.backends),
             base_path=settings.base_path,
+            encryption=Encryption(keys=keys, **settings.encryption),
             **settings.options,
         )
     except ValueError as error:
@@ -122,6 +126,9 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
         f"  labels        {_some(key.label for key in keys)} (default: {server.default_label})",
         f"  credential    {settings.credential.scheme if settings.credential else 'none'}",
     ]
+    if settings.keys is not None:
+        decrypts = ", answers /decrypt" if server.encryption.answers_decrypt else ""
+        lines.append(f"  encryption    configured{decrypts}")
     lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
     if keys:
         own = next((key for key in keys if key.application != SHARED_APPLICATION), keys[0])

@@ -1,106 +1,27 @@
 """What `serve` can be told, and whether it makes sense. Nothing is read or opened here."""
 
 import ipaddress
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pyfly.config_core import (
-    DEFAULT_LABEL,
-    DEFAULT_PROFILE,
-    SHARED_APPLICATION,
-    ConfigError,
-    ConfigFormatError,
-    copy_properties,
-    flatten,
+from pyfly.config_cli._encryption_settings import flags_of, keys_of
+from pyfly.config_cli._health_settings import health_of
+from pyfly.config_cli._known import (
+    PREFIX,
+    SettingsError,
+    flag_of,
+    flat_texts,
+    mapping_of,
+    value_of,
 )
-from pyfly.config_server import SharedCredential
-from pyfly.config_server.text import parse_mapping
-
-PREFIX: Final = "PYFLY_CONFIG_SERVER_"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One row of the table of settings."""
-
-    text: str
-    """What it does, for `--help`."""
-    default: str = ""
-    """What holds when nothing is said."""
-    spring: str = ""
-    """Its name in Spring Cloud Config below `spring.cloud.config.server.`, where it has one."""
-
-
-KNOWN: Final[dict[str, Setting]] = {
-    "BACKEND": Setting(
-        text="directories or URLs to serve, one in a line, the first of highest precedence",
-        spring="composite",
-    ),
-    "HOST": Setting(text="address to listen on", default="127.0.0.1"),
-    "PORT": Setting(text="port to listen on", default="8888"),
-    "BASE_PATH": Setting(text="where the routes are mounted", default="/config", spring="prefix"),
-    "WORKERS": Setting(text="number of processes", default="1"),
-    "DEFAULT_LABEL": Setting(
-        text="label of requests that name none",
-        default=DEFAULT_LABEL,
-        spring="<backend>.default-label",
-    ),
-    "DEFAULT_APPLICATION_NAME": Setting(
-        text="application whose bundles everybody gets",
-        default=SHARED_APPLICATION,
-        spring="default-application-name",
-    ),
-    "DEFAULT_PROFILE": Setting(
-        text="profile whose bundles everybody gets",
-        default=DEFAULT_PROFILE,
-        spring="default-profile",
-    ),
-    "OVERRIDES": Setting(
-        text="properties that outrank everything stored, as a JSON or YAML mapping",
-        spring="overrides.*",
-    ),
-    "ACCEPT_EMPTY": Setting(
-        text="'false' answers 404 when nothing is stored for an application",
-        default="true",
-        spring="accept-empty",
-    ),
-    "FAIL_ON_COMPOSITE_ERROR": Setting(
-        text="'false' leaves out a store that fails, of several",
-        default="true",
-        spring="fail-on-composite-error",
-    ),
-    "CONTINUE_ON_LABEL_FAILURE": Setting(
-        text="'true' leaves out an unknown label, of several",
-        default="false",
-        spring="<backend>.continue-on-multiple-label-failure",
-    ),
-    "STRIP_DOCUMENT_FROM_YAML": Setting(
-        text="'false' keeps the key 'document' in the flattened YAML of a list",
-        default="true",
-        spring="strip-document-from-yaml",
-    ),
-    "USERNAME": Setting(text="user name that clients must present, with PASSWORD"),
-    "PASSWORD": Setting(text="password that clients must present, with USERNAME"),
-    "TOKEN": Setting(text="bearer token that clients must present, instead of those two"),
-    "INSECURE": Setting(
-        text="'true' listens beyond this machine without a credential", default="false"
-    ),
-}
-"""Every setting by its name without prefix. The order is that of `--help` and the documentation."""
+from pyfly.config_server import EncryptionKeys, HealthSettings, SharedCredential
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_TRUE: Final = frozenset({"1", "on", "true", "yes"})
-_FALSE: Final = frozenset({"0", "off", "false", "no"})
 _MAX_PORT: Final = 65_535
 _MAX_WORKERS: Final = 256
-
-
-class SettingsError(ConfigError, ValueError):
-    """A setting or an argument cannot be used; says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +38,10 @@ class ServeSettings:
     base_path: str
     options: Mapping[str, Any] = field(repr=False)
     """The further arguments of `ConfigServer`."""
+    keys: EncryptionKeys | None = field(repr=False)
+    encryption: Mapping[str, bool]
+    """The further arguments of `Encryption`."""
+    health: HealthSettings
     credential: SharedCredential | None
 
     @property
@@ -135,7 +60,7 @@ def parse_settings(values: Mapping[str, str]) -> ServeSettings:
     Raises:
         SettingsError: One of them cannot be used.
     """
-    stores = [store_url(line.strip()) for line in _value(values, "BACKEND").splitlines() if line]
+    stores = [store_url(line.strip()) for line in value_of(values, "BACKEND").splitlines() if line]
     if not stores:
         raise SettingsError(
             f"what shall be served? Name a directory or a URL, or set {PREFIX}BACKEND; "
@@ -144,16 +69,19 @@ def parse_settings(values: Mapping[str, str]) -> ServeSettings:
     settings = ServeSettings(
         backends=tuple(url for url, _ in stores),
         shown=", ".join(shown for _, shown in stores),
-        host=_value(values, "HOST"),
+        host=value_of(values, "HOST"),
         port=_number(values, "PORT", limit=_MAX_PORT),
         workers=_number(values, "WORKERS", limit=_MAX_WORKERS),
-        base_path=_value(values, "BASE_PATH"),
+        base_path=value_of(values, "BASE_PATH"),
         options=_options(values),
+        keys=keys_of(values),
+        encryption=flags_of(values),
+        health=health_of(values),
         credential=_credential(values),
     )
     if settings.workers > 1 and any(url.startswith("memory:") for url in settings.backends):
         raise SettingsError("'memory:' is one process's own; serve it with one worker")
-    insecure = _flag(values, "INSECURE")
+    insecure = flag_of(values, "INSECURE")
     if settings.credential is None and not insecure and not _is_loopback(settings.host):
         raise SettingsError(
             f"{settings.host} is reachable from other machines and no credential is configured; "
@@ -178,53 +106,26 @@ def store_url(text: str) -> tuple[str, str]:
     return path.resolve().as_uri(), text
 
 
-def _value(values: Mapping[str, str], name: str) -> str:
-    return values.get(name, KNOWN[name].default)
-
-
 def _options(values: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "default_label": _value(values, "DEFAULT_LABEL"),
-        "default_application_name": _value(values, "DEFAULT_APPLICATION_NAME"),
-        "default_profile": _value(values, "DEFAULT_PROFILE"),
-        "overrides": _overrides(_value(values, "OVERRIDES")),
-        "accept_empty": _flag(values, "ACCEPT_EMPTY"),
-        "fail_on_composite_error": _flag(values, "FAIL_ON_COMPOSITE_ERROR"),
-        "continue_on_label_failure": _flag(values, "CONTINUE_ON_LABEL_FAILURE"),
-        "strip_document_from_yaml": _flag(values, "STRIP_DOCUMENT_FROM_YAML"),
-    }
-
-
-def _overrides(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        return override_texts(parse_mapping(text.encode(), suffix=".yaml"))
-    except ConfigFormatError as error:
-        raise SettingsError(f"{PREFIX}OVERRIDES: {error}") from error
-
-
-def override_texts(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Return a tree of overrides as flat keys and texts, as Spring keeps them."""
-    flat = flatten(copy_properties(tree))
-    return {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items()
+        "default_label": value_of(values, "DEFAULT_LABEL"),
+        "default_application_name": value_of(values, "DEFAULT_APPLICATION_NAME"),
+        "default_profile": value_of(values, "DEFAULT_PROFILE"),
+        "overrides": flat_texts(mapping_of(values, "OVERRIDES")),
+        "accept_empty": flag_of(values, "ACCEPT_EMPTY"),
+        "fail_on_composite_error": flag_of(values, "FAIL_ON_COMPOSITE_ERROR"),
+        "continue_on_label_failure": flag_of(values, "CONTINUE_ON_LABEL_FAILURE"),
+        "strip_document_from_yaml": flag_of(values, "STRIP_DOCUMENT_FROM_YAML"),
+        "reverse_location_order": flag_of(values, "REVERSE_LOCATION_ORDER"),
     }
 
 
 def _number(values: Mapping[str, str], name: str, *, limit: int) -> int:
-    text = _value(values, name)
+    text = value_of(values, name)
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= limit):
         low = name.lower().replace("_", " ")
         raise SettingsError(f"the {low} must be a number from 1 to {limit}, not {text[:40]!r}")
     return int(text)
-
-
-def _flag(values: Mapping[str, str], name: str) -> bool:
-    text = _value(values, name).lower() or KNOWN[name].default
-    if text not in _TRUE | _FALSE:
-        raise SettingsError(f"{PREFIX}{name} must be 'true' or 'false'")
-    return text in _TRUE
 
 
 def _credential(values: Mapping[str, str]) -> SharedCredential | None:

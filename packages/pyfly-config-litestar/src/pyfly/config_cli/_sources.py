@@ -7,13 +7,12 @@ import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from pyfly.config_cli._settings import KNOWN, PREFIX, SettingsError, override_texts
-from pyfly.config_core import ConfigFormatError
+from pyfly.config_cli._known import KNOWN, MAPPINGS, PREFIX, SECRETS, SettingsError
+from pyfly.config_core import ConfigFormatError, copy_properties
 
 _FILE: Final = "SETTINGS"
-_SECRETS: Final = frozenset({"PASSWORD", "TOKEN"})
 _FOR_OTHERS: Final = stat.S_IRWXO
 _ARGUMENTS: Final = {
     "host": "HOST",
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIRECTORY-OR-URL",
         help="what to serve; of several the first has the highest precedence",
     )
-    parser.add_argument("--settings", metavar="FILE", help="TOML file of settings")
+    add_settings_argument(parser)
     for name, setting in _ARGUMENTS.items():
         known = KNOWN[setting]
         parser.add_argument(
@@ -45,8 +44,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_settings_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the argument that names the settings file."""
+    parser.add_argument("--settings", metavar="FILE", help="TOML file of settings")
+
+
 def gather(arguments: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings by their names without prefix.
+    """Return the settings of `serve` by their names without prefix.
+
+    Raises:
+        SettingsError: A setting does not exist, or the file cannot be used.
+    """
+    given: dict[str, str | None] = {
+        setting: getattr(arguments, name) for name, setting in _ARGUMENTS.items()
+    }
+    given["BACKEND"] = "\n".join(arguments.stores) or None
+    given["INSECURE"] = "true" if arguments.insecure else None
+    said = {name: value for name, value in given.items() if value is not None}
+    return read_settings(arguments.settings, environ) | said
+
+
+def read_settings(file: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment says, and below it a file, by names without prefix.
+
+    Args:
+        file: A TOML file, `None` for the one that the environment names.
+        environ: The environment.
 
     Raises:
         SettingsError: A setting does not exist, or the file cannot be used.
@@ -58,14 +81,9 @@ def gather(arguments: argparse.Namespace, environ: Mapping[str, str]) -> dict[st
     }
     for name in from_environment:
         _check_known(name, [*KNOWN, _FILE], prefix=PREFIX)
-    file = arguments.settings or from_environment.pop(_FILE, None)
-    given: dict[str, str | None] = {
-        setting: getattr(arguments, name) for name, setting in _ARGUMENTS.items()
-    }
-    given["BACKEND"] = "\n".join(arguments.stores) or None
-    given["INSECURE"] = "true" if arguments.insecure else None
-    said = {name: value for name, value in given.items() if value is not None}
-    return (read_file(Path(file)) if file else {}) | from_environment | said
+    named = from_environment.pop(_FILE, None)
+    path = file or named
+    return (read_file(Path(path)) if path else {}) | from_environment
 
 
 def read_file(path: Path) -> dict[str, str]:
@@ -89,7 +107,7 @@ def read_file(path: Path) -> dict[str, str]:
         known[key]: _text(known[key], value, f"{str(path)!r}: {key!r}")
         for key, value in document.items()
     }
-    if values.keys() & _SECRETS and mode & _FOR_OTHERS:
+    if values.keys() & SECRETS and mode & _FOR_OTHERS:
         raise SettingsError(
             f"{str(path)!r} holds a secret and is open to everybody on this machine; "
             f"close it with: chmod o= {path}"
@@ -99,11 +117,11 @@ def read_file(path: Path) -> dict[str, str]:
 
 def _text(name: str, value: object, where: str) -> str:
     """Return a TOML value in the form that the environment has."""
-    if name == "OVERRIDES":
+    if name in MAPPINGS:
         if not isinstance(value, dict):
             raise SettingsError(f"{where} is a table of keys and values")
         try:
-            return json.dumps(override_texts(cast("Mapping[str, Any]", value)))  # TOML's own
+            return json.dumps(copy_properties(cast("Mapping[str, object]", value)))  # TOML's own
         except ConfigFormatError as error:
             raise SettingsError(f"{where}: {error}") from error
     if isinstance(value, bool):

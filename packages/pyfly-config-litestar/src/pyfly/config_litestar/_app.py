@@ -8,12 +8,14 @@ from litestar.handlers import asgi
 
 from pyfly.config_litestar._adapter import make_handler
 from pyfly.config_litestar._plugin import ConfigServerPlugin
-from pyfly.config_server import ConfigServer, HealthController, SharedCredential
+from pyfly.config_server import ConfigServer, HealthController, HealthSettings, SharedCredential
 
 _HEALTH_PATHS = ["/health/live", "/health/ready", "/actuator/health"]
 
 
-def create_app(server: ConfigServer, *, auth: SharedCredential | None) -> Litestar:
+def create_app(
+    server: ConfigServer, *, auth: SharedCredential | None, health: HealthSettings | None = None
+) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
     `/actuator/health` is there too, for those who expect a Spring server. Health needs no
@@ -23,10 +25,11 @@ def create_app(server: ConfigServer, *, auth: SharedCredential | None) -> Litest
     Args:
         server: What to serve. The application owns it from here on.
         auth: The credential that every request for configuration must carry, or `None`.
+        health: About `/actuator/health`.
     """
-    health = make_handler(HealthController(server))
+    answer_health = make_handler(HealthController(server, health))
     return Litestar(
-        route_handlers=[asgi(_HEALTH_PATHS, copy_scope=False)(health)],
+        route_handlers=[asgi(_HEALTH_PATHS, copy_scope=False)(answer_health)],
         plugins=[ConfigServerPlugin(server, auth=auth)],
         on_shutdown=[server.aclose],
         exception_handlers={HTTPException: _refuse},

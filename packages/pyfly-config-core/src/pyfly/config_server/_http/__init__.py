@@ -2,13 +2,15 @@
 
 from pyfly.config_server._http.access import SharedCredential
 from pyfly.config_server._http.controller import Controller
-from pyfly.config_server._http.health import HealthController
+from pyfly.config_server._http.health import HealthController, HealthRepository, HealthSettings
 from pyfly.config_server._http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
 __all__ = [
     "MAX_BODY_BYTES",
     "Controller",
     "HealthController",
+    "HealthRepository",
+    "HealthSettings",
     "HttpRequest",
     "HttpResponse",
     "SharedCredential",

@@ -101,6 +101,13 @@ SCHEMAS: Final[Mapping[str, JsonValue]] = {
         ),
     ),
     "Rollback": _object(("version",), version=_TEXT),
+    "EncryptionStatus": _object(("status",), status=_TEXT, description=_TEXT),
+    "EncryptionError": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/Error"},
+            _object(("status", "description"), status=_TEXT, description=_TEXT),
+        ]
+    },
 }
 
 SEGMENTS: Final = {
@@ -158,12 +165,16 @@ PARAMETERS: Final[dict[_Key, tuple[JsonValue, ...]]] = {
     ("rollback", "POST"): (_IF_MATCH,),
 }
 
+_SENT_TEXT: Final[dict[str, JsonValue]] = {"text/plain": {"schema": _TEXT}}
+
 BODIES: Final[dict[_Key, dict[str, JsonValue]]] = {
     ("bundle", "PUT"): {
         "application/json": {"schema": {"type": "object"}},
         "application/yaml": {"schema": {"type": "object"}},
     },
     ("rollback", "POST"): {"application/json": _ref("Rollback")},
+    ("encrypt", "POST"): _SENT_TEXT,
+    ("decrypt", "POST"): _SENT_TEXT,
 }
 
 
@@ -185,6 +196,10 @@ _WRITTEN: Final[dict[str, JsonValue]] = {
     "200": {"description": "Stored; the ETag is the new version.", "content": _json("Written")}
 }
 
+_ANSWERED_TEXT: Final[dict[str, JsonValue]] = {
+    "200": {"description": "The text.", "content": {TEXT: {"schema": _TEXT}}}
+}
+
 RESULTS: Final[dict[_Key, dict[str, JsonValue]]] = {
     ("openapi", "GET"): _read({"application/json": {"schema": {"type": "object"}}}),
     ("environment", "GET"): _read(
@@ -201,6 +216,12 @@ RESULTS: Final[dict[_Key, dict[str, JsonValue]]] = {
     ("history", "GET"): _read(_json("Versions")),
     ("version", "GET"): _read(_json("Bundle")),
     ("rollback", "POST"): _WRITTEN,
+    ("encryptionStatus", "GET"): {
+        "200": {"description": "There is a key.", "content": _json("EncryptionStatus")}
+    },
+    ("publicKey", "GET"): _ANSWERED_TEXT,
+    ("encrypt", "POST"): _ANSWERED_TEXT,
+    ("decrypt", "POST"): _ANSWERED_TEXT,
 }
 
 _READING: Final = {
@@ -226,6 +247,13 @@ _WITH_BODY: Final = {
     "415": "The body's media type is not taken.",
     "422": "The body is not what can be stored.",
 }
+_NO_KEY: Final = {"404": "There is no such key."}
+_CONVERTING: Final = {
+    "400": "A name, the key or the text is not acceptable.",
+    "408": "The body did not come in time.",
+    "413": "The body is too large.",
+    "415": "The body is compressed.",
+}
 _UNSUPPORTED: Final = {"501": "The store has no history."}
 
 ERRORS: Final[dict[_Key, dict[str, str]]] = {
@@ -240,4 +268,8 @@ ERRORS: Final[dict[_Key, dict[str, str]]] = {
     ("history", "GET"): _READING | _UNSUPPORTED,
     ("version", "GET"): _READING | _UNSUPPORTED,
     ("rollback", "POST"): _WRITING | _WITH_BODY | {"404": "There is no such version."},
+    ("encryptionStatus", "GET"): _NO_KEY,
+    ("publicKey", "GET"): _NO_KEY | {"400": "A name is not acceptable."},
+    ("encrypt", "POST"): _NO_KEY | _CONVERTING,
+    ("decrypt", "POST"): _NO_KEY | _CONVERTING | {"403": "Decrypting is not switched on."},
 }

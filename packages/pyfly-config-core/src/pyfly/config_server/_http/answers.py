@@ -119,6 +119,11 @@ def _shown_path(request: HttpRequest) -> str:
     return request.raw_path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
 
 
+def text_answer(text: str, media_type: str) -> HttpResponse:
+    """Return a text without validators: it is another one for every request."""
+    return _bare_answer(text.encode(), media_type, status=200)
+
+
 def json_answer(
     document: Mapping[str, JsonValue],
     *,
@@ -127,7 +132,12 @@ def json_answer(
     media_type: str = JSON,
 ) -> HttpResponse:
     """Return a small JSON document without validators."""
-    body = encode_json(document)
+    return _bare_answer(encode_json(document), media_type, status=status, headers=headers)
+
+
+def _bare_answer(
+    body: bytes, media_type: str, *, status: int, headers: Headers = ()
+) -> HttpResponse:
     return HttpResponse(
         status=status,
         headers=(

@@ -1,6 +1,5 @@
 """Our own routes: the stored bundles, read as they are and written under conditions (design §5)."""
 
-import asyncio
 from typing import Final
 
 from pyfly.config_core import (
@@ -12,13 +11,8 @@ from pyfly.config_core import (
 )
 from pyfly.config_server._bundles import Bundles
 from pyfly.config_server._http.answers import JSON, answer, json_answer
-from pyfly.config_server._http.messages import (
-    MAX_BODY_BYTES,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    header,
-)
+from pyfly.config_server._http.bodies import media_type, read_body
+from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.paging import encode_cursor, parse_page
 from pyfly.config_server._http.preconditions import Presence, entity_tag, required_condition
@@ -33,9 +27,6 @@ from pyfly.config_server.documents import (
 )
 from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
 from pyfly.config_server.text import parse_mapping
-
-BODY_SECONDS: Final = 30.0
-"""A client has this long to send a body."""
 
 _SUFFIXES: Final = {
     JSON: ".json",
@@ -103,8 +94,8 @@ class BundleRoutes:
         """Store the content of an old version anew."""
         key = _key(match)
         expected = await self._expected(request, key)
-        body = await _body(request)
-        if _media_type(request) != JSON:
+        body = await read_body(request)
+        if media_type(request) != JSON:
             raise _unsupported((JSON,))
         wanted: object = _mapping(body, ".json").get("version")
         if not isinstance(wanted, str):
@@ -114,10 +105,10 @@ class BundleRoutes:
 
     async def _put(self, request: HttpRequest, key: ConfigKey) -> HttpResponse:
         expected = await self._expected(request, key)
-        suffix = _SUFFIXES.get(_media_type(request))
+        suffix = _SUFFIXES.get(media_type(request))
         if suffix is None:
             raise _unsupported(tuple(_SUFFIXES))
-        properties = _mapping(await _body(request), suffix)
+        properties = _mapping(await read_body(request), suffix)
         try:
             source = ConfigSource(
                 application=key.application,
@@ -165,21 +156,6 @@ def _written(key: ConfigKey, version: str, *, status: int, headers: Headers = ()
     )
 
 
-async def _body(request: HttpRequest) -> bytes:
-    if header(request, b"content-encoding") not in {None, b"identity"}:
-        raise Refusal(415, "unsupported-media-type", "compressed bodies are not taken")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read_body()
-    except TimeoutError as error:
-        raise Refusal(408, "body-timeout", f"no whole body in {BODY_SECONDS:g} s") from error
-    except ConnectionError as error:
-        raise Refusal(400, "body-incomplete", "the body ended too early") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise Refusal(413, "too-large", f"a body holds at most {MAX_BODY_BYTES:,} bytes")
-    return body
-
-
 def _mapping(body: bytes, suffix: str) -> dict[str, JsonValue]:
     try:
         return parse_mapping(body, suffix=suffix)
@@ -189,11 +165,6 @@ def _mapping(body: bytes, suffix: str) -> dict[str, JsonValue]:
 
 def _invalid(error: ConfigFormatError) -> Refusal:
     return Refusal(422, "invalid-properties", str(error))
-
-
-def _media_type(request: HttpRequest) -> str:
-    value = header(request, b"content-type") or b""
-    return value.split(b";")[0].strip().lower().decode("latin-1")
 
 
 def _unsupported(taken: tuple[str, ...]) -> Refusal:

@@ -15,13 +15,14 @@ from pyfly.config_server._http.answers import (
     problem_answer,
 )
 from pyfly.config_server._http.bundles import BundleRoutes
+from pyfly.config_server._http.encryption import EncryptionRoutes
 from pyfly.config_server._http.flattened import FlattenedRoutes
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
 from pyfly.config_server._http.refusals import Refusal, details_of, refusal_of
 from pyfly.config_server._http.resources import ResourceRoutes
-from pyfly.config_server._http.routes import WRITE_METHODS, Match, Operation, find_route, is_own
+from pyfly.config_server._http.routes import Match, Operation, find_route, is_own
 from pyfly.config_server._server import ConfigServer
 from pyfly.config_server.documents import encode_json
 
@@ -42,6 +43,7 @@ class Controller:
         self._auth = auth
         self._openapi = encode_json(openapi_document(base_path=server.base_path, auth=auth))
         own = BundleRoutes(server.bundles)
+        encryption = EncryptionRoutes(server.encryption)
         self._operations: dict[
             Operation, Callable[[HttpRequest, Match], Awaitable[HttpResponse]]
         ] = {
@@ -54,6 +56,10 @@ class Controller:
             "history": own.history,
             "version": own.version,
             "rollback": own.rollback,
+            "encryptionStatus": encryption.status,
+            "publicKey": encryption.public_key,
+            "encrypt": encryption.encrypt,
+            "decrypt": encryption.decrypt,
         }
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
@@ -75,15 +81,20 @@ class Controller:
         if self._auth is not None and not self._auth.admits(header(request, b"authorization")):
             challenge = (b"www-authenticate", self._auth.challenge)
             raise Refusal(401, "unauthorized", headers=(challenge,))
-        match = find_route(request.raw_path, base_path=self._server.base_path, query=request.query)
+        match = find_route(
+            request.raw_path,
+            request.method,
+            base_path=self._server.base_path,
+            query=request.query,
+        )
         if match is None:
             raise Refusal(404, "no-such-route", "no such route")
         if request.method == "OPTIONS":
-            return allowed_methods(match.route.methods)
+            return allowed_methods(match.methods)
         if request.method not in match.route.methods:
-            allow = (b"allow", ", ".join(match.route.methods).encode())
+            allow = (b"allow", ", ".join(match.methods).encode())
             raise Refusal(405, "method-not-allowed", headers=(allow,))
-        if self._auth is None and request.method in WRITE_METHODS:
+        if self._auth is None and match.route.writes(request.method):
             raise Refusal(403, "forbidden", "writing over HTTP needs a configured credential")
         return await self._operations[match.route.operation](request, match)
 

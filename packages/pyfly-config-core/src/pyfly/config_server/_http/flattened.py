@@ -49,8 +49,8 @@ def resolves_placeholders(request: HttpRequest) -> bool:
     Raises:
         Refusal: It is no boolean.
     """
-    values = dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True))
-    text = values.get("resolvePlaceholders", "").lower()
+    pairs = parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)
+    text = next((value for name, value in pairs if name == "resolvePlaceholders"), "").lower()
     if text and text not in _TRUE | _FALSE:
         raise Refusal(400, "invalid-query", "'resolvePlaceholders' is 'true' or 'false'")
     return text not in _FALSE

@@ -2,9 +2,18 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Final
 
-from pyfly.config_core import DEFAULT_PROFILE, ConfigError, ConfigNotFoundError, JsonValue
+from pyfly.config_core import (
+    DEFAULT_PROFILE,
+    ConfigError,
+    ConfigNotFoundError,
+    Environment,
+    JsonValue,
+    split_names,
+    split_profiles,
+)
 from pyfly.config_server._http.answers import allowed_methods, error_answer, json_answer
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse
 from pyfly.config_server._http.refusals import Refusal
@@ -13,11 +22,48 @@ from pyfly.config_server._server import ConfigServer
 
 _LOG: Final = logging.getLogger(__name__)
 _CHECK_SECONDS: Final = 5.0
-_SPRING_APPLICATION: Final = "app"
+_UNHEALTHY: Final = frozenset({"DOWN", "OUT_OF_SERVICE"})
+"""The words that Spring answers with 503; others with 200."""
 
 LIVE_PATH: Final = b"/health/live"
 READY_PATH: Final = b"/health/ready"
 SPRING_PATH: Final = b"/actuator/health"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthRepository:
+    """What `/actuator/health` fetches (contract §7.2).
+
+    Raises:
+        InvalidConfigKeyError: A name is not acceptable.
+    """
+
+    name: str
+    """The application."""
+    profiles: str = DEFAULT_PROFILE
+    """One, or a comma list."""
+    label: str | None = None
+    """`None` for the default one."""
+
+    def __post_init__(self) -> None:
+        split_names("application", self.name)
+        split_profiles(self.profiles)
+        if self.label is not None:
+            split_names("label", self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """How `/actuator/health` comes to its answer."""
+
+    enabled: bool = True
+    """Whether it fetches anything at all."""
+    repositories: tuple[HealthRepository, ...] = (HealthRepository(name="app"),)
+    """All of these; the first that fails counts."""
+    down_status: str = "DOWN"
+    """What it says then."""
+    show_details: bool = False
+    """Whether it names the sources that it found, and what failed."""
 
 
 class HealthController:
@@ -25,12 +71,12 @@ class HealthController:
 
     Args:
         server: What is asked.
-        show_details: Whether `/actuator/health` names the sources it found, and what failed.
+        settings: About `/actuator/health`.
     """
 
-    def __init__(self, server: ConfigServer, *, show_details: bool = False) -> None:
+    def __init__(self, server: ConfigServer, settings: HealthSettings | None = None) -> None:
         self._server = server
-        self._show_details = show_details
+        self._settings = settings or HealthSettings()
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return 200 when the path's question is answered with yes, 503 with no, or an error."""
@@ -60,32 +106,46 @@ class HealthController:
         return True
 
     async def _spring(self) -> HttpResponse:
-        """Compose a document as for a client that is not stored (contract §7.2)."""
-        names: dict[str, JsonValue] = {"name": _SPRING_APPLICATION, "profiles": [DEFAULT_PROFILE]}
-        details: dict[str, JsonValue]
-        try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                environment = await self._server.environment(
-                    _SPRING_APPLICATION, DEFAULT_PROFILE, None
-                )
-        except Exception as error:  # noqa: BLE001 - the same
-            _LOG.warning("down: %s", _reason(error))
-            repository = {"application": _SPRING_APPLICATION, "profiles": DEFAULT_PROFILE}
-            details = {"repository": {**repository}, "error": _reason(error)}
-            if isinstance(error, ConfigNotFoundError) and error.what != "label":
-                details["acceptEmpty"] = False
-            return self._spring_answer("DOWN", 503, details)
-        sources: list[JsonValue] = [source.name for source in environment.property_sources]
-        names["label"] = None
-        if sources:
-            names["sources"] = sources
-        return self._spring_answer("UP", 200, {"repositories": [names]})
+        """Compose documents as for clients (contract §7.2)."""
+        found: list[JsonValue] = []
+        for repository in self._settings.repositories if self._settings.enabled else ():
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    environment = await self._server.environment(
+                        repository.name, repository.profiles, repository.label
+                    )
+            except Exception as error:  # noqa: BLE001 - the same
+                _LOG.warning("down: %s", _reason(error))
+                return self._spring_answer(self._settings.down_status, _failed(repository, error))
+            found.append(_found(repository, environment))
+        return self._spring_answer("UP", {"repositories": found})
 
-    def _spring_answer(self, word: str, status: int, details: dict[str, JsonValue]) -> HttpResponse:
+    def _spring_answer(self, word: str, details: dict[str, JsonValue]) -> HttpResponse:
         document: dict[str, JsonValue] = {"status": word}
-        if self._show_details:
+        if self._settings.show_details:
             document["components"] = {"configServer": {"status": word, "details": details}}
-        return json_answer(document, status=status)
+        return json_answer(document, status=503 if word in _UNHEALTHY else 200)
+
+
+def _found(repository: HealthRepository, environment: Environment) -> dict[str, JsonValue]:
+    details: dict[str, JsonValue] = {
+        "name": repository.name,
+        "profiles": [*repository.profiles.split(",")],
+        "label": repository.label,
+    }
+    if environment.property_sources:
+        details["sources"] = [source.name for source in environment.property_sources]
+    return details
+
+
+def _failed(repository: HealthRepository, error: Exception) -> dict[str, JsonValue]:
+    details: dict[str, JsonValue] = {
+        "repository": {"application": repository.name, "profiles": repository.profiles},
+        "error": _reason(error),
+    }
+    if isinstance(error, ConfigNotFoundError) and error.what != "label":
+        details["acceptEmpty"] = False
+    return details
 
 
 def _reason(error: Exception) -> str:

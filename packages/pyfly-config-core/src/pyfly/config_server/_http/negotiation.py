@@ -10,6 +10,7 @@ from typing import Final
 from pyfly.config_server._http.messages import HttpRequest, header
 
 _QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?|\.\d{1,3})")
+_ANYTHING: Final = 3
 _TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -25,7 +26,7 @@ class _Range:
     def breadth(self) -> int:
         """How little it says: 0 for a full type, 1 for a suffix, 2 for a type, 3 for anything."""
         if self.pattern == "*/*":
-            return 3
+            return _ANYTHING
         if self.pattern.endswith("/*"):
             return 2
         return 1 if "*" in self.pattern else 0
@@ -82,6 +83,16 @@ def _quality(parameters: Sequence[str]) -> float:
             text = value.strip()
             return float(text) if _QUALITY.fullmatch(text) else 0.0
     return 1.0
+
+
+def asks_for(accept: bytes | None, media_type: str) -> bool:
+    """Tell whether a client lists `media_type` or its kind, and not `*/*` with more liking."""
+    ranges = _ranges((accept or b"").decode("latin-1"))
+    covering = [one for one in ranges if one.quality > 0 and one.covers(media_type)]
+    if not covering:
+        return False
+    best = min(covering, key=lambda one: (-one.quality, one.breadth))
+    return best.breadth < _ANYTHING
 
 
 def preferred(accept: bytes | None) -> str:

@@ -11,8 +11,13 @@ from pyfly.config_server._http.routes import ROUTES, Operation, Route
 
 _DISTRIBUTION: Final = "pyfly-config-core"
 _UNDESCRIBED: Final = frozenset({"HEAD", "OPTIONS"})
-_AT_LABEL: Final = frozenset({"environment", "flattened", "resource"})
-"""Operations of the contract, with a label in the path or without."""
+_AT_LABEL: Final = frozenset({"environment", "flattened"})
+"""Operations with a label in the path or without."""
+_FOR_NAMES: Final = frozenset({"publicKey", "encrypt", "decrypt"})
+"""Operations with an application and profiles in the path or without."""
+_ENCRYPTION: Final = _FOR_NAMES | {"encryptionStatus"}
+_CONTRACT: Final = _AT_LABEL | {"resource"}
+"""Operations whose errors are Spring's; those of encryption have words of their own."""
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _IDS: Final[dict[tuple[Operation, str], str]] = {
     ("openapi", "GET"): "openapi",
@@ -26,6 +31,10 @@ _IDS: Final[dict[tuple[Operation, str], str]] = {
     ("history", "GET"): "listVersions",
     ("version", "GET"): "readVersion",
     ("rollback", "POST"): "rollbackBundle",
+    ("encryptionStatus", "GET"): "encryptionStatus",
+    ("publicKey", "GET"): "publicKey",
+    ("encrypt", "POST"): "encrypt",
+    ("decrypt", "POST"): "decrypt",
 }
 
 
@@ -56,9 +65,10 @@ def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[s
 
 def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonValue]:
     kind = route.operation
-    at_label = kind in _AT_LABEL - {"resource"} and "{label}" in route.segments
+    suffix = "AtLabel" if kind in _AT_LABEL and "{label}" in route.segments else ""
+    suffix = "ForApplication" if kind in _FOR_NAMES and "{name}" in route.segments else suffix
     operation: dict[str, JsonValue] = {
-        "operationId": _IDS[kind, method] + ("AtLabel" if at_label else ""),
+        "operationId": _IDS[kind, method] + suffix,
         "summary": schemas.SUMMARIES.get((kind, method), route.summary),
         "parameters": [*_path_parameters(route), *schemas.PARAMETERS.get((kind, method), ())],
         "responses": _responses(kind, method, secured=secured),
@@ -82,8 +92,10 @@ def _path_parameters(route: Route) -> list[JsonValue]:
 
 
 def _responses(kind: Operation, method: str, *, secured: bool) -> dict[str, JsonValue]:
-    schema = "Error" if kind in _AT_LABEL else "Problem"
-    media_type = "application/json" if kind in _AT_LABEL else "application/problem+json"
+    media_type, schema = "application/problem+json", "Problem"
+    if kind in _CONTRACT | _ENCRYPTION:
+        media_type = "application/json"
+        schema = "EncryptionError" if kind in _ENCRYPTION else "Error"
     content: JsonValue = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     listed = dict(schemas.ERRORS[kind, method])
     listed["405"] = "The method is not allowed; see the Allow header."

@@ -1,6 +1,7 @@
 """Plain files over HTTP (contract §5): texts with their placeholders replaced, or bytes."""
 
-import codecs
+import asyncio
+import contextlib
 import re
 from typing import Final
 
@@ -9,7 +10,7 @@ from pyfly.config_server._flattened import values_of
 from pyfly.config_server._http.answers import TEXT, answer, empty_answer
 from pyfly.config_server._http.flattened import resolves_placeholders
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
-from pyfly.config_server._http.negotiation import preferred
+from pyfly.config_server._http.negotiation import asks_for, preferred
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
 from pyfly.config_server._server import ConfigServer
@@ -36,26 +37,29 @@ class ResourceRoutes:
         environment = await self._server.environment(*names)  # its errors are told here too
         if found is None or _BUNDLE.fullmatch(path):
             return empty_answer(404)
-        wanted = preferred(header(request, b"accept"))
-        if wanted == _BINARY:
+        accept = header(request, b"accept")
+        if asks_for(accept, _BINARY):
             return answer(request, found.content, _BINARY, modified=found.modified)
-        text = found.content.decode(_charset(header(request, b"accept-charset")), "replace")
+        text = _decoded(found.content, header(request, b"accept-charset"))
         if resolve:
             try:
                 text = resolve_placeholders(text, values_of(environment))
             except ConfigFormatError as error:
                 raise Refusal(400, "not-renderable", str(error)) from error
+        text = await asyncio.to_thread(self._server.encryption.decrypt_resource, path, text)
+        wanted = preferred(accept)
         media_type = f"{wanted};charset=UTF-8" if _CONCRETE.fullmatch(wanted) else TEXT
         return answer(request, text.encode(), media_type, modified=found.modified)
 
 
-def _charset(accept: bytes | None) -> str:
-    """Return the first encoding of an `Accept-Charset` header that Python knows, or UTF-8."""
+def _decoded(content: bytes, accept: bytes | None) -> str:
+    """Decode as the first encoding of an `Accept-Charset` header that can, or as UTF-8."""
     for element in (accept or b"").decode("latin-1").split(","):
         name = element.partition(";")[0].strip()
-        try:
-            if name and codecs.lookup(name)._is_text_encoding:  # noqa: SLF001 - no other way
-                return name
-        except (LookupError, ValueError):
+        if "escape" in name.lower():  # Python's own notations, which warn and show what they read
             continue
-    return "utf-8"
+        with contextlib.suppress(LookupError, ValueError):  # unknown, or not made for any bytes
+            text = content.decode(name, "replace")
+            text.encode()  # what decodes to halves of characters cannot be sent
+            return text
+    return content.decode("utf-8", "replace")

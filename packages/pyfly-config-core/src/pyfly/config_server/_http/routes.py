@@ -6,7 +6,7 @@ The path is taken as sent, split at its slashes, and every segment is decoded ex
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -22,10 +22,15 @@ Operation: TypeAlias = Literal[
     "history",
     "version",
     "rollback",
+    "encryptionStatus",
+    "publicKey",
+    "encrypt",
+    "decrypt",
 ]
 
 READ_METHODS: Final = ("GET", "HEAD", "OPTIONS")
-WRITE_METHODS: Final = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+_POST: Final = ("POST", "OPTIONS")
+_WRITING: Final = frozenset({("bundle", "PUT"), ("bundle", "DELETE"), ("rollback", "POST")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +48,20 @@ class Route:
     query: str | None = None
     """A parameter that the query must have."""
 
+    def writes(self, method: str) -> bool:
+        """Tell whether a request changes what is stored."""
+        return (self.operation, method) in _WRITING
+
     def takes(self, count: int) -> bool:
         """Tell whether a path of `count` segments can be of this route."""
-        if self.segments[-1] == _REST:
+        if self.takes_rest:
             return count >= len(self.segments)
         return count == len(self.segments)
+
+    @property
+    def takes_rest(self) -> bool:
+        """Whether the last parameter is all the segments that are left; one on demand only."""
+        return self.segments[-1] == _PATH and self.query is None
 
     @property
     def template(self) -> str:
@@ -55,9 +69,14 @@ class Route:
         return "/" + "/".join(self.segments)
 
 
-_REST: Final = "{path}"
-"""As the last segment, all that are left."""
+_PATH: Final = "{path}"
 _BUNDLE: Final = ("_bundles", "{application}", "{profile}", "{label}")
+
+_ENCRYPTION: Final[tuple[tuple[Operation, tuple[str], tuple[str, ...], str], ...]] = (
+    ("publicKey", ("key",), READ_METHODS, "The public key that encrypts."),
+    ("encrypt", ("encrypt",), _POST, "The cipher text of a text."),
+    ("decrypt", ("decrypt",), _POST, "The clear text of a cipher text."),
+)
 
 ROUTES: Final = (
     Route(
@@ -90,7 +109,17 @@ ROUTES: Final = (
         operation="rollback",
         segments=(*_BUNDLE, "rollback"),
         summary="Stores the content of an old version anew.",
-        methods=("POST", "OPTIONS"),
+        methods=_POST,
+    ),
+    Route(
+        operation="encryptionStatus",
+        segments=("encrypt", "status"),
+        summary="Whether there is a key.",
+    ),
+    *(
+        Route(operation=operation, segments=(*start, *names), summary=summary, methods=methods)
+        for operation, start, methods, summary in _ENCRYPTION
+        for names in ((), ("{name}", "{profiles}"))
     ),
     Route(
         operation="flattened",
@@ -109,7 +138,7 @@ ROUTES: Final = (
     ),
     Route(
         operation="resource",
-        segments=("{name}", "{profiles}", "{path}"),
+        segments=("{name}", "{profiles}", _PATH),
         summary="A plain file at the default label.",
         query="useDefaultLabel",
     ),
@@ -120,7 +149,7 @@ ROUTES: Final = (
     ),
     Route(
         operation="resource",
-        segments=("{name}", "{profiles}", "{label}", _REST),
+        segments=("{name}", "{profiles}", "{label}", _PATH),
         summary="A plain file at a label, with the placeholders of a text replaced.",
     ),
 )
@@ -133,6 +162,8 @@ class Match:
 
     route: Route
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    methods: tuple[str, ...] = READ_METHODS
+    """Where the method is not one of the route's: what is allowed for this path by any route."""
 
 
 # A second segment that looks like a file is not an environment (contract §1.2).
@@ -144,11 +175,15 @@ _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffd]")
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def find_route(raw_path: bytes, *, base_path: str, query: bytes = b"") -> Match | None:
-    """Return the route of a path, or `None` when there is none.
+def find_route(raw_path: bytes, method: str, *, base_path: str, query: bytes = b"") -> Match | None:
+    """Return the route of a request, or `None` when there is none for its path.
+
+    Where routes exist for the path, but none for the method, the first of them is returned, with
+    the methods of all; so it is for `OPTIONS`.
 
     Args:
         raw_path: The whole path, still percent-encoded.
+        method: In upper case.
         base_path: What has to stand in front of every route.
         query: As sent; one route is told by a parameter.
 
@@ -160,14 +195,20 @@ def find_route(raw_path: bytes, *, base_path: str, query: bytes = b"") -> Match 
     if not raw_path.startswith(prefix):
         return None
     segments = tuple(_decode(part) for part in raw_path[len(prefix) :].split(b"/"))
+    found: list[Match] = []
     for route in ROUTES:
         if (
             route.takes(len(segments))
             and (route.query is None or _has(query, route.query))
             and (match := _match(route, segments))
         ):
-            return match
-    return None
+            if method in route.methods and method != "OPTIONS":
+                return match
+            found.append(match)
+    if not found:
+        return None
+    methods = dict.fromkeys(one for match in found for one in match.route.methods)
+    return replace(found[0], methods=tuple(methods))
 
 
 def _has(query: bytes, name: str) -> bool:
@@ -202,7 +243,7 @@ def _match(route: Route, segments: tuple[str, ...]) -> Match | None:
     for name, text in parameters.items():
         if "/" in text and name != "label":
             raise InvalidConfigKeyError(name, text, "an encoded '/' is allowed in the label only")
-    if route.segments[-1] == _REST:
+    if route.takes_rest:
         rest = segments[len(route.segments) - 1 :]
         if any("/" in part for part in rest):
             raise InvalidConfigKeyError("path", "/".join(rest), "an encoded '/' is not allowed")
@@ -236,6 +277,4 @@ def _is_environment(segments: tuple[str, ...]) -> bool:
     first, second = segments[0], segments[1]
     if first.startswith("_") or first in _NEVER_NAMES:
         return False
-    if len(segments) == 2:  # noqa: PLR2004 - row 6 of the table; row 8 takes dots
-        return (first, second) != ("encrypt", "status") and not _FILE_LIKE.match(second)
-    return first != "key" or len(segments) > 3  # noqa: PLR2004 - row 2 has three segments
+    return len(segments) > 2 or not _FILE_LIKE.match(second)  # noqa: PLR2004 - row 8 takes dots

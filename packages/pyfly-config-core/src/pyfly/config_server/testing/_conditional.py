@@ -17,8 +17,8 @@ from pyfly.config_server.storage import (
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
     Conformance,
+    assert_same,
     bundle,
-    exact,
     fetched,
     stored,
     stored_version,
@@ -47,7 +47,7 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
         version = await backend.commit(source, expected=expected)
         assert version
         assert await stored_version(backend, source) == version
-        assert exact((await stored(backend, source)).properties) == exact(source.properties)
+        assert_same((await stored(backend, source)).properties, source.properties)
 
     async def test_the_current_version_lets_a_commit_replace(
         self, backend: ConditionalSaveBackend

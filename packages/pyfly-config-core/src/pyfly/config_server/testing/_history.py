@@ -15,8 +15,8 @@ from pyfly.config_server.storage import (
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
     Conformance,
+    assert_same,
     bundle,
-    exact,
     stored_version,
 )
 
@@ -67,7 +67,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
             assert found is not None
             assert found.key == bundle().key
             assert found.version == version
-            assert exact(found.properties) == exact(tree)
+            assert_same(found.properties, tree)
 
     async def test_an_old_version_is_not_aliased(self, backend: HistoryBackend) -> None:
         """Changing a tree that came from the history does not change the history."""

@@ -8,7 +8,13 @@ import pytest
 
 from pyfly.config_core import DEFAULT_PROFILE, InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import ConfigBackend, SupportsBaseBundles, SupportsResources
-from pyfly.config_server.testing._suite import HOSTILE_NAMES, Conformance, bundle, exact, fetched
+from pyfly.config_server.testing._suite import (
+    HOSTILE_NAMES,
+    Conformance,
+    assert_same,
+    bundle,
+    fetched,
+)
 
 _CONTENT = bytes(range(256)) * 40
 
@@ -57,7 +63,7 @@ class BaseBundlesConformance(Conformance, ability=SupportsBaseBundles):
         found = await backend.fetch_base("orders-api", "feature/x")
         assert found is not None
         assert found.key == bundle("orders-api", DEFAULT_PROFILE, "feature/x").key
-        assert exact(found.properties) == exact(properties)
+        assert_same(found.properties, properties)
 
     async def test_a_base_bundle_is_not_the_default_profile(
         self, backend: BaseBundlesBackend

@@ -12,8 +12,8 @@ from pyfly.config_server.testing._isolation import IsolationConformance
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
     abilities,
+    assert_same,
     bundle,
-    exact,
     exercised,
     fetched,
     stored,
@@ -179,9 +179,9 @@ class BackendConformance(IsolationConformance):
 async def _round_trip(backend: ConfigBackend, properties: Mapping[str, JsonValue]) -> None:
     source = bundle(properties=properties)
     await backend.save(source)
-    expected = exact(properties)
-    assert exact((await stored(backend, source)).properties) == expected
-    assert [exact(listed.properties) for listed in await backend.list()] == [expected]
+    assert_same((await stored(backend, source)).properties, properties)
+    (listed,) = await backend.list()
+    assert_same(listed.properties, properties)
 
 
 def _uniform(number: int) -> ConfigSource:

@@ -10,6 +10,7 @@ from pyfly.config_server import storage
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 
 _PACKAGE: Final = __name__.rpartition(".")[0]
+_SHOWN_LENGTH: Final = 200
 
 HOSTILE_NAMES: Final = (
     pytest.param("..", id="parent"),
@@ -133,11 +134,38 @@ async def stored_version(backend: ConfigBackend, source: ConfigSource) -> str:
     return version
 
 
-def exact(value: object) -> object:
-    """Return the value in a form whose equality respects types and the order of keys."""
-    if isinstance(value, Mapping):
-        node = cast("Mapping[str, object]", value)  # isinstance cannot tell the parameters
-        return [(key, exact(item)) for key, item in node.items()]
-    if isinstance(value, list):
-        return ["list", *map(exact, cast("list[object]", value))]
-    return type(value).__name__, repr(value)
+def assert_same(found: object, expected: object) -> None:
+    """Fail with the first difference between two trees; types and the order of keys count.
+
+    One difference is named, shortened: a comparison of whole trees costs minutes when they are
+    large.
+    """
+    difference = _difference(found, expected, "properties")
+    assert difference is None, difference
+
+
+def _difference(found: object, expected: object, path: str) -> str | None:
+    if type(found) is not type(expected):
+        return f"{path}: {_shown(found)} where {_shown(expected)} was stored"
+    if isinstance(expected, dict):
+        was = cast("dict[str, object]", expected)  # isinstance cannot tell the parameters
+        now = cast("dict[str, object]", found)
+        if [*now] != [*was]:
+            return f"{path}: the keys {_shown([*now])} where {_shown([*was])} were stored"
+        pairs = ((now[key], was[key], f"{path}[{_shown(key)}]") for key in was)
+    elif isinstance(expected, list):
+        items = cast("list[object]", expected)  # the same
+        others = cast("list[object]", found)
+        if len(others) != len(items):
+            return f"{path}: {len(others)} items where {len(items)} were stored"
+        pairs = ((others[n], item, f"{path}[{n}]") for n, item in enumerate(items))
+    elif repr(found) != repr(expected):  # tells 0.0 from -0.0, and NaN from nothing
+        return f"{path}: {_shown(found)} where {_shown(expected)} was stored"
+    else:
+        return None
+    return next(filter(None, (_difference(*pair) for pair in pairs)), None)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}… ({len(text)} long)"

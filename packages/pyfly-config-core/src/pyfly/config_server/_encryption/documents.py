@@ -1,0 +1,121 @@
+"""Cipher texts in documents and in plain files (contract §5, §6.3)."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from pyfly.config_core import (
+    ConfigFormatError,
+    EncryptionError,
+    EncryptionKeyError,
+    FlatValue,
+    PropertySource,
+    flatten,
+)
+from pyfly.config_server._encryption.keyring import KeyRing, check_installed
+from pyfly.config_server._encryption.prefix import CIPHER_MARK
+from pyfly.config_server.text import parse_documents
+
+_LOG: Final = logging.getLogger(__name__)
+
+_INVALID_PREFIX: Final = "invalid."
+_NOT_AVAILABLE: Final = "<n/a>"
+_READABLE: Final = frozenset({".json", ".yml", ".yaml", ".properties"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """What a server does with values that begin with `{cipher}`, and with which keys."""
+
+    keys: KeyRing | None = None
+    """Without keys every cipher text is an invalid one."""
+    decrypts_documents: bool = True
+    """Whether values are decrypted; if not, clients do that."""
+    decrypts_resources: bool = False
+    """Whether those in plain JSON, YAML and properties files are, too."""
+    prefixes_invalid: bool = True
+    """Whether what cannot be decrypted becomes `invalid.<key>`; if not, the key keeps what
+    follows `{cipher}`."""
+    answers_decrypt: bool = False
+    """Whether `/decrypt` makes clear texts of whatever it is sent."""
+
+    def concerns(self, sources: Sequence[PropertySource]) -> bool:
+        """Tell whether there is anything to decrypt."""
+        return self.decrypts_documents and any(
+            _is_cipher(value) for source in sources for value in source.source.values()
+        )
+
+    def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
+        """Return the sources with clear texts, which stand behind the other values.
+
+        What cannot be decrypted is named in the log.
+
+        Raises:
+            EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+        """
+        if self.keys is None:
+            check_installed()
+        return [self._decrypted(source) for source in sources]
+
+    def _decrypted(self, source: PropertySource) -> PropertySource:
+        ciphers = {key: value for key, value in source.source.items() if _is_cipher(value)}
+        if not ciphers:
+            return source
+        values = {key: value for key, value in source.source.items() if key not in ciphers}
+        for key, value in ciphers.items():
+            name, clear = self._clear(source.name, key, str(value))
+            values[name] = clear
+        origins = {key: place for key, place in source.origins.items() if key not in ciphers}
+        return PropertySource(name=source.name, source=values, origins=origins)
+
+    def _clear(self, where: str, key: str, value: str) -> tuple[str, FlatValue]:
+        try:
+            return key, self._text(value)
+        except EncryptionError as error:
+            _LOG.warning("%s: %r cannot be decrypted: %s", where, key, error)
+        if self.prefixes_invalid:
+            return _INVALID_PREFIX + key, _NOT_AVAILABLE
+        return key, value.removeprefix(CIPHER_MARK)
+
+    def _text(self, value: str) -> str:
+        if self.keys is None:
+            raise EncryptionKeyError("no key is configured")
+        return self.keys.decrypt(value)
+
+    def decrypt_resource(self, path: str, text: str) -> str:
+        """Return a plain file with clear texts where its values begin with `{cipher}`.
+
+        They are put in as they are, not escaped for the format. Files of other formats, and all
+        when that is not switched on, are returned unchanged.
+
+        Raises:
+            ConfigFormatError: The file does not parse, or a value cannot be decrypted.
+            EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+        """
+        suffix = PurePosixPath(path).suffix
+        wanted = self.decrypts_documents and self.decrypts_resources and suffix in _READABLE
+        if not wanted or CIPHER_MARK not in text:
+            return text
+        if self.keys is None:
+            check_installed()
+        try:
+            for value in _ciphers(text, suffix):
+                text = text.replace(value, self._text(value))
+        except ConfigFormatError as error:
+            raise error.at(path) from error
+        except EncryptionError as error:
+            raise ConfigFormatError(f"a value cannot be decrypted: {error}", where=path) from error
+        return text
+
+
+def _ciphers(text: str, suffix: str) -> list[str]:
+    """Return the values that begin with `{cipher}`, the longest first: one may begin another."""
+    documents = parse_documents(text.encode(), suffix=suffix)
+    values = {value for one in documents for value in flatten(one.properties).values()}
+    return sorted((str(value) for value in values if _is_cipher(value)), key=len, reverse=True)
+
+
+def _is_cipher(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(CIPHER_MARK)

@@ -1,0 +1,151 @@
+"""Which key a text is encrypted with, by the name in its prefix (contract §6.2, §6.5)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Final, Literal, Protocol, TypeAlias
+
+from pyfly.config_core import EncryptionKeyError, EncryptionNotInstalledError
+from pyfly.config_server._encryption.prefix import CIPHER_MARK, split_prefix
+
+DEFAULT_SALT: Final = "deadbeef"
+
+RsaAlgorithm: TypeAlias = Literal["DEFAULT", "OAEP"]
+"""How RSA is used; `DEFAULT` is PKCS#1 v1.5."""
+
+_SHOWN_LENGTH: Final = 80
+_LIBRARIES: Final = ("cryptography", "asn1crypto")
+
+
+class TextEncryptor(Protocol):
+    """Encrypts and decrypts with one key."""
+
+    @property
+    def public_key(self) -> str | None:
+        """The public part as OpenSSH writes it; `None` when there is none."""
+        ...
+
+    def encrypt(self, text: str) -> str:
+        """Return a cipher text; another one for every call."""
+        ...
+
+    def decrypt(self, cipher: str) -> str:
+        """Return the clear text.
+
+        Raises:
+            CipherError: It was not encrypted with this key.
+            EncryptionKeyError: This key cannot decrypt.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyStoreFile:
+    """A PKCS#12 file with RSA keys."""
+
+    location: Path
+    """Where it is."""
+    password: str = field(repr=False)
+    """What opens it."""
+    alias: str
+    """The key that texts without `{key:…}` are for."""
+    secret: str | None = field(default=None, repr=False)
+    """The password of that key, when it is not the store's."""
+    algorithm: RsaAlgorithm = "DEFAULT"
+    """How RSA is used."""
+    strong: bool = False
+    """Whether texts are encrypted with AES-GCM instead of AES-CBC."""
+    salt: str = DEFAULT_SALT
+    """Hexadecimal; another text stands for its UTF-8 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionKeys:
+    """The keys that a server is given."""
+
+    default: str | KeyStoreFile = field(repr=False)
+    """A password, an RSA key as PEM, or a key store."""
+    named: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Further passwords and PEMs by the names that `{key:…}` uses."""
+    salt: str = DEFAULT_SALT
+    """For passwords: hexadecimal digits."""
+
+
+ByPassword: TypeAlias = Callable[[str | None], TextEncryptor]
+"""Returns what encrypts with one key, given the password of the key where it has one."""
+
+
+class KeyRing:
+    """Encrypts and decrypts texts with the keys that they name. Make one with `open_keys`.
+
+    Args:
+        default: For texts that name no key.
+        named: For those that do. When empty, what a text names is ignored, as with Spring's
+            symmetric key.
+    """
+
+    def __init__(self, default: TextEncryptor, named: Mapping[str, ByPassword]) -> None:
+        self.default: Final = default
+        self._named = dict(named)
+
+    def find(self, key: str | None, secret: str | None = None) -> TextEncryptor:
+        """Return what encrypts with one key.
+
+        Raises:
+            EncryptionKeyError: There is no key of that name, or its password is wrong.
+        """
+        if key is None or not self._named:
+            return self.default
+        found = self._named.get(key) or self._named.get(key.lower())  # as key stores have it
+        if found is None:
+            raise EncryptionKeyError(f"there is no key {key[:_SHOWN_LENGTH]!r}")
+        return found(secret)
+
+    def encrypt(self, text: str) -> str:
+        """Return the cipher text, with the prefix that the text had, without `{cipher}`.
+
+        Raises:
+            EncryptionKeyError: The key that the text names does not exist.
+        """
+        given = split_prefix(text)
+        return given.before(self.find(given.key, given.secret).encrypt(given.text))
+
+    def decrypt(self, cipher: str) -> str:
+        """Return the clear text of a cipher text with its prefix, `{cipher}` or not.
+
+        Raises:
+            CipherError: It was not encrypted with that key.
+            EncryptionKeyError: The key that the text names does not exist, or cannot decrypt.
+        """
+        given = split_prefix(cipher.removeprefix(CIPHER_MARK))
+        return self.find(given.key, given.secret).decrypt(given.text)
+
+
+def open_keys(keys: EncryptionKeys) -> KeyRing:
+    """Prepare keys for use; what is costly is done once, here.
+
+    Raises:
+        EncryptionKeyError: A key cannot be used; says why and shows nothing of it.
+        EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+    """
+    return KeyRing(*_opening().open_encryptors(keys))
+
+
+def check_installed() -> None:
+    """Return when texts could be decrypted if only there were a key.
+
+    Raises:
+        EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+    """
+    _opening()
+
+
+def _opening() -> ModuleType:
+    try:
+        from pyfly.config_server._encryption import opening  # noqa: PLC0415 - optional libraries
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARIES:
+            raise
+        raise EncryptionNotInstalledError from error
+    return opening

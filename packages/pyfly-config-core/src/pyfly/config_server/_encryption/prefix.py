@@ -1,0 +1,56 @@
+"""What may stand in front of a clear or a cipher text: `{key:name}`, `{plain}` (contract §6.2)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+CIPHER_MARK: Final = "{cipher}"
+"""What a stored value begins with when the rest of it is a cipher text."""
+
+_PLAIN: Final = "{plain}"
+# Names are words. Spring takes anything for a name, so that it loses the text {"user":"x"}.
+_PAIR: Final = re.compile(r"\{([A-Za-z0-9._-]+):([^{}]*)\}")
+_PAIRS: Final = re.compile(rf"(?:{_PAIR.pattern})*")
+_IGNORED: Final = frozenset({"name", "profiles"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixedText:
+    """A text without its prefix, and what the prefix says."""
+
+    pairs: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Names and values in the order given; may hold the password of a key."""
+    text: str = field(repr=False)
+    """What is to be encrypted or decrypted."""
+
+    @property
+    def key(self) -> str | None:
+        """The name of the key that is asked for, `None` for the default one."""
+        return self.pairs.get("key")
+
+    @property
+    def secret(self) -> str | None:
+        """The password of that key, where it has one of its own."""
+        return self.pairs.get("secret")
+
+    def before(self, text: str) -> str:
+        """Return another text with the same prefix."""
+        pairs = (f"{{{name}:{value}}}" for name, value in self.pairs.items())
+        return "".join((*pairs, text))
+
+
+def split_prefix(text: str) -> PrefixedText:
+    """Take the prefix off a text.
+
+    >>> split_prefix("{key:a}{secret:b}XX").text
+    'XX'
+    >>> split_prefix("{plain}{key:a}x").text
+    '{key:a}x'
+    >>> split_prefix("te}xt{a:b}").text
+    'te}xt{a:b}'
+    """
+    leading = _PAIRS.match(text)
+    end = leading.end() if leading else 0
+    pairs = {name: value for name, value in _PAIR.findall(text[:end]) if name not in _IGNORED}
+    return PrefixedText(pairs=pairs, text=text[end:].removeprefix(_PLAIN))

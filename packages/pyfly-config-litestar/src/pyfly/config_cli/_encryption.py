@@ -1,0 +1,58 @@
+"""`encrypt`, `decrypt`, `key`: the keys of a server, without a server."""
+
+import argparse
+import getpass
+import os
+import sys
+
+from pyfly.config_cli._encryption_settings import keys_of, open_ring
+from pyfly.config_cli._known import PREFIX, SettingsError
+from pyfly.config_cli._output import say
+from pyfly.config_cli._sources import read_settings
+from pyfly.config_core import EncryptionKeyError
+from pyfly.config_server import KeyRing
+
+_MARK = "{cipher}"
+
+
+async def encrypt(arguments: argparse.Namespace) -> int:
+    """Print what to store instead of a secret."""
+    ring = _ring(arguments)
+    text = _text(arguments, "Text to encrypt: ")
+    prefix = "" if arguments.key is None else f"{{key:{arguments.key}}}"
+    say(_MARK + ring.encrypt(f"{prefix}{{plain}}{text}"))
+    return 0
+
+
+async def decrypt(arguments: argparse.Namespace) -> int:
+    """Print the clear text of a stored value."""
+    say(_ring(arguments).decrypt(_text(arguments, "Text to decrypt: ")))
+    return 0
+
+
+async def show_key(arguments: argparse.Namespace) -> int:
+    """Print the public key."""
+    public = _ring(arguments).default.public_key
+    if public is None:
+        raise EncryptionKeyError("the key is a password; it has no public part")
+    say(public)
+    return 0
+
+
+def _ring(arguments: argparse.Namespace) -> KeyRing:
+    keys = keys_of(read_settings(arguments.settings, os.environ))
+    if keys is None:
+        raise SettingsError(
+            f"no key is configured; set {PREFIX}ENCRYPT_KEY or {PREFIX}ENCRYPT_KEY_STORE_LOCATION, "
+            "or name the settings file of the server with --settings"
+        )
+    return open_ring(keys)
+
+
+def _text(arguments: argparse.Namespace, prompt: str) -> str:
+    """Return the text that was given, asked for on a terminal, or piped in."""
+    if arguments.text is not None:
+        return str(arguments.text)
+    if sys.stdin.isatty():
+        return getpass.getpass(prompt)
+    return sys.stdin.read().removesuffix("\n")

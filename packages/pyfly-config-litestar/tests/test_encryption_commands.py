@@ -1,0 +1,152 @@
+"""`pyfly-config encrypt`, `decrypt` and `key`, and the settings that name the keys."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_ssh_public_key,
+)
+
+from pyfly.config_cli import main
+from pyfly.config_cli._encryption_settings import flags_of, keys_of
+from pyfly.config_cli._known import PREFIX, SettingsError
+from pyfly.config_server import KeyStoreFile
+
+SAMPLE = "682bc583f4641835fa2db009355293665d2647dade3375c0ee201de2a49f7bda"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + "ENCRYPT_KEY", "foo")
+
+
+def test_what_is_encrypted_can_be_stored_and_decrypted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{key:x}my secret\n"))
+    assert main(["encrypt"]) == 0
+    stored = capsys.readouterr().out.rstrip("\n")
+    assert stored.startswith("{cipher}")
+    assert main(["decrypt", stored]) == 0
+    assert capsys.readouterr().out == "{key:x}my secret\n"
+    assert main(["decrypt", SAMPLE]) == 0
+    assert capsys.readouterr().out == "mysecret\n"
+
+
+def test_one_of_several_keys_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('[encrypt-keys]\n"2027" = "bar"\n', encoding="utf-8")
+    file.chmod(0o600)
+    assert main(["encrypt", "pw", "--key", "2027", "--settings", str(file)]) == 0
+    stored = capsys.readouterr().out.rstrip("\n")
+    assert stored.startswith("{cipher}{key:2027}")
+    monkeypatch.setenv(PREFIX + "SETTINGS", str(file))
+    assert main(["decrypt", stored]) == 0
+    assert capsys.readouterr().out == "pw\n"
+    assert main(["encrypt", "pw", "--key", "2028"]) == 2
+    assert "there is no key '2028'" in capsys.readouterr().err
+
+
+def test_a_file_with_keys_is_kept_from_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('encrypt-key = "bar"\n', encoding="utf-8")
+    file.chmod(0o644)
+    assert main(["encrypt", "pw", "--settings", str(file)]) == 2
+    assert "open to everybody" in capsys.readouterr().err
+
+
+def test_the_public_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["key"]) == 2
+    assert "it has no public part" in capsys.readouterr().err
+    private = generate_private_key(65_537, 2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    monkeypatch.setenv(PREFIX + "ENCRYPT_KEY", pem)
+    assert main(["key"]) == 0
+    found = load_ssh_public_key(capsys.readouterr().out.encode())
+    assert isinstance(found, RSAPublicKey)
+    assert found.public_numbers() == private.public_key().public_numbers()
+
+
+def test_without_a_key_it_is_said_where_to_name_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PREFIX + "ENCRYPT_KEY")
+    assert main(["encrypt", "x"]) == 2
+    assert "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY" in capsys.readouterr().err
+    monkeypatch.setenv(PREFIX + "ENCRYPT_KEY", "foo")
+    assert main(["decrypt", "x"]) == 1
+    assert "was not encrypted with this key" in capsys.readouterr().err
+
+
+STORE = {
+    "ENCRYPT_KEY_STORE_LOCATION": "file:/etc/pyfly/keys.p12",
+    "ENCRYPT_KEY_STORE_PASSWORD": "marker-1",
+    "ENCRYPT_KEY_STORE_ALIAS": "k1",
+}
+
+
+def test_a_key_store_is_named_by_settings() -> None:
+    more = {
+        "ENCRYPT_KEY_STORE_SECRET": "marker-2",
+        "ENCRYPT_KEYS": "{a: marker-3}",
+        "ENCRYPT_RSA_ALGORITHM": "oaep",
+        "ENCRYPT_RSA_STRONG": "true",
+        "ENCRYPT_RSA_SALT": "pepper",
+    }
+    found: Any = keys_of(STORE | more)
+    assert found.default == KeyStoreFile(
+        location=Path("/etc/pyfly/keys.p12"),
+        password="marker-1",
+        alias="k1",
+        secret="marker-2",
+        algorithm="OAEP",
+        strong=True,
+        salt="pepper",
+    )
+    assert found.named == {"a": "marker-3"}
+    assert "marker" not in repr(found)
+    assert keys_of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (STORE | {"ENCRYPT_KEY": "foo"}, "not both"),
+        ({"ENCRYPT_KEY_STORE_ALIAS": "k1"}, "ALIAS needs PYFLY_CONFIG_SERVER_ENCRYPT_KEY_STORE_L"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_RSA_STRONG": "true"}, "RSA_STRONG needs"),
+        (STORE | {"ENCRYPT_KEY_STORE_ALIAS": ""}, "needs PYFLY_CONFIG_SERVER_ENCRYPT_KEY_STORE_A"),
+        (STORE | {"ENCRYPT_KEY_STORE_TYPE": "jks"}, "keytool -importkeystore"),
+        (STORE | {"ENCRYPT_RSA_ALGORITHM": "X"}, "must be one of DEFAULT, OAEP"),
+        ({"ENCRYPT_KEYS": "{a: b}"}, "the default one"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{a: 1}"}, "'a' must be a text"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "a"}, "not a mapping"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_explained(values: Any, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        keys_of(values)
+    assert said in str(caught.value)
+
+
+def test_the_switches() -> None:
+    assert flags_of({}) == {
+        "decrypts_documents": True,
+        "decrypts_resources": False,
+        "prefixes_invalid": True,
+        "answers_decrypt": False,
+    }
+    with pytest.raises(SettingsError, match="DECRYPT_ENDPOINT must be"):
+        flags_of({"DECRYPT_ENDPOINT": "maybe"})
