@@ -209,6 +209,8 @@ async def test_a_name_that_would_read_as_another_is_read_but_not_saved(
         await backend.save(
             ConfigSource(application=application, profile=profile, properties={"n": 2})
         )
+    await backend.delete(application, profile, expected=ANY)
+    assert store.names() == []
 
 
 async def test_a_broken_object_breaks_only_its_own_requests_and_can_be_replaced(

@@ -179,8 +179,8 @@ class S3ConfigBackend:
         """
         self._check_open()
         bundles = await self._bundles(label)
-        name = next(iter(bundles.items()), None)
-        if name is not None and await self._has_version_ids(*name):
+        first = next(iter(bundles.items()), None)
+        if first is not None and await self._has_version_ids(*first):
             bundles = await self._latest(label)
         for key, (_, version) in bundles.items():
             if (label is None or key.label == label) and (
@@ -337,7 +337,7 @@ class S3ConfigBackend:
         key = ConfigKey(application=application, profile=profile, label=label)
         for row in await self._versions(key):
             if not row.removed and version_of(row.etag, row.version_id) == version:
-                file_name = self._places.split(row.name)[1]
+                file_name = self._places.file_name(label, row.name)
                 return await self._reader.load(key, file_name, row)
         return None
 

@@ -33,8 +33,12 @@ class Places:
         """Return the name of an object."""
         return self.begin(label) + file_name
 
+    def file_name(self, label: str, name: str) -> str:
+        """Return what `of` was given for the name of an object under a label."""
+        return name.removeprefix(self.begin(label))
+
     def split(self, name: str) -> tuple[str, str]:
-        """Return the label, possibly none that is acceptable, and the name of the file."""
+        """Return the label that a listing shows, possibly none that is acceptable, and the file."""
         if self.flat_label is not None:
             return self.flat_label, name
         label, _, file_name = name.rpartition("/")

@@ -157,7 +157,7 @@ class BundleWriter:
         begin = self._places.of(key.label, file_stem(key) + ".")
         while True:
             rows, token = self._bucket.names(begin, deep=False, token=token, deadline=deadline)
-            present |= {self._places.split(row.name)[1] for row in rows}
+            present |= {self._places.file_name(key.label, row.name) for row in rows}
             if token is None:
                 break
         names = [name for name in file_names(key) if name in present]
