@@ -47,13 +47,27 @@ NAMES = [f"main/{key.application}-{key.profile}.yaml" for key in KEYS]
 
 
 async def pass_on(reader: Any, writer: Any, delay: float) -> None:
-    """Copy one direction; what arrives is sent on after the delay."""
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65_536):
-            await asyncio.sleep(delay)
+    """Copy one direction; every piece is sent on that much after it arrived."""
+    pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    clock = asyncio.get_running_loop().time
+
+    async def read() -> None:
+        data = b"-"
+        while data:
+            data = await reader.read(65_536)
+            pieces.put_nowait((clock() + delay, data))
+
+    async def write() -> None:
+        while True:
+            due, data = await pieces.get()
+            await asyncio.sleep(max(0.0, due - clock()))
+            if not data:
+                break
             writer.write(data)
-            await writer.drain()
-    writer.close()
+        writer.close()
+
+    with contextlib.suppress(ConnectionError):
+        await asyncio.gather(read(), write())
 
 
 def serve_delayed(port: int, listening: int) -> None:
