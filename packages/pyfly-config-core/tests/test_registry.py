@@ -55,7 +55,6 @@ def test_an_unknown_scheme_lists_what_is_installed() -> None:
 @pytest.mark.parametrize(
     ("url", "requirement"),
     [
-        ("s3://bucket/x", "pyfly-config-s3"),
         ("sqlite:///x.db", "pyfly-config-sql"),
         ("postgresql://user:marker@host/db", "pyfly-config-sql[postgres]"),
         ("mysql://user:marker@host/db", "pyfly-config-sql[mysql]"),
