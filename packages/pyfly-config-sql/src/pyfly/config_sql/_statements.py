@@ -1,0 +1,218 @@
+"""The statements, as values. Nothing here touches a database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Update,
+    and_,
+    insert,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
+from pyfly.config_core import ConfigKey
+from pyfly.config_server.storage import Expected, Precondition
+from pyfly.config_sql._schema import bundle, revision, sequence
+
+KeyRow: TypeAlias = tuple[str, str, str]
+"""Label, application, profile: the order of listings."""
+
+_NAME: Final = (bundle.c.label, bundle.c.application, bundle.c.profile)
+
+
+def key_of(row: Sequence[Any]) -> ConfigKey:
+    """Return the key that the first three columns of a row name."""
+    label, application, profile = row[:3]
+    return ConfigKey(application=application, profile=profile, label=label)
+
+
+def snapshot(keys: Sequence[ConfigKey]) -> Select[Any]:
+    """Read the current versions of bundles, removed ones included, whose properties are NULL.
+
+    More rows may come than were asked for: those of every combination of the names. A request
+    asks for all combinations, and every database finds them by its primary key.
+    """
+    wanted = zip(_NAME, zip(*(key.sort_key for key in keys), strict=True), strict=True)
+    return (
+        select(*_NAME, bundle.c.version, revision.c.properties)
+        .join(revision, revision.c.version == bundle.c.version)
+        .where(*(column.in_(sorted(set(names))) for column, names in wanted))
+    )
+
+
+def names(label: str | None, after: ConfigKey | None, *, limit: int, dialect: str) -> Select[Any]:
+    """Read the next names and versions of a listing."""
+    statement = select(*_NAME, bundle.c.version).where(bundle.c.removed.is_(False))
+    return _page(statement, label, after, dialect).limit(limit)
+
+
+def contents(after: ConfigKey | None, *, limit: int, dialect: str) -> Select[Any]:
+    """Read the next bundles of a listing, with their properties."""
+    statement = (
+        select(*_NAME, bundle.c.version, revision.c.properties)
+        .join(revision, revision.c.version == bundle.c.version)
+        .where(bundle.c.removed.is_(False))
+    )
+    return _page(statement, None, after, dialect).limit(limit)
+
+
+def _page(
+    statement: Select[Any], label: str | None, after: ConfigKey | None, dialect: str
+) -> Select[Any]:
+    if label is not None:
+        statement = statement.where(bundle.c.label == label)
+    if after is not None:
+        statement = statement.where(_is_after(after.sort_key, dialect))
+    return statement.order_by(*_NAME)
+
+
+def _is_after(place: KeyRow, dialect: str) -> ColumnElement[bool]:
+    """Compare rows in the form for which the database uses the primary key."""
+    if dialect not in {"mysql", "mariadb"}:
+        return tuple_(*_NAME) > tuple_(*place)
+    (label, application, profile), (first, second, third) = _NAME, place
+    return or_(
+        label > first,
+        and_(label == first, application > second),
+        and_(label == first, application == second, profile > third),
+    )
+
+
+def next_label(after: str | None) -> Select[Any]:
+    """Read the first label that comes after another and carries a bundle."""
+    later = true() if after is None else bundle.c.label > after
+    return (
+        select(bundle.c.label)
+        .where(later, bundle.c.removed.is_(False))
+        .order_by(bundle.c.label)
+        .limit(1)
+    )
+
+
+def carries(label: str) -> Select[Any]:
+    """Read one row when a label carries a bundle."""
+    return select(bundle.c.label).where(*_is_carried(label)).limit(1)
+
+
+def _is_carried(label: str) -> tuple[ColumnElement[bool], ...]:
+    return bundle.c.label == label, bundle.c.removed.is_(False)
+
+
+def history(key: ConfigKey) -> Select[Any]:
+    """Read the changes of a bundle, the newest first, without properties."""
+    return (
+        select(
+            revision.c.version,
+            revision.c.saved_at,
+            revision.c.author,
+            revision.c.message,
+            revision.c.properties.is_(None).label("removed"),
+        )
+        .where(*_is(key, revision))
+        .order_by(revision.c.version.desc())
+    )
+
+
+def old_version(key: ConfigKey, version: int) -> Select[Any]:
+    """Read one version of a bundle."""
+    return select(revision.c.version, revision.c.properties).where(
+        *_is(key, revision), revision.c.version == version
+    )
+
+
+def last_version() -> Select[Any]:
+    """Read the version of the last change of anything."""
+    return select(sequence.c.version)
+
+
+def changed(since: int, *, limit: int) -> Select[Any]:
+    """Read what was changed after a version, in the order of the changes."""
+    return (
+        select(revision.c.label, revision.c.application, revision.c.profile, revision.c.version)
+        .where(revision.c.version > since)
+        .order_by(revision.c.version)
+        .limit(limit)
+    )
+
+
+# --- writing --------------------------------------------------------------------------
+
+
+def take_version() -> Update:
+    """Take the next version; other writers wait here until the end of the transaction."""
+    return update(sequence).values(version=sequence.c.version + 1)
+
+
+def standing(key: ConfigKey) -> Select[Any]:
+    """Read the version that was taken, and what is current for a bundle."""
+    return select(sequence.c.version, bundle.c.version, bundle.c.removed).select_from(
+        sequence.outerjoin(bundle, and_(*_is(key, bundle)))
+    )
+
+
+def holds(expected: Expected, current: int | None) -> bool:
+    """Tell whether a condition holds.
+
+    >>> [holds("7", 7), holds("7", 8), holds("07", 7), holds("7", None)]
+    [True, False, False, False]
+    """
+    if isinstance(expected, Precondition):
+        return expected is Precondition.ANY or current is None
+    return current is not None and expected == str(current)
+
+
+def first_place(key: ConfigKey, version: int) -> Insert:
+    """Say which version of a bundle is current, for the first time."""
+    label, application, profile = key.sort_key
+    return insert(bundle).values(
+        label=label, application=application, profile=profile, version=version, removed=False
+    )
+
+
+def next_place(key: ConfigKey, previous: int, version: int, *, removed: bool) -> Update:
+    """Say which version of a bundle is current, if it still is the previous one."""
+    return (
+        update(bundle)
+        .where(*_is(key, bundle), bundle.c.version == previous)
+        .values(version=version, removed=removed)
+    )
+
+
+def record(  # noqa: PLR0913 - the columns of a row
+    key: ConfigKey,
+    version: int,
+    saved_at: datetime,
+    *,
+    properties: str | None,
+    author: str | None = None,
+    message: str | None = None,
+) -> Insert:
+    """Keep what a version is."""
+    label, application, profile = key.sort_key
+    return insert(revision).values(
+        version=version,
+        label=label,
+        application=application,
+        profile=profile,
+        saved_at=saved_at.replace(tzinfo=None),
+        author=author,
+        message=message,
+        properties=properties,
+    )
+
+
+def _is(key: ConfigKey, table: Any) -> tuple[ColumnElement[bool], ...]:
+    label, application, profile = key.sort_key
+    return (
+        table.c.label == label,
+        table.c.application == application,
+        table.c.profile == profile,
+    )
