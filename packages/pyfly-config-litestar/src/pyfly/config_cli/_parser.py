@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
-from pyfly.config_cli import _bundles, _copy, _diff, _edit
+from pyfly.config_cli import _bundles, _copy, _diff, _edit, _upgrade
 from pyfly.config_cli._exit import MEANINGS
 from pyfly.config_cli._settings import KNOWN, PREFIX
 from pyfly.config_cli._sources import add_arguments
@@ -49,6 +49,12 @@ the command is repeated. A store that cannot save conditionally is written with 
 """
 
 
+_UPGRADE = """\
+Bring the tables of a database to the schema that the installed package needs, and make them when
+there are none. What is stored stays. A SQLite file is upgraded by itself when it is used.
+"""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; `run` of its result is the command, and takes that result."""
     codes = "\n".join(f"  {code:<4} {text}" for code, text in MEANINGS.items())
@@ -77,6 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_readers(add)
     _add_writers(add)
     _add_for_two(add)
+    _add_for_databases(add)
     return parser
 
 
@@ -186,6 +193,19 @@ def _add_for_two(add: _Add) -> None:
     _add_filters(copy)
     copy.add_argument("--overwrite", action="store_true", help="replace what differs")
     copy.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+
+
+def _add_for_databases(add: _Add) -> None:
+    text = "look after the tables of a database"
+    database = add("db", text, text.capitalize() + ".", "")
+    upgrade = database.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "upgrade",
+        help="make the tables, or bring them up to date",
+        description=_UPGRADE,
+        epilog=_examples("db upgrade postgresql://pyfly@db.example/config"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _declare(upgrade, _upgrade.upgrade, bundle=False, json=True)
 
 
 def _declare(

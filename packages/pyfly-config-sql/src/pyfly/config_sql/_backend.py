@@ -288,9 +288,7 @@ class SqlConfigBackend:
                 return None
             await _point(connection, key, last, version, removed=properties is None)
             await connection.execute(
-                statements.record(
-                    key, version, datetime.now(UTC), properties=properties, **remarks
-                )
+                statements.record(key, version, datetime.now(UTC), properties=properties, **remarks)
             )
             await hint(connection)
             await connection.commit()

@@ -103,8 +103,8 @@ class Watcher:
             with translated():
                 self._connection = await self._database.engine.connect()
                 raw = await self._connection.get_raw_connection()
-                raw.detach()  # the pool is for requests
                 self._driver = raw.driver_connection
+                raw.detach()  # the pool is for requests
                 self._driver.add_termination_listener(self._hear)
                 await self._driver.add_listener(_CHANNEL, self._hear)
         except BackendError as error:

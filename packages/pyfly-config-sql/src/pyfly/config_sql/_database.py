@@ -103,7 +103,9 @@ class Database:
             async with asyncio.timeout(QUEUE_SECONDS):
                 await self._writing.acquire()
         except TimeoutError as error:
-            raise BackendUnavailableError("too many writers are waiting; nothing was done") from error
+            raise BackendUnavailableError(
+                "too many writers are waiting; nothing was done"
+            ) from error
         try:
             self.check_open()
             yield
@@ -118,18 +120,20 @@ class Database:
             yield connection
 
     async def _prepare(self) -> None:
+        if not self._is_ready:
+            async with self._opening:
+                await self._open()
+
+    async def _open(self) -> None:
         if self._is_ready:
             return
-        async with self._opening:
-            if self._is_ready:
-                return
-            async with self._readers.connect() as connection:
-                found = await connection.run_sync(schema.read_revision)
-            if self.dialect == "sqlite" and schema.is_old(found):
-                await self._upgrade()
-            else:
-                schema.check_revision(found)
-            self._is_ready = True
+        async with self._readers.connect() as connection:
+            found = await connection.run_sync(schema.read_revision)
+        if self.dialect == "sqlite" and schema.is_old(found):
+            await self._upgrade()
+        else:
+            schema.check_revision(found)
+        self._is_ready = True
 
     async def _upgrade(self) -> list[str]:
         if self.dialect == "sqlite":

@@ -4,9 +4,10 @@ No message shows more of a URL than its scheme and the names of its parameters.
 """
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -29,13 +30,16 @@ _NUMBERS: Final[Mapping[str, float]] = {
 _GRACE_SECONDS: Final = 1.0
 """A server that has not given up by itself is given up this much later."""
 
+_SQLITE: Final = frozenset({"default_label", "pool_size", "pool_timeout"})
+_SERVER: Final = frozenset({"default_label", *_NUMBERS})
 _POSTGRES: Final = frozenset(
     {
+        *_SERVER,
         *("application_name", "host", "passfile", "port", "search_path", "target_session_attrs"),
         *("sslcert", "sslcrl", "sslkey", "sslmode", "sslpassword", "sslrootcert"),
     }
 )
-_MYSQL: Final = frozenset({"ssl_ca", "ssl_cert", "ssl_key", "unix_socket"})
+_MYSQL: Final = frozenset({*_SERVER, "ssl_ca", "ssl_cert", "ssl_key", "unix_socket"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +78,27 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
         parts = urlsplit(url)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         _ = parts.port
+        parameters = _unique(pairs)
     except ValueError:  # its text may be a part of the password
-        raise BackendLookupError(f"a {scheme}: URL is written {spelling}") from None
-    parameters = dict(pairs)
-    label = parameters.pop("default_label", DEFAULT_LABEL)
-    limits = _limits(parameters)
+        parts, parameters = urlsplit("#"), {}
+    if parts.scheme != scheme or parts.fragment:
+        raise BackendLookupError(
+            f"a {scheme}: URL is written {spelling}, every parameter once, and what means "
+            "something in a URL percent-encoded: '/' in a password is %2F, '@' %40, '#' %23"
+        )
     if unknown := sorted(parameters.keys() - known):
-        names = ", ".join(sorted({*known, *_NUMBERS, "default_label"}))
         raise BackendLookupError(
-            f"a {scheme}: URL has no parameter {unknown[0][:40]!r}; there are: {names}"
+            f"a {scheme}: URL has no parameter {unknown[0][:40]!r}; "
+            f"there are: {', '.join(sorted(known))}"
         )
-    if parts.fragment or len(pairs) > len(dict(pairs)):
-        raise BackendLookupError(
-            f"a {scheme}: URL is written {spelling}, with '#' in a password as %23 and every "
-            "parameter once"
-        )
-    return opened(parts, parameters, limits), label
+    label = parameters.pop("default_label", DEFAULT_LABEL)
+    return opened(parts, parameters, _limits(parameters)), label
+
+
+def _unique(pairs: Sequence[tuple[str, str]]) -> _Parameters:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError
+    return dict(pairs)
 
 
 def _limits(parameters: _Parameters) -> Limits:
@@ -144,12 +153,10 @@ def _make_durable(connection: Any, _: object) -> None:
 
 def _open_postgres(parts: SplitResult, parameters: _Parameters, limits: Limits) -> AsyncEngine:
     _need("asyncpg", parts.scheme, "postgres")
-    import asyncpg  # noqa: PLC0415 - an extra
-
     # The driver reads the URL itself: several hosts, sockets, TLS as every PostgreSQL client.
     query = urlencode(parameters, quote_via=quote)
     connect = partial(
-        asyncpg.connect,
+        import_module("asyncpg").connect,  # an extra
         urlunsplit(("postgresql", parts.netloc, parts.path, query, "")),
         timeout=limits.connect_timeout,
         command_timeout=limits.statement_timeout + _GRACE_SECONDS,
@@ -214,7 +221,7 @@ _SQLITE_FORM: Final = "sqlite:///config.db"
 _POSTGRES_FORM: Final = "postgresql://user:password@host:5432/database"
 _MYSQL_FORM: Final = "mysql://user:password@host:3306/database"
 _DIALECTS: Final[Mapping[str, tuple[_Open, frozenset[str], str]]] = {
-    "sqlite": (_open_sqlite, frozenset(), _SQLITE_FORM),
+    "sqlite": (_open_sqlite, _SQLITE, _SQLITE_FORM),
     "postgres": (_open_postgres, _POSTGRES, _POSTGRES_FORM),
     "postgresql": (_open_postgres, _POSTGRES, _POSTGRES_FORM),
     "mariadb": (_open_mysql, _MYSQL, _MYSQL_FORM),

@@ -17,7 +17,9 @@ from pyfly.config_core import (
     BackendUnavailableError,
 )
 
-_MISSING: Final = "the tables or the database are missing; to make the tables: pyfly-config db upgrade URL"
+_MISSING: Final = (
+    "the tables or the database are missing; to make the tables: pyfly-config db upgrade URL"
+)
 _DENIED: Final = "the database refuses access"
 _READ_ONLY: Final = "the database can only be read at the moment"
 _BROKEN: Final = "the database file is damaged, or no database"

@@ -27,7 +27,7 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from pyfly.config_core import BackendError
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final[tuple[str, ...]] = ("0001",)
 """The schemas that this code knows, the one it needs last: the files of `migrations/versions`."""
 VERSION_TABLE: Final = "pyfly_config_schema"
 
@@ -91,7 +91,7 @@ def read_revision(connection: Connection) -> str | None:
 
 def is_old(found: str | None) -> bool:
     """Tell whether an upgrade is what is needed."""
-    return found is None or found in REVISIONS[:-1]
+    return found is None or (found in REVISIONS and found != REVISIONS[-1])
 
 
 def check_revision(found: str | None) -> None:

@@ -22,6 +22,7 @@ from pyfly.config_core import ConfigKey
 from pyfly.config_server.storage import Expected, Precondition
 from pyfly.config_sql._schema import bundle, revision, sequence
 
+Rows: TypeAlias = Select[*tuple[Any, ...]]
 KeyRow: TypeAlias = tuple[str, str, str]
 """Label, application, profile: the order of listings."""
 
@@ -34,7 +35,7 @@ def key_of(row: Sequence[Any]) -> ConfigKey:
     return ConfigKey(application=application, profile=profile, label=label)
 
 
-def snapshot(keys: Sequence[ConfigKey]) -> Select[Any]:
+def snapshot(keys: Sequence[ConfigKey]) -> Rows:
     """Read the current versions of bundles, removed ones included, whose properties are NULL.
 
     More rows may come than were asked for: those of every combination of the names. A request
@@ -48,13 +49,13 @@ def snapshot(keys: Sequence[ConfigKey]) -> Select[Any]:
     )
 
 
-def names(label: str | None, after: ConfigKey | None, *, limit: int, dialect: str) -> Select[Any]:
+def names(label: str | None, after: ConfigKey | None, *, limit: int, dialect: str) -> Rows:
     """Read the next names and versions of a listing."""
     statement = select(*_NAME, bundle.c.version).where(bundle.c.removed.is_(False))
     return _page(statement, label, after, dialect).limit(limit)
 
 
-def contents(after: ConfigKey | None, *, limit: int, dialect: str) -> Select[Any]:
+def contents(after: ConfigKey | None, *, limit: int, dialect: str) -> Rows:
     """Read the next bundles of a listing, with their properties."""
     statement = (
         select(*_NAME, bundle.c.version, revision.c.properties)
@@ -64,9 +65,7 @@ def contents(after: ConfigKey | None, *, limit: int, dialect: str) -> Select[Any
     return _page(statement, None, after, dialect).limit(limit)
 
 
-def _page(
-    statement: Select[Any], label: str | None, after: ConfigKey | None, dialect: str
-) -> Select[Any]:
+def _page(statement: Rows, label: str | None, after: ConfigKey | None, dialect: str) -> Rows:
     if label is not None:
         statement = statement.where(bundle.c.label == label)
     if after is not None:
@@ -86,7 +85,7 @@ def _is_after(place: KeyRow, dialect: str) -> ColumnElement[bool]:
     )
 
 
-def next_label(after: str | None) -> Select[Any]:
+def next_label(after: str | None) -> Rows:
     """Read the first label that comes after another and carries a bundle."""
     later = true() if after is None else bundle.c.label > after
     return (
@@ -97,7 +96,7 @@ def next_label(after: str | None) -> Select[Any]:
     )
 
 
-def carries(label: str) -> Select[Any]:
+def carries(label: str) -> Rows:
     """Read one row when a label carries a bundle."""
     return select(bundle.c.label).where(*_is_carried(label)).limit(1)
 
@@ -106,7 +105,7 @@ def _is_carried(label: str) -> tuple[ColumnElement[bool], ...]:
     return bundle.c.label == label, bundle.c.removed.is_(False)
 
 
-def history(key: ConfigKey) -> Select[Any]:
+def history(key: ConfigKey) -> Rows:
     """Read the changes of a bundle, the newest first, without properties."""
     return (
         select(
@@ -121,19 +120,19 @@ def history(key: ConfigKey) -> Select[Any]:
     )
 
 
-def old_version(key: ConfigKey, version: int) -> Select[Any]:
+def old_version(key: ConfigKey, version: int) -> Rows:
     """Read one version of a bundle."""
     return select(revision.c.version, revision.c.properties).where(
         *_is(key, revision), revision.c.version == version
     )
 
 
-def last_version() -> Select[Any]:
+def last_version() -> Rows:
     """Read the version of the last change of anything."""
     return select(sequence.c.version)
 
 
-def changed(since: int, *, limit: int) -> Select[Any]:
+def changed(since: int, *, limit: int) -> Rows:
     """Read what was changed after a version, in the order of the changes."""
     return (
         select(revision.c.label, revision.c.application, revision.c.profile, revision.c.version)
@@ -151,7 +150,7 @@ def take_version() -> Update:
     return update(sequence).values(version=sequence.c.version + 1)
 
 
-def standing(key: ConfigKey) -> Select[Any]:
+def standing(key: ConfigKey) -> Rows:
     """Read the version that was taken, and what is current for a bundle."""
     return select(sequence.c.version, bundle.c.version, bundle.c.removed).select_from(
         sequence.outerjoin(bundle, and_(*_is(key, bundle)))
