@@ -25,6 +25,9 @@ _READ_ONLY: Final = "the database can only be read at the moment"
 _BROKEN: Final = "the database file is damaged, or no database"
 _AWAY: Final = "the database cannot be reached, or did not answer in time"
 
+_DRIVERS: Final = frozenset({"aiosqlite", "asyncmy", "asyncpg", "sqlite3"})
+"""Some of their errors, as that of a host that is no primary, are not those of the DB-API."""
+
 _Kind = tuple[type[BackendError], str]
 
 _SQLSTATES: Final[dict[str, _Kind]] = {
@@ -83,6 +86,10 @@ def translated() -> Generator[None]:
         raise BackendError(f"the database failed ({type(error).__name__})") from error
     except OSError as error:  # of the socket or its TLS, and every TimeoutError
         raise BackendUnavailableError(f"{_AWAY} ({_told(error)})") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _DRIVERS:
+            raise
+        raise BackendUnavailableError(f"{_AWAY} ({type(error).__name__})") from error
 
 
 def failure(error: DBAPIError) -> BackendError:
@@ -99,7 +106,7 @@ def _kind(error: DBAPIError, origin: BaseException) -> _Kind:
     known = _by_code(code)
     if known is not None:
         return known
-    if isinstance(error, OperationalError | InterfaceError):
+    if code is None or isinstance(error, OperationalError | InterfaceError):
         return BackendUnavailableError, _AWAY
     return BackendError, "the database failed"
 

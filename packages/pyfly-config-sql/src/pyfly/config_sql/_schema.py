@@ -31,7 +31,7 @@ REVISIONS: Final[tuple[str, ...]] = ("0001",)
 """The schemas that this code knows, the one it needs last: the files of `migrations/versions`."""
 VERSION_TABLE: Final = "pyfly_config_schema"
 
-_METADATA: Final = MetaData()
+METADATA: Final = MetaData()
 _LOCK: Final = 0x7079666C79  # any number that nobody else takes: "pyfly"
 
 
@@ -53,13 +53,13 @@ _MOMENT: Final = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariad
 
 sequence: Final = Table(
     "pyfly_config_sequence",
-    _METADATA,
+    METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
 )
 bundle: Final = Table(
     "pyfly_config_bundle",
-    _METADATA,
+    METADATA,
     Column("label", _name(128), primary_key=True),
     Column("application", _name(128), primary_key=True),
     Column("profile", _name(64), primary_key=True),
@@ -68,7 +68,7 @@ bundle: Final = Table(
 )
 revision: Final = Table(
     "pyfly_config_revision",
-    _METADATA,
+    METADATA,
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("label", _name(128), nullable=False),
     Column("application", _name(128), nullable=False),
