@@ -17,7 +17,7 @@ from pyfly.config_sql import SqlConfigBackend, _schema, migrations
 
 pytestmark = pytest.mark.anyio
 
-PROCESSES = 6
+PROCESSES = 4
 
 
 def bundle(application: str = "orders") -> ConfigSource:

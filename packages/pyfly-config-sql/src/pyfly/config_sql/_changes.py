@@ -42,6 +42,7 @@ class Watcher:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._wake = asyncio.Event()
+        self._seen: int | None = None
         self._connection: AsyncConnection | None = None
         self._driver: Any = None  # asyncpg's connection: its types are an extra
         self._is_away = False
@@ -56,13 +57,12 @@ class Watcher:
         Raises:
             BackendUnavailableError: The backend was closed.
         """
-        seen = await last_version(self._database)
+        self._seen = await last_version(self._database)
         try:
             while True:
                 await self._wait()
                 self._database.check_open()
-                seen, keys = await self._look(seen)
-                for key in keys:
+                for key in await self._look(self._seen):
                     yield key
         finally:
             await self.stop_listening()
@@ -74,8 +74,8 @@ class Watcher:
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _look(self, seen: int) -> tuple[int, list[ConfigKey]]:
-        """Return the last version there is, and the keys that changed after `seen`."""
+    async def _look(self, seen: int) -> list[ConfigKey]:
+        """Return the keys that changed after `seen`, and remember the last version there is."""
         try:
             last = await last_version(self._database)
             rows: Sequence[Row[Any]] = ()
@@ -86,13 +86,13 @@ class Watcher:
         except BackendError as error:
             self._database.check_open()
             self._tell("changes cannot be seen at the moment: %s", error)
-            return seen, []
+            return []
         self._is_away = False
+        # Lower than before when an older copy of the database was put in its place.
+        self._seen = rows[-1].version if rows else last
         if len(rows) == _BATCH:
             self.wake()
-            last = rows[-1].version
-        # `last` is lower than `seen` when an older copy of the database was put in its place
-        return last, list(dict.fromkeys(statements.key_of(row) for row in rows))
+        return list(dict.fromkeys(statements.key_of(row) for row in rows))
 
     async def _listen(self) -> None:
         """Keep a connection of its own that hears of commits, where the driver can listen."""

@@ -122,13 +122,15 @@ def _by_code(code: str | int | None) -> _Kind | None:
 
 
 def _code(origin: BaseException) -> str | int | None:
-    """Return the SQLSTATE, the name of SQLite's code, or MySQL's number."""
+    """Return MySQL's number, the SQLSTATE of PostgreSQL, or the name of SQLite's code."""
+    first: object = origin.args[0] if origin.args else None
+    if isinstance(first, int):
+        return first
     for name in ("sqlstate", "sqlite_errorname"):
         code: object = getattr(origin, name, None)
         if isinstance(code, str):
             return code
-    first: object = origin.args[0] if origin.args else None
-    return first if isinstance(first, int) else None
+    return None
 
 
 def _told(error: OSError) -> str:
