@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -210,6 +211,23 @@ def _process(
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `pyfly-config ARGS…` and return what became of it."""
+    program = Path(sys.executable).with_name("pyfly-config")
+
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, *map(str, arguments)],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=START_SECONDS,
+            check=False,
+        )
+
+    return command
 
 
 OpenEmpty = Callable[[str], AbstractAsyncContextManager[SqlConfigBackend]]
