@@ -163,20 +163,23 @@ def install(
 ) -> Callable[..., Path]:
     """Install distributions into an environment of their own; return its Python.
 
-    Ours are named, and come as wheels of this checkout; others may be paths.
+    Ours are named, with or without an extra, and come as wheels of this checkout; others may be
+    paths.
     """
     wheels = tmp_path_factory.mktemp("wheels")
     uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", wheels)
     subprocess.run([sys.executable, checkout / "scripts" / "check_wheels.py", wheels], check=True)
-    ours = wheels / "ours.txt"  # an override: never from an index, whatever is published there
-    ours.write_text(
-        "".join(
-            f"{wheel.name.split('-')[0].replace('_', '-')} @ {wheel.as_uri()}\n"
-            for wheel in wheels.glob("*.whl")
-        ),
-        encoding="utf-8",
-    )
-    return lambda *names: make_environment("--override", ours, *names)
+    ours = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in wheels.glob("*.whl")}
+
+    def make(*names: object) -> Path:
+        # Overrides: never from an index, whatever is published there. They replace extras too.
+        wanted = {str(name).partition("[")[0]: str(name) for name in names}
+        rows = [f"{wanted.get(name, name)} @ {wheel.as_uri()}\n" for name, wheel in ours.items()]
+        overrides = tmp_path_factory.mktemp("overrides") / "ours.txt"
+        overrides.write_text("".join(rows), encoding="utf-8")
+        return make_environment("--override", overrides, *names)
+
+    return make
 
 
 def _wait_until_live(server: RunningServer) -> None:
