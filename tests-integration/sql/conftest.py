@@ -1,5 +1,6 @@
 """Database servers of our own: PostgreSQL from a wheel everywhere, others where apt has them."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -252,6 +253,8 @@ def open_empty() -> OpenEmpty:
                 await connection.execute(text(f"DELETE FROM pyfly_config_{table}"))
             await connection.execute(text("UPDATE pyfly_config_sequence SET version = 0"))
         yield backend
+        while backend._database._running:  # noqa: ASYNC110 - what a cancelled caller has begun
+            await asyncio.sleep(0.01)
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         await backend.aclose()
 

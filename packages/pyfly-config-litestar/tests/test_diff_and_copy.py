@@ -123,7 +123,7 @@ def test_a_store_that_fails_stops_the_copy_and_says_how_far_it_came(
 
     async def commit(*args: Any, **options: Any) -> str:
         calls[0] += 1
-        if calls[0] == 2:
+        if calls[0] in {2, 3}:  # the copies that run together
             raise BackendUnavailableError("the disk is gone")
         return await real(*args, **options)
 

@@ -42,6 +42,8 @@ async def backend(anyio_backend: str, url: str) -> AsyncGenerator[SqlConfigBacke
     """A backend of the store; afterwards every connection is back in the pool."""
     backend = SqlConfigBackend.from_url(url)
     yield backend
+    while backend._database._running:  # noqa: ASYNC110 - what a cancelled caller has begun
+        await asyncio.sleep(0.01)
     pool = backend._database.engine.pool
     assert pool.checkedout() == 0  # type: ignore[attr-defined]
     await backend.aclose()

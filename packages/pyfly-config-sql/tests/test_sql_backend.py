@@ -1,6 +1,6 @@
 """What the suite of every store does not ask: statements, versions of the whole, broken rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ def bundle(
 
 
 @contextmanager
-def statements(backend: SqlConfigBackend) -> Iterator[list[str]]:
+def statements(backend: SqlConfigBackend) -> Generator[list[str]]:
     """Collect the statements that are sent in the block."""
     sent: list[str] = []
 

@@ -1,6 +1,7 @@
 """`copy`: bundles from one store into another, without overwriting anything unseen."""
 
 import argparse
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
@@ -26,6 +27,9 @@ Outcome: TypeAlias = Literal["created", "replaced", "unchanged", "differs", "fai
 
 _Row: TypeAlias = tuple[ConfigKey, Outcome, str]
 
+_TOGETHER: Final = 64
+"""Bundles that are copied at the same time: a store may write them together."""
+
 _MEANINGS: Final[dict[Outcome, str]] = {
     "created": "were not there before",
     "replaced": "were there with other content",
@@ -42,9 +46,17 @@ async def copy(arguments: argparse.Namespace) -> int:
         outcomes: list[_Row] = []
         try:
             with Progress(len(keys)) as progress:
-                for number, key in enumerate(keys):
-                    progress.show(number, str(key))
-                    outcomes.append((key, *await _copy_one(source, target, key, arguments)))
+                for start in range(0, len(keys), _TOGETHER):
+                    group = keys[start : start + _TOGETHER]
+                    progress.show(start, str(group[0]))
+                    copies = (_copy_one(source, target, key, arguments) for key in group)
+                    done = await asyncio.gather(*copies, return_exceptions=True)
+                    outcomes += [
+                        (key, *row)
+                        for key, row in zip(group, done, strict=True)
+                        if not isinstance(row, BaseException)
+                    ]
+                    _raise_first(done)
         except BaseException:
             note(f"Stopped after {len(outcomes)} of {len(keys)}; the same command goes on there.")
             raise
@@ -56,6 +68,12 @@ async def copy(arguments: argparse.Namespace) -> int:
     if counts["failed"]:
         return EXIT_FAILED
     return EXIT_CONDITION if counts["differs"] else 0
+
+
+def _raise_first(results: Sequence[object]) -> None:
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def _copy_one(

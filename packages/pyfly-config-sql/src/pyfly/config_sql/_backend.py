@@ -3,16 +3,14 @@
 import builtins
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final, Self
 
 from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
-    BackendUnavailableError,
-    ConfigConflictError,
     ConfigFormatError,
     ConfigKey,
     check_name,
@@ -27,9 +25,10 @@ from pyfly.config_server.storage import (
 )
 from pyfly.config_sql import _content as content
 from pyfly.config_sql import _statements as statements
-from pyfly.config_sql._changes import Watcher, hint, last_version
+from pyfly.config_sql._changes import Watcher, last_version
 from pyfly.config_sql._database import Database
 from pyfly.config_sql._engine import open_engine
+from pyfly.config_sql._writer import Change, Writer
 
 NAMES: Final = 1000
 """Names that one statement of a listing reads."""
@@ -58,7 +57,8 @@ class SqlConfigBackend:
 
     def __init__(self, engine: AsyncEngine, *, default_label: str = DEFAULT_LABEL) -> None:
         check_name("label", default_label)
-        self._database = Database(engine, owned=False)
+        self._database = Database(engine)
+        self._writer = Writer(self._database)
         self._default_label = default_label
         self._watchers: set[Watcher] = set()
 
@@ -74,7 +74,7 @@ class SqlConfigBackend:
         """
         engine, label = open_engine(url)
         backend = cls(engine, default_label=label)
-        backend._database = Database(engine, owned=True)
+        backend._database.owns_engine = True
         return backend
 
     def __repr__(self) -> str:
@@ -134,11 +134,15 @@ class SqlConfigBackend:
         """
         content.check_remark("author", author)
         content.check_remark("message", message)
-        remarks = {"author": author, "message": message}
-        version = await self._change(
-            source.key, expected, properties=content.dump(source.properties), **remarks
+        properties = content.dump(source.properties)
+        change = Change(
+            key=source.key,
+            expected=expected,
+            properties=properties,
+            author=author,
+            message=message,
         )
-        return str(version)
+        return str(await self._writer.make(change))
 
     async def delete(
         self,
@@ -154,7 +158,7 @@ class SqlConfigBackend:
             ConfigConflictError: `expected` does not hold.
         """
         key = ConfigKey(application=application, profile=profile, label=label)
-        await self._change(key, expected, properties=None)
+        await self._writer.make(Change(key=key, expected=expected, properties=None))
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return all sources, ordered by label, application, profile."""
@@ -272,43 +276,6 @@ class SqlConfigBackend:
                     _LOG.warning("left out: %s", error)
             if len(rows) < CONTENTS:
                 return
-
-    async def _change(
-        self, key: ConfigKey, expected: Expected, *, properties: str | None, **remarks: str | None
-    ) -> int | None:
-        """Make one change in one transaction; return its version, `None` if there is none."""
-        async with self._database.writing() as connection:
-            await connection.execute(statements.take_version())
-            row = (await connection.execute(statements.standing(key))).one()
-            version, last, removed = row
-            current = None if removed else last
-            if not statements.holds(expected, current):
-                raise ConfigConflictError(str(key), None if current is None else str(current))
-            if properties is None and current is None:
-                return None
-            await _point(connection, key, last, version, removed=properties is None)
-            await connection.execute(
-                statements.record(key, version, datetime.now(UTC), properties=properties, **remarks)
-            )
-            await hint(connection)
-            await connection.commit()
-        return int(version)
-
-
-async def _point(
-    connection: AsyncConnection, key: ConfigKey, last: int | None, version: int, *, removed: bool
-) -> None:
-    """Make `version` the current one of a bundle.
-
-    Raises:
-        BackendUnavailableError: Somebody who took no version has changed the row meanwhile.
-    """
-    if last is None:
-        await connection.execute(statements.first_place(key, version))
-        return
-    moved = await connection.execute(statements.next_place(key, last, version, removed=removed))
-    if moved.rowcount != 1:
-        raise BackendUnavailableError("another writer was in the way; nothing was done")
 
 
 def _source(key: ConfigKey, row: Row[Any]) -> ConfigSource | None:

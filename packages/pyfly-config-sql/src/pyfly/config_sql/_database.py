@@ -11,25 +11,19 @@ from pyfly.config_core import BackendUnavailableError
 from pyfly.config_sql import _schema as schema
 from pyfly.config_sql._failures import translated
 
-QUEUE_SECONDS: Final = 10.0
-"""How long a writer waits for the other writers of this process."""
-
 
 class Database:
     """Connections for reading and for writing, and the schema they need.
 
-    Readers take a connection for one statement. The writers of one process come one after the
-    other, as they do in the database: so they never hold more than one connection.
-
     Args:
         engine: Where connections come from.
-        owned: Whether `aclose` closes it.
     """
 
-    def __init__(self, engine: AsyncEngine, *, owned: bool) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self.dialect: Final = engine.dialect.name
         self.engine: Final = engine
-        self._owned = owned
+        self.owns_engine = False
+        """Whether `aclose` closes it."""
         postgres = self.dialect == "postgresql"
         self._readers = (  # one statement is one round trip
             engine.execution_options(isolation_level="AUTOCOMMIT") if postgres else engine
@@ -37,7 +31,6 @@ class Database:
         self._writers = (  # what was committed while a writer waited has to be seen
             engine.execution_options(isolation_level="READ COMMITTED") if postgres else engine
         )
-        self._writing = asyncio.Lock()
         self._opening = asyncio.Lock()
         self._is_ready = False
         self._closed = False
@@ -57,13 +50,13 @@ class Database:
         """Hand out a connection in a transaction; what is not committed is rolled back."""
         with self._use():
             await self._prepare()
-            async with self._turn(), self._transaction() as connection:
+            async with self._transaction() as connection:
                 yield connection
 
     async def upgrade(self) -> list[str]:
         """Bring the schema up to date; return the schemas it went through."""
         with self._use():
-            async with self._opening, self._turn():
+            async with self._opening:
                 steps = await self._upgrade()
                 self._is_ready = True
                 return steps
@@ -83,7 +76,7 @@ class Database:
         while self._running:
             self._idle.clear()
             await self._idle.wait()
-        if self._owned:
+        if self.owns_engine:
             await self.engine.dispose()
 
     @contextmanager
@@ -96,21 +89,6 @@ class Database:
         finally:
             self._running -= 1
             self._idle.set()
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        try:
-            async with asyncio.timeout(QUEUE_SECONDS):
-                await self._writing.acquire()
-        except TimeoutError as error:
-            raise BackendUnavailableError(
-                "too many writers are waiting; nothing was done"
-            ) from error
-        try:
-            self.check_open()
-            yield
-        finally:
-            self._writing.release()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[AsyncConnection]:

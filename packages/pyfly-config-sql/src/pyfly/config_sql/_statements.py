@@ -1,7 +1,6 @@
 """The statements, as values. Nothing here touches a database."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
@@ -41,11 +40,10 @@ def snapshot(keys: Sequence[ConfigKey]) -> Rows:
     More rows may come than were asked for: those of every combination of the names. A request
     asks for all combinations, and every database finds them by its primary key.
     """
-    wanted = zip(_NAME, zip(*(key.sort_key for key in keys), strict=True), strict=True)
     return (
         select(*_NAME, bundle.c.version, revision.c.properties)
         .join(revision, revision.c.version == bundle.c.version)
-        .where(*(column.in_(sorted(set(names))) for column, names in wanted))
+        .where(*_are(keys))
     )
 
 
@@ -98,11 +96,8 @@ def next_label(after: str | None) -> Rows:
 
 def carries(label: str) -> Rows:
     """Read one row when a label carries a bundle."""
-    return select(bundle.c.label).where(*_is_carried(label)).limit(1)
-
-
-def _is_carried(label: str) -> tuple[ColumnElement[bool], ...]:
-    return bundle.c.label == label, bundle.c.removed.is_(False)
+    carried = (bundle.c.label == label, bundle.c.removed.is_(False))
+    return select(bundle.c.label).where(*carried).limit(1)
 
 
 def history(key: ConfigKey) -> Rows:
@@ -145,16 +140,17 @@ def changed(since: int, *, limit: int) -> Rows:
 # --- writing --------------------------------------------------------------------------
 
 
-def take_version() -> Update:
-    """Take the next version; other writers wait here until the end of the transaction."""
-    return update(sequence).values(version=sequence.c.version + 1)
+def take_turn() -> Rows:
+    """Read the version of the last change; other writers wait here until the transaction ends.
+
+    SQLite has no such clause, and its writers wait when they begin.
+    """
+    return last_version().with_for_update()
 
 
-def standing(key: ConfigKey) -> Rows:
-    """Read the version that was taken, and what is current for a bundle."""
-    return select(sequence.c.version, bundle.c.version, bundle.c.removed).select_from(
-        sequence.outerjoin(bundle, and_(*_is(key, bundle)))
-    )
+def places(keys: Sequence[ConfigKey]) -> Rows:
+    """Read which versions are current, of bundles that were ever stored; more rows may come."""
+    return select(*_NAME, bundle.c.version, bundle.c.removed).where(*_are(keys))
 
 
 def holds(expected: Expected, current: int | None) -> bool:
@@ -168,12 +164,9 @@ def holds(expected: Expected, current: int | None) -> bool:
     return current is not None and expected == str(current)
 
 
-def first_place(key: ConfigKey, version: int) -> Insert:
-    """Say which version of a bundle is current, for the first time."""
-    label, application, profile = key.sort_key
-    return insert(bundle).values(
-        label=label, application=application, profile=profile, version=version, removed=False
-    )
+def first_places() -> Insert:
+    """Say which versions of bundles are current, for the first time."""
+    return insert(bundle)
 
 
 def next_place(key: ConfigKey, previous: int, version: int, *, removed: bool) -> Update:
@@ -185,27 +178,24 @@ def next_place(key: ConfigKey, previous: int, version: int, *, removed: bool) ->
     )
 
 
-def record(  # noqa: PLR0913 - the columns of a row
-    key: ConfigKey,
-    version: int,
-    saved_at: datetime,
-    *,
-    properties: str | None,
-    author: str | None = None,
-    message: str | None = None,
-) -> Insert:
-    """Keep what a version is."""
-    label, application, profile = key.sort_key
-    return insert(revision).values(
-        version=version,
-        label=label,
-        application=application,
-        profile=profile,
-        saved_at=saved_at.replace(tzinfo=None),
-        author=author,
-        message=message,
-        properties=properties,
-    )
+def record() -> Insert:
+    """Keep what versions are."""
+    return insert(revision)
+
+
+def end_turn(before: int, last: int) -> Update:
+    """Say which change was the last one, if nobody else has said so."""
+    return update(sequence).where(sequence.c.version == before).values(version=last)
+
+
+def columns_of(key: ConfigKey) -> dict[str, str]:
+    """Return the key by the names of its columns."""
+    return {"label": key.label, "application": key.application, "profile": key.profile}
+
+
+def _are(keys: Sequence[ConfigKey]) -> Iterator[ColumnElement[bool]]:
+    names = zip(*(key.sort_key for key in keys), strict=True)
+    return (column.in_(sorted(set(each))) for column, each in zip(_NAME, names, strict=True))
 
 
 def _is(key: ConfigKey, table: Any) -> tuple[ColumnElement[bool], ...]:
