@@ -34,6 +34,8 @@ def test_every_scheme_opens_a_store_with_a_named_driver(url: str, driver: str) -
 def test_limits_are_small_and_can_be_set() -> None:
     pool: Any = _engine.open_engine("postgresql://h/d")[0].pool
     assert (pool.size(), pool._max_overflow, pool.timeout()) == (5, 0, 1)
+    pool = _engine.open_engine("sqlite:///config.db")[0].pool
+    assert (pool.size(), pool._max_overflow, pool.timeout()) == (5, 0, 5)
     engine, label = _engine.open_engine(
         "postgresql://h/d?pool_size=2&pool_timeout=0.5&default_label=trunk&sslmode=require"
     )

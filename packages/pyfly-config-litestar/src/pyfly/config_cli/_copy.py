@@ -27,7 +27,7 @@ Outcome: TypeAlias = Literal["created", "replaced", "unchanged", "differs", "fai
 
 _Row: TypeAlias = tuple[ConfigKey, Outcome, str]
 
-_TOGETHER: Final = 64
+_TOGETHER: Final = 16
 """Bundles that are copied at the same time: a store may write them together."""
 
 _MEANINGS: Final[dict[Outcome, str]] = {

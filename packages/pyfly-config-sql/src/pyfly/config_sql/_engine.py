@@ -92,6 +92,8 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
             f"there are: {', '.join(sorted(known))}"
         )
     label = parameters.pop("default_label", DEFAULT_LABEL)
+    if scheme == "sqlite":  # there is no server that others wait for
+        parameters.setdefault("pool_timeout", str(BUSY_SECONDS))
     return opened(parts, parameters, _limits(parameters)), label
 
 
