@@ -103,6 +103,7 @@ def test_a_broken_bundle_is_told_and_the_others_are_copied(
 def test_what_somebody_stores_meanwhile_is_not_overwritten(
     run: Run, store: Path, memory: InMemoryConfigBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert run("put", "memory:", "orders", "dev", "before=true").code == 0
     real = memory.fetch
 
     async def fetch(*key: str) -> ConfigSource | None:

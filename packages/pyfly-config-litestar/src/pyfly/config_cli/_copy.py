@@ -20,14 +20,14 @@ from pyfly.config_core import (
 )
 from pyfly.config_server import Bundles, ConfigSource
 from pyfly.config_server.documents import name_document
-from pyfly.config_server.storage import Expected, SupportsConditionalSave
+from pyfly.config_server.storage import ABSENT, Expected, SupportsConditionalSave
 from pyfly.config_server.text import same_tree
 
 Outcome: TypeAlias = Literal["created", "replaced", "unchanged", "differs", "failed"]
 
 _Row: TypeAlias = tuple[ConfigKey, Outcome, str]
 
-_TOGETHER: Final = 16
+_TOGETHER: Final = 32
 """Bundles that are copied at the same time: a store may write them together."""
 
 _MEANINGS: Final[dict[Outcome, str]] = {
@@ -81,6 +81,8 @@ async def _copy_one(
 ) -> tuple[Outcome, str]:
     try:
         bundle = await source.load(key)
+        if await _create(target, stores.source_of(key, bundle.properties), arguments):
+            return "created", ""
         found, expected = await stores.current(target, key)
         if found is not None and same_tree(found.properties, bundle.properties):
             return "unchanged", ""
@@ -95,6 +97,17 @@ async def _copy_one(
     except ConfigError as error:
         return "failed", str(error)
     return "created" if found is None else "replaced", ""
+
+
+async def _create(target: Bundles, source: ConfigSource, arguments: argparse.Namespace) -> bool:
+    """Store a bundle where nothing is, without a look; tell whether that was so."""
+    if arguments.dry_run or not isinstance(target.backend, SupportsConditionalSave):
+        return False
+    try:
+        await target.commit(source, expected=ABSENT)
+    except ConfigConflictError:
+        return False
+    return True
 
 
 async def _store(
