@@ -95,7 +95,11 @@ class Database:
         async with self._writers.connect() as connection:
             if self.dialect == "sqlite":  # or a writer that has read could not begin to write
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
+            try:
+                yield connection
+            except BaseException:  # a commit that failed may have left the transaction open
+                await connection.invalidate()
+                raise
 
     async def _prepare(self) -> None:
         if not self._is_ready:
