@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,51 @@ def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
         "print(keys.decrypt(keys.encrypt('secret')))",
     )
     assert done.stdout == "secret\n", done.stderr
+
+
+@pytest.fixture(scope="module")
+def with_sql(install: Callable[..., Path]) -> Path:
+    return install("pyfly-config-litestar[sql]")
+
+
+def test_the_extra_sql_of_litestar_serves_a_file_that_does_not_exist_yet(
+    with_sql: Path, start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/config.db"
+    server = start_server(url, python=with_sql)
+    assert "bundles       0" in server.output()
+    done = run(with_sql.with_name("pyfly-config"), "put", url, "orders", "prod", "port=9000")
+    assert done.stdout == "orders/prod/main: stored, now at version 1\n"
+    with urllib.request.urlopen(f"{server.url}/config/orders/prod", timeout=30) as answer:
+        document = json.load(answer)
+    assert document["version"] == "1"
+    assert document["propertySources"] == [{"name": "main/orders-prod", "source": {"port": 9000}}]
+    assert server.stop() == 0
+
+
+def test_a_missing_database_driver_gives_the_install_command(with_sql: Path) -> None:
+    command = with_sql.with_name("pyfly-config")
+    for scheme, extra in (("postgresql", "postgres"), ("mariadb", "mysql")):
+        done = run(command, "serve", f"{scheme}://user:hunter2@db.example/config")
+        assert done.returncode == 2
+        assert f"pip install 'pyfly-config-sql[{extra}]'" in done.stderr
+        assert "hunter2" not in done.stderr
+
+
+def test_the_extra_sql_of_core_works_without_a_server(
+    install: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = python(
+        install("pyfly-config-core[sql]"),
+        "import asyncio; from pyfly.config_server import ConfigServer, open_backend\n"
+        "async def main():\n"
+        f"    server = ConfigServer(open_backend('sqlite:///{tmp_path}/config.db'))\n"
+        "    await server.save('orders', 'prod', {'port': 9000})\n"
+        "    print((await server.fetch('orders', 'prod'))['version'])\n"
+        "    await server.aclose()\n"
+        "asyncio.run(main())",
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_the_client_is_offered_under_the_server_when_it_is_installed(
