@@ -1,6 +1,7 @@
 """A server that answers whatever a test tells it to, over real sockets, and the two clients."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -99,15 +100,29 @@ class ScriptedServer:
         self.chunks = [self.json(document, *headers, **how)]
 
     def stop(self) -> None:
+        """Refuse connections from now on."""
         self._stopped.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    scripted = ScriptedServer()
-    yield scripted
-    scripted.stop()
+def make_server() -> Iterator[Callable[[], ScriptedServer]]:
+    made: list[ScriptedServer] = []
+
+    def make() -> ScriptedServer:
+        made.append(ScriptedServer())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def server(make_server: Callable[[], ScriptedServer]) -> ScriptedServer:
+    return make_server()
 
 
 Fetch = Callable[..., Any]
