@@ -38,13 +38,13 @@ def anyio_backend() -> str:
 class ScriptedServer:
     """Answers every connection with the same chunks, waiting between them.
 
-    What stands in `turns` is answered first, each once.
+    What stands in `turns` comes first, each once: an answer, or a way to treat the connection.
     """
 
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.chunks: list[bytes] = []
-        self.turns: list[bytes] = []
+        self.turns: list[bytes | Callable[[socket.socket], None]] = []
         self.pause = 0.0
         self._stopped = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -67,9 +67,12 @@ class ScriptedServer:
                     return
                 received += chunk
             self.requests.append(received.decode("latin-1"))
-            chunks = [self.turns.pop(0)] if self.turns else self.chunks
+            turn = self.turns.pop(0) if self.turns else None
             try:
-                for chunk in chunks:
+                if callable(turn):
+                    turn(connection)
+                    return
+                for chunk in self.chunks if turn is None else [turn]:
                     connection.sendall(chunk)
                     if self._stopped.wait(self.pause):
                         return

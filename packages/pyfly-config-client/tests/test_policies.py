@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import socket
 import stat
 import time
@@ -82,9 +81,7 @@ async def test_require_server_neither_reads_nor_writes_a_snapshot(
         await fetch(**kept, policy="require_server")
 
 
-async def test_offline_sends_nothing(
-    server: Any, fetch: Fetch, document: Any, kept: Any
-) -> None:
+async def test_offline_sends_nothing(server: Any, fetch: Fetch, document: Any, kept: Any) -> None:
     with pytest.raises(SnapshotError, match=r"nothing is stored here\n- tried snapshot .*there is"):
         await fetch(**kept, policy="offline")
     server.answer_json(document)
@@ -333,7 +330,9 @@ async def test_every_server_gets_its_own_credential(
     another_server.answer_json(document)
     urls = [one.url.replace("://", f"://u:{one.url[-2:]}@") for one in (server, another_server)]
     await fetch(server_url=urls)
-    sent = [one.requests[0].lower().partition("authorization: ")[2] for one in (server, another_server)]
+    sent = [
+        one.requests[0].lower().partition("authorization: ")[2] for one in (server, another_server)
+    ]
     assert sent[0].splitlines()[0] != sent[1].splitlines()[0]
 
 
@@ -422,6 +421,6 @@ async def test_the_file_of_a_token_is_read_for_every_fetch(
         with pytest.raises(Exception, match="holds no token") as caught:
             client.fetch()
         assert "two" not in str(caught.value)
-    os.unlink(file)
+    file.unlink()
     with pytest.raises(Exception, match="cannot be read"):
         client.fetch()

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
-from pyfly.config_client._names import relaxed
+from pyfly.config_client._names import folded, relaxed
 from pyfly.config_client._quantities import DataSize, parse_duration
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
@@ -201,7 +201,7 @@ def _other(wanted: Any) -> Callable[[Any], Any]:
 
 def _member(wanted: Any, value: object) -> Any:
     for member in wanted:
-        if member.value == value or relaxed(member.name) == relaxed(str(value)):
+        if member.value == value or folded(member.name) == folded(str(value)):
             return member
     raise _ExpectedError(f"is none of {', '.join(member.name for member in wanted)}")
 

@@ -18,7 +18,12 @@ def relaxed(key: str) -> str:
     """
     if "." not in key and key.isupper():
         key = key.replace("_", ".")
-    return key.lower().translate(_IGNORED)
+    return folded(key)
+
+
+def folded(name: str) -> str:
+    """Return a name of one part without what spellings differ in."""
+    return name.lower().translate(_IGNORED)
 
 
 def variable(key: str) -> str:

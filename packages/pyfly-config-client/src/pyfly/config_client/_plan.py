@@ -73,10 +73,10 @@ class Known:
     wait: float
     """Seconds that the server may hold the request."""
 
-    def headers(self) -> dict[str, str]:
-        """Return what makes the request conditional."""
+    def condition(self, request: ConfigRequest) -> dict[str, str]:
+        """Return the headers that make a request conditional; none where it cannot be."""
         etag = self.loaded.snapshot.etag
-        if etag is None:
+        if etag is None or self.loaded.snapshot.url != request.url:
             return {}
         return {"If-None-Match": etag, "Prefer": f"wait={self.wait:.0f}"}
 
@@ -139,12 +139,12 @@ def ask_round(
     failures: dict[Verdict, ConfigClientError] = {}
     for position, request in enumerate(requests):
         left = max((deadline - time.monotonic()) / (len(requests) - position), 0.001)
-        send = Send(request=request, timeout=left)
-        if known is not None and known.loaded.snapshot.url == request.url:
-            send = Send(request=request, timeout=left + known.wait, headers=known.headers())
+        condition = {} if known is None else known.condition(request)
+        wait = known.wait if known is not None and condition else 0.0
+        send = Send(request=request, timeout=left + wait, headers=condition)
         yield send
         try:
-            if known is not None and send.headers and _is_current(send.result):
+            if known is not None and condition and _is_current(send.result):
                 return replace(known.loaded, waited=_waited(send.result))
             return accept(job, request, send.result)
         except ConfigClientError as error:
