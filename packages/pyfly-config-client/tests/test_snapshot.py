@@ -31,7 +31,7 @@ MakeStore = Callable[..., SnapshotStore]
 @pytest.fixture
 def make_store(tmp_path: Path) -> MakeStore:
     def make(**how: Any) -> SnapshotStore:
-        given = {
+        given: Any = {
             "identity": IDENTITY,
             "directory": str(tmp_path / "snapshots"),
             "baseline": None,
@@ -119,9 +119,10 @@ def test_a_damaged_generation_does_not_push_out_a_good_one(store: SnapshotStore)
     ],
 )
 def test_a_snapshot_of_another_identity_is_refused(other: dict[str, Any]) -> None:
-    given = {"servers": IDENTITY.servers, "application": "orders", "profiles": "prod"}
+    given: Any = {"servers": IDENTITY.servers, "application": "orders", "profiles": "prod"}
     data = encode_snapshot(NEW, IDENTITY, None)
-    foreign = Identity(**{**given, "labels": (None,), **other})
+    given |= {"labels": (None,)}
+    foreign = Identity(**given | other)
     with pytest.raises(SnapshotError, match="another application, profile, label or server"):
         decode_snapshot(data, foreign, None)
 
@@ -226,7 +227,7 @@ def test_the_tests_of_a_program_leave_nothing_in_the_default_place(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert os.environ["PYFLY_CONFIG_SNAPSHOT_DIR"] == "off"
     server.answer_json(document)
-    arguments = {"server_url": server.url, "application": "orders", "profile": "prod"}
+    arguments: Any = {"server_url": server.url, "application": "orders", "profile": "prod"}
     SyncConfigClient(**arguments).fetch()
     assert [*tmp_path.iterdir()] == []
     monkeypatch.delenv("PYFLY_CONFIG_SNAPSHOT_DIR")

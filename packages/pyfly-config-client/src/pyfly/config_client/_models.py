@@ -52,11 +52,21 @@ def _duration(text: str) -> object:
         return text  # for pydantic to refuse, or to read in another way
 
 
+def names_of(model: Any) -> set[str]:
+    """Return the names under which a model takes its fields."""
+    return {_taken_as(name, one) for name, one in model.model_fields.items()}
+
+
+def _taken_as(name: str, declared: Any) -> str:
+    alias = declared.validation_alias
+    return alias if isinstance(alias, str) else declared.alias or name
+
+
 def _fields(node: dict[str, object], declared: Mapping[str, Any]) -> dict[str, object]:
     accepted: dict[str, tuple[str, Any]] = {}
     for name, one in declared.items():
-        alias = one.validation_alias if isinstance(one.validation_alias, str) else one.alias
-        accepted[relaxed(name)] = accepted[relaxed(alias or name)] = (alias or name, one.annotation)
+        taken = _taken_as(name, one)
+        accepted[relaxed(name)] = accepted[relaxed(taken)] = (taken, one.annotation)
     renamed: dict[str, object] = {}
     for key, value in node.items():
         name, annotation = accepted.get(relaxed(key), (key, Any))

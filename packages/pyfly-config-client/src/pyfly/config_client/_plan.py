@@ -5,80 +5,29 @@ means is decided when it is over: a good answer, an unknown label, a refusal, or
 """
 
 import logging
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from pyfly.config_client._answer import Answer, check_answer, read_document
-from pyfly.config_client._effects import Keep, Plan, ReadStored, Send, Sleep
+from pyfly.config_client._accept import Job, check_consent, read
+from pyfly.config_client._effects import Keep, Plan, ReadStored, Sleep
 from pyfly.config_client._facts import Facts
 from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._properties import Properties, read_properties
 from pyfly.config_client._request import ConfigRequest
-from pyfly.config_client._retry import Verdict, backoff, judge, retry_after
+from pyfly.config_client._retry import backoff, judge
+from pyfly.config_client._round import ask_round
 from pyfly.config_client._snapshot import Snapshot
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
-    ServerUnreachableError,
     SnapshotError,
 )
-from pyfly.config_core import ConfigFormatError
-
-Policy = Literal["prefer_server", "require_server", "offline"]
-Strategy = Literal["always", "connection-timeout-only"]
 
 LOG: Final = logging.getLogger("pyfly.config_client")
 
 ATTEMPTS_WITH_FALLBACK: Final = 3
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
-_NOT_MODIFIED: Final = 304
-_MANY: Final = 10
-"""Fewer properties may shrink by any share without being suspicious."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is wanted, and under which rules."""
-
-    requests: tuple[tuple[ConfigRequest, ...], ...] = field(repr=False)
-    """For every label one request to every server."""
-    policy: Policy
-    strategy: Strategy
-    timeout: float
-    attempts: int | None
-    """Rounds at most; `None` leaves it to the deadline, or to a fallback that is at hand."""
-    allow_empty: bool
-    allow_shrink: bool
-    placeholders: bool
-    validate: Callable[[Properties], object] | None = field(default=None, repr=False)
-    """Raises when a configuration must not be used."""
-
-    @property
-    def name(self) -> str:
-        """What a log line calls it."""
-        first = self.requests[0][0]
-        return f"{first.application} [{first.profiles}]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What a watcher has, which the server need not send again."""
-
-    loaded: Loaded
-    wait: float
-    """Seconds that the server may hold the request."""
-
-    def condition(self, request: ConfigRequest) -> dict[str, str]:
-        """Return the headers that make a request conditional; none where it cannot be."""
-        etag = self.loaded.snapshot.etag
-        if etag is None or self.loaded.snapshot.url != request.url:
-            return {}
-        return {"If-None-Match": etag, "Prefer": f"wait={self.wait:.0f}"}
 
 
 def load(job: Job, known: Loaded | None) -> Plan[Loaded]:
@@ -128,82 +77,6 @@ def keep(job: Job, asked: Loaded) -> Plan[Loaded]:
         return asked
 
 
-def ask_round(
-    job: Job,
-    requests: tuple[ConfigRequest, ...],
-    deadline: float,
-    tried: Counter[str],
-    known: Known | None = None,
-) -> Plan[Loaded | ConfigClientError]:
-    """Ask every server once, in order; return the first good answer or what the round means."""
-    failures: dict[Verdict, ConfigClientError] = {}
-    for position, request in enumerate(requests):
-        left = max((deadline - time.monotonic()) / (len(requests) - position), 0.001)
-        condition = {} if known is None else known.condition(request)
-        wait = known.wait if known is not None and condition else 0.0
-        send = Send(request=request, timeout=left + wait, headers=condition)
-        yield send
-        try:
-            if known is not None and condition and _is_current(send.result):
-                return replace(known.loaded, waited=_waited(send.result))
-            return accept(job, request, send.result)
-        except ConfigClientError as error:
-            tried[str(error)] += 1
-            failures[judge(error)] = error
-            if isinstance(send.result, Answer):
-                error.retry_after = retry_after(send.result.headers)
-            if job.strategy != "always" and not isinstance(error, ServerUnreachableError):
-                break
-    order: tuple[Verdict, ...] = ("unknown", "refused", "later", "broken", "odd")
-    return next(failures[verdict] for verdict in order if verdict in failures)
-
-
-def _is_current(result: Answer | ConfigClientError | None) -> bool:
-    return isinstance(result, Answer) and result.status == _NOT_MODIFIED
-
-
-def _waited(result: Answer | ConfigClientError | None) -> bool:
-    applied = result.headers.get("preference-applied", "") if isinstance(result, Answer) else ""
-    return any(one.partition("=")[0].strip().lower() == "wait" for one in applied.split(","))
-
-
-def accept(job: Job, request: ConfigRequest, result: Answer | ConfigClientError | None) -> Loaded:
-    """Return the configuration in an answer.
-
-    Raises:
-        ConfigClientError: There is none that may be used.
-    """
-    if not isinstance(result, Answer):
-        raise result or ServerUnreachableError(f"{request.url}: was not asked")
-    check_answer(request, result)
-    snapshot = Snapshot(
-        body=result.body,
-        url=request.url,
-        saved_at=time.time(),
-        label=request.label,
-        etag=result.headers.get("etag"),
-    )
-    return Loaded(
-        properties=_read(job, snapshot, Facts(loaded_from="server", place=request.url)),
-        snapshot=snapshot,
-        waited=_waited(result),
-    )
-
-
-def check_consent(job: Job, new: Loaded, before: Loaded | None) -> None:
-    """Refuse a configuration that has lost most of what it had, unless that is allowed.
-
-    Raises:
-        InvalidPayloadError: It has.
-    """
-    count = 0 if before is None else len(before.properties)
-    if not job.allow_shrink and count >= _MANY and 2 * len(new.properties) < count:
-        raise InvalidPayloadError(
-            f"{new.snapshot.url}: only {len(new.properties)} properties where there were {count}; "
-            "if that is meant, start once with allow_shrink=True"
-        )
-
-
 def _ask_labels(
     job: Job, before: Loaded | None, tried: Counter[str], *, fallback: bool
 ) -> Plan[Loaded]:
@@ -249,7 +122,7 @@ def _ask(
         if attempt == limit or time.monotonic() + pause >= deadline:
             return result
         if attempt == 1:
-            LOG.warning("%s; trying again", result)
+            LOG.warning("%s: %s (trying again)", job.name, result)
         yield Sleep(seconds=pause)
 
 
@@ -271,41 +144,7 @@ def _from_stored(
     if age < 0:
         LOG.warning("%s: the snapshot is dated in the future; is the clock right?", job.name)
     facts = Facts(loaded_from=loaded_from, place=snapshot.url, age_then=max(age, 0.0))
-    return Loaded(properties=_read(job, snapshot, facts), snapshot=snapshot)
-
-
-def _read(job: Job, snapshot: Snapshot, facts: Facts) -> Properties:
-    asked = job.requests[0][0]
-    environment = read_document(
-        snapshot.body,
-        place=snapshot.url,
-        application=asked.application,
-        profiles=asked.profiles,
-    )
-    environ: Mapping[str, str] | None = os.environ if job.placeholders else None
-    try:
-        found = read_properties(
-            environment.property_sources, facts.of(environment), environ=environ
-        )
-    except ConfigFormatError as error:
-        raise InvalidPayloadError(f"{snapshot.url}: {error}") from error
-    if not found and not job.allow_empty:
-        raise InvalidPayloadError(
-            f"{snapshot.url}: nothing is stored for {asked.application!r} with the profiles "
-            f"{asked.profiles!r}; check the names, or pass allow_empty=True"
-        )
-    _validate(job, found, snapshot.url)
-    return found
-
-
-def _validate(job: Job, found: Properties, place: str) -> None:
-    if job.validate is None:
-        return
-    try:
-        job.validate(found)
-    except Exception as error:
-        reason = str(error) if isinstance(error, ConfigClientError) else type(error).__name__
-        raise InvalidPayloadError(f"{place}: refused by the program itself: {reason}") from error
+    return Loaded(properties=read(job, snapshot, facts), snapshot=snapshot)
 
 
 def _announced(loaded: Loaded) -> Loaded:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final, TypeVar, cast, overload
 
 from pyfly.config_client._facts import Facts, LoadedFrom
+from pyfly.config_client._layers import competes, cut, inside, resolve, source_of
 from pyfly.config_client._names import below, from_variables, relaxed, variable
 from pyfly.config_client._origin import Explanation, Origin, origin_in
 from pyfly.config_client.errors import MissingPropertyError, PropertyTypeError
@@ -14,11 +15,8 @@ from pyfly.config_core import (
     FlatValue,
     JsonValue,
     PropertySource,
-    copy_properties,
-    flatten,
     merge,
     rebuild,
-    resolve_placeholders,
 )
 
 T = TypeVar("T")
@@ -139,8 +137,8 @@ class Properties(Mapping[str, FlatValue]):
 
     def section(self, prefix: str) -> "Properties":
         """Return the properties below a prefix, without it; none when there are none."""
-        values = {rest[1:]: self._values[key] for key, rest in below(self, prefix) if _inside(rest)}
-        return Properties([_cut(one, prefix) for one in self._sources], values, self._facts)
+        values = {rest[1:]: self._values[key] for key, rest in below(self, prefix) if inside(rest)}
+        return Properties([cut(one, prefix) for one in self._sources], values, self._facts)
 
     def bind(self, prefix: str, model: type[T]) -> T:
         """Return a dataclass or a pydantic model filled from the properties below a prefix.
@@ -195,7 +193,7 @@ class Properties(Mapping[str, FlatValue]):
             (source, other)
             for source in self._sources
             for other in source.source
-            if _competes(other, found) and (source is not holders[0])
+            if competes(other, found) and (source is not holders[0])
         )
         return Explanation(
             key=found, winner=winner, losers=tuple(origin_in(one, other) for one, other in hidden)
@@ -226,8 +224,8 @@ class Properties(Mapping[str, FlatValue]):
             ConfigFormatError: A tree is too deep, too large or of other types than JSON has; or
                 a placeholder leads back to itself.
         """
-        given = _source("arguments", arguments)
-        defaults = _source("local defaults", local)
+        given = source_of("arguments", arguments)
+        defaults = source_of("local defaults", local)
         variables = os.environ if environ is None else environ
         keys = {key: None for one in (given, defaults) for key in one.source} | dict.fromkeys(self)
         for source in self._sources:
@@ -298,48 +296,5 @@ def read_properties(
     kept = [source for source in sources if source.source]
     values = merge([source.source for source in kept])
     if environ is not None:
-        _resolve(values, environ)
+        resolve(values, environ)
     return Properties(kept, values, facts)
-
-
-def _resolve(values: dict[str, FlatValue], environ: Mapping[str, str]) -> None:
-    raw = dict(values)
-
-    def look_up(key: str) -> str | None:
-        found = environ.get(key, environ.get(variable(key)) if key else None)
-        if found is not None or key not in raw:
-            return found
-        value = raw[key]
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    for key, value in raw.items():
-        if isinstance(value, str) and "${" in value:
-            try:
-                values[key] = resolve_placeholders(value, look_up)
-            except ConfigFormatError as error:
-                raise ConfigFormatError(f"{key!r}: {error.reason}") from error
-
-
-def _source(name: str, tree: Mapping[str, object] | None) -> PropertySource:
-    return PropertySource(name=name, source=flatten(copy_properties(tree or {})))
-
-
-def _cut(source: PropertySource, prefix: str) -> PropertySource:
-    keys = {key: rest[1:] for key, rest in below(source.source, prefix) if _inside(rest)}
-    return PropertySource(
-        name=source.name,
-        source={short: source.source[key] for key, short in keys.items()},
-        origins={s: source.origins[key] for key, s in keys.items() if key in source.origins},
-    )
-
-
-def _inside(rest: str) -> bool:
-    return rest.startswith(".")
-
-
-def _competes(other: str, key: str) -> bool:
-    """Tell whether a key of another source gives way to this one: the same, or the same list."""
-    stem, bracket, _ = key.partition("[")
-    if relaxed(other) == relaxed(key):
-        return True
-    return bool(bracket) and relaxed(other.partition("[")[0]) == relaxed(stem)

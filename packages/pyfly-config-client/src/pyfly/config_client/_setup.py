@@ -6,10 +6,10 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, get_args
 
+from pyfly.config_client._accept import Job, Policy, Strategy
 from pyfly.config_client._answer import Answer
 from pyfly.config_client._effects import Send
 from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._plan import Job, Policy, Strategy
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._request import (
     ConfigRequest,
@@ -142,6 +142,12 @@ class Setup:
         """The newest good configuration this client has; `None` before the first."""
         loaded = self._state.loaded
         return None if loaded is None else loaded.properties
+
+    @property
+    def document(self) -> bytes | None:
+        """The environment document that `current` was read from: a baseline for an image."""
+        loaded = self._state.loaded
+        return None if loaded is None else loaded.snapshot.body
 
     @property
     def _double(self) -> Double | None:

@@ -19,7 +19,8 @@ from pyfly.config_client.errors import (
 )
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+# An alert of TLS that arrives late comes through httpx as it is: an OSError.
+_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 _PIECE: Final = 65536
 
 

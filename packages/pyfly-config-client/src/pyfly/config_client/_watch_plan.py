@@ -10,11 +10,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never
 
+from pyfly.config_client._accept import Job, check_consent
 from pyfly.config_client._change import compare
 from pyfly.config_client._effects import Deliver, Plan, Sleep
 from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._plan import LOG, Job, Known, ask_round, check_consent, keep
+from pyfly.config_client._plan import LOG, keep
 from pyfly.config_client._retry import backoff, judge
+from pyfly.config_client._round import Known, ask_round
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 
 _FIRST_WAIT: Final = 1.0

@@ -1,8 +1,10 @@
 """The server in memory, its scripted faults, and clients for it."""
 
+import asyncio
 import contextlib
 from collections.abc import Coroutine, Generator, Mapping
-from typing import Any, Final, Literal, Self, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from pyfly.config_client._answer import Answer
@@ -27,6 +29,8 @@ from pyfly.config_server import (
     HttpRequest,
     InMemoryConfigBackend,
 )
+
+T = TypeVar("T")
 
 Fault: TypeAlias = Literal["down", "slow", "torn", "stale", "401"]
 """Refuses connections; answers too late; breaks off; repeats what it said; wants a credential."""
@@ -151,10 +155,7 @@ def _text(value: FlatValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _finish(work: Coroutine[Any, Any, Any]) -> Any:
-    """Return the result of a coroutine that never waits, as those of one memory backend."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("the memory backend waited")
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine, also where an event loop runs; nothing here waits."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, work).result()
