@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING
 
 from pyfly.config_client._answer import Answer
 from pyfly.config_client._blocking import Answered, Driver, Exchange
-from pyfly.config_client._change import Change
 from pyfly.config_client._effects import Deliver, Effect, Keep, Plan, ReadStored, Send, Sleep
 from pyfly.config_client._loaded import Loaded
 from pyfly.config_client._plan import LOG, load
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._setup import Setup
-from pyfly.config_client._watch_plan import Pace, watch
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
+    from pyfly.config_client._change import Change
     from pyfly.config_client._transport import Tls
     from pyfly.config_client._watcher import Watcher
 
@@ -45,11 +44,13 @@ class _Client(Setup):
         self._state.loaded = loaded
         return loaded.properties
 
-    def _watch_plan(self, pace: Pace) -> Plan[Loaded]:
+    def _watch_plan(self, interval: float, wait: float) -> Plan[Loaded]:
+        from pyfly.config_client._watch_plan import Pace, watch  # noqa: PLC0415 - watchers only
+
         loaded = self._state.loaded
         if loaded is None or self.policy == "offline":
             raise ConfigClientError("a client that is offline has nothing to watch")
-        return watch(self._job(), loaded, pace)
+        return watch(self._job(), loaded, Pace(interval=interval, wait=wait))
 
 
 class ConfigClient(_Client):
@@ -116,7 +117,7 @@ class ConfigClient(_Client):
 
     async def watch(
         self, *, interval: float = 60.0, wait: float = 30.0
-    ) -> AsyncGenerator[Change, None]:
+    ) -> "AsyncGenerator[Change, None]":
         """Yield every change from now on, for ever; `fetch` is done first if it was not.
 
         What is known stays in use while the server is down or sends what cannot be used.
@@ -130,7 +131,7 @@ class ConfigClient(_Client):
         """
         if self._state.loaded is None:
             await self.fetch()
-        for effect in self._watch_plan(Pace(interval=interval, wait=wait)):
+        for effect in self._watch_plan(interval, wait):
             if not isinstance(effect, Deliver):
                 await self._perform(effect)
                 continue
@@ -178,7 +179,7 @@ class SyncConfigClient(_Client):
 
     def watch(
         self,
-        on_change: Callable[[Change], object] | None = None,
+        on_change: "Callable[[Change], object] | None" = None,
         *,
         interval: float = 60.0,
         wait: float = 30.0,
@@ -201,9 +202,8 @@ class SyncConfigClient(_Client):
 
         if self._state.loaded is None:
             self.fetch()
-        pace = Pace(interval=interval, wait=wait)
         return Watcher(
-            plan=lambda: self._watch_plan(pace),
+            plan=lambda: self._watch_plan(interval, wait),
             driver=self._driver,
             use=self._use,
             on_change=on_change,

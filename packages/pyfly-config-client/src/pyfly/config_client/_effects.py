@@ -6,14 +6,16 @@ in an event loop, `SyncConfigClient` in a thread, a test with neither.
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pyfly.config_client._answer import Answer
-from pyfly.config_client._change import Change
-from pyfly.config_client._loaded import Loaded
 from pyfly.config_client._request import ConfigRequest
 from pyfly.config_client._snapshot import Snapshot
 from pyfly.config_client.errors import ConfigClientError
+
+if TYPE_CHECKING:  # watchers only
+    from pyfly.config_client._change import Change
+    from pyfly.config_client._loaded import Loaded
 
 T = TypeVar("T")
 
@@ -59,8 +61,8 @@ class Keep:
 class Deliver:
     """Use a new configuration, and hand the change to whoever watches."""
 
-    loaded: Loaded
-    change: Change
+    loaded: "Loaded"
+    change: "Change"
 
 
 Effect: TypeAlias = Send | Sleep | ReadStored | Keep | Deliver

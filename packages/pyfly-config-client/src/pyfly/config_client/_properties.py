@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Final, TypeVar, cast, overload
 
 from pyfly.config_client._facts import Facts, LoadedFrom
 from pyfly.config_client._layers import competes, cut, inside, resolve, source_of
 from pyfly.config_client._names import below, from_variables, relaxed, variable
-from pyfly.config_client._origin import Explanation, Origin, origin_in
 from pyfly.config_client.errors import MissingPropertyError, PropertyTypeError
 from pyfly.config_core import (
     ConfigFormatError,
@@ -18,6 +16,11 @@ from pyfly.config_core import (
     merge,
     rebuild,
 )
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from pyfly.config_client._origin import Explanation, Origin
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -81,8 +84,10 @@ class Properties(Mapping[str, FlatValue]):
         return self._facts.loaded_from != "server"
 
     @property
-    def age(self) -> timedelta:
+    def age(self) -> "timedelta":
         """How long ago the server gave them; nothing for a baseline, whose age is not known."""
+        from datetime import timedelta  # noqa: PLC0415 - if asked
+
         return timedelta(seconds=self._facts.age())
 
     def __getitem__(self, key: str) -> FlatValue:
@@ -170,7 +175,7 @@ class Properties(Mapping[str, FlatValue]):
         except ConfigFormatError as error:
             raise PropertyTypeError(str(error)) from error
 
-    def origin(self, key: str) -> Origin:
+    def origin(self, key: str) -> "Origin":
         """Return where the value of a property comes from.
 
         Raises:
@@ -178,7 +183,7 @@ class Properties(Mapping[str, FlatValue]):
         """
         return self.explain(key).winner
 
-    def explain(self, key: str) -> Explanation:
+    def explain(self, key: str) -> "Explanation":
         """Return which source gives a property its value and which ones it hides.
 
         Raises:
@@ -187,6 +192,8 @@ class Properties(Mapping[str, FlatValue]):
         found = self._spelling(key)
         if found is None:
             raise MissingPropertyError(key, self._close(key))
+        from pyfly.config_client._origin import Explanation, origin_in  # noqa: PLC0415 - if asked
+
         holders = [source for source in self._sources if found in source.source]
         winner = origin_in(holders[0], found)
         hidden = (
