@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,24 @@ def make_server() -> Iterator[Callable[[], ScriptedServer]]:
 @pytest.fixture
 def server(make_server: Callable[[], ScriptedServer]) -> ScriptedServer:
     return make_server()
+
+
+@pytest.fixture
+def free_url() -> str:
+    """An address at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def another_server(make_server: Callable[[], ScriptedServer]) -> ScriptedServer:
+    return make_server()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> dict[str, Any]:
+    """The arguments that let a client keep snapshots."""
+    return {"snapshot_dir": tmp_path / "state"}
 
 
 Fetch = Callable[..., Any]

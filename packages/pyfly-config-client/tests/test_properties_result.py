@@ -1,14 +1,12 @@
 """What a program does with what it has fetched."""
 
 import enum
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
 
 from pyfly.config_client import (
     DataSize,
@@ -162,7 +160,7 @@ def test_lists_and_trees_are_put_together_from_indexed_keys() -> None:
         properties.get("hosts", str)
 
 
-# --- sections and binding -------------------------------------------------------------
+# --- sections -------------------------------------------------------------------------
 
 
 def test_a_section_is_what_lies_below_a_name() -> None:
@@ -173,113 +171,6 @@ def test_a_section_is_what_lies_below_a_name() -> None:
     assert properties.section("nothing") == {}
     assert [str(one) for one in section.explain("url").losers] == [f"{SHARED}, line 3, column 7"]
     assert section.name == "orders"
-
-
-@dataclass
-class Pool:
-    size: int
-    wait: timedelta = timedelta(seconds=1)
-
-
-@dataclass(frozen=True)
-class Database:
-    url: str
-    pool_settings: Pool
-    replicas: list[Pool] = field(default_factory=list[Pool])
-    mode: Literal["rw", "ro"] = "rw"
-    comment: str | None = None
-    labels: dict[str, str] = field(default_factory=dict[str, str])
-
-
-FLAT: dict[str, FlatValue] = {
-    "db.url": "marker-value",
-    "db.poolSettings.size": "5",
-    "db.pool-settings.wait": "30s",
-    "db.replicas[0].size": 1,
-    "db.replicas[1].size": 2,
-    "db.mode": "ro",
-    "db.comment": "",
-    "db.labels.team": "a",
-    "db.unknown": 1,
-}
-
-
-def test_a_dataclass_is_filled() -> None:
-    properties = made({key.replace("poolSettings", "pool-settings"): v for key, v in FLAT.items()})
-    assert properties.bind("db", Database) == Database(
-        url="marker-value",
-        pool_settings=Pool(size=5, wait=timedelta(seconds=30)),
-        replicas=[Pool(size=1), Pool(size=2)],
-        mode="ro",
-        comment=None,
-        labels={"team": "a"},
-    )
-    assert made({"size": 3}).bind("", Pool) == Pool(size=3)
-
-
-def test_everything_that_is_wrong_is_said_at_once() -> None:
-    properties = made({"db.pool-settings.size": "marker", "db.mode": "marker"})
-    with pytest.raises(PropertyTypeError) as caught:
-        properties.bind("db", Database)
-    assert str(caught.value) == (
-        "the property 'db.url' is missing; the property 'db.pool-settings.size' is not int; "
-        "the property 'db.mode' is none of 'rw', 'ro'"
-    )
-
-
-@dataclass
-class Picky:
-    size: int
-
-    def __post_init__(self) -> None:
-        raise ValueError(f"marker {self.size}")
-
-
-def test_a_dataclass_that_refuses_shows_no_value() -> None:
-    with pytest.raises(PropertyTypeError, match=r"refused by Picky \(ValueError\)"):
-        made({"a.size": 77}).bind("a", Picky)
-
-
-class PoolModel(BaseModel):
-    size: int = Field(ge=1)
-    wait: timedelta = timedelta(seconds=1)
-    buffer: DataSize = DataSize(0)
-
-
-class DatabaseModel(BaseModel):
-    url: str
-    pool_settings: PoolModel
-    hosts: list[str] = []
-    replicas: list[PoolModel] = []
-    user: str = Field(default="", alias="login-name")
-
-
-def test_a_pydantic_model_is_filled() -> None:
-    properties = made(
-        {
-            "db.url": "marker-value",
-            "db.pool-settings.size": "5",
-            "db.pool-settings.wait": "30s",
-            "db.pool-settings.buffer": "4KB",
-            "db.hosts": "a,b",
-            "db.replicas[0].size": 2,
-            "db.loginName": "me",
-        }
-    )
-    bound = properties.bind("db", DatabaseModel)
-    assert bound.pool_settings == PoolModel(
-        size=5, wait=timedelta(seconds=30), buffer=DataSize(4096)
-    )
-    assert (bound.hosts, bound.replicas[0].size, bound.user) == (["a", "b"], 2, "me")
-
-
-def test_a_pydantic_model_that_does_not_fit_shows_no_value() -> None:
-    with pytest.raises(PropertyTypeError) as caught:
-        made({"db.pool-settings.size": "marker"}).bind("db", DatabaseModel)
-    text = str(caught.value)
-    assert "'db.url' is missing" in text
-    assert "'db.pool_settings.size' is not valid: Input should be a valid integer" in text
-    assert "marker" not in text + repr(caught.value.__cause__) + repr(caught.value.__context__)
 
 
 # --- placeholders ---------------------------------------------------------------------
@@ -377,7 +268,11 @@ def test_placeholders_of_local_defaults_see_the_server() -> None:
 
 def test_properties_become_environment_variables() -> None:
     properties = made({"db.pool-size": 5, "flag": True, "hosts[0].name": "a"})
-    assert properties.to_environ() == {"DB_POOLSIZE": "5", "FLAG": "true", "HOSTS_0_NAME": "a"}
+    assert apply_to_environ(properties, {}) == {
+        "DB_POOLSIZE": "5",
+        "FLAG": "true",
+        "HOSTS_0_NAME": "a",
+    }
     environ = {"FLAG": "false"}
     assert apply_to_environ(properties, environ, prefix="X_") == {
         "X_DB_POOLSIZE": "5",
@@ -392,9 +287,9 @@ def test_properties_become_environment_variables() -> None:
 
 def test_names_that_collide_and_values_that_no_variable_holds_are_refused() -> None:
     with pytest.raises(PropertyTypeError, match=r"'a\.b' and 'a_b' would both be A_B"):
-        made({"a.b": "marker", "a_b": 1}).to_environ()
+        apply_to_environ(made({"a.b": "marker", "a_b": 1}), {})
     with pytest.raises(PropertyTypeError, match="holds a NUL"):
-        made({"a": "marker\0"}).to_environ()
+        apply_to_environ(made({"a": "marker\0"}), {})
 
 
 def test_a_key_that_no_tree_can_hold_is_an_error() -> None:

@@ -202,6 +202,26 @@ async def test_a_change_is_kept_as_a_snapshot(server: Any, changes: Any, tmp_pat
         offline.watch()
 
 
+async def test_a_start_from_a_snapshot_is_confirmed_when_the_server_is_back(
+    server: Any, arguments: Any, tmp_path: Any
+) -> None:
+    arguments |= {"snapshot_dir": tmp_path / "state"}
+    server.answer_json(document(a=1), 'ETag: "1"')
+    await ConfigClient(**arguments).fetch()
+    server.answer_json({}, status="503 Busy")
+    client = ConfigClient(**arguments)
+    found = await client.fetch()
+    assert (found.from_snapshot, found["a"]) == (True, 1)
+    server.turns = [server.message(b"", 'ETag: "1"', status="304 Not Modified", length=False)]
+    server.answer_json(document(a=2), 'ETag: "2"')
+    watch = client.watch(**FAST)
+    change = await asyncio.wait_for(anext(watch), PATIENCE)
+    await watch.aclose()
+    assert change.previous == {"a": 1}
+    assert not change.previous.from_snapshot
+    assert 'if-none-match: "1"' in server.requests[2].lower()
+
+
 async def test_another_version_with_the_same_values_is_no_change(server: Any, changes: Any) -> None:
     server.turns = [server.json(document(a=1) | {"version": str(n)}) for n in range(3)]
     server.answer_json(document(a=2) | {"version": "9"})

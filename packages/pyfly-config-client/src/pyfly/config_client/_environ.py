@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping, MutableMapping
 
+from pyfly.config_client._names import variable
 from pyfly.config_client._properties import Properties
+from pyfly.config_client.errors import PropertyTypeError
 
 
 def apply_to_environ(
@@ -32,8 +34,27 @@ def apply_to_environ(
     target = os.environ if environ is None else environ
     chosen = {
         name: text
-        for name, text in properties.to_environ(prefix).items()
+        for name, text in variables_of(properties, prefix).items()
         if overwrite or name not in target
     }
     target.update(chosen)
     return chosen
+
+
+def variables_of(properties: Properties, prefix: str) -> dict[str, str]:
+    """Return properties as environment variables.
+
+    Raises:
+        PropertyTypeError: Two keys with different values would have the same name, or a value
+            holds a NUL.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for key, value in properties.items():
+        name = prefix + variable(key)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if "\0" in text:
+            raise PropertyTypeError(f"the property {key!r} holds a NUL")
+        other, known = found.setdefault(name, (key, text))
+        if known != text:
+            raise PropertyTypeError(f"{other!r} and {key!r} would both be {name}")
+    return {name: text for name, (_, text) in found.items()}

@@ -29,7 +29,7 @@ class Facts:
         """Return the seconds since the server gave it."""
         return self.age_then + time.monotonic() - self.loaded_at
 
-    def of(self, environment: Environment) -> "Facts":
+    def of(self, environment: "Environment | Facts") -> "Facts":
         """Return these facts with what a document says about itself."""
         return replace(
             self,

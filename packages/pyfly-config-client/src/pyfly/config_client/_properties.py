@@ -90,6 +90,11 @@ class Properties(Mapping[str, FlatValue]):
 
         return timedelta(seconds=self._facts.age())
 
+    def confirmed(self, place: str) -> "Properties":
+        """Return the same properties as given by a server just now."""
+        facts = Facts(loaded_from="server", place=place)
+        return Properties(self._sources, self._values, facts.of(self._facts))
+
     def __getitem__(self, key: str) -> FlatValue:
         return self._values[key]
 
@@ -243,24 +248,6 @@ class Properties(Mapping[str, FlatValue]):
         return read_properties(
             [given, outside, *self._sources, defaults], self._facts, environ=variables
         )
-
-    def to_environ(self, prefix: str = "") -> dict[str, str]:
-        """Return the properties as environment variables: `DB_POOLSIZE` for `db.pool-size`.
-
-        Raises:
-            PropertyTypeError: Two keys with different values would have the same name, or a
-                value holds a NUL.
-        """
-        found: dict[str, tuple[str, str]] = {}
-        for key, value in self._values.items():
-            name = prefix + variable(key)
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            if "\0" in text:
-                raise PropertyTypeError(f"the property {key!r} holds a NUL")
-            other, known = found.setdefault(name, (key, text))
-            if known != text:
-                raise PropertyTypeError(f"{other!r} and {key!r} would both be {name}")
-        return {name: text for name, (_, text) in found.items()}
 
     def _node(self, key: str) -> JsonValue:
         """Return the value of a key, or the tree below it; `None` when there is neither."""

@@ -49,7 +49,9 @@ def ask_round(
         yield send
         try:
             if known is not None and condition and _is_current(send.result):
-                return replace(known.loaded, waited=waited(send.result))
+                same = known.loaded.properties.confirmed(request.url)
+                snapshot = replace(known.loaded.snapshot, saved_at=time.time())
+                return Loaded(properties=same, snapshot=snapshot, waited=waited(send.result))
             return accept(job, request, send.result)
         except ConfigClientError as error:
             tried[str(error)] += 1

@@ -54,7 +54,7 @@ def watch(job: Job, loaded: Loaded, pace: Pace) -> Plan[Never]:
             LOG.info("%s: the server answers again", job.name)
         failures, problem = 0, ""
         same = result.snapshot.body == loaded.snapshot.body
-        if not same:
+        if not same or loaded.properties.from_snapshot:
             loaded = yield from _change(job, result, loaded)
         held = result.waited and (not same or time.monotonic() - began >= _HELD)
         if not held:
@@ -65,7 +65,7 @@ def _change(job: Job, new: Loaded, before: Loaded) -> Plan[Loaded]:
     if job.policy != "require_server":
         new = yield from keep(job, new)
     change = compare(before.properties, new.properties)
-    LOG.info("%s: %d properties differ", job.name, len(change.keys))
+    LOG.info("%s: the server sends it; %d properties differ", job.name, len(change.keys))
     yield Deliver(loaded=new, change=change)
     return new
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._command._exit import EXIT_CANNOT_RUN, EXIT_NO_COMMAND, note, say
+from pyfly.config_client._environ import variables_of
 from pyfly.config_core import FlatValue
 
 
@@ -70,7 +71,7 @@ def _say_all(properties: Mapping[str, FlatValue], *, as_json: bool) -> None:
 
 
 def _variables(arguments: argparse.Namespace, client: SyncConfigClient) -> dict[str, str]:
-    found = client.fetch().to_environ(arguments.prefix)
+    found = variables_of(client.fetch(), arguments.prefix)
     return {name: text for name, text in found.items() if name not in os.environ}
 
 
