@@ -3,7 +3,7 @@
 Every measure is a new process that ends when it has the configuration of the examples. The
 baseline is a script that knows httpx well: no certificates loaded, no settings of the
 environment, one GET, the JSON decoded. Our client also verifies, writes a snapshot, reads it
-back, merges, and tells origins. `config-client` comes into an environment of its own.
+back, merges, and tells origins. Each client is installed into an environment of its own.
 
 The milliseconds beside them are for starts without a server, and for importing alone, with the
 bare interpreter to compare with.
@@ -18,9 +18,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from _load import EXAMPLES, compare, free_port, program, read_options, report, running
+from _load import EXAMPLES, HERE, compare, free_port, program, read_options, report, running
 
 THEIRS = "config-client==1.5.0"
+PACKAGES = HERE.parent / "packages"
+OUR_PACKAGES = ("pyfly-config-core", "pyfly-config-client")
 PATH = "/config/orders/prod,eu"
 CAREFUL = """
 import ssl, httpx
@@ -36,6 +38,12 @@ OURS = """
 from pyfly.config_client import SyncConfigClient
 client = SyncConfigClient(server_url="{url}", application="orders", profile="prod,eu"{more})
 assert client.fetch()["db.url"]
+"""
+DOCUMENT = """
+from pyfly.config_client import SyncConfigClient
+client = SyncConfigClient(server_url="{url}", application="orders", profile="prod,eu")
+client.fetch()
+print(client.document.decode())
 """
 OTHER = """
 from config.spring import ConfigClient
@@ -60,12 +68,12 @@ def milliseconds(run: Callable[[], float], rounds: int) -> list[float]:
     return [1000 * run() for _ in range(rounds)]
 
 
-def other_python(directory: str) -> str:
-    """Install the other client into an environment of its own."""
-    python = str(Path(directory) / "bin" / "python")
+def environment_with(directory: Path, *requirements: str | Path) -> str:
+    """Install into an environment of its own, as a service has it; return its Python."""
+    python = str(directory / "bin" / "python")
     subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, directory], check=True)
     install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
-    subprocess.run([*install, THEIRS], check=True)
+    subprocess.run([*install, *requirements], check=True)
     return python
 
 
@@ -73,32 +81,29 @@ def main() -> int:
     options = read_options(__doc__, rounds=15)
     port, nowhere = free_port(), free_port()
     url, refused = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{nowhere}"
-    ours = OURS.format(url=url, more="")
     with (
-        tempfile.TemporaryDirectory() as state,
-        tempfile.TemporaryDirectory() as theirs,
+        tempfile.TemporaryDirectory() as name,
         running([program("pyfly-config"), "serve", str(EXAMPLES), "--port", str(port)], port, PATH),
     ):
+        home = Path(name)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYFLY"))}
-        environment["XDG_STATE_HOME"] = state
+        environment["XDG_STATE_HOME"] = str(home / "state")
+        ours = environment_with(home / "ours", *(PACKAGES / one for one in OUR_PACKAGES))
+        theirs = environment_with(home / "theirs", THEIRS)
 
-        def start(script: str) -> Callable[[], float]:
-            return partial(starts_per_second, sys.executable, script, environment)
+        def start(script: str, python: str = ours) -> Callable[[], float]:
+            return partial(starts_per_second, python, script.format(url=url, more=""), environment)
 
         measures = {
-            "careful httpx": start(CAREFUL.format(url=url)),
-            "plain httpx": start(PLAIN.format(url=url)),
-            "client": start(ours),
-            "config-client": partial(
-                starts_per_second, other_python(theirs), OTHER.format(url=url), environment
-            ),
+            "careful httpx": start(CAREFUL),
+            "plain httpx": start(PLAIN),
+            "client": start(OURS),
+            "config-client": start(OTHER, theirs),
         }
         rates = compare(measures, options)
-        baseline = Path(state) / "baseline.json"
-        command = [program("pyfly-config-client"), "get", "--document", "--url", url]
-        with baseline.open("wb") as file:
-            names = ["--application", "orders", "--profile", "prod,eu"]
-            subprocess.run([*command, *names], env=environment, stdout=file, check=True)
+        baseline = home / "baseline.json"
+        document = [ours, "-c", DOCUMENT.format(url=url)]
+        baseline.write_bytes(subprocess.check_output(document, env=environment))
         more = f", baseline={str(baseline)!r}"
         scripts = {
             "interpreter": "pass",
@@ -108,9 +113,7 @@ def main() -> int:
             "server refused": OURS.format(url=refused, more=more),
         }
         times = {
-            name: milliseconds(
-                partial(seconds, sys.executable, script, environment), options.rounds
-            )
+            name: milliseconds(partial(seconds, ours, script, environment), options.rounds)
             for name, script in scripts.items()
         }
     report(rates, options, unit="starts", milliseconds=times)

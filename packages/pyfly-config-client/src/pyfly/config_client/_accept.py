@@ -6,7 +6,7 @@ Everything that is used passes here, wherever it comes from.
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pyfly.config_client._answer import Answer, check_answer, read_document
@@ -29,11 +29,11 @@ _MANY: Final = 10
 """Fewer properties may shrink by any share without being suspicious."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Job:
     """What is wanted, and under which rules."""
 
-    requests: tuple[tuple[ConfigRequest, ...], ...] = field(repr=False)
+    requests: tuple[tuple[ConfigRequest, ...], ...]
     """For every label one request to every server."""
     policy: Policy
     strategy: Strategy
@@ -43,7 +43,7 @@ class Job:
     allow_empty: bool
     allow_shrink: bool
     placeholders: bool
-    validate: Callable[[Properties], object] | None = field(default=None, repr=False)
+    validate: Callable[[Properties], object] | None = None
     """Raises when a configuration must not be used."""
 
     @property

@@ -2,6 +2,9 @@
 
 A plan is a generator that yields these and goes on when they are done. `ConfigClient` does them
 in an event loop, `SyncConfigClient` in a thread, a test with neither.
+
+Like all values that stay inside of this package they have neither `==` nor a `repr`: nobody needs
+them, what has no `repr` shows no secret, and half of the time an import takes would go into them.
 """
 
 from collections.abc import Generator, Mapping
@@ -20,7 +23,7 @@ if TYPE_CHECKING:  # watchers only
 T = TypeVar("T")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Send:
     """Send a request and fill in the whole answer, or why there is none."""
 
@@ -32,14 +35,14 @@ class Send:
     result: Answer | ConfigClientError | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Sleep:
     """Let time pass."""
 
     seconds: float
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ReadStored:
     """Read what an earlier start has left behind and fill it in, the best first."""
 
@@ -48,7 +51,7 @@ class ReadStored:
     """Why there is no more."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Keep:
     """Write a snapshot, read it back, and fill in what was read."""
 
@@ -57,7 +60,7 @@ class Keep:
     """`None` when that failed, which is logged and no reason not to start."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Deliver:
     """Use a new configuration, and hand the change to whoever watches."""
 

@@ -9,7 +9,7 @@ from pyfly.config_core import Environment
 LoadedFrom = Literal["server", "snapshot", "baseline"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Facts:
     """What is known about a configuration beside its properties."""
 

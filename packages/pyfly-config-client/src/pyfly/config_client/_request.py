@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -17,13 +17,13 @@ _HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ConfigRequest:
     """One request, checked and ready to be sent."""
 
     url: str
     """Without credentials."""
-    headers: dict[str, str] = field(repr=False)
+    headers: dict[str, str]
     """May hold a credential."""
     application: str
     """As asked for; a comma list stays one string."""
@@ -33,13 +33,13 @@ class ConfigRequest:
     """As asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Credentials:
     """How a client says who it is."""
 
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
+    password: str | None = None
+    token: str | None = None
 
     def __post_init__(self) -> None:
         if self.token is not None and (self.username is not None or self.password is not None):
@@ -49,7 +49,7 @@ class Credentials:
                 raise ValueError("a credential holds a control character, such as a line end")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Identity:
     """Which configuration is asked for, and where: what a snapshot belongs to."""
 
@@ -61,14 +61,14 @@ class Identity:
     """In the order of asking."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Server:
     """One address, split into what is sent and what must not be shown."""
 
     root: str
     """With the base path, without user info."""
     username: str | None
-    password: str | None = field(repr=False)
+    password: str | None
 
 
 def parse_server(url: str, base_path: str) -> Server:

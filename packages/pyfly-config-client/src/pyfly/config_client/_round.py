@@ -16,7 +16,7 @@ from pyfly.config_client.errors import ConfigClientError, ServerUnreachableError
 _NOT_MODIFIED: Final = 304
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Known:
     """What a watcher has, which the server need not send again."""
 

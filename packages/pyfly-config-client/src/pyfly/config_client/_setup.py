@@ -45,7 +45,7 @@ doubles: Final[list[Double]] = []
 """What answers instead of a network, the last one; tests of programs put it there."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class _State:
     """What a client has made of its arguments, and what it has got."""
 

@@ -42,7 +42,7 @@ def default_directory() -> Path:
     return Path(state) / "pyfly-config"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SnapshotStore:
     """The files of one identity: two generations of its snapshot, and a baseline to read."""
 

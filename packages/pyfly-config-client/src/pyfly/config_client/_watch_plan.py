@@ -25,7 +25,7 @@ _HELD: Final = 1.0
 """A server that says it waited took at least so many seconds, or is not believed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Pace:
     """How often a watcher asks."""
 
