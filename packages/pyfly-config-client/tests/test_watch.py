@@ -222,6 +222,22 @@ async def test_a_start_from_a_snapshot_is_confirmed_when_the_server_is_back(
     assert 'if-none-match: "1"' in server.requests[2].lower()
 
 
+async def test_a_token_that_is_renewed_is_used_while_watching(
+    server: Any, changes: Any, tmp_path: Any
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first")
+    server.answer_json(document(a=1))
+    watched = await changes(token_file=file)
+    file.write_text("second")
+    taking = asyncio.ensure_future(watched.take())
+    async with asyncio.timeout(PATIENCE):
+        while not any("Bearer second" in request for request in server.requests):
+            await asyncio.sleep(0.01)  # another thread counts
+    server.answer_json(document(a=2))
+    assert (await taking).changed == {"a"}
+
+
 async def test_another_version_with_the_same_values_is_no_change(server: Any, changes: Any) -> None:
     server.turns = [server.json(document(a=1) | {"version": str(n)}) for n in range(3)]
     server.answer_json(document(a=2) | {"version": "9"})

@@ -50,7 +50,7 @@ class _Client(Setup):
         loaded = self._state.loaded
         if loaded is None or self.policy == "offline":
             raise ConfigClientError("a client that is offline has nothing to watch")
-        return watch(self._job(), loaded, Pace(interval=interval, wait=wait))
+        return watch(self._job, loaded, Pace(interval=interval, wait=wait))
 
 
 class ConfigClient(_Client):

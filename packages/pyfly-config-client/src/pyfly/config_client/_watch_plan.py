@@ -7,6 +7,7 @@ program's own check refuses leaves it in use.
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Never
 
@@ -35,13 +36,25 @@ class Pace:
     """Seconds that the server may hold one."""
 
 
-def watch(job: Job, loaded: Loaded, pace: Pace) -> Plan[Never]:
-    """Deliver every change of a configuration, for ever."""
+def watch(make_job: Callable[[], Job], loaded: Loaded, pace: Pace) -> Plan[Never]:
+    """Deliver every change of a configuration, for ever.
+
+    Args:
+        make_job: Called before every request: a credential may have been renewed.
+        loaded: What is known.
+        pace: How often to ask.
+    """
+    job = make_job()
     failures = 0
     problem = ""
     while True:
         began = time.monotonic()
-        result = yield from _ask(job, Known(loaded=loaded, wait=pace.wait))
+        try:
+            job = make_job()
+        except ConfigClientError as error:
+            result: Loaded | ConfigClientError = error
+        else:
+            result = yield from _ask(job, Known(loaded=loaded, wait=pace.wait))
         if isinstance(result, ConfigClientError):
             if str(result) != problem:
                 LOG.warning("%s: still using what is known: %s", job.name, result)
