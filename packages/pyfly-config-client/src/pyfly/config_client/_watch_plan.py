@@ -49,12 +49,8 @@ def watch(make_job: Callable[[], Job], loaded: Loaded, pace: Pace) -> Plan[Never
     problem = ""
     while True:
         began = time.monotonic()
-        try:
-            job = make_job()
-        except ConfigClientError as error:
-            result: Loaded | ConfigClientError = error
-        else:
-            result = yield from _ask(job, Known(loaded=loaded, wait=pace.wait))
+        job = _renewed(make_job, job)
+        result = yield from _ask(job, Known(loaded=loaded, wait=pace.wait))
         if isinstance(result, ConfigClientError):
             if str(result) != problem:
                 LOG.warning("%s: still using what is known: %s", job.name, result)
@@ -72,6 +68,14 @@ def watch(make_job: Callable[[], Job], loaded: Loaded, pace: Pace) -> Plan[Never
         held = result.waited and (not same or time.monotonic() - began >= _HELD)
         if not held:
             yield Sleep(seconds=pace.interval * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+
+def _renewed(make_job: Callable[[], Job], job: Job) -> Job:
+    try:
+        return make_job()
+    except ConfigClientError as error:
+        LOG.warning("%s: %s; going on with the last one", job.name, error)
+        return job
 
 
 def _change(job: Job, new: Loaded, before: Loaded) -> Plan[Loaded]:
