@@ -17,7 +17,10 @@ SECRET = "hunter2"
     [
         ("sqlite:///config.db", "sqlite+aiosqlite"),
         ("postgresql://user:hunter2@db.example/config", "postgresql+asyncpg"),
-        ("postgres://a,b:5433/config?target_session_attrs=read-write", "postgresql+asyncpg"),
+        (
+            "postgres://u:p@a:5432,b:5433/config?target_session_attrs=read-write",
+            "postgresql+asyncpg",
+        ),
         ("mysql://user:hunter2@db.example:3307/config", "mysql+asyncmy"),
         ("mariadb://user:hunter2@db.example/config?pool_size=2", "mysql+asyncmy"),
     ],
@@ -72,6 +75,8 @@ def test_statements_of_mysql_are_limited_for_both_servers() -> None:
         ("postgresql://u:hunter2@h/d?pool_size=1.5", "pool_size must be a whole number"),
         ("postgresql://u:hunter2@h/d?pool_timeout=nan", "pool_timeout must be a number of sec"),
         ("mysql://u:hunter2@h:x/d", "percent-encoded"),
+        ("mysql://u:hunter2@a:1,b:2/d", "percent-encoded"),
+        ("postgresql://u@a:1,b:hunter2/d", "percent-encoded"),
         ("mysql://u:hunter2@h/d?ssl_ca=nowhere.pem", "TLS files cannot be used: No such file"),
         ("mariadb://u:hunter2@h/d?charset=latin1", "no parameter 'charset'"),
     ],

@@ -77,7 +77,7 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
     try:
         parts = urlsplit(url)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        _ = parts.port
+        _check_ports(parts)
         parameters = _unique(pairs)
     except ValueError:  # its text may be a part of the password
         parts, parameters = urlsplit("#"), {}
@@ -95,6 +95,13 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
     if scheme == "sqlite":  # there is no server that others wait for
         parameters.setdefault("pool_timeout", str(BUSY_SECONDS))
     return opened(parts, parameters, _limits(parameters)), label
+
+
+def _check_ports(parts: SplitResult) -> None:
+    """Raise `ValueError` for what is no port, often a part of a password."""
+    hosts = parts.netloc.rpartition("@")[2]
+    for host in hosts.split(",") if parts.scheme.startswith("postgres") else (hosts,):
+        _ = urlsplit(f"//{host}").port
 
 
 def _unique(pairs: Sequence[tuple[str, str]]) -> _Parameters:
