@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pyfly.config_server import KeyStoreFile
+
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 CHECKOUT = Path(__file__).parent.parent
@@ -182,6 +184,38 @@ def install(
         return make_environment("--override", ours, *names)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., bytes]:
+    """Run a program that has to be there, and return what it printed."""
+
+    def start(name: str, *arguments: object, given: bytes = b"") -> bytes:
+        if shutil.which(name) is None:
+            reason = f"needs {name}"
+            pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
+        done = subprocess.run(
+            [name, *map(str, arguments)], input=given, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def key_store(run: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactory) -> KeyStoreFile:
+    """A key store with the keys k1 and K2, and the certificate of k1 under another name."""
+    password = "open sesame"
+    directory = tmp_path_factory.mktemp("keys")
+    path, certificate = directory / "keys.p12", directory / "k1.pem"
+    where = ("-keystore", path, "-storetype", "PKCS12", "-storepass", password)
+    for alias in ("k1", "K2"):
+        names = ("-alias", alias, "-dname", f"CN={alias}")
+        run("keytool", "-genkeypair", *names, "-keyalg", "RSA", "-keysize", 2048, *where)
+    run("keytool", "-exportcert", "-rfc", "-alias", "k1", "-file", certificate, *where)
+    run("keytool", "-importcert", "-noprompt", "-alias", "lone", "-file", certificate, *where)
+    return KeyStoreFile(location=path, password=password, alias="k1")
 
 
 def _wait_until_live(server: RunningServer) -> None:

@@ -1,11 +1,9 @@
 """Cipher texts and keys made and read by other programs: OpenSSL, and Java's keytool."""
 
 import base64
-import os
-import shutil
-import subprocess
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,6 @@ import pytest
 from pyfly.config_server import EncryptionKeys, KeyRing, KeyStoreFile, open_keys
 
 pytestmark = pytest.mark.external
-
-PASSWORD = "open sesame"
-
-
-@pytest.fixture(scope="module")
-def run() -> Callable[..., bytes]:
-    """Run a program that has to be there, and return what it printed."""
-
-    def start(name: str, *arguments: object, given: bytes = b"") -> bytes:
-        if shutil.which(name) is None:
-            reason = f"needs {name}"
-            pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
-        done = subprocess.run(
-            [name, *map(str, arguments)], input=given, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return start
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +24,8 @@ def aes_key(run: Callable[..., bytes]) -> Callable[[str], str]:
     return derive
 
 
-@pytest.fixture(scope="module")
-def store(run: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key store with the keys k1 and K2, and the certificate of k1 under another name."""
-    directory = tmp_path_factory.mktemp("keys")
-    path, certificate = directory / "keys.p12", directory / "k1.pem"
-    where = ("-keystore", path, "-storetype", "PKCS12", "-storepass", PASSWORD)
-    for alias in ("k1", "K2"):
-        names = ("-alias", alias, "-dname", f"CN={alias}")
-        run("keytool", "-genkeypair", *names, "-keyalg", "RSA", "-keysize", 2048, *where)
-    run("keytool", "-exportcert", "-rfc", "-alias", "k1", "-file", certificate, *where)
-    run("keytool", "-importcert", "-noprompt", "-alias", "lone", "-file", certificate, *where)
-    return path
-
-
-def ring(store: Path, alias: str = "k1", **how: Any) -> KeyRing:
-    file = KeyStoreFile(location=store, password=PASSWORD, alias=alias, **how)
-    return open_keys(EncryptionKeys(default=file))
+def ring(key_store: KeyStoreFile, alias: str = "k1", **how: Any) -> KeyRing:
+    return open_keys(EncryptionKeys(default=replace(key_store, alias=alias, **how)))
 
 
 @pytest.mark.case(80)
@@ -84,19 +48,20 @@ def test_openssl_decrypts_what_a_password_encrypted_and_encrypts_what_it_decrypt
 def test_openssl_opens_the_layers_of_what_rsa_encrypted(
     run: Callable[..., bytes],
     aes_key: Callable[[str], str],
-    store: Path,
+    key_store: KeyStoreFile,
     tmp_path: Path,
     algorithm: str,
     mode: str,
 ) -> None:
     pem = tmp_path / "k1.pem"
-    given = ("-in", store, "-passin", f"pass:{PASSWORD}", "-nodes", "-nocerts")
+    password = f"pass:{key_store.password}"
+    given = ("-in", key_store.location, "-passin", password, "-nodes", "-nocerts")
     every = run("openssl", "pkcs12", *given).decode()
     first = every[every.index("friendlyName: k1") :]
     pem.write_text(first[first.index("-----BEGIN") :].partition("-----END")[0], encoding="utf-8")
     with pem.open("a", encoding="utf-8") as file:
         file.write("-----END PRIVATE KEY-----\n")
-    data = base64.b64decode(ring(store, algorithm=algorithm).encrypt("abc"), validate=True)
+    data = base64.b64decode(ring(key_store, algorithm=algorithm).encrypt("abc"), validate=True)
     length = int.from_bytes(data[:2], "big")
     assert (length, len(data)) == (256, 290)
     padding = ("-pkeyopt", f"rsa_padding_mode:{mode}")
@@ -112,34 +77,34 @@ def test_openssl_opens_the_layers_of_what_rsa_encrypted(
 
 
 @pytest.mark.case(88, 89)
-def test_every_key_of_a_store_has_its_name(store: Path) -> None:
-    first = ring(store)
-    second = ring(store, "k2")
+def test_every_key_of_a_store_has_its_name(key_store: KeyStoreFile) -> None:
+    first = ring(key_store)
+    second = ring(key_store, "k2")
     assert second.decrypt(first.encrypt("{key:K2}pw")) == "pw"
     assert second.decrypt(first.encrypt("{key:k1}pw")) == "pw"
-    assert first.decrypt(first.encrypt(f"{{key:k2}}{{secret:{PASSWORD}}}pw")) == "pw"
-    assert first.decrypt(ring(store, "lone").encrypt("pw")) == "pw"
-    assert ring(store, "lone").default.public_key == first.default.public_key
+    assert first.decrypt(first.encrypt(f"{{key:k2}}{{secret:{key_store.password}}}pw")) == "pw"
+    assert first.decrypt(ring(key_store, "lone").encrypt("pw")) == "pw"
+    assert ring(key_store, "lone").default.public_key == first.default.public_key
     assert second.default.public_key != first.default.public_key
 
 
 @pytest.mark.case(86)
 def test_openssh_reads_the_public_key(
-    run: Callable[..., bytes], store: Path, tmp_path: Path
+    run: Callable[..., bytes], key_store: KeyStoreFile, tmp_path: Path
 ) -> None:
     shown = tmp_path / "k1.pub"
-    shown.write_text(f"{ring(store).default.public_key}\n", encoding="utf-8")
+    shown.write_text(f"{ring(key_store).default.public_key}\n", encoding="utf-8")
     assert run("ssh-keygen", "-l", "-f", shown).startswith(b"2048 SHA256:")
 
 
 @pytest.mark.case(89)
 def test_keys_are_exchanged_while_the_server_serves(
-    start_server: Callable[..., Any], store: Path, tmp_path: Path
+    start_server: Callable[..., Any], key_store: KeyStoreFile, tmp_path: Path
 ) -> None:
     """Values of the old key, of the new one by its name, and of the new default are served."""
     settings = {
-        "ENCRYPT_KEY_STORE_LOCATION": store.as_uri().replace("file://", "file:"),
-        "ENCRYPT_KEY_STORE_PASSWORD": PASSWORD,
+        "ENCRYPT_KEY_STORE_LOCATION": key_store.location.as_uri().replace("file://", "file:"),
+        "ENCRYPT_KEY_STORE_PASSWORD": key_store.password,
     }
     (tmp_path / "main").mkdir()
     old = start_server(tmp_path, ENCRYPT_KEY_STORE_ALIAS="k1", **settings)
@@ -161,9 +126,12 @@ def test_keys_are_exchanged_while_the_server_serves(
 
 
 def test_a_key_that_cannot_be_used_stops_the_server(
-    start_server: Callable[..., Any], store: Path, tmp_path: Path
+    start_server: Callable[..., Any], key_store: KeyStoreFile, tmp_path: Path
 ) -> None:
-    settings = {"ENCRYPT_KEY_STORE_LOCATION": str(store), "ENCRYPT_KEY_STORE_ALIAS": "k1"}
+    settings = {
+        "ENCRYPT_KEY_STORE_LOCATION": str(key_store.location),
+        "ENCRYPT_KEY_STORE_ALIAS": "k1",
+    }
     with pytest.raises(RuntimeError, match="or the password is wrong") as caught:
         start_server(tmp_path, ENCRYPT_KEY_STORE_PASSWORD="marker", **settings)
     assert "marker" not in str(caught.value)

@@ -21,7 +21,7 @@ Read = Callable[..., Any]
 def guarded(
     start_server: Callable[..., Any], checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
-    """A server of the example repository, with more labels and files and with a credential."""
+    """A server of the example repository, with more labels and files, a credential and a key."""
     root = tmp_path_factory.mktemp("store") / "config"
     shutil.copytree(checkout / "docs" / "examples" / "config", root)
     for name, text in {
@@ -31,7 +31,8 @@ def guarded(
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    return start_server(root, USERNAME="reader", PASSWORD="open sesame")
+    encryption = {"ENCRYPT_KEY": "foo", "DECRYPT_ENDPOINT": "true"}
+    return start_server(root, USERNAME="reader", PASSWORD="open sesame", **encryption)
 
 
 @pytest.fixture(scope="session")

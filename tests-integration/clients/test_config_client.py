@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import SyncConfigClient
+from pyfly.config_server import EncryptionKeys, open_keys
 
 pytestmark = pytest.mark.external
 
+DISTRIBUTION = "config-client==1.5.0"
 READ = """
 import json
 import sys
@@ -25,12 +27,30 @@ else:
     print(json.dumps(client.config))
 """
 
+CONVERT = """
+import json
+import sys
+
+from config.spring import ConfigClient
+
+address, method, text = sys.argv[1:]
+convert = getattr(ConfigClient(address=address, app_name="orders"), method)
+print(json.dumps(convert(text, auth=("reader", "open sesame"))))
+"""
+
 
 @pytest.fixture(scope="module")
 def read(python_reader: Callable[..., Any]) -> Callable[..., Any]:
     """Read with address, application, profiles, label, and perhaps the name of a file."""
-    reader: Callable[..., Any] = python_reader("config-client==1.5.0", READ)
+    reader: Callable[..., Any] = python_reader(DISTRIBUTION, READ)
     return reader
+
+
+@pytest.fixture(scope="module")
+def convert(python_reader: Callable[..., Any]) -> Callable[..., Any]:
+    """Encrypt or decrypt, as the name of the method says, with address, method and text."""
+    converter: Callable[..., Any] = python_reader(DISTRIBUTION, CONVERT)
+    return converter
 
 
 def test_two_profiles_in_their_order(
@@ -75,6 +95,23 @@ def test_files_beside_the_bundles(
     guarded: Any, read: Callable[..., Any], profile: str, text: str
 ) -> None:
     assert read(f"{guarded.url}/config", "orders", profile, "main", "nginx.conf") == text
+
+
+@pytest.mark.case(81)
+@pytest.mark.parametrize(
+    ("text", "clear"),
+    [
+        *((text, text) for text in ("pässwörd ☃ a+b=1%2B", "x=")),
+        *(("{key:k1}v", "v"), ("{plain}{key:k1}v", "{key:k1}v")),
+    ],
+)
+def test_a_text_is_encrypted_and_decrypted(
+    guarded: Any, convert: Callable[..., Any], text: str, clear: str
+) -> None:
+    address = f"{guarded.url}/config"
+    encrypted = convert(address, "encrypt", text)
+    assert convert(address, "decrypt", encrypted) == clear
+    assert open_keys(EncryptionKeys(default="foo")).decrypt(encrypted) == clear
 
 
 @pytest.mark.parametrize(

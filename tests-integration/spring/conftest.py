@@ -1,5 +1,6 @@
 """Spring's own programs, built with Maven and run beside ours."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ def jar(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         reason = f"needs a JDK 17 and Maven; missing: {', '.join(missing)}"
         pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
 
+    @functools.cache
     def build(name: str, **properties: str) -> Path:
         project = tmp_path_factory.mktemp("maven") / name
         shutil.copytree(HERE / name, project, ignore=shutil.ignore_patterns("target"))

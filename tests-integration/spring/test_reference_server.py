@@ -7,11 +7,14 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from pyfly.config_server import EncryptionKeys, KeyStoreFile, open_keys
 
 pytestmark = pytest.mark.external
 
@@ -191,6 +194,7 @@ OF_METHODS = [
     *("/orders/prod", "/orders/prod/main", "/orders-prod.json", "/main/orders-prod.yml"),
     *("/orders/prod/main/nginx.conf", "/orders/prod/main/gone.txt", "/orders", "/broken/default"),
 ]
+STRONGER = {"algorithm": "OAEP", "strong": "true", "salt": "pepper"}
 DELIBERATE = {
     r"/infinite-.*\.yml": "an infinity is the text that the document has",
     r"/(both-prod,eu|single-prod)\..*": "the higher of a single value and a list wins",
@@ -246,6 +250,7 @@ def both(
     jar: Callable[..., Path],
     run_jar: Callable[..., str],
     start_server: Callable[..., Any],
+    key_store: KeyStoreFile,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, str, Path]:
     """Return the addresses of the reference and of ours, and the directory that both serve."""
@@ -260,10 +265,28 @@ def both(
         "--spring.profiles.active=native",
         f"{native}search-locations=file:{root}",
         f"{native}default-label=main",
+        f"--encrypt.key-store.location=file:{key_store.location}",
+        f"--encrypt.key-store.password={key_store.password}",
+        f"--encrypt.key-store.alias={key_store.alias}",
+        *(f"--encrypt.rsa.{name}={value}" for name, value in STRONGER.items()),
         path="/orders/default",
     )
     ours = start_server(f"{root.as_uri()}?layout=flat", "--base-path", "")
     return theirs, ours.url, root
+
+
+@pytest.mark.case(87)
+@pytest.mark.parametrize("text", ["{plain}", "pässwörd ☃", "{key:k2}v"])
+def test_the_stronger_rsa_is_that_of_the_reference(
+    both: tuple[str, str, Path], key_store: KeyStoreFile, text: str
+) -> None:
+    stronger = replace(key_store, algorithm="OAEP", strong=True, salt=STRONGER["salt"])
+    keys = open_keys(EncryptionKeys(default=stronger))
+    with httpx.Client(base_url=both[0], headers={"Content-Type": "text/plain"}) as reference:
+        encrypted = reference.post("/encrypt", content=text.encode()).text
+        assert keys.decrypt(encrypted) == text.rpartition("}")[2]
+        decrypted = reference.post("/decrypt", content=keys.encrypt(text))
+        assert (decrypted.status_code, decrypted.text) == (200, text.rpartition("}")[2])
 
 
 def named(name: str, root: Path) -> str:

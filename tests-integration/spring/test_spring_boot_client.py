@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from pyfly.config_server import EncryptionKeys, open_keys
+
 pytestmark = pytest.mark.external
 
 SECONDS = 120
@@ -56,7 +58,7 @@ def store(start_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFac
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    server = start_server(root, USERNAME="reader", PASSWORD="open sesame")
+    server = start_server(root, USERNAME="reader", PASSWORD="open sesame", ENCRYPT_KEY="foo")
     return Store(root=root, server=server)
 
 
@@ -140,6 +142,43 @@ def test_several_labels_in_one_request_and_a_profile_of_its_own(start: Start) ->
     assert found.effective["who"] == "orders", found.told
     found = start("cloud.config.profile=prod", "cloud.config.name=nobody,orders")
     assert (found.effective["who"], found.effective["hosts[0]"]) == ("prod", "p"), found.told
+
+
+@pytest.mark.case(91, 99)
+def test_what_is_stored_encrypted_arrives_in_clear_text(start: Start, store: Store) -> None:
+    headers = {"Content-Type": "text/plain"}
+    encrypted = httpx.post(f"{store.at()}/encrypt", content="a+b = #1", headers=headers)
+    assert encrypted.status_code == 200
+    cipher = f"{{cipher}}{encrypted.text}"
+    (store.root / "main" / "vault-default.yaml").write_text(
+        f"pw: '{cipher}'\nlist: [x, '{cipher}']\nbad: '{{cipher}}garbage'\nurl: 'db:${{pw}}'\n",
+        encoding="utf-8",
+    )
+    found = start("cloud.config.name=vault")
+    assert found.started, found.told
+    expected = {
+        "pw": "a+b = #1",
+        "list[0]": "x",
+        "list[1]": "a+b = #1",
+        "invalid.bad": "<n/a>",
+        "url": "db:a+b = #1",
+    }
+    assert {key: found.effective.get(key) for key in expected} == expected
+    assert "bad" not in found.effective
+
+
+def test_a_service_decrypts_for_itself_what_is_handed_on(
+    start: Start, start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    cipher = open_keys(EncryptionKeys(default="bar")).encrypt("of its own")
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "vault-default.yaml").write_text(
+        f"pw: '{{cipher}}{cipher}'\n", encoding="utf-8"
+    )
+    server = start_server(tmp_path, ENCRYPT_ENABLED="false")
+    key = 'application.json={"encrypt":{"key":"bar"}}'
+    found = start("cloud.config.name=vault", key, location=f"{server.url}/config")
+    assert (found.started, found.effective.get("pw")) == (True, "of its own"), found.told
 
 
 @pytest.mark.case(104)

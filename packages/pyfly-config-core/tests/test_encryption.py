@@ -123,7 +123,11 @@ def test_the_sample_of_the_reference_and_that_no_two_cipher_texts_are_equal() ->
 
 @pytest.mark.case(83)
 @pytest.mark.parametrize(
-    "text", ["", "zz", "ä", "0", "00", SAMPLE[:-2], SAMPLE[:32], SAMPLE + "00" * 16]
+    "text",
+    [
+        *("", "zz", "ä", "0", "00", SAMPLE[:-2], SAMPLE[:32], SAMPLE + "00" * 16),
+        *(f" {SAMPLE}", f"{SAMPLE}\n", f"{SAMPLE[:2]} {SAMPLE[2:]}"),
+    ],
 )
 def test_what_was_not_encrypted_with_this_key_is_refused(text: str) -> None:
     with pytest.raises(CipherError):
@@ -191,11 +195,14 @@ def test_what_is_encrypted_in_one_way_is_not_decrypted_in_another(store: Path) -
                     ring.decrypt(text)
 
 
-def test_a_salt_that_is_no_hexadecimal_stands_for_its_bytes(store: Path) -> None:
+@pytest.mark.parametrize(("text", "digits"), [("pepper", "706570706572"), ("de ad", "6465206164")])
+def test_a_salt_that_is_no_hexadecimal_stands_for_its_bytes(
+    store: Path, text: str, digits: str
+) -> None:
     given: dict[str, Any] = {"location": store, "password": "open sesame", "alias": "mine"}
     one, other = (
         open_keys(EncryptionKeys(default=KeyStoreFile(**given, salt=salt)))
-        for salt in ("pepper", "706570706572")
+        for salt in (text, digits)
     )
     assert other.decrypt(one.encrypt("x")) == "x"
 

@@ -59,7 +59,7 @@ class SymmetricEncryptor:
             CipherError: It was not encrypted with this key.
         """
         try:
-            body = bytes.fromhex(cipher)
+            body = binascii.unhexlify(cipher)
         except ValueError as error:
             raise CipherError from error
         return _text(unseal(self._key, body))
@@ -250,7 +250,7 @@ def _salt_bytes(salt: str) -> bytes:
 
 def _hex_bytes(text: str) -> bytes | None:
     try:
-        return bytes.fromhex(text)
+        return binascii.unhexlify(text)  # unlike `fromhex` without blanks, as Spring's
     except ValueError:
         return None
 
