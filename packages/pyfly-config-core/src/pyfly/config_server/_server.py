@@ -76,6 +76,7 @@ class ConfigServer:
         reverse_location_order: Whether plain files are looked for from the lowest store and the
             first label on.
         encryption: What is done with values that begin with `{cipher}`.
+        version: What documents of one store name as their version when the store has none.
 
     Raises:
         ValueError: The base path is not of that form.
@@ -97,6 +98,7 @@ class ConfigServer:
         strip_document_from_yaml: bool = True,
         reverse_location_order: bool = False,
         encryption: Encryption | None = None,
+        version: str | None = None,
     ) -> None:
         if not _BASE_PATH.fullmatch(base_path):
             raise ValueError(
@@ -118,6 +120,7 @@ class ConfigServer:
         self._fail_on_composite_error = fail_on_composite_error
         self._continue_on_label_failure = continue_on_label_failure
         self._reverse_location_order = reverse_location_order
+        self._version = version
         self._overrides = _overrides_source(overrides or {})
         self._readers = tuple(
             StoreReader(one, suffix=f" (store #{number})" if number else "")
@@ -176,7 +179,7 @@ class ConfigServer:
             name=application,
             profiles=(profile,),
             label=label,
-            version=_version(stores[0]) if len(self.backends) == 1 else None,
+            version=(_version(stores[0]) or self._version) if len(self.backends) == 1 else None,
             property_sources=(*self._overrides, *sources),
         )
 

@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pyfly.config_core import (
     BackendUnavailableError,
     ConfigConflictError,
-    ConfigError,
     ConfigKey,
 )
 from pyfly.config_server.storage import Expected
@@ -75,11 +74,11 @@ class Writer:
         while changes := self._take():
             try:
                 await self._write(changes)
-            except ConfigError as error:
+            except Exception as error:  # noqa: BLE001 - raised where the changes were asked for
                 for change in changes:
                     _answer(change, error)
-            except BaseException:  # a mistake of ours, or the end of the loop: nobody waits for it
-                for change in changes:
+            except BaseException:  # the end of the event loop
+                for change in [*changes, *self._waiting]:
                     change.outcome.cancel()
                 raise
 
@@ -176,10 +175,10 @@ async def _execute(connection: AsyncConnection, plan: Plan) -> None:
     await connection.execute(statements.record(), plan.revisions)
 
 
-def _answer(change: Change, answer: int | ConfigError | None) -> None:
+def _answer(change: Change, answer: int | Exception | None) -> None:
     if change.outcome.done():
         return
-    if isinstance(answer, ConfigError):
+    if isinstance(answer, Exception):
         change.outcome.set_exception(answer)
     else:
         change.outcome.set_result(answer)
