@@ -13,7 +13,7 @@ from typing import Final
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 TEMPLATE: Final = Path(__file__).resolve().parent / "backend-template"
-TAKEN: Final = frozenset({"cli", "client", "core", "file", "litestar", "memory", "server"})
+TAKEN: Final = frozenset({"cli", "client", "core", "file", "litestar", "memory", "server", "sql"})
 
 DESCRIPTION: Final = """\
 Make the package of a new store for pyfly-config.

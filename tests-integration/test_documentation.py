@@ -47,6 +47,7 @@ def at(text: str, server: Any) -> str:
 
 def run(command: list[str], directory: Path) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_")}
+    environment["PYFLY_CONFIG_SNAPSHOT_DIR"] = "off"
     done = subprocess.run(
         command,
         capture_output=True,
@@ -118,6 +119,16 @@ def test_the_commands_on_a_store_print_what_the_reference_shows(tmp_path: Path) 
         name, *arguments = shlex.split(line)
         done = run([str(Path(sys.executable).with_name(name)), *arguments], tmp_path)
         shown += f"$ {line}\n" + re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", done)
+    assert shown == block
+
+
+def test_the_client_command_prints_what_the_reference_shows(examples: Any) -> None:
+    (block,) = blocks(CHECKOUT / "docs" / "reference" / "client.md", "console")
+    shown = ""
+    for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        name, *arguments = shlex.split(at(line, examples))
+        program = Path(sys.executable).with_name(name)
+        shown += f"$ {line}\n" + run([str(program), *arguments], CHECKOUT)
     assert shown == block
 
 

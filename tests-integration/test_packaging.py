@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.packaging
+
+OWN = Path(sys.executable)
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +32,80 @@ def with_core(install: Callable[..., Path]) -> Path:
     return install("pyfly-config-core")
 
 
+TYPED_PROGRAM = """
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_type
+
+from pydantic_settings import BaseSettings
+from pyfly.config_client import (
+    Change,
+    ConfigClient,
+    DataSize,
+    Properties,
+    SyncConfigClient,
+    Watcher,
+    apply_to_environ,
+    config_lifespan,
+)
+from pyfly.config_client.settings import from_config_server
+from pyfly.config_client.testing import ConfigServerDouble
+
+
+@dataclass
+class Database:
+    url: str
+    pool_size: int = 5
+
+
+class Settings(BaseSettings):
+    settings_customise_sources = from_config_server(prefix="orders")
+
+    max_items: int = 100
+
+
+async def read() -> None:
+    client = ConfigClient(server_url="http://config:8888", application="orders", profile="prod")
+    properties = await client.fetch()
+    assert_type(properties, Properties)
+    assert_type(properties["db.url"], bool | int | float | str)
+    assert_type(properties.get("db.url"), bool | int | float | str | None)
+    assert_type(properties.get("db.pool-size", int), int)
+    assert_type(properties.get("http.timeout", timedelta), timedelta)
+    assert_type(properties.get("http.buffer", DataSize, default=None), DataSize | None)
+    assert_type(properties.get("hosts", list[str]), list[str])
+    assert_type(properties.bind("db", Database), Database)
+    assert_type(properties.section("db"), Properties)
+    assert_type(properties.merge_into({"a": {"b": 1}}), Properties)
+    apply_to_environ(properties)
+    async for change in client.watch():
+        assert_type(change, Change)
+        assert_type(change.added, frozenset[str])
+
+
+def read_without_a_loop(on_change: Callable[[Change], Awaitable[object]]) -> Watcher:
+    client = SyncConfigClient.from_env()
+    assert_type(client, SyncConfigClient)
+    config_lifespan(ConfigClient.from_env(), on_change=on_change)
+    return client.watch()
+
+
+def test_program(config_server: ConfigServerDouble) -> None:
+    config_server.put("orders", "prod", {"a": {"b": [1, "x", None]}})
+    with config_server.override({"a": 1}), config_server.fault("down"):
+        assert_type(config_server.client("orders").fetch(), Properties)
+"""
+
+
 def run(*command: object) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYFLY_", "PYTHON"))}
+    environment["PYFLY_CONFIG_SNAPSHOT_DIR"] = "off"
     return subprocess.run(
         [*map(str, command)],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=300,
         check=False,
         env=environment,
     )
@@ -125,6 +196,51 @@ def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
     assert done.stdout == "secret\n", done.stderr
 
 
+@pytest.fixture(scope="module")
+def with_sql(install: Callable[..., Path]) -> Path:
+    return install("pyfly-config-litestar[sql]")
+
+
+def test_the_extra_sql_of_litestar_serves_a_file_that_does_not_exist_yet(
+    with_sql: Path, start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/config.db"
+    server = start_server(url, python=with_sql)
+    assert "bundles       0" in server.output()
+    done = run(with_sql.with_name("pyfly-config"), "put", url, "orders", "prod", "port=9000")
+    assert done.stdout == "orders/prod/main: stored, now at version 1\n"
+    with urllib.request.urlopen(f"{server.url}/config/orders/prod", timeout=30) as answer:
+        document = json.load(answer)
+    assert document["version"] == "1"
+    assert document["propertySources"] == [{"name": "main/orders-prod", "source": {"port": 9000}}]
+    assert server.stop() == 0
+
+
+def test_a_missing_database_driver_gives_the_install_command(with_sql: Path) -> None:
+    command = with_sql.with_name("pyfly-config")
+    for scheme, extra in (("postgresql", "postgres"), ("mariadb", "mysql")):
+        done = run(command, "serve", f"{scheme}://user:hunter2@db.example/config")
+        assert done.returncode == 2
+        assert f"pip install 'pyfly-config-sql[{extra}]'" in done.stderr
+        assert "hunter2" not in done.stderr
+
+
+def test_the_extra_sql_of_core_works_without_a_server(
+    install: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = python(
+        install("pyfly-config-core[sql]"),
+        "import asyncio; from pyfly.config_server import ConfigServer, open_backend\n"
+        "async def main():\n"
+        f"    server = ConfigServer(open_backend('sqlite:///{tmp_path}/config.db'))\n"
+        "    await server.save('orders', 'prod', {'port': 9000})\n"
+        "    print((await server.fetch('orders', 'prod'))['version'])\n"
+        "    await server.aclose()\n"
+        "asyncio.run(main())",
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
 def test_the_client_is_offered_under_the_server_when_it_is_installed(
     with_client: Path, with_core: Path
 ) -> None:
@@ -149,3 +265,34 @@ def test_the_wheels_are_typed(with_client: Path) -> None:
         "print([Path(m.__file__).with_name('py.typed').exists() for m in (c, k, s)])",
     )
     assert done.stdout == "[True, True, True]\n"
+
+
+def test_two_type_checkers_accept_a_program_against_the_wheels(
+    install: Callable[..., Path], tmp_path: Path
+) -> None:
+    interpreter = install("pyfly-config-client", "pydantic-settings>=2.6")
+    program = tmp_path / "program.py"
+    program.write_text(TYPED_PROGRAM, encoding="utf-8")
+    done = run(OWN.with_name("mypy"), "--strict", "--python-executable", interpreter, program)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    done = run(OWN.with_name("pyright"), "--pythonpath", interpreter, "-p", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_client_alone_has_its_command(with_client: Path) -> None:
+    done = run(with_client.with_name("pyfly-config-client"), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "PYFLY_CONFIG_URL" in done.stdout
+
+
+def test_what_needs_an_extra_says_so(with_client: Path) -> None:
+    done = python(with_client, "import pyfly.config_client.settings")
+    assert "pip install 'pyfly-config-client[settings]'" in done.stderr
+    key = "A" * 43 + "="
+    done = python(
+        with_client,
+        "from pyfly.config_client import ConfigClient;"
+        f"ConfigClient(server_url='http://a', application='a', snapshot_key='{key}')",
+    )
+    assert "pip install 'pyfly-config-client[encryption]'" in done.stderr

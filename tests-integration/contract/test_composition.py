@@ -55,6 +55,14 @@ async def test_nothing_stored_may_be_refused(root: Path, serve: Callable[..., An
     assert answer.json["message"] == "configuration of 'orders' does not exist"
 
 
+async def test_documents_of_one_store_may_name_a_version(serve: Callable[..., Any]) -> None:
+    backend = await memory(orders_prod={"a": 1})
+    assert (await serve(backend)("/config/orders/prod")).json["version"] is None
+    assert (await serve(backend, version="3f2a")("/config/orders/prod")).json["version"] == "3f2a"
+    two = serve(backend, await memory(), version="3f2a")
+    assert (await two("/config/orders/prod")).json["version"] is None
+
+
 @pytest.mark.case(16)
 async def test_an_unknown_label_among_several(
     fx_a: None, root: Path, serve: Callable[..., Any]

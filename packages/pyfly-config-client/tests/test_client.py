@@ -1,12 +1,10 @@
 """The client against a server that answers whatever a test tells it to, over real sockets."""
 
-import asyncio
 import base64
 import gzip
 import hashlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +25,9 @@ from pyfly.config_core import InvalidConfigKeyError
 
 pytestmark = pytest.mark.anyio
 
+ScriptedServer = Any
+Fetch = Callable[..., Any]
+
 DOCUMENT: dict[str, Any] = {
     "name": "orders",
     "profiles": ["prod"],
@@ -39,92 +40,6 @@ DOCUMENT: dict[str, Any] = {
     ],
 }
 MERGED = {"db.url": "marker-value", "hosts[0]": "c"}
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-class ScriptedServer:
-    """Answers every connection with the same chunks, waiting between them."""
-
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        self.chunks: list[bytes] = []
-        self.pause = 0.0
-        self._stopped = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection:
-            received = b""
-            while b"\r\n\r\n" not in received:
-                if not (chunk := connection.recv(65536)):
-                    return
-                received += chunk
-            self.requests.append(received.decode("latin-1"))
-            try:
-                for chunk in self.chunks:
-                    connection.sendall(chunk)
-                    if self._stopped.wait(self.pause):
-                        return
-                connection.shutdown(socket.SHUT_WR)
-            except OSError:
-                return  # the client has given up
-
-    def answer(
-        self, body: bytes, *headers: str, status: str = "200 OK", length: bool = True
-    ) -> None:
-        lines = [f"HTTP/1.1 {status}", "Connection: close", *headers]
-        if length:
-            lines.append(f"Content-Length: {len(body)}")
-        self.chunks = ["\r\n".join([*lines, "", ""]).encode("latin-1") + body]
-
-    def answer_json(self, document: Any, *headers: str, **how: Any) -> None:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.answer(body, "Content-Type: application/json", *headers, **how)
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._listener.close()
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    scripted = ScriptedServer()
-    yield scripted
-    scripted.stop()
-
-
-Fetch = Callable[..., Any]
-
-
-@pytest.fixture(params=["async", "sync", "sync inside a loop"])
-def fetch(request: pytest.FixtureRequest, server: ScriptedServer) -> Fetch:
-    """Fetch with one of the clients; the result is a coroutine."""
-
-    async def run(**how: Any) -> Any:
-        arguments: Any = {"server_url": server.url, "application": "orders", "profile": "prod"}
-        arguments |= how
-        if request.param == "async":
-            return await ConfigClient(**arguments).fetch()
-        client = SyncConfigClient(**arguments)
-        if request.param == "sync":
-            return await asyncio.to_thread(client.fetch)
-        return client.fetch()
-
-    return run
 
 
 async def test_the_merged_properties_equal_a_plain_dict(
@@ -170,7 +85,8 @@ async def test_the_request_is_the_one_of_the_contract(
     (request,) = server.requests
     lines = request.lower().split("\r\n")
     assert request.startswith(f"GET {path} HTTP/1.1\r\n")
-    assert "accept: application/json" in lines
+    v2 = "application/vnd.spring-cloud.config-server.v2+json"
+    assert f"accept: {v2}, application/json;q=0.9" in lines
     assert "accept-encoding: identity" in lines
     assert not [line for line in lines if line.startswith("authorization")]
 

@@ -2,29 +2,44 @@ import subprocess
 import sys
 from types import ModuleType
 
+import pytest
+
 import pyfly.config_client
+
+HEAVY = {"httpx", "yaml", "asyncio", "ssl", "pydantic", "cryptography", "pyfly.config_server"}
+
+
+def loaded_by(script: str) -> set[str]:
+    """Return which heavy modules a new interpreter has after running a script."""
+    script = f"import sys\n{script}\nprint(*{HEAVY!r} & sys.modules.keys())"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
+    )
+    return set(run.stdout.split())
 
 
 def test_the_public_names_are_exactly_those_listed() -> None:
     listed = pyfly.config_client.__all__
     assert listed == sorted(listed)
+    for name in listed:
+        assert getattr(pyfly.config_client, name).__name__ == name
     public = {
         name
         for name, value in vars(pyfly.config_client).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert public == set(listed)
+    assert public - {"TYPE_CHECKING"} == set(listed)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = pyfly.config_client.Nothing  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_importing_the_client_loads_nothing_heavy() -> None:
-    script = """
-import sys
-import pyfly.config_client
-print(*{"httpx", "yaml", "asyncio", "ssl", "pyfly.config_server"} & sys.modules.keys())
-pyfly.config_client.ConfigClient(server_url="http://config", application="orders")
-print(*{"httpx", "yaml", "asyncio", "ssl", "pyfly.config_server"} & sys.modules.keys())
-"""
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
-    )
-    assert run.stdout.split() == []
+    assert loaded_by("import pyfly.config_client") == set()
+    assert loaded_by("from pyfly.config_client import *") == set()
+    client = "ConfigClient(server_url='http://config', application='orders')"
+    assert loaded_by(f"from pyfly.config_client import ConfigClient; {client}") == set()
+
+
+def test_importing_the_plugin_for_pytest_loads_nothing_heavy() -> None:
+    before = loaded_by("import pytest")
+    assert loaded_by("import pytest, pyfly.config_client._pytest") == before

@@ -204,3 +204,25 @@ def test_help_teaches(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "examples:\n  pyfly-config " in text
         assert max(map(len, text.splitlines())) <= 100
     assert "3    the condition does not hold" in overview
+
+
+# --- db -------------------------------------------------------------------------------
+
+
+def test_a_store_without_tables_has_nothing_to_upgrade(run: Run, store: Path) -> None:
+    done = run("db", "upgrade", store)
+    assert (done.code, done.out) == (1, "")
+    assert "FilesystemConfigBackend does not support upgrades: it has no tables" in done.err
+    assert run("db").code == 2
+
+
+def test_an_upgrade_says_what_it_did(run: Run, plain: Any) -> None:
+    steps = [["0001", "0002"], [], []]
+
+    async def upgrade() -> list[str]:
+        return steps.pop(0)
+
+    plain.upgrade = upgrade
+    assert run("db", "upgrade", "plain:").out == "upgraded to schema 0002\n"
+    assert run("db", "upgrade", "plain:").out == "the schema is up to date\n"
+    assert run("db", "upgrade", "plain:", "--json").json == {"steps": []}

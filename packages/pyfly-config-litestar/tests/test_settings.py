@@ -105,6 +105,7 @@ fail-on-composite-error = false
 continue-on-label-failure = true
 strip-document-from-yaml = false
 reverse-location-order = true
+version = "3f2a"
 decrypt-endpoint = true
 encrypt-key = "marker"
 health-down-status = "OUT_OF_SERVICE"
@@ -139,6 +140,7 @@ b = {}
         "continue_on_label_failure": True,
         "strip_document_from_yaml": False,
         "reverse_location_order": True,
+        "version": "3f2a",
     }
     assert found.keys.named == {"2027": "marker"}
     assert found.encryption["answers_decrypt"]

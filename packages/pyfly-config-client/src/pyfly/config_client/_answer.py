@@ -9,17 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from pyfly.config_client._request import ConfigRequest
 from pyfly.config_client.errors import InvalidPayloadError, ServerRejectedError
-from pyfly.config_core import (
-    ConfigError,
-    Environment,
-    decode_environment,
-    encode_slashes,
-)
+from pyfly.config_core import ConfigError, Environment, decode_environment, encode_slashes
 
 _OK: Final = 200
 _JSON: Final = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)", re.IGNORECASE)
@@ -31,40 +26,53 @@ _ADVICE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Answer:
     """One whole answer as it arrived."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     """Names in lower case."""
-    body: bytes = field(repr=False)
+    body: bytes
 
 
-def check_answer(request: ConfigRequest, answer: Answer, *, allow_empty: bool) -> Environment:
-    """Return the document of an answer.
+def check_answer(request: ConfigRequest, answer: Answer) -> None:
+    """Refuse an answer whose body is not worth reading.
 
     Raises:
         ServerRejectedError: The status is not 200; redirects are not followed.
-        InvalidPayloadError: The answer is not JSON, does not match its digest, is not an
-            environment document, is another one, or is empty.
+        InvalidPayloadError: The answer is not JSON, or does not match its digest.
     """
     if answer.status != _OK:
         raise _rejection(request, answer)
     _check_headers(request, answer)
+
+
+def read_document(body: bytes, *, place: str, application: str, profiles: str) -> Environment:
+    """Return the environment document that was asked for.
+
+    Args:
+        body: JSON, from a server or from a file.
+        place: Its address or file, for errors.
+        application: As asked for.
+        profiles: As asked for, comma separated.
+
+    Raises:
+        InvalidPayloadError: It is not an environment document, or another one.
+    """
     try:
-        environment = decode_environment(_decode(answer.body))
+        environment = decode_environment(_decode(body))
     except (ConfigError, ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError):
             reason = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         else:
             reason = str(error) if isinstance(error, ConfigError) else "not JSON that can be read"
-        raise InvalidPayloadError(f"{request.url}: {reason}") from error
-    _check_identity(request, environment)
-    if not environment.property_sources and not allow_empty:
+        raise InvalidPayloadError(f"{place}: {reason}") from error
+    names = {application, encode_slashes(application)}
+    if environment.name not in names or ",".join(environment.profiles) != profiles:
         raise InvalidPayloadError(
-            f"{request.url}: nothing is stored for {request.application!r} with the profiles "
-            f"{request.profiles!r}; check the names, or pass allow_empty=True"
+            f"{place}: the answer is for {environment.name!r} with the profiles "
+            f"{','.join(environment.profiles)!r}, which was not asked for"
         )
     return environment
 
@@ -120,12 +128,3 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def _check_identity(request: ConfigRequest, environment: Environment) -> None:
-    names = {request.application, encode_slashes(request.application)}
-    if environment.name not in names or ",".join(environment.profiles) != request.profiles:
-        raise InvalidPayloadError(
-            f"{request.url}: the answer is for {environment.name!r} with the profiles "
-            f"{','.join(environment.profiles)!r}, which was not asked for"
-        )

@@ -2,77 +2,142 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from pyfly.config_core import DEFAULT_PROFILE, encode_slashes, split_names, split_profiles
+from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes, split_names, split_profiles
 
 _DEFAULT_USER: Final = "user"
 _SEGMENT_SAFE: Final = ",()_@+"
+_HEADERS: Final = {
+    "Accept": f"{MEDIA_TYPE_V2}, application/json;q=0.9",
+    "Accept-Encoding": "identity",
+    "User-Agent": "pyfly-config-client",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ConfigRequest:
     """One request, checked and ready to be sent."""
 
     url: str
     """Without credentials."""
-    headers: dict[str, str] = field(repr=False)
+    headers: dict[str, str]
     """May hold a credential."""
     application: str
     """As asked for; a comma list stays one string."""
     profiles: str
     """As asked for, comma separated."""
+    label: str | None
+    """As asked for."""
 
 
-def build_request(  # noqa: PLR0913 - the parts of a request, all by keyword
-    *,
-    server_url: str,
-    application: str,
-    profile: str | Sequence[str] = DEFAULT_PROFILE,
-    label: str | None = None,
-    base_path: str = "/config",
-    username: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-) -> ConfigRequest:
-    """Return the request for an environment document (contract §1.1, §9.5).
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Credentials:
+    """How a client says who it is."""
+
+    username: str | None = None
+    password: str | None = None
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.token is not None and (self.username is not None or self.password is not None):
+            raise ValueError("give either a token or a user name and a password, not both")
+        for text in (self.username, self.password, self.token):
+            if text is not None and not text.isprintable():
+                raise ValueError("a credential holds a control character, such as a line end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Identity:
+    """Which configuration is asked for, and where: what a snapshot belongs to."""
+
+    servers: tuple[str, ...]
+    """Addresses without credentials, in the order of asking."""
+    application: str
+    profiles: str
+    labels: tuple[str | None, ...]
+    """In the order of asking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Server:
+    """One address, split into what is sent and what must not be shown."""
+
+    root: str
+    """With the base path, without user info."""
+    username: str | None
+    password: str | None
+
+
+def parse_server(url: str, base_path: str) -> Server:
+    """Split an address.
 
     Raises:
-        InvalidConfigKeyError: A name is not acceptable.
-        ValueError: The URL is not http or https, the base path is malformed, or both kinds of
-            credentials are given.
+        ValueError: The URL is not http or https, or the base path is malformed.
     """
-    parts = urlsplit(server_url)
+    parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(
             "the server URL must look like http://host:8888, without query or fragment"
         )
     if base_path and (not base_path.startswith("/") or base_path.endswith("/")):
         raise ValueError("the base path must be empty, or begin with '/' and not end with it")
-    profiles = profile if isinstance(profile, str) else ",".join(profile)
-    split_names("application", application)
-    split_profiles(profiles)
-    segments = [encode_slashes(application), profiles]
+    host = parts.netloc.rpartition("@")[2]
+    return Server(
+        root=f"{parts.scheme}://{host}{parts.path.rstrip('/')}{base_path}",
+        username=_decoded(parts.username),
+        password=_decoded(parts.password),
+    )
+
+
+def check_identity(identity: Identity) -> None:
+    """Refuse names that no server accepts.
+
+    Raises:
+        InvalidConfigKeyError: A name is not acceptable.
+        ValueError: There is no server or no label to ask for.
+    """
+    if not identity.servers or not identity.labels:
+        raise ValueError("name at least one server, and no empty list of labels")
+    split_names("application", identity.application)
+    split_profiles(identity.profiles)
+    for label in identity.labels:
+        if label is not None:
+            split_names("label", label)
+
+
+def build_requests(
+    identity: Identity, servers: Sequence[Server], credentials: Credentials
+) -> tuple[tuple[ConfigRequest, ...], ...]:
+    """Return the requests for an environment document (contract §1.1, §9.5).
+
+    Returns:
+        For every label, in the order of asking, one request to every server.
+
+    Raises:
+        ValueError: A user name without a password is given, or both kinds of credentials.
+    """
+    return tuple(
+        tuple(_build(identity, label, server, credentials) for server in servers)
+        for label in identity.labels
+    )
+
+
+def _build(
+    identity: Identity, label: str | None, server: Server, credentials: Credentials
+) -> ConfigRequest:
+    segments = [encode_slashes(identity.application), identity.profiles]
     if label is not None:
-        split_names("label", label)
         segments.append(encode_slashes(label))
     path = "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
-    host = parts.netloc.rpartition("@")[2]
-    root = f"{parts.scheme}://{host}{parts.path.rstrip('/')}{base_path}"
-    user = username if username is not None else _decoded(parts.username)
-    secret = password if password is not None else _decoded(parts.password)
     return ConfigRequest(
-        url=f"{root}/{path}",
-        headers={
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "pyfly-config-client",
-        }
-        | _authorization(user, secret, token),
-        application=application,
-        profiles=profiles,
+        url=f"{server.root}/{path}",
+        headers=_HEADERS | _authorization(server, credentials),
+        application=identity.application,
+        profiles=identity.profiles,
+        label=label,
     )
 
 
@@ -80,11 +145,13 @@ def _decoded(text: str | None) -> str | None:
     return None if text is None else unquote(text)
 
 
-def _authorization(user: str | None, password: str | None, token: str | None) -> dict[str, str]:
-    if token is not None:
+def _authorization(server: Server, credentials: Credentials) -> dict[str, str]:
+    user = server.username if credentials.username is None else credentials.username
+    password = server.password if credentials.password is None else credentials.password
+    if credentials.token is not None:
         if user is not None or password is not None:
             raise ValueError("give either a token or a user name and a password, not both")
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {credentials.token}"}
     if password is None:
         if user is not None:
             raise ValueError("a user name without a password is given")

@@ -79,7 +79,7 @@ def _encode_source(source: PropertySource, *, with_origins: bool) -> dict[str, J
 def decode_environment(document: object) -> Environment:
     """Read a document as any server of this protocol sends it (contract §9.2).
 
-    Unknown fields are ignored. Values with an origin lose it, nulls become empty strings.
+    Unknown fields are ignored. Nulls become empty strings.
 
     Raises:
         ConfigFormatError: A field is missing or of the wrong type; names the field.
@@ -106,16 +106,26 @@ def _property_source(item: object, index: int) -> PropertySource:
     fields = _object(item, place)
     name = _string(fields.get("name"), f"the name of {place}")
     source = _object(fields.get("source"), f"the source of {place}")
-    return PropertySource(
-        name=name, source={key: _value(value, name, key) for key, value in source.items()}
-    )
+    values: dict[str, FlatValue] = {}
+    origins: dict[str, str] = {}
+    for key, value in source.items():
+        plain, origin = _split_origin(value)
+        values[key] = _value(plain, name, key)
+        if isinstance(origin, str):
+            origins[key] = origin
+    return PropertySource(name=name, source=values, origins=origins)
+
+
+def _split_origin(value: object) -> tuple[object, object]:
+    if not isinstance(value, dict):
+        return value, None
+    fields = cast("dict[str, object]", value)  # JSON objects have string keys
+    if fields.keys() != _ORIGIN_FIELDS:
+        return fields, None
+    return fields["value"], fields["origin"]
 
 
 def _value(value: object, name: str, key: str) -> FlatValue:
-    if isinstance(value, dict):
-        fields = cast("dict[str, object]", value)  # JSON objects have string keys
-        if fields.keys() == _ORIGIN_FIELDS:
-            value = fields["value"]
     if value is None:
         return ""
     if isinstance(value, bool | int | float | str):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pyfly.config_core import (
@@ -19,13 +20,25 @@ from pyfly.config_server._order import Lookup
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigDocument,
+    ConfigSnapshot,
     ConfigSource,
     SupportsBaseBundles,
     SupportsBatchFetch,
     SupportsLabels,
+    SupportsSnapshots,
 )
 
 _LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one store holds for one lookup."""
+
+    sources: Sequence[PropertySource] | None
+    """The highest precedence first; `None` when the store does not know the label."""
+    version: str | None = None
+    """The version of the whole, where the store has such versions."""
 
 
 class StoreReader:
@@ -41,10 +54,11 @@ class StoreReader:
         self._suffix = suffix
         self._labels = backend if isinstance(backend, SupportsLabels) else None
         self._batch = backend if isinstance(backend, SupportsBatchFetch) else None
+        self._snapshots = backend if isinstance(backend, SupportsSnapshots) else None
         self._bases = backend if isinstance(backend, SupportsBaseBundles) else None
 
-    async def read(self, lookup: Lookup) -> list[PropertySource] | None:
-        """Return what is stored, highest precedence first; `None` when the label does not exist.
+    async def read(self, lookup: Lookup) -> Found:
+        """Return what is stored.
 
         Raises:
             ConfigFormatError: A stored text that is needed does not parse.
@@ -58,23 +72,23 @@ class StoreReader:
                 self._fetch_many(lookup.keys), _fetch_bases(self._bases, lookup)
             )
         found: list[PropertySource] = []
-        for source in stored:
+        for source in stored.sources:
             if source is not None:
                 stem = f"{source.application}-{source.profile}"
                 found += self._sources(source, stem, lookup.profiles)
         for application, base in zip(lookup.bases, bases, strict=False):  # none, or all
             if base is not None:
                 found += self._sources(base, application, lookup.profiles)
-        if not found and self._labels is not None:
-            return found if await self._labels.has_label(lookup.label) else None
-        return found
+        known = bool(found) or self._labels is None or await self._labels.has_label(lookup.label)
+        return Found(sources=found if known else None, version=stored.version)
 
-    async def _fetch_many(self, keys: Sequence[ConfigKey]) -> Sequence[ConfigSource | None]:
+    async def _fetch_many(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
+        if self._snapshots is not None:
+            return await self._snapshots.fetch_snapshot(keys)
         if self._batch is not None:
-            return await self._batch.fetch_many(keys)
-        return await asyncio.gather(
-            *(self._backend.fetch(key.application, key.profile, key.label) for key in keys)
-        )
+            return ConfigSnapshot(sources=tuple(await self._batch.fetch_many(keys)))
+        fetches = (self._backend.fetch(key.application, key.profile, key.label) for key in keys)
+        return ConfigSnapshot(sources=tuple(await asyncio.gather(*fetches)))
 
     def _sources(
         self, source: ConfigSource, stem: str, profiles: frozenset[str]

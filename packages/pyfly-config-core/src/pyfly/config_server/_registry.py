@@ -18,6 +18,7 @@ _KNOWN: Final = {
     "git": "pyfly-config-git",
     "mariadb": "pyfly-config-sql[mysql]",
     "mysql": "pyfly-config-sql[mysql]",
+    "postgres": "pyfly-config-sql[postgres]",
     "postgresql": "pyfly-config-sql[postgres]",
     "s3": "pyfly-config-s3",
     "sqlite": "pyfly-config-sql",

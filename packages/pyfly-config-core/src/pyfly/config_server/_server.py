@@ -28,7 +28,7 @@ from pyfly.config_core import (
 from pyfly.config_server._bundles import Bundles, first_writable
 from pyfly.config_server._encryption import Encryption
 from pyfly.config_server._order import Lookup, plan_lookups
-from pyfly.config_server._reader import StoreReader
+from pyfly.config_server._reader import Found, StoreReader
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigResource,
@@ -44,9 +44,6 @@ _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _OVERRIDES: Final = "overrides"
 _OVERRIDES_ORIGIN: Final = "Config server overrides"
 _ESCAPED: Final = re.compile(r"\\\$?(?=\{)")
-
-_Found = list[PropertySource] | None
-"""What one store holds for one lookup; `None` when it does not know the label."""
 
 
 class ConfigServer:
@@ -79,6 +76,7 @@ class ConfigServer:
         reverse_location_order: Whether plain files are looked for from the lowest store and the
             first label on.
         encryption: What is done with values that begin with `{cipher}`.
+        version: What documents of one store name as their version when the store has none.
 
     Raises:
         ValueError: The base path is not of that form.
@@ -100,6 +98,7 @@ class ConfigServer:
         strip_document_from_yaml: bool = True,
         reverse_location_order: bool = False,
         encryption: Encryption | None = None,
+        version: str | None = None,
     ) -> None:
         if not _BASE_PATH.fullmatch(base_path):
             raise ValueError(
@@ -121,6 +120,7 @@ class ConfigServer:
         self._fail_on_composite_error = fail_on_composite_error
         self._continue_on_label_failure = continue_on_label_failure
         self._reverse_location_order = reverse_location_order
+        self._version = version
         self._overrides = _overrides_source(overrides or {})
         self._readers = tuple(
             StoreReader(one, suffix=f" (store #{number})" if number else "")
@@ -168,7 +168,7 @@ class ConfigServer:
         stores = await self._read(lookups)
         self._check_labels(lookups, stores)
         named: dict[str, PropertySource] = {}
-        for source in (s for store in stores for found in store for s in found or ()):
+        for source in (s for store in stores for found in store for s in found.sources or ()):
             named.setdefault(source.name, source)
         if not named and not self._accept_empty:
             raise ConfigNotFoundError("configuration of", application)
@@ -179,6 +179,7 @@ class ConfigServer:
             name=application,
             profiles=(profile,),
             label=label,
+            version=(_version(stores[0]) or self._version) if len(self.backends) == 1 else None,
             property_sources=(*self._overrides, *sources),
         )
 
@@ -212,14 +213,14 @@ class ConfigServer:
                     return found
         return None
 
-    async def _read(self, lookups: Sequence[Lookup]) -> builtins.list[builtins.list[_Found]]:
+    async def _read(self, lookups: Sequence[Lookup]) -> builtins.list[builtins.list[Found]]:
         """Return what every store holds for every lookup, the highest store first."""
         if len(self._readers) == 1:
             return [await _read_store(self._readers[0], lookups)]
         results = await asyncio.gather(
             *(_read_store(reader, lookups) for reader in self._readers), return_exceptions=True
         )
-        stores: builtins.list[builtins.list[_Found]] = []
+        stores: builtins.list[builtins.list[Found]] = []
         failures: builtins.list[BaseException] = []
         for backend, result in zip(self.backends, results, strict=True):
             if not isinstance(result, BaseException):
@@ -233,12 +234,12 @@ class ConfigServer:
             raise failures[0]
         return stores
 
-    def _check_labels(self, lookups: Sequence[Lookup], stores: Sequence[Sequence[_Found]]) -> None:
+    def _check_labels(self, lookups: Sequence[Lookup], stores: Sequence[Sequence[Found]]) -> None:
         """Refuse a label that no store knows."""
         unknown = [
             lookup.label
             for position, lookup in enumerate(lookups)
-            if all(store[position] is None for store in stores)
+            if all(store[position].sources is None for store in stores)
         ]
         if unknown and (not self._continue_on_label_failure or len(unknown) == len(lookups)):
             raise ConfigNotFoundError("label", unknown[-1])
@@ -307,8 +308,14 @@ class ConfigServer:
                     stack.push_async_callback(backend.aclose)
 
 
-async def _read_store(reader: StoreReader, lookups: Sequence[Lookup]) -> list[_Found]:
+async def _read_store(reader: StoreReader, lookups: Sequence[Lookup]) -> list[Found]:
     return [await reader.read(lookup) for lookup in lookups]
+
+
+def _version(store: Sequence[Found]) -> str | None:
+    """Return the versions of the labels that exist, in the order of the request (contract §2.1)."""
+    known = (found.version for found in reversed(store) if found.sources is not None)
+    return ",".join(version for version in known if version is not None) or None
 
 
 def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:

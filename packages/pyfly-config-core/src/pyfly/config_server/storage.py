@@ -111,6 +111,17 @@ class ConfigVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigSnapshot:
+    """Several sources as they were at one moment."""
+
+    sources: tuple[ConfigSource | None, ...]
+    """One for each key, in the order of the keys; `None` for what is not stored."""
+    version: str | None = None
+    """The version of the whole, opaque. It differs whenever one of the sources was stored or
+    removed, and is never one that it had before. `None` when none was ever stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigResource:
     """A file beside the bundles (contract §5)."""
 
@@ -185,6 +196,19 @@ class SupportsBatchFetch(Protocol):
 
     async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
         """Return what `fetch` returns for each key, in the same order."""
+        ...
+
+
+@runtime_checkable
+class SupportsSnapshots(Protocol):
+    """Has versions of several sources together, which go forward only.
+
+    What a document is composed of is read in one snapshot, and its `version` (contract §2.1) is
+    that of the snapshot. A store whose versions tell only what is equal lacks this ability.
+    """
+
+    async def fetch_snapshot(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
+        """Return what `fetch` returns for each key, and the version of the whole."""
         ...
 
 
@@ -298,6 +322,24 @@ class SupportsResources(Protocol):
 
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the file at `path` under `label`, or `None`."""
+        ...
+
+
+@runtime_checkable
+class SupportsUpgrade(Protocol):
+    """Keeps bundles in a form that later versions of its package may change."""
+
+    async def upgrade(self) -> builtins.list[str]:
+        """Bring the store to the form that this version of its package needs.
+
+        What is stored stays as it is. An upgrade that was interrupted can be repeated.
+
+        Returns:
+            The names of the steps that were done; empty when there was nothing to do.
+
+        Raises:
+            BackendError: The form is a newer one, which this version does not know.
+        """
         ...
 
 

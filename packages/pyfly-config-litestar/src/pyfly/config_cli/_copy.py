@@ -1,6 +1,7 @@
 """`copy`: bundles from one store into another, without overwriting anything unseen."""
 
 import argparse
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
@@ -19,12 +20,15 @@ from pyfly.config_core import (
 )
 from pyfly.config_server import Bundles, ConfigSource
 from pyfly.config_server.documents import name_document
-from pyfly.config_server.storage import Expected, SupportsConditionalSave
+from pyfly.config_server.storage import ABSENT, Expected, SupportsConditionalSave
 from pyfly.config_server.text import same_tree
 
 Outcome: TypeAlias = Literal["created", "replaced", "unchanged", "differs", "failed"]
 
 _Row: TypeAlias = tuple[ConfigKey, Outcome, str]
+
+_TOGETHER: Final = 32
+"""Bundles that are copied at the same time: a store may write them together."""
 
 _MEANINGS: Final[dict[Outcome, str]] = {
     "created": "were not there before",
@@ -42,9 +46,17 @@ async def copy(arguments: argparse.Namespace) -> int:
         outcomes: list[_Row] = []
         try:
             with Progress(len(keys)) as progress:
-                for number, key in enumerate(keys):
-                    progress.show(number, str(key))
-                    outcomes.append((key, *await _copy_one(source, target, key, arguments)))
+                for start in range(0, len(keys), _TOGETHER):
+                    group = keys[start : start + _TOGETHER]
+                    progress.show(start, str(group[0]))
+                    copies = (_copy_one(source, target, key, arguments) for key in group)
+                    done = await asyncio.gather(*copies, return_exceptions=True)
+                    outcomes += [
+                        (key, *row)
+                        for key, row in zip(group, done, strict=True)
+                        if not isinstance(row, BaseException)
+                    ]
+                    _raise_first(done)
         except BaseException:
             note(f"Stopped after {len(outcomes)} of {len(keys)}; the same command goes on there.")
             raise
@@ -58,11 +70,19 @@ async def copy(arguments: argparse.Namespace) -> int:
     return EXIT_CONDITION if counts["differs"] else 0
 
 
+def _raise_first(results: Sequence[object]) -> None:
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
 async def _copy_one(
     source: Bundles, target: Bundles, key: ConfigKey, arguments: argparse.Namespace
 ) -> tuple[Outcome, str]:
     try:
         bundle = await source.load(key)
+        if await _create(target, stores.source_of(key, bundle.properties), arguments):
+            return "created", ""
         found, expected = await stores.current(target, key)
         if found is not None and same_tree(found.properties, bundle.properties):
             return "unchanged", ""
@@ -77,6 +97,17 @@ async def _copy_one(
     except ConfigError as error:
         return "failed", str(error)
     return "created" if found is None else "replaced", ""
+
+
+async def _create(target: Bundles, source: ConfigSource, arguments: argparse.Namespace) -> bool:
+    """Store a bundle where nothing is, without a look; tell whether that was so."""
+    if arguments.dry_run or not isinstance(target.backend, SupportsConditionalSave):
+        return False
+    try:
+        await target.commit(source, expected=ABSENT)
+    except ConfigConflictError:
+        return False
+    return True
 
 
 async def _store(

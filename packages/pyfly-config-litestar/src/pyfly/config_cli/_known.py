@@ -86,6 +86,10 @@ KNOWN: Final[dict[str, Setting]] = {
         default="false",
         spring="reverse-location-order",
     ),
+    "VERSION": Setting(
+        text="version that documents name where the store has none, such as a commit",
+        spring="native.version",
+    ),
     "ENCRYPT_ENABLED": Setting(
         text="'false' leaves the decryption of '{cipher}' values to clients",
         default="true",

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
-from pyfly.config_cli import _bundles, _copy, _diff, _edit, _encryption
+from pyfly.config_cli import _bundles, _copy, _diff, _edit, _encryption, _upgrade
 from pyfly.config_cli._exit import MEANINGS
 from pyfly.config_cli._known import KNOWN, PREFIX
 from pyfly.config_cli._sources import add_arguments, add_settings_argument
@@ -56,6 +56,12 @@ the command is repeated. A store that cannot save conditionally is written with 
 """
 
 
+_UPGRADE = """\
+Bring the tables of a database to the schema that the installed package needs, and make them when
+there are none. What is stored stays. A SQLite file is upgraded by itself when it is used.
+"""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; `run` of its result is the command, and takes that result."""
     codes = "\n".join(f"  {code:<4} {text}" for code, text in MEANINGS.items())
@@ -85,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_writers(add)
     _add_for_two(add)
     _add_encryption(add)
+    _add_for_databases(add)
     return parser
 
 
@@ -223,6 +230,19 @@ def _add_encryption(add: _Add) -> None:
     key.set_defaults(run=_encryption.show_key)
     for parser in (encrypt, decrypt, key):
         add_settings_argument(parser)
+
+
+def _add_for_databases(add: _Add) -> None:
+    text = "look after the tables of a database"
+    database = add("db", text, text.capitalize() + ".", "")
+    upgrade = database.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "upgrade",
+        help="make the tables, or bring them up to date",
+        description=_UPGRADE,
+        epilog=_examples("db upgrade postgresql://pyfly@db.example/config"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _declare(upgrade, _upgrade.upgrade, bundle=False, json=True)
 
 
 def _declare(

@@ -117,6 +117,7 @@ def _options(values: Mapping[str, str]) -> dict[str, Any]:
         "continue_on_label_failure": flag_of(values, "CONTINUE_ON_LABEL_FAILURE"),
         "strip_document_from_yaml": flag_of(values, "STRIP_DOCUMENT_FROM_YAML"),
         "reverse_location_order": flag_of(values, "REVERSE_LOCATION_ORDER"),
+        "version": value_of(values, "VERSION") or None,
     }
 
 

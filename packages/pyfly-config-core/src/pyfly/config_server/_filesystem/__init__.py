@@ -1,4 +1,4 @@
-"""The filesystem backend: layout, contained file access, bundles, the backend itself."""
+"""The filesystem backend: contained file access, bundles, the backend itself."""
 
 from pyfly.config_server._filesystem.backend import FilesystemConfigBackend
 

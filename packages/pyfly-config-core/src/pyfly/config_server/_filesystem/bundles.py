@@ -9,47 +9,35 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyfly.config_core import (
-    ConfigConflictError,
-    ConfigError,
-    ConfigFormatError,
-    ConfigKey,
-    ConfigObstructedError,
-    InvalidConfigKeyError,
-    JsonValue,
-)
+from pyfly.config_core import ConfigError, ConfigFormatError, ConfigKey
 from pyfly.config_server._filesystem import files
-from pyfly.config_server._filesystem.layout import (
+from pyfly.config_server._filesystem.resources import read_resource
+from pyfly.config_server._filesystem.walk import list_root, walk_labels
+from pyfly.config_server.layout import (
     PROPERTIES_SUFFIX,
     base_file_names,
+    check_expected,
+    check_flat_label,
+    check_rewritable,
     check_writable,
     file_names,
     file_stem,
     keys_of,
+    source_of,
 )
-from pyfly.config_server._filesystem.resources import read_resource
-from pyfly.config_server._filesystem.walk import list_root, walk_labels
 from pyfly.config_server.storage import (
-    ABSENT,
-    ANY,
     ConfigDocument,
     ConfigEntry,
     ConfigResource,
     ConfigSource,
     Expected,
 )
-from pyfly.config_server.text import (
-    MAX_DOCUMENT_BYTES,
-    SUFFIXES,
-    dump_text,
-    holds_several_documents,
-    parse_documents,
-)
+from pyfly.config_server.text import MAX_DOCUMENT_BYTES, SUFFIXES, dump_text, parse_documents
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,11 +54,6 @@ class _Parsed:
     identity: files.FileIdentity
     version: str
     documents: tuple[ConfigDocument, ...] = field(repr=False)
-
-    @property
-    def properties(self) -> Mapping[str, JsonValue]:
-        """The tree of the only document."""
-        return self.documents[0].properties if len(self.documents) == 1 else {}
 
 
 class BundleFiles:
@@ -148,10 +131,7 @@ class BundleFiles:
         """Open the directory of a label, which is made when it is not there."""
         if self._flat_label is None:
             return files.make_directory(self.root, label)
-        if label != self._flat_label:
-            raise InvalidConfigKeyError(
-                "label", label, f"a flat directory holds the label '{self._flat_label}' only"
-            )
+        check_flat_label(label, self._flat_label)
         return files.open_root(self.root)
 
     def _path(self, label: str, name: str) -> str:
@@ -174,15 +154,7 @@ class BundleFiles:
             if parsed is not None:
                 if parsed is not known:
                     _warn_of_shadowed(directory, key.label, name, names)
-                return ConfigSource(
-                    application=key.application,
-                    profile=key.profile,
-                    label=key.label,
-                    properties=parsed.properties,
-                    version=parsed.version,
-                    resource=name,
-                    documents=parsed.documents,
-                )
+                return source_of(key, name=name, version=parsed.version, documents=parsed.documents)
         return None
 
     def _read(self, directory: int, label: str, name: str, known: _Parsed | None) -> _Parsed | None:
@@ -305,8 +277,9 @@ class BundleFiles:
             files.locked(directory),
         ):
             name, data = self._current_at(directory, key) or (file_names(key)[0], None)
-            _check_expected(key, expected, data)
-            _check_obstacles(directory, key, name, data)
+            check_expected(key, expected=expected, current=_version_if_stored(data))
+            beside = _exists(directory, file_stem(key) + PROPERTIES_SUFFIX)
+            check_rewritable(key, name=name, data=data, beside_properties=beside)
             text = dump_text(source.properties, suffix=Path(name).suffix)
             files.replace_file(directory, name, text)
             files.remove_files(directory, [other for other in file_names(key) if other != name])
@@ -317,11 +290,12 @@ class BundleFiles:
         with files.translated(f"delete '{key.label}/{file_stem(key)}'"):
             directory = self._open(key.label)
             if directory is None:
-                _check_expected(key, expected, None)
+                check_expected(key, expected=expected, current=None)
                 return
             with files.opened(directory), files.locked(directory):
                 current = self._current_at(directory, key)
-                _check_expected(key, expected, current and current[1])
+                stored = _version_if_stored(current and current[1])
+                check_expected(key, expected=expected, current=stored)
                 # The shadowed ones first: at no moment does an old one come to light.
                 files.remove_files(directory, list(reversed(file_names(key))))
 
@@ -357,6 +331,10 @@ def _version(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _version_if_stored(data: bytes | None) -> str | None:
+    return None if data is None else _version(data)
+
+
 def _warn_of_shadowed(directory: int, label: str, used: str, names: Sequence[str]) -> None:
     shadowed = [name for name in names[names.index(used) + 1 :] if _exists(directory, name)]
     if shadowed:
@@ -369,22 +347,3 @@ def _exists(directory: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _check_expected(key: ConfigKey, expected: Expected, data: bytes | None) -> None:
-    current = None if data is None else _version(data)
-    wanted = None if expected is ABSENT else expected
-    if expected is not ANY and wanted != current:
-        raise ConfigConflictError(str(key), current)
-
-
-def _check_obstacles(directory: int, key: ConfigKey, name: str, data: bytes | None) -> None:
-    properties_file = file_stem(key) + PROPERTIES_SUFFIX
-    if _exists(directory, properties_file):
-        raise ConfigObstructedError(
-            f"{key.label}/{properties_file}", "a .properties file is never rewritten"
-        )
-    if data is not None and holds_several_documents(data, suffix=Path(name).suffix):
-        raise ConfigObstructedError(
-            f"{key.label}/{name}", "it holds several documents, which a save would lose"
-        )

@@ -4,13 +4,11 @@ import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server._filesystem import files
+from pyfly.config_server.layout import MAX_RESOURCE_BYTES
 from pyfly.config_server.storage import ConfigResource
-
-MAX_RESOURCE_BYTES: Final = 10_485_760
 
 
 def read_resource(root: Path, path: str) -> ConfigResource | None:

@@ -49,6 +49,7 @@ from pyfly.config_server.testing._history import HistoryConformance  # noqa: E40
 from pyfly.config_server.testing._lifecycle import (  # noqa: E402 - the same
     CheckConformance,
     CloseConformance,
+    UpgradeConformance,
 )
 from pyfly.config_server.testing._owned import (  # noqa: E402 - the same
     BaseBundlesConformance,
@@ -58,6 +59,7 @@ from pyfly.config_server.testing._reading import (  # noqa: E402 - the same
     BatchFetchConformance,
     KeysConformance,
     LabelsConformance,
+    SnapshotsConformance,
 )
 from pyfly.config_server.testing._required import BackendConformance  # noqa: E402 - the same
 
@@ -75,4 +77,6 @@ __all__ = [
     "KeysConformance",
     "LabelsConformance",
     "ResourcesConformance",
+    "SnapshotsConformance",
+    "UpgradeConformance",
 ]

@@ -22,6 +22,8 @@ from pyfly.config_server.storage import (
     SupportsKeys,
     SupportsLabels,
     SupportsResources,
+    SupportsSnapshots,
+    SupportsUpgrade,
 )
 from pyfly.config_server.testing._suite import Conformance, abilities, bundle, fetched
 
@@ -41,6 +43,11 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     SupportsKeys: (lambda b: anext(b.keys()),),
     SupportsLabels: (lambda b: b.has_label("main"), lambda b: b.labels()),
     SupportsResources: (lambda b: b.open_resource("main", "a.txt"),),
+    SupportsSnapshots: (
+        lambda b: b.fetch_snapshot([bundle().key]),
+        lambda b: b.fetch_snapshot([]),
+    ),
+    SupportsUpgrade: (lambda b: b.upgrade(),),
 }
 
 
@@ -50,6 +57,25 @@ class CheckBackend(ConfigBackend, SupportsCheck, Protocol):
 
 class CloseBackend(ConfigBackend, SupportsClose, Protocol):
     """A store that owns resources."""
+
+
+class UpgradeBackend(ConfigBackend, SupportsUpgrade, Protocol):
+    """A store whose form may change."""
+
+
+class UpgradeConformance(Conformance, ability=SupportsUpgrade):
+    """A store of the fixture has the form that is needed."""
+
+    async def test_an_upgrade_of_the_newest_form_does_nothing(
+        self, backend: UpgradeBackend
+    ) -> None:
+        """Once and again; what is stored stays."""
+        await backend.save(bundle(properties={"kept": [1]}))
+        assert await backend.upgrade() == []
+        assert await backend.upgrade() == []
+        found = await fetched(backend, bundle())
+        assert found is not None
+        assert found.properties == {"kept": [1]}
 
 
 class CheckConformance(Conformance, ability=SupportsCheck):

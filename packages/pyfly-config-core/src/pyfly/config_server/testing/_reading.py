@@ -6,10 +6,14 @@ import pytest
 
 from pyfly.config_core import InvalidConfigKeyError
 from pyfly.config_server.storage import (
+    ANY,
     ConfigBackend,
     SupportsBatchFetch,
+    SupportsConditionalSave,
+    SupportsDelete,
     SupportsKeys,
     SupportsLabels,
+    SupportsSnapshots,
 )
 from pyfly.config_server.testing._isolation import IN_ORDER
 from pyfly.config_server.testing._suite import (
@@ -30,6 +34,10 @@ class LabelsBackend(ConfigBackend, SupportsLabels, Protocol):
 
 class BatchFetchBackend(ConfigBackend, SupportsBatchFetch, Protocol):
     """A store that reads several bundles at once."""
+
+
+class SnapshotsBackend(ConfigBackend, SupportsSnapshots, SupportsConditionalSave, Protocol):
+    """A store that has versions of several bundles together."""
 
 
 class KeysConformance(Conformance, ability=SupportsKeys):
@@ -143,3 +151,58 @@ class BatchFetchConformance(Conformance, ability=SupportsBatchFetch):
         items.append("spoilt")
         assert second.properties == {"list": [1]}
         assert (await stored(backend, source)).properties == {"list": [1]}
+
+
+class SnapshotsConformance(Conformance, ability=SupportsSnapshots):
+    """Several bundles at one moment, with the version of the whole."""
+
+    async def test_a_snapshot_holds_what_single_fetches_give(
+        self, backend: SnapshotsBackend
+    ) -> None:
+        """Same order as the keys, `None` for the absent, repeated for the repeated."""
+        for source in IN_ORDER[:4]:
+            await backend.save(source)
+        keys = [source.key for source in (*IN_ORDER[6:1:-1], IN_ORDER[3])]
+        found = await backend.fetch_snapshot(keys)
+        single = [await backend.fetch(k.application, k.profile, k.label) for k in keys]
+        assert [*found.sources] == single
+        assert (await backend.fetch_snapshot([])).sources == ()
+
+    async def test_what_was_never_stored_has_no_version(self, backend: SnapshotsBackend) -> None:
+        """Neither no keys nor keys of nothing, beside another bundle."""
+        await backend.save(bundle("billing"))
+        assert (await backend.fetch_snapshot([])).version is None
+        found = await backend.fetch_snapshot([bundle().key, bundle(profile="dev").key])
+        assert (found.sources, found.version) == ((None, None), None)
+
+    async def test_the_version_stays_while_nothing_changes(self, backend: SnapshotsBackend) -> None:
+        """Reading is no change, and the order of the keys means nothing."""
+        await backend.save(bundle())
+        await backend.save(bundle("billing"))
+        keys = [bundle().key, bundle("billing").key]
+        version = (await backend.fetch_snapshot(keys)).version
+        assert version
+        assert (await backend.fetch_snapshot(keys[::-1])).version == version
+
+    async def test_every_change_of_a_part_gives_a_version_never_seen_before(
+        self, backend: SnapshotsBackend
+    ) -> None:
+        """Also when the newest part is removed, and when old content is stored again."""
+        parts = [bundle("orders", "prod"), bundle("orders", "default"), bundle("application")]
+        keys = [part.key for part in parts]
+        seen: list[str | None] = []
+
+        async def look() -> None:
+            seen.append((await backend.fetch_snapshot(keys)).version)
+
+        for part in (*parts, parts[0], parts[2]):
+            await backend.commit(part, expected=ANY)
+            await look()
+        for part in (parts[2], parts[0], parts[1]):
+            if isinstance(backend, SupportsDelete):
+                await backend.delete(part.application, part.profile, part.label, expected=ANY)
+                await look()
+        await backend.commit(parts[0], expected=ANY)
+        await look()
+        assert None not in seen
+        assert len(set(seen)) == len(seen)

@@ -1,0 +1,54 @@
+"""Where a value comes from, and what it hides."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pyfly.config_core import PropertySource
+
+_POSITION: Final = re.compile(r"(\d+):(\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value comes from."""
+
+    source: str
+    """The property source, such as `main/orders-prod.yaml` or `environment`."""
+    key: str
+    """As it is spelt there."""
+    line: int | None = None
+    """Counted from 1, where the source knows it."""
+    column: int | None = None
+    """Likewise."""
+    note: str | None = None
+    """What else the source tells."""
+
+    def __str__(self) -> str:
+        if self.line is not None:
+            return f"{self.source}, line {self.line}, column {self.column}"
+        return self.source if self.note is None else f"{self.source} ({self.note})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Which source gives a property its value, and which ones it hides. Shows no value."""
+
+    key: str
+    winner: Origin
+    losers: tuple[Origin, ...]
+    """Highest precedence first."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.key} comes from {self.winner}"]
+        lines += [f"  instead of {loser.key!r} in {loser}" for loser in self.losers]
+        return "\n".join(lines)
+
+
+def origin_in(source: PropertySource, key: str) -> Origin:
+    """Return where in a source a key is."""
+    told = source.origins.get(key)
+    position = None if told is None else _POSITION.fullmatch(told)
+    if position is None:
+        return Origin(source=source.name, key=key, note=told)
+    return Origin(source=source.name, key=key, line=int(position[1]), column=int(position[2]))

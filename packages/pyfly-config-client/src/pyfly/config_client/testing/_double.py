@@ -1,0 +1,161 @@
+"""The server in memory, its scripted faults, and clients for it."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from pyfly.config_client._answer import Answer
+from pyfly.config_client._client import ConfigClient, SyncConfigClient
+from pyfly.config_client._effects import Send
+from pyfly.config_client._setup import doubles
+from pyfly.config_client.errors import ServerUnreachableError
+from pyfly.config_core import (
+    DEFAULT_LABEL,
+    DEFAULT_PROFILE,
+    FlatValue,
+    JsonValue,
+    copy_properties,
+    flatten,
+)
+
+# The one place where the client's package imports the server's.
+from pyfly.config_server import (
+    ConfigServer,
+    ConfigSource,
+    Controller,
+    HttpRequest,
+    InMemoryConfigBackend,
+)
+
+T = TypeVar("T")
+
+Fault: TypeAlias = Literal["down", "slow", "torn", "stale", "401"]
+"""Refuses connections; answers too late; breaks off; repeats what it said; wants a credential."""
+
+_OK: Final = 200
+_UNAUTHORIZED: Final = 401
+
+
+class ConfigServerDouble:
+    """A configuration server without a network; a context manager.
+
+    Inside of the block every client without a transport of its own asks it, whatever address
+    that client was given; the base path is `/config`, as it is by default.
+    """
+
+    url: Final = "http://config-server.invalid"
+
+    def __init__(self) -> None:
+        self.requests: Final[list[str]] = []
+        """The addresses that clients have asked for, the newest last."""
+        self._stored = InMemoryConfigBackend()
+        self._overrides: dict[str, FlatValue] = {}
+        self._fault: Fault | None = None
+        self._said: dict[str, Answer] = {}
+
+    def __enter__(self) -> Self:
+        doubles.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        doubles.remove(self)
+
+    def put(
+        self,
+        application: str,
+        profile: str,
+        properties: Mapping[str, JsonValue],
+        *,
+        label: str = DEFAULT_LABEL,
+    ) -> None:
+        """Store a bundle, replacing what is there."""
+        source = ConfigSource(
+            application=application, profile=profile, label=label, properties=properties
+        )
+        _finish(self._stored.save(source))
+
+    @contextlib.contextmanager
+    def override(self, properties: Mapping[str, object]) -> Generator[None]:
+        """Let these properties outrank everything stored, for every application.
+
+        They arrive as texts, as the overrides of every server of this protocol do.
+        """
+        before = self._overrides
+        self._overrides = before | flatten(copy_properties(properties))
+        try:
+            yield
+        finally:
+            self._overrides = before
+
+    @contextlib.contextmanager
+    def fault(self, kind: Fault) -> Generator[None]:
+        """Fail in one way; see `Fault`."""
+        before, self._fault = self._fault, kind
+        try:
+            yield
+        finally:
+            self._fault = before
+
+    def client(
+        self, application: str, profile: str = DEFAULT_PROFILE, **arguments: Any
+    ) -> SyncConfigClient:
+        """Return a client of this server, which does not repeat what fails."""
+        return SyncConfigClient(**self._arguments(application, profile, arguments))
+
+    def async_client(
+        self, application: str, profile: str = DEFAULT_PROFILE, **arguments: Any
+    ) -> ConfigClient:
+        """Return the same for asyncio."""
+        return ConfigClient(**self._arguments(application, profile, arguments))
+
+    def answer(self, send: Send) -> Answer:
+        """Answer a request at once, or fail as told."""
+        url = send.request.url
+        self.requests.append(url)
+        if self._fault == "down":
+            raise ServerUnreachableError(f"{url}: cannot connect; is the server running there?")
+        if self._fault == "slow":
+            raise ServerUnreachableError(f"{url}: no whole answer within {send.timeout:.2g} s")
+        if self._fault == "401":
+            return Answer(status=_UNAUTHORIZED, headers={}, body=b"")
+        if self._fault == "stale" and url in self._said:
+            return self._said[url]
+        answer = self._ask(url, send)
+        if answer.status == _OK:
+            self._said[url] = answer
+        if self._fault == "torn":
+            half = answer.body[: len(answer.body) // 2]
+            return Answer(status=answer.status, headers=answer.headers, body=half)
+        return answer
+
+    def _ask(self, url: str, send: Send) -> Answer:
+        texts = {key: _text(value) for key, value in self._overrides.items()}
+        controller = Controller(ConfigServer(self._stored, overrides=texts), auth=None)
+        headers = {**send.request.headers, **send.headers}
+        request = HttpRequest(
+            method="GET",
+            raw_path=urlsplit(url).path.encode(),
+            headers=[(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        )
+        done = _finish(controller.handle(request))
+        named = {name.decode(): value.decode() for name, value in done.headers}
+        return Answer(status=done.status, headers=named, body=done.body)
+
+    def _arguments(
+        self, application: str, profile: str, arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        names = {"server_url": self.url, "application": application, "profile": profile}
+        return {**names, "attempts": 1, **arguments}
+
+
+def _text(value: FlatValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine, also where an event loop runs; nothing here waits."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, work).result()

@@ -1,0 +1,266 @@
+"""The command in this process; `run` and signals in one of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyfly.config_client import SyncConfigClient
+from pyfly.config_client._command import main
+
+COMMAND = Path(sys.executable).with_name("pyfly-config-client")
+
+
+@pytest.fixture(autouse=True)
+def environment(
+    server: Any, document: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name a server that answers, in variables."""
+    for name in [name for name in os.environ if name.startswith("PYFLY_CONFIG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYFLY_CONFIG_URL", server.url)
+    monkeypatch.setenv("PYFLY_CONFIG_APPLICATION", "orders")
+    monkeypatch.setenv("PYFLY_CONFIG_PROFILE", "prod")
+    monkeypatch.setenv("PYFLY_CONFIG_ATTEMPTS", "1")
+    monkeypatch.setenv("PYFLY_CONFIG_SNAPSHOT_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("DB_URL", raising=False)
+    server.answer_json(document)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*argv: str) -> tuple[int, str, str]:
+        try:
+            code = main([*argv])
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_get_prints_all_one_or_a_section(run: Any) -> None:
+    assert run("get") == (0, "db.url=marker-value\nhosts[0]=c\n", "")
+    assert run("get", "DB_URL") == (0, "marker-value\n", "")
+    assert run("get", "db", "--json") == (0, '{\n  "url": "marker-value"\n}\n', "")
+    assert run("get", "db.url", "--json") == (0, '"marker-value"\n', "")
+    assert json.loads(run("get", "--json")[1]) == {"db.url": "marker-value", "hosts[0]": "c"}
+
+
+def test_get_explains_without_the_value(run: Any) -> None:
+    assert run("get", "db.url", "--explain") == (0, "db.url comes from main/orders-prod.yaml\n", "")
+    code, out, err = run("get", "--explain")
+    assert (code, out, "needs a KEY" in err) == (2, "", True)
+
+
+def test_a_key_that_is_not_there_has_an_exit_code_of_its_own(run: Any) -> None:
+    code, out, err = run("get", "db.urk")
+    assert (code, out) == (3, "")
+    assert err == "pyfly-config-client: there is no property 'db.urk'; did you mean 'db.url'?\n"
+
+
+def test_the_document_is_a_baseline(run: Any, server: Any, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(run("get", "--document")[1])
+    server.stop()
+    found = ("--baseline", str(baseline), "--snapshot-dir", "off", "--policy", "offline")
+    assert run("get", "db.url", *found) == (0, "marker-value\n", "")
+
+
+def test_env_quotes_and_leaves_out_what_is_set(
+    run: Any, server: Any, document: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = {"a.b": "it's $HOME\nand more", "on": True, "set": 1, "1st": 2}
+    server.answer_json(document | {"propertySources": [{"name": "x", "source": source}]})
+    monkeypatch.setenv("SET", "already")
+    code, out, err = run("env")
+    assert code == 0
+    assert "left out 1ST" in err
+    script = f'{out}printf %s "$A_B|$ON|$SET"'
+    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert shell.stdout == "it's $HOME\nand more|true|already"
+    assert json.loads(run("env", "--json", "--prefix", "X_")[1])["X_SET"] == "1"
+
+
+def test_a_server_that_is_down_is_covered_or_an_error(run: Any, server: Any) -> None:
+    run("get")
+    server.stop()
+    code, out, err = run("get", "db.url", "--verbose")
+    assert (code, out) == (0, "marker-value\n")
+    assert "marker-value" not in err
+    code, out, err = run("get", "db.url", "--policy", "require_server")
+    assert (code, out, "cannot connect" in err) == (1, "", True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "argv", "said"),
+    [
+        ({"PYFLY_CONFIG_URL": ""}, ["get"], "set PYFLY_CONFIG_URL"),
+        ({"PYFLY_CONFIG_TIMEOUT": "soon"}, ["get"], "PYFLY_CONFIG_TIMEOUT must be a number"),
+        ({"PYFLY_CONFIG_ALLOW_EMPTY": "maybe"}, ["get"], "must be true or false"),
+        ({"PYFLY_CONFIG_POLICY": "hope"}, ["get"], "the policy is one of"),
+        ({}, ["get", "--url", "config:8888"], "must look like http://host:8888"),
+        ({"PYFLY_CONFIG_SNAPSHOT_KEY": "short"}, ["get"], "openssl rand"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    run: Any, monkeypatch: pytest.MonkeyPatch, variables: Any, argv: Any, said: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_the_help_teaches(run: Any) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "PYFLY_CONFIG_TOKEN_FILE" in out
+    assert "there is no such property" in out
+    for command in ("get", "env", "run", "doctor"):
+        assert "examples:\n  pyfly-config-client " in run(command, "--help")[1]
+
+
+# --- variables ------------------------------------------------------------------------
+
+
+def test_every_variable_reaches_the_client(tmp_path: Path) -> None:
+    made = SyncConfigClient.from_env(
+        {
+            "PYFLY_CONFIG_URL": "http://a:1, http://b:2",
+            "PYFLY_CONFIG_APPLICATION": "orders",
+            "PYFLY_CONFIG_LABEL": "feature,main",
+            "PYFLY_CONFIG_BASE_PATH": "",
+            "PYFLY_CONFIG_TIMEOUT": "2.5",
+            "PYFLY_CONFIG_TOKEN": "t",
+            "PYFLY_CONFIG_POLICY": "offline",
+            "PYFLY_CONFIG_ALLOW_SHRINK": "yes",
+        },
+        application="billing",
+    )
+    assert (made.application, made.label, made.base_path) == ("billing", ["feature", "main"], "")
+    assert (made.timeout, made.policy, made.allow_shrink) == (2.5, "offline", True)
+    assert repr(made) == "SyncConfigClient('http://a:1/billing/default/feature')"
+    given = SyncConfigClient.from_env(
+        {
+            "PYFLY_CONFIG_URL": "http://a",
+            "PYFLY_CONFIG_APPLICATION": "orders",
+            "PYFLY_CONFIG_TOKEN": "t",
+        },
+        token_file=tmp_path / "token",
+    )
+    assert given.token_file == tmp_path / "token"
+
+
+def test_a_variable_that_may_be_misspelt_is_noted(caplog: pytest.LogCaptureFixture) -> None:
+    SyncConfigClient.from_env(
+        {
+            "PYFLY_CONFIG_URL": "http://a",
+            "PYFLY_CONFIG_APPLICATION": "orders",
+            "PYFLY_CONFIG_PROFIL": "marker-value",
+            "PYFLY_CONFIG_SERVER_PORT": "1",
+        }
+    )
+    assert "PYFLY_CONFIG_PROFIL is not a variable" in caplog.text
+    assert "SERVER_PORT" not in caplog.text
+    assert "marker-value" not in caplog.text
+
+
+# --- run ------------------------------------------------------------------------------
+
+
+def start(*argv: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [COMMAND, "run", "--", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables,
+    )
+
+
+def test_run_gives_the_configuration_to_a_command_and_returns_its_code() -> None:
+    process = start("sh", "-c", 'printf "%s %s" "$DB_URL" "$HOSTS_0"; exit 7', HOSTS_0="mine")
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (7, "marker-value mine")
+
+
+def test_run_lets_signals_reach_the_command() -> None:
+    script = "trap 'echo told; exit 9' TERM; echo ready; while :; do sleep 0.1; done"
+    process = start("sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (9, "told\n")
+
+
+def test_run_says_which_command_there_is_not(tmp_path: Path) -> None:
+    process = start("no-such-command-anywhere")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "there is no command" in err) == (127, True)
+    (tmp_path / "text").write_text("")
+    process = start(str(tmp_path / "text"))
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "cannot run" in err) == (126, True)
+
+
+# --- doctor ---------------------------------------------------------------------------
+
+
+def test_doctor_says_that_all_is_well(run: Any, server: Any) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == [
+        "ok    arguments",
+        "ok    name",
+        "ok    connection",
+        "ok    credential",
+        "ok    answer",
+        "note  stored",
+        "ok    start",
+    ]
+    assert "with no Content-Digest" in out
+    assert "marker-value" not in out
+
+
+def test_doctor_says_what_is_wrong(run: Any, server: Any, document: Any) -> None:
+    server.answer_json(document | {"name": "billing"})
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "FAIL  answer: " in out
+    assert "is for 'billing'" in out
+    server.stop()
+    code, out, _ = run("doctor", "--timeout", "0.5")
+    assert code == 1
+    assert "does the server run there?" in out
+    code, out, _ = run("doctor", "--timeout", "0.5", "--url", "http://name.invalid")
+    assert "FAIL  name: name.invalid has no address" in out
+
+
+def test_doctor_tells_machines_too(run: Any, server: Any) -> None:
+    run("get")
+    server.stop()
+    code, out, _ = run(
+        "doctor", "--json", "--snapshot-dir", os.environ["PYFLY_CONFIG_SNAPSHOT_DIR"]
+    )
+    found = json.loads(out)
+    assert (code, found["starts"]) == (0, True)
+    steps = {step["step"]: step["state"] for step in found["steps"]}
+    assert steps["connection"] == "fault"
+    assert steps["snapshot"] == "ok"
+
+
+def test_doctor_looks_at_a_start_offline_and_at_a_missing_token(run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("doctor", "--policy", "offline", "--snapshot-dir", "off")
+    assert (code, "switched off" in out, "connection" in out) == (1, True, False)
+    code, out, _ = run("doctor", "--token-file", str(tmp_path / "none"))
+    assert (code, "FAIL  credential" in out) == (1, True)

@@ -1,0 +1,297 @@
+"""What a program does with what it has fetched."""
+
+import enum
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyfly.config_client import (
+    DataSize,
+    MissingPropertyError,
+    Properties,
+    PropertyTypeError,
+    apply_to_environ,
+)
+from pyfly.config_client._facts import Facts
+from pyfly.config_client._properties import read_properties
+from pyfly.config_core import ConfigFormatError, FlatValue, PropertySource
+
+PROD = "main/orders-prod.yaml"
+SHARED = "main/application-default.yaml"
+
+
+def made(*sources: dict[str, FlatValue], environ: dict[str, str] | None = None) -> Properties:
+    """Merge sources, the highest first."""
+    named = zip((PROD, SHARED), sources, strict=False)
+    return read_properties(
+        [
+            PropertySource(name=name, source=source, origins=dict.fromkeys(source, "3:7"))
+            for name, source in named
+        ],
+        Facts(name="orders", profiles=("prod",)),
+        environ=environ or {},
+    )
+
+
+# --- get ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spelling", ["db.pool-size", "db.poolSize", "db.pool_size", "DB_POOLSIZE"])
+def test_every_spelling_of_a_name_finds_the_property(spelling: str) -> None:
+    assert made({"db.pool-size": 5}).get(spelling) == 5
+    assert made({"db.poolSize": 5}).get(spelling, int) == 5
+
+
+def test_a_mapping_itself_is_exact() -> None:
+    properties = made({"db.pool-size": 5})
+    assert properties == {"db.pool-size": 5}
+    assert "db.poolSize" not in properties
+    with pytest.raises(KeyError):
+        properties["db.poolSize"]
+
+
+def test_of_several_spellings_that_of_the_highest_source_wins() -> None:
+    properties = made({"db.poolSize": 9}, {"db.pool-size": 5})
+    assert properties.get("db.pool-size", int) == 9
+    assert str(properties.explain("db.pool-size")) == (
+        f"db.poolSize comes from {PROD}, line 3, column 7\n"
+        f"  instead of 'db.pool-size' in {SHARED}, line 3, column 7"
+    )
+
+
+def test_get_without_a_type_is_that_of_every_mapping() -> None:
+    properties = made({"a": 1})
+    assert (properties.get("a"), properties.get("b"), properties.get("b", 7)) == (1, None, 7)
+    assert properties.get("b", default="x") == "x"
+    assert properties.get("b", None) is None
+
+
+class Level(enum.Enum):
+    LOW = "low"
+    VERY_HIGH = 9
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "expected"),
+    [
+        ("8080", int, 8080),
+        (8080, str, "8080"),
+        (8.0, int, 8),
+        ("1.5", float, 1.5),
+        (True, str, "true"),
+        ("yes", bool, True),
+        ("OFF", bool, False),
+        (1, bool, True),
+        ("30s", timedelta, timedelta(seconds=30)),
+        ("250ms", timedelta, timedelta(milliseconds=250)),
+        ("1.5h", timedelta, timedelta(minutes=90)),
+        ("7d", timedelta, timedelta(days=7)),
+        ("PT1M30S", timedelta, timedelta(seconds=90)),
+        ("-PT0.5S", timedelta, timedelta(seconds=-0.5)),
+        ("P2DT3H", timedelta, timedelta(days=2, hours=3)),
+        ("10MB", DataSize, 10 * 1024 * 1024),
+        ("4KiB", DataSize, 4096),
+        (512, DataSize, 512),
+        ("low", Level, Level.LOW),
+        ("very-high", Level, Level.VERY_HIGH),
+        (9, Level, Level.VERY_HIGH),
+        ("/etc/x", Path, Path("/etc/x")),
+        ("0.10", Decimal, Decimal("0.10")),
+        ("a, b", list[str], ["a", "b"]),
+        ("1,2", tuple[int, ...], (1, 2)),
+        ("1,x", tuple[int, str], (1, "x")),
+        ("", list[str], []),
+        (5, list[int], [5]),
+        ("a,a", frozenset[str], frozenset({"a"})),
+    ],
+)
+def test_values_are_converted(value: Any, wanted: Any, expected: Any) -> None:
+    result = made({"key": value}).get("key", wanted)
+    assert result == expected
+    assert type(result) is type(expected) or wanted is DataSize
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "said"),
+    [
+        ("marker", int, "is not int"),
+        (True, int, "is not int"),
+        (1.5, int, "is not int"),
+        ("marker", bool, "is not bool"),
+        ("30", timedelta, "with its unit"),
+        (31, timedelta, "with its unit"),
+        ("marker", timedelta, "with its unit"),
+        ("P", timedelta, "with its unit"),
+        ("10 marker", DataSize, "not a size"),
+        ("marker", Level, "none of LOW, VERY_HIGH"),
+        ("marker", Decimal, "is not Decimal"),
+        ("1,marker", list[int], r"'key\[1\]' is not int"),
+        ("marker", dict[str, int], "is not a section"),
+        ("1", tuple[int, int], "has 1 elements, not 2"),
+    ],
+)
+def test_what_does_not_fit_is_an_error_without_the_value(
+    value: Any, wanted: Any, said: str
+) -> None:
+    with pytest.raises(PropertyTypeError, match=said) as caught:
+        made({"key": value}).get("key", wanted)
+    assert "'key" in str(caught.value)
+    assert "marker" not in str(caught.value)
+
+
+def test_a_missing_property_is_an_error_with_a_type_unless_there_is_a_default() -> None:
+    properties = made({"db.url": "x"})
+    with pytest.raises(MissingPropertyError) as caught:
+        properties.get("db.urk", str)
+    assert str(caught.value) == "there is no property 'db.urk'; did you mean 'db.url'?"
+    assert properties.get("db.urk", str, default=None) is None
+    assert properties.get("db.urk", int, default=3) == 3
+
+
+def test_lists_and_trees_are_put_together_from_indexed_keys() -> None:
+    properties = made({"hosts[0]": "a", "hosts[1]": "b", "db.pool.size": 5, "db.pool.wait": "1s"})
+    assert properties.get("hosts", list[str]) == ["a", "b"]
+    assert properties.get("hosts[1]") == "b"
+    assert properties.get("db.pool", dict[str, str]) == {"size": "5", "wait": "1s"}
+    with pytest.raises(PropertyTypeError, match="more than one value"):
+        properties.get("hosts", str)
+
+
+# --- sections -------------------------------------------------------------------------
+
+
+def test_a_section_is_what_lies_below_a_name() -> None:
+    properties = made({"db.url": "u", "db.pool.size": 5, "dbx": 1, "db": 0}, {"db.url": "hidden"})
+    section = properties.section("db")
+    assert section == {"url": "u", "pool.size": 5}
+    assert section.section("pool") == {"size": 5}
+    assert properties.section("nothing") == {}
+    assert [str(one) for one in section.explain("url").losers] == [f"{SHARED}, line 3, column 7"]
+    assert section.name == "orders"
+
+
+# --- placeholders ---------------------------------------------------------------------
+
+
+def test_placeholders_are_resolved_against_the_environment_and_the_bundle() -> None:
+    properties = made(
+        {"url": "http://${host}:${port:80}/${missing}", "host": "bundle", "own": "${DB_HOST}"},
+        {"port": 8080, "literal": r"\${host}", "flag": "${on}", "on": True},
+        environ={"DB_HOST": "outside"},
+    )
+    assert properties["url"] == "http://bundle:8080/${missing}"
+    assert (properties["own"], properties["literal"], properties["flag"]) == (
+        "outside",
+        "${host}",
+        "true",
+    )
+    assert made({"a": "${db.host}", "db.host": "x"}, environ={"DB_HOST": "y"})["a"] == "y"
+
+
+def test_a_placeholder_that_leads_back_to_itself_is_no_configuration() -> None:
+    with pytest.raises(ConfigFormatError, match="'a': the placeholder"):
+        made({"a": "${b}", "b": "${a}"})
+
+
+# --- origins --------------------------------------------------------------------------
+
+
+def test_a_value_knows_its_source_and_line() -> None:
+    origin = made({"a": 1}, {"a": 2}).origin("a")
+    assert (origin.source, origin.key, origin.line, origin.column) == (PROD, "a", 3, 7)
+
+
+def test_a_list_hides_the_lists_below() -> None:
+    explanation = made({"hosts[0]": "x"}, {"hosts[0]": "a", "hosts[1]": "b"}).explain("hosts[0]")
+    assert [loser.key for loser in explanation.losers] == ["hosts[0]", "hosts[1]"]
+    with pytest.raises(MissingPropertyError):
+        made({}).explain("hosts")
+
+
+def test_nothing_shows_values() -> None:
+    properties = made({"password": "marker-value"}, {"password": "marker-other"})
+    shown = repr(properties) + repr(properties.explain("password")) + repr(properties.section("a"))
+    assert "marker" not in shown
+    with pytest.raises(TypeError):
+        properties["a"] = 1  # pyright: ignore[reportIndexIssue]
+
+
+# --- merging --------------------------------------------------------------------------
+
+
+def test_arguments_outrank_the_environment_which_outranks_the_server_and_local_defaults() -> None:
+    properties = made({"db.url": "server", "db.pool-size": 5, "hosts[0]": "s", "hosts[1]": "t"})
+    merged = properties.merge_into(
+        {"db": {"url": "local", "timeout": 3}, "list": ["l"], "only.local": True},
+        arguments={"db.timeout": 9},
+        environ={"DB_URL": "outside", "DB_TIMEOUT": "5", "HOSTS": "e,f", "PATH": "x"},
+    )
+    assert merged == {
+        "db.url": "outside",
+        "db.pool-size": 5,
+        "db.timeout": 9,
+        "only.local": True,
+        "hosts": "e,f",
+        "list[0]": "l",
+    }
+    assert str(merged.origin("db.url")) == "environment (DB_URL)"
+    assert str(merged.origin("only.local")) == "local defaults"
+    assert [one.source for one in merged.explain("db.timeout").losers] == [
+        "environment",
+        "local defaults",
+    ]
+    assert merged.get("hosts", list[str]) == ["e", "f"]
+    assert merged.tree()["db"] == {"timeout": 9, "url": "outside", "pool-size": 5}
+    assert properties["db.url"] == "server"
+
+
+def test_variables_may_begin_with_a_prefix() -> None:
+    merged = made({"user": "server"}).merge_into(environ={"USER": "me", "ORDERS_USER": "you"})
+    assert merged["user"] == "me"
+    merged = made({"user": "server"}).merge_into(
+        environ={"USER": "me", "ORDERS_USER": "you"}, prefix="ORDERS_"
+    )
+    assert merged["user"] == "you"
+    assert made({"user": "server"}).merge_into(environ={})["user"] == "server"
+
+
+def test_placeholders_of_local_defaults_see_the_server() -> None:
+    merged = made({"host": "server"}).merge_into({"url": "http://${host}"}, environ={})
+    assert merged["url"] == "http://server"
+
+
+# --- environment variables ------------------------------------------------------------
+
+
+def test_properties_become_environment_variables() -> None:
+    properties = made({"db.pool-size": 5, "flag": True, "hosts[0].name": "a"})
+    assert apply_to_environ(properties, {}) == {
+        "DB_POOLSIZE": "5",
+        "FLAG": "true",
+        "HOSTS_0_NAME": "a",
+    }
+    environ = {"FLAG": "false"}
+    assert apply_to_environ(properties, environ, prefix="X_") == {
+        "X_DB_POOLSIZE": "5",
+        "X_FLAG": "true",
+        "X_HOSTS_0_NAME": "a",
+    }
+    assert "FLAG" not in apply_to_environ(properties, environ)
+    assert environ["FLAG"] == "false"
+    apply_to_environ(properties, environ, overwrite=True)
+    assert environ["FLAG"] == "true"
+
+
+def test_names_that_collide_and_values_that_no_variable_holds_are_refused() -> None:
+    with pytest.raises(PropertyTypeError, match=r"'a\.b' and 'a_b' would both be A_B"):
+        apply_to_environ(made({"a.b": "marker", "a_b": 1}), {})
+    with pytest.raises(PropertyTypeError, match="holds a NUL"):
+        apply_to_environ(made({"a": "marker\0"}), {})
+
+
+def test_a_key_that_no_tree_can_hold_is_an_error() -> None:
+    with pytest.raises(PropertyTypeError, match="malformed"):
+        made({"a..b": 1}).tree()

@@ -1,0 +1,152 @@
+"""Servers that are recognised by a certificate, and clients that are."""
+
+import datetime as dt
+import http.server
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pyfly.config_client import ConfigClient, ServerUnreachableError, SyncConfigClient
+
+pytestmark = pytest.mark.anyio
+
+
+class Authority:
+    """Signs certificates and writes them into a directory."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory = directory
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.ca = directory / f"{name}.pem"
+        self._write(self.ca, self.sign(self.name, self.key, ca=True))
+
+    def sign(self, subject: x509.Name, key: Any, *, ca: bool = False) -> x509.Certificate:
+        now = dt.datetime.now(dt.UTC)
+        names = [x509.IPAddress(ip_address("127.0.0.1"))]
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Return the files of a certificate and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        certificate, private = self.directory / f"{name}.crt", self.directory / f"{name}.key"
+        self._write(certificate, self.sign(subject, key))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return certificate, private
+
+    def _write(self, path: Path, certificate: x509.Certificate) -> None:
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "authority")
+
+
+@pytest.fixture
+def serve(authority: Authority, document: Any) -> Iterator[Callable[..., str]]:
+    """Serve the document over TLS; return the address."""
+    started: list[http.server.ThreadingHTTPServer] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(document).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing about clients that give up."""
+
+    def start(*, clients: Path | None = None) -> str:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("server"))
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients)
+        server = Server(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        started.append(server)
+        return f"https://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(params=["async", "sync"])
+def fetch(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    async def run(url: str, **how: Any) -> Any:
+        given: Any = {"server_url": url, "application": "orders", "profile": "prod", "attempts": 1}
+        if request.param == "async":
+            return await ConfigClient(**given | how).fetch()
+        return SyncConfigClient(**given | how).fetch()
+
+    return run
+
+
+async def test_a_server_is_recognised_by_an_authority_of_ones_own(
+    serve: Any, fetch: Any, authority: Authority, tmp_path: Path
+) -> None:
+    url = serve()
+    assert len(await fetch(url, ca_file=authority.ca)) == 2
+    with pytest.raises(ServerUnreachableError, match="certificate is not trusted"):
+        await fetch(url)
+    other = Authority(tmp_path, "other")
+    with pytest.raises(ServerUnreachableError, match="certificate is not trusted"):
+        await fetch(url, ca_file=other.ca)
+
+
+async def test_a_client_is_recognised_by_its_certificate(
+    serve: Any, fetch: Any, authority: Authority
+) -> None:
+    url = serve(clients=authority.ca)
+    certificate, key = authority.issue("client")
+    given = {"ca_file": authority.ca, "client_cert": certificate, "client_key": key}
+    assert len(await fetch(url, **given)) == 2
+    with pytest.raises(ServerUnreachableError):
+        await fetch(url, ca_file=authority.ca)
+
+
+async def test_files_that_cannot_be_used_are_an_error(
+    serve: Any, fetch: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(ServerUnreachableError, match="files for TLS cannot be used"):
+        await fetch(serve(), ca_file=tmp_path / "none.pem")

@@ -1,0 +1,102 @@
+"""What boto3 parses out of answers, and what it is given for requests, as values of ours.
+
+Pure functions; an answer that lacks what every store's has is refused.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from pyfly.config_core import BackendUnavailableError
+from pyfly.config_s3._failures import DamagedError
+from pyfly.config_s3._integrity import CHECKSUMS, damage_of
+from pyfly.config_s3._objects import (
+    Condition,
+    Match,
+    StoredName,
+    StoredObject,
+    StoredVersion,
+    Written,
+)
+
+
+def name_row(row: Mapping[str, Any], *, prefix: str) -> StoredName:
+    """Return a row of a listing."""
+    return StoredName(
+        name=row["Key"][len(prefix) :],
+        etag=plain_tag(row["ETag"]),
+        modified=row["LastModified"].astimezone(UTC),
+    )
+
+
+def version_row(row: Mapping[str, Any], *, prefix: str, removed: bool) -> StoredVersion:
+    """Return a row of a listing of versions."""
+    return StoredVersion(
+        name=row["Key"][len(prefix) :],
+        etag="" if removed else plain_tag(row["ETag"]),
+        version_id=row["VersionId"],
+        modified=row["LastModified"].astimezone(UTC),
+        latest=row["IsLatest"],
+        removed=removed,
+    )
+
+
+def verified_object(answer: Mapping[str, Any], data: bytes) -> StoredObject:
+    """Return the object.
+
+    Raises:
+        DamagedError: It is not as it is stored, or the answer is none of a store.
+    """
+    if "ETag" not in answer or "LastModified" not in answer:
+        raise DamagedError("the answer is none of a store")
+    damage = damage_of(
+        data,
+        metadata=answer.get("Metadata", {}),
+        etag=digest_tag(answer),
+        checksums={  # one with a dash is of the parts of an object
+            name: answer[name] for name in CHECKSUMS if "-" not in answer.get(name, "-")
+        },
+        length=answer.get("ContentLength"),
+    )
+    if damage is not None:
+        raise DamagedError(damage)
+    return StoredObject(
+        data=data,
+        etag=plain_tag(answer["ETag"]),
+        version_id=answer.get("VersionId"),
+        metadata=answer.get("Metadata", {}),
+        modified=answer["LastModified"].astimezone(UTC),
+    )
+
+
+def digest_tag(answer: Mapping[str, Any]) -> str | None:
+    """Return the entity tag where it can be a digest; those of encrypted objects are none."""
+    encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256"
+    if encrypted or "SSECustomerAlgorithm" in answer:
+        return None
+    return plain_tag(answer["ETag"])
+
+
+def written_of(answer: Mapping[str, Any]) -> Written:
+    """Return what a write left behind.
+
+    Raises:
+        BackendUnavailableError: The answer is none of a store.
+    """
+    if "ETag" not in answer:
+        raise BackendUnavailableError("the answer is none of a store; the outcome is unknown")
+    return Written(etag=plain_tag(answer["ETag"]), version_id=answer.get("VersionId"))
+
+
+def plain_tag(etag: str) -> str:
+    """Return an entity tag without its quotes."""
+    return etag.removeprefix("W/").strip('"')
+
+
+def headers_of(condition: Condition) -> dict[str, str]:
+    """Return the arguments of boto3's that carry a condition."""
+    if condition is None:
+        return {}
+    if isinstance(condition, Match):
+        return {"IfMatch": f'"{condition.etag}"' if condition.quoted else condition.etag}
+    return {"IfNoneMatch": "*"}

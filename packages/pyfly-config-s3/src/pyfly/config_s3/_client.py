@@ -1,0 +1,365 @@
+"""The bucket: blocking calls in plain values. The only module that knows boto3.
+
+Names are relative to the prefix. Whatever boto3 raises becomes an error of the tree, or one of the
+two of `_failures`, without a value, a credential or an address in it.
+"""
+
+import base64
+import hashlib
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import boto3
+from botocore import exceptions as boto
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendError,
+    BackendLookupError,
+    BackendUnavailableError,
+    ConfigError,
+    ConfigFormatError,
+)
+from pyfly.config_s3._answers import (
+    digest_tag,
+    headers_of,
+    name_row,
+    verified_object,
+    version_row,
+    written_of,
+)
+from pyfly.config_s3._failures import (
+    ConditionFailedError,
+    DamagedError,
+    condition_error,
+    refusal,
+    says_absent,
+)
+from pyfly.config_s3._integrity import content_md5, is_md5
+from pyfly.config_s3._objects import (
+    Condition,
+    Match,
+    StoredName,
+    StoredObject,
+    StoredVersion,
+    Written,
+)
+
+CONNECT_SECONDS: Final = 1.0
+READ_SECONDS: Final = 2.0
+ATTEMPTS: Final = 3
+
+_PIECE: Final = 65_536
+_DAMAGED: Final = (
+    boto.ChecksumError,
+    boto.FlexibleChecksumError,
+    boto.IncompleteReadError,
+    boto.ResponseStreamingError,
+)
+_DENIED: Final = (
+    boto.CredentialRetrievalError,
+    boto.LoginError,
+    boto.NoAuthTokenError,
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.ProfileNotFound,
+    boto.RefreshWithMFAUnsupportedError,
+    boto.SSOError,
+    boto.TokenRetrievalError,
+    boto.UnknownCredentialError,
+)
+_NETWORK: Final = (boto.ConnectionError, boto.HTTPClientError, boto.MetadataRetrievalError)
+_CONTENT_TYPES: Final = {
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".json": "application/json",
+}
+
+# boto3 makes its clients at run time; their methods are known to nobody before.
+S3Client: TypeAlias = Any
+_BOTO3: Final[Any] = boto3
+
+
+def make_client(*, region: str | None, endpoint_url: str | None, connections: int) -> S3Client:
+    """Return a client whose credentials boto3's own chain finds, when it first needs them.
+
+    Raises:
+        BackendLookupError: The region, the address or a setting of boto3's is not acceptable.
+    """
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        max_pool_connections=connections,
+        # Stores beside Amazon's rarely have a host name for each bucket.
+        s3={"addressing_style": "path"} if endpoint_url else {},
+    )
+    try:
+        return _BOTO3.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise BackendLookupError(
+            f"boto3 does not make a client of these settings: {type(error).__name__}"
+        ) from error
+
+
+class Bucket:
+    """The objects of one bucket below one prefix. Safe to use from several threads.
+
+    Every method looks at its deadline, a time of the monotonic clock, before it sends anything.
+
+    Args:
+        client: boto3's. Its owner closes it.
+        name: The bucket.
+        prefix: Empty, or ends with a slash.
+    """
+
+    def __init__(self, client: S3Client, *, name: str, prefix: str) -> None:
+        self.name = name
+        self.prefix = prefix
+        self._client = client
+
+    def read(
+        self, name: str, *, limit: int, deadline: float, version_id: str | None = None
+    ) -> StoredObject | None:
+        """Return an object, verified; `None` when there is none. Read again once when damaged.
+
+        Raises:
+            ConfigFormatError: It is larger than `limit`.
+            BackendUnavailableError: It arrived damaged twice, or not at all.
+        """
+        try:
+            return self._read(name, limit, deadline, version_id)
+        except DamagedError:
+            pass
+        try:
+            return self._read(name, limit, deadline, version_id)
+        except DamagedError as error:
+            raise BackendUnavailableError(
+                f"'{name}' arrived damaged twice and is not served: {error}"
+            ) from error
+
+    def _read(
+        self, name: str, limit: int, deadline: float, version_id: str | None
+    ) -> StoredObject | None:
+        extra = {} if version_id is None else {"VersionId": version_id}
+        with _translated(f"read '{name}'", deadline):
+            try:
+                answer = self._client.get_object(**self._place(name), **extra)
+            except ClientError as error:
+                if says_absent(_code(error)):
+                    return None
+                raise
+            with answer["Body"] as body:
+                return verified_object(answer, _content(body, answer, limit, deadline))
+
+    def describe(self, name: str, *, version_id: str | None, deadline: float) -> Written | None:
+        """Return tag and version of an object without its content; `None` when there is none."""
+        found = self._head(name, version_id, deadline)
+        return None if found is None else written_of(found)
+
+    def metadata(self, name: str, *, version_id: str, deadline: float) -> Mapping[str, str]:
+        """Return what is stored beside a version; empty when it has gone."""
+        found = self._head(name, version_id, deadline)
+        return {} if found is None else found.get("Metadata", {})
+
+    def _head(self, name: str, version_id: str | None, deadline: float) -> dict[str, Any] | None:
+        extra = {} if version_id is None else {"VersionId": version_id}
+        with _translated(f"look at '{name}'", deadline):
+            try:
+                answer: dict[str, Any] = self._client.head_object(**self._place(name), **extra)
+            except ClientError as error:
+                if _status(error) == 404:  # noqa: PLR2004 - HTTP's; such an answer has no body
+                    return None
+                raise
+            return answer
+
+    def names(
+        self, begin: str, *, deep: bool, token: str | None = None, deadline: float, most: int = 1000
+    ) -> tuple[list[StoredName], str | None]:
+        """Return one page of a listing and how to go on, `None` at the end.
+
+        Args:
+            begin: What the names begin with.
+            deep: Whether names with a further slash behind that are listed.
+            token: What the page before returned.
+            deadline: As ever.
+            most: The number of names at most.
+        """
+        extra: dict[str, Any] = {} if token is None else {"ContinuationToken": token}
+        extra |= {} if deep else {"Delimiter": "/"}
+        with _translated("list the bucket", deadline):
+            answer = self._client.list_objects_v2(
+                Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
+            )
+            self._check_listing(answer, begin)
+            rows = [name_row(row, prefix=self.prefix) for row in answer.get("Contents", ())]
+            count = len(rows) + len(answer.get("CommonPrefixes", ()))
+            if answer.get("KeyCount", count) != count:
+                raise BackendUnavailableError("a listing of the bucket arrived incomplete")
+            following: str | None = answer.get("NextContinuationToken")
+            if answer["IsTruncated"] and (following is None or following == token):
+                raise BackendUnavailableError("a listing of the bucket does not go on")
+            return rows, following if answer["IsTruncated"] else None
+
+    def versions(
+        self, begin: str, *, after: tuple[str, str] | None = None, deadline: float
+    ) -> tuple[list[StoredVersion], tuple[str, str] | None]:
+        """Return one page of all versions, those of one name newest first, and how to go on."""
+        extra = {} if after is None else {"KeyMarker": after[0], "VersionIdMarker": after[1]}
+        with _translated("list the versions in the bucket", deadline):
+            answer = self._client.list_object_versions(
+                Bucket=self.name, Prefix=self.prefix + begin, **extra
+            )
+            self._check_listing(answer, begin)
+            # Removals first: of the same second, a removal mostly comes after what it removes.
+            rows = [
+                version_row(row, prefix=self.prefix, removed=True)
+                for row in answer.get("DeleteMarkers", ())
+            ]
+            rows += [
+                version_row(row, prefix=self.prefix, removed=False)
+                for row in answer.get("Versions", ())
+            ]
+            rows.sort(key=lambda row: (row.latest, row.modified), reverse=True)
+            if not answer["IsTruncated"]:
+                return rows, None
+            following = (answer["NextKeyMarker"], answer["NextVersionIdMarker"])
+            if following == after:
+                raise BackendUnavailableError("a listing of the bucket does not go on")
+            return rows, following
+
+    def _check_listing(self, answer: Mapping[str, Any], begin: str) -> None:
+        """Refuse what is no listing of S3's: a page of a proxy would read as an empty bucket."""
+        if not isinstance(answer.get("IsTruncated"), bool) or answer.get("Name") != self.name:
+            raise BackendUnavailableError("cannot list the bucket: the answer is none of a store")
+        if answer.get("Prefix", "") != self.prefix + begin:
+            raise BackendUnavailableError(
+                "cannot list the bucket: the answer is to another request"
+            )
+
+    def write(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, str],
+        condition: Condition,
+        deadline: float,
+    ) -> Written:
+        """Store an object if the condition holds. Damage on the way is refused by the store.
+
+        Raises:
+            ConditionFailedError: It does not hold, or another write came between.
+            UnsupportedOperationError: The store takes no such condition.
+        """
+        suffix = name[name.rfind(".") :]
+        with _translated(f"save '{name}'", deadline, conditional=condition is not None):
+            answer = self._client.put_object(
+                **self._place(name),
+                Body=data,
+                ContentType=_CONTENT_TYPES.get(suffix, "application/octet-stream"),
+                ContentMD5=base64.b64encode(
+                    hashlib.md5(data, usedforsecurity=False).digest()
+                ).decode(),
+                Metadata=metadata,
+                **headers_of(condition),
+            )
+            written = written_of(answer)
+            tag = digest_tag(answer)
+            if tag is not None and is_md5(tag) and tag != content_md5(data):
+                raise BackendUnavailableError(f"'{name}' is stored with other bytes than were sent")
+            return written
+
+    def remove(
+        self,
+        name: str,
+        *,
+        deadline: float,
+        condition: Match | None = None,
+        version_id: str | None = None,
+    ) -> str | None:
+        """Remove an object, or one version of it for good; return the mark of its removal.
+
+        Raises:
+            ConditionFailedError: The condition does not hold.
+            UnsupportedOperationError: The store takes no such condition.
+        """
+        extra = {} if version_id is None else {"VersionId": version_id}
+        with _translated(f"delete '{name}'", deadline, conditional=condition is not None):
+            answer = self._client.delete_object(
+                **self._place(name), **headers_of(condition), **extra
+            )
+            mark: str | None = answer.get("VersionId")
+            return mark
+
+    def has_versions(self, *, deadline: float) -> bool:
+        """Tell whether the bucket keeps old versions, or has kept them."""
+        with _translated("ask whether the bucket keeps versions", deadline):
+            return "Status" in self._client.get_bucket_versioning(Bucket=self.name)
+
+    def _place(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.name, "Key": self.prefix + name}
+
+
+def _content(body: Any, answer: Mapping[str, Any], limit: int, deadline: float) -> bytes:
+    if (answer.get("ContentLength") or 0) > limit:
+        raise ConfigFormatError(f"larger than {limit:,} bytes")
+    pieces: list[bytes] = []
+    size = 0
+    while piece := body.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise ConfigFormatError(f"larger than {limit:,} bytes")
+        _check_time(deadline)
+    return b"".join(pieces)
+
+
+@contextmanager
+def _translated(what: str, deadline: float, *, conditional: bool = False) -> Generator[None]:
+    """Turn whatever boto3 raises into an error of ours that says what could not be done."""
+    _check_time(deadline)
+    try:
+        yield
+    except (ConfigError, ConditionFailedError, DamagedError):
+        raise
+    except ClientError as error:
+        code, status = _code(error), _status(error)
+        raise condition_error(code, status, conditional=conditional) or refusal(
+            what, code, status
+        ) from error
+    except Exception as error:  # the seam: nothing of boto3's leaves this module
+        raise translate(error, what) from error
+
+
+def translate(error: Exception, what: str) -> Exception:
+    """Return the error for a failure that is no answer of the store.
+
+    What botocore raises besides failures of the network are mistakes in settings; what others
+    raise, a parser or a socket, is about an answer that cannot be used.
+    """
+    reason = f"cannot {what}: {type(error).__name__}"
+    if isinstance(error, _DAMAGED):
+        return DamagedError(type(error).__name__)
+    if isinstance(error, _DENIED):
+        return BackendAccessDeniedError(f"{reason}; boto3 finds no usable credentials")
+    if isinstance(error, BotoCoreError) and not isinstance(error, _NETWORK):
+        return BackendError(reason)
+    return BackendUnavailableError(reason)
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise BackendUnavailableError("the store did not answer in time")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

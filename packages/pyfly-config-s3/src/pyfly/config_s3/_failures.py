@@ -1,0 +1,84 @@
+"""What an answer of the store means: the table from S3's error codes to errors of the tree.
+
+Pure functions; the module that knows boto3 hands the codes in.
+"""
+
+from typing import Final
+
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    UnsupportedOperationError,
+)
+
+_ABSENT: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
+_CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_CONDITION_REFUSED: Final = frozenset({"NotImplemented", "501"})
+_DENIED: Final = frozenset(
+    {
+        "AccessDenied",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "PermanentRedirect",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_HINTS: Final = {
+    "AuthorizationHeaderMalformed": "the bucket is in another region; name it with ?region=",
+    "ExpiredToken": "the credentials have expired",
+    "NoSuchBucket": "there is no such bucket",
+    "PermanentRedirect": "the bucket is in another region; name it with ?region=",
+    "RequestTimeTooSkewed": "this machine's clock differs from the store's",
+    "SlowDown": "the store asks to be asked less often",
+    "TokenRefreshRequired": "the credentials have expired",
+}
+_SERVER_ERROR: Final = 500
+_TRY_AGAIN: Final = frozenset({408, 409, 425, 429})
+
+
+class ConditionFailedError(Exception):
+    """The condition of a write does not hold, or another write came between."""
+
+
+class DamagedError(Exception):
+    """An answer arrived incomplete or changed."""
+
+
+def says_absent(code: str) -> bool:
+    """Tell whether there is no such object. A bare 404 does not say so: proxies answer it too."""
+    return code in _ABSENT
+
+
+def condition_error(code: str, status: int, *, conditional: bool) -> Exception | None:
+    """Return what the store says about the condition of a write, `None` when it says nothing."""
+    if not conditional:
+        return None
+    if code in _CONDITION_FAILED or code == "NoSuchKey" or status == 412:  # noqa: PLR2004 - HTTP's
+        return ConditionFailedError(code)
+    if code in _CONDITION_REFUSED:
+        return UnsupportedOperationError("the store of this bucket", "writes with a condition")
+    return None
+
+
+def refusal(what: str, code: str, status: int) -> BackendError:
+    """Return the error for an answer that is no success.
+
+    Args:
+        what: What could not be done.
+        code: S3's code, often just the status where the answer was none of S3's.
+        status: The HTTP status.
+    """
+    said = f"{code} (HTTP {status})" if code and code != str(status) else f"HTTP {status}"
+    hint = f": {_HINTS[code]}" if code in _HINTS else ""
+    message = f"cannot {what}: the store says {said}{hint}"
+    if code in _DENIED or status in {401, 403}:
+        return BackendAccessDeniedError(message)
+    if code == "NoSuchBucket" or status >= _SERVER_ERROR or status in _TRY_AGAIN:
+        return BackendUnavailableError(message)
+    return BackendError(message)

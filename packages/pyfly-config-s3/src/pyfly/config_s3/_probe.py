@@ -1,0 +1,147 @@
+"""Which conditions a store honours: asked with an object of our own, which is removed again."""
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from pyfly.config_core import BackendError, UnsupportedOperationError
+from pyfly.config_s3._client import Bucket
+from pyfly.config_s3._failures import ConditionFailedError
+from pyfly.config_s3._objects import Condition, Match
+
+PROBE_NAME: Final = ".pyfly-config-probe-"
+"""What the names of such objects begin with. They are no bundles."""
+
+_WRONG: Final = "0" * 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Honoured:
+    """The conditions of a store that can be relied on."""
+
+    creates: bool
+    """`If-None-Match: *` keeps an object from being overwritten."""
+    replaces: bool
+    """`If-Match` lets the stored object be replaced, and no other."""
+    deletes: bool
+    """`If-Match` lets the stored object be removed, and no other."""
+    quoted: bool
+    """Whether entity tags are written in quotes."""
+
+    def create(self) -> Condition:
+        """Return the condition of a write that creates.
+
+        Raises:
+            UnsupportedOperationError: The store does not honour it.
+        """
+        if not self.creates:
+            raise _unsupported("If-None-Match", "saves that expect absence")
+        return "absent"
+
+    def replace(self, etag: str) -> Condition:
+        """Return the condition of a write that replaces.
+
+        Raises:
+            UnsupportedOperationError: The store does not honour it.
+        """
+        if not self.replaces:
+            raise _unsupported("If-Match", "saves that expect a version")
+        return Match(etag=etag, quoted=self.quoted)
+
+    def delete(self, etag: str) -> Match:
+        """Return the condition of a removal.
+
+        Raises:
+            UnsupportedOperationError: The store does not honour it.
+        """
+        if not self.deletes:
+            raise _unsupported("If-Match of removals", "deleting what is at a version")
+        return Match(etag=etag, quoted=self.quoted)
+
+
+def _unsupported(header: str, ability: str) -> UnsupportedOperationError:
+    return UnsupportedOperationError(
+        f"S3ConfigBackend on this bucket, whose store does not honour {header},", ability
+    )
+
+
+def probe(bucket: Bucket, *, deadline: float) -> Honoured:
+    """Find out what the store honours in this bucket.
+
+    Raises:
+        BackendAccessDeniedError: Nothing may be written below the prefix.
+        BackendUnavailableError: The store did not answer.
+    """
+    return _Probe(bucket, deadline).run()
+
+
+class _Probe:
+    def __init__(self, bucket: Bucket, deadline: float) -> None:
+        self._bucket = bucket
+        self._deadline = deadline
+        self._name = PROBE_NAME + secrets.token_hex(8)
+        self._versions: list[str] = []
+
+    def run(self) -> Honoured:
+        try:
+            created = self._write(b"1", "absent")
+            etag = created or self._write(b"1", None) or ""
+            creates = created is not None and self._write(b"2", "absent") is None
+            quoted = self._form_of_replacing(etag)
+            return Honoured(
+                creates=creates,
+                replaces=quoted is not None,
+                deletes=self._deletes(quoted=quoted is not False),
+                quoted=quoted is not False,
+            )
+        finally:
+            self._clean_up()
+
+    def _form_of_replacing(self, etag: str) -> bool | None:
+        """Return whether tags are quoted, `None` when the condition does not work."""
+        if self._write(b"3", Match(etag=_WRONG)) or self._write(
+            b"3", Match(etag=_WRONG, quoted=False)
+        ):
+            return None
+        for quoted in (True, False):
+            if self._write(b"4", Match(etag=etag, quoted=quoted)):
+                return quoted
+        return None
+
+    def _deletes(self, *, quoted: bool) -> bool:
+        found = self._bucket.describe(self._name, version_id=None, deadline=self._deadline)
+        if found is None:
+            return False
+        wrong = self._remove(Match(etag=_WRONG, quoted=quoted))
+        return not wrong and self._remove(Match(etag=found.etag, quoted=quoted))
+
+    def _write(self, data: bytes, condition: Condition) -> str | None:
+        """Write and return the entity tag, `None` when the store refuses."""
+        try:
+            written = self._bucket.write(
+                self._name, data, metadata={}, condition=condition, deadline=self._deadline
+            )
+        except (ConditionFailedError, UnsupportedOperationError):
+            return None
+        self._note(written.version_id)
+        return written.etag
+
+    def _remove(self, condition: Match | None) -> bool:
+        try:
+            mark = self._bucket.remove(self._name, condition=condition, deadline=self._deadline)
+        except (ConditionFailedError, UnsupportedOperationError):
+            return False
+        self._note(mark)
+        return True
+
+    def _note(self, version: str | None) -> None:
+        if version is not None and version != "null":
+            self._versions.append(version)
+
+    def _clean_up(self) -> None:
+        """Leave nothing behind where that is allowed: in a bucket with versions not even those."""
+        with contextlib.suppress(BackendError):
+            self._remove(None)
+            for version in self._versions:
+                self._bucket.remove(self._name, version_id=version, deadline=self._deadline)

@@ -1,0 +1,241 @@
+"""What stores make of conditions: those that honour them, ignore them, refuse them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pyfly.config_core import ConfigConflictError, UnsupportedOperationError
+from pyfly.config_s3 import S3ConfigBackend, S3Location
+from pyfly.config_s3._client import Bucket
+from pyfly.config_s3._probe import Honoured, probe
+from pyfly.config_server import ConfigSource
+from pyfly.config_server.storage import ABSENT, ANY, ConfigBackend
+
+pytestmark = pytest.mark.anyio
+
+FOREVER = 1e12
+EVERYTHING = Honoured(creates=True, replaces=True, deletes=True, quoted=True)
+NOTHING = Honoured(creates=False, replaces=False, deletes=False, quoted=True)
+
+
+def orders(**properties: Any) -> ConfigSource:
+    return ConfigSource(application="orders", profile="prod", properties=properties)
+
+
+async def stored(backend: ConfigBackend) -> ConfigSource:
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def honours(connect: Callable[[str], Any]) -> Callable[[S3Location], Honoured]:
+    """Probe, and see that nothing is left behind."""
+
+    def ask(where: S3Location) -> Honoured:
+        client = connect(where.endpoint_url or "")
+        bucket = Bucket(client, name=where.bucket, prefix=f"{where.prefix}/")
+        found = probe(bucket, deadline=FOREVER)
+        left = client.list_object_versions(Bucket=where.bucket, Prefix=where.prefix)
+        assert not {"Versions", "DeleteMarkers"} & left.keys()
+        return found
+
+    return ask
+
+
+def ignoring(exchange: Any) -> bool:
+    """Have the store not see the conditions."""
+    for name in ("If-Match", "If-None-Match"):
+        del exchange.headers[name]
+    return False
+
+
+def refusing(exchange: Any) -> bool:
+    """Answer as stores do that have no conditions."""
+    if not {"if-match", "if-none-match"} & {name.lower() for name in exchange.headers}:
+        return False
+    return exchange.refuse(501, "NotImplemented")
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+def test_moto_honours_everything(
+    moto: str, location: Callable[..., S3Location], honours: Any, versioned: bool
+) -> None:
+    assert honours(location(moto, versioned=versioned)) == EVERYTHING
+
+
+@pytest.mark.external
+def test_ceph_honours_saves_without_quotes_and_no_removals(
+    rgw: str, location: Callable[..., S3Location], honours: Any
+) -> None:
+    assert honours(location(rgw)) == Honoured(
+        creates=True, replaces=True, deletes=False, quoted=False
+    )
+
+
+@pytest.mark.external
+def test_ceph_honours_nothing_in_a_bucket_with_versions(
+    rgw: str, location: Callable[..., S3Location], honours: Any
+) -> None:
+    assert honours(location(rgw, versioned=True)) == NOTHING
+
+
+@pytest.mark.parametrize("behaviour", [ignoring, refusing])
+def test_a_store_that_ignores_or_refuses_is_told_from_one_that_honours(
+    moto: str, proxy: Any, location: Callable[..., S3Location], honours: Any, behaviour: Any
+) -> None:
+    proxy.request = behaviour
+    assert honours(replace(location(moto), endpoint_url=proxy.url)) == NOTHING
+
+
+@pytest.fixture
+async def beyond(
+    proxy: Any, moto: str, location: Callable[..., S3Location]
+) -> AsyncIterator[S3ConfigBackend]:
+    """A backend behind the proxy."""
+    backend = S3ConfigBackend(replace(location(moto, max_staleness=0.0), endpoint_url=proxy.url))
+    yield backend
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("behaviour", [ignoring, refusing])
+async def test_where_conditions_mean_nothing_they_are_refused_and_nothing_is_lost(
+    proxy: Any, beyond: S3ConfigBackend, behaviour: Any
+) -> None:
+    proxy.request = behaviour
+    with pytest.raises(UnsupportedOperationError, match="does not honour If-None-Match"):
+        await beyond.commit(orders(n=1), expected=ABSENT)
+    assert await beyond.list() == []
+    await beyond.save(orders(n=1))
+    version = (await stored(beyond)).version
+    assert version is not None
+    with pytest.raises(UnsupportedOperationError, match="does not honour If-Match"):
+        await beyond.commit(orders(n=2), expected=version)
+    with pytest.raises(UnsupportedOperationError, match="does not honour If-Match of removals"):
+        await beyond.delete("orders", "prod", expected=version)
+    with pytest.raises(ConfigConflictError):
+        await beyond.commit(orders(n=2), expected=ABSENT)
+    assert (await stored(beyond)).properties == {"n": 1}
+    await beyond.commit(orders(n=3), expected=ANY)
+    assert (await stored(beyond)).properties == {"n": 3}
+    await beyond.delete("orders", "prod", expected=ANY)
+    assert await beyond.list() == []
+
+
+async def test_racing_creators_without_conditions_all_hear_that_they_cannot_create(
+    proxy: Any, beyond: S3ConfigBackend
+) -> None:
+    proxy.request = ignoring
+    outcomes = await asyncio.gather(
+        *(beyond.commit(orders(n=number), expected=ABSENT) for number in range(16)),
+        return_exceptions=True,
+    )
+    assert {type(outcome) for outcome in outcomes} == {UnsupportedOperationError}
+    assert await beyond.list() == []
+
+
+async def count_up(backend: S3ConfigBackend, times: int) -> None:
+    for _ in range(times):
+        while True:
+            source = await stored(backend)
+            number = source.properties["n"]
+            assert isinstance(number, int)
+            assert source.version is not None
+            try:
+                await backend.commit(orders(n=number + 1), expected=source.version)
+            except ConfigConflictError:
+                continue
+            break
+
+
+async def race(open_s3: Callable[[S3Location], S3ConfigBackend], where: S3Location) -> None:
+    """Sixteen creators, then eight writers that count, each with a backend of its own."""
+    backends = [open_s3(where) for _ in range(8)]
+    outcomes = await asyncio.gather(
+        *(backend.commit(orders(n=0), expected=ABSENT) for backend in backends for _ in range(2)),
+        return_exceptions=True,
+    )
+    won = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    lost = [outcome for outcome in outcomes if isinstance(outcome, ConfigConflictError)]
+    assert len(won) == 1, outcomes
+    assert [error.current for error in lost] == won * 15
+    await asyncio.gather(*(count_up(backend, 5) for backend in backends))
+    assert (await stored(backends[0])).properties == {"n": 40}
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+async def test_nothing_is_lost_between_writers(
+    moto: str,
+    location: Callable[..., S3Location],
+    open_s3: Callable[[S3Location], S3ConfigBackend],
+    versioned: bool,
+    patience: None,
+) -> None:
+    await race(open_s3, location(moto, versioned=versioned))
+
+
+@pytest.mark.external
+async def test_nothing_is_lost_between_writers_on_ceph(
+    rgw: str,
+    location: Callable[..., S3Location],
+    open_s3: Callable[[S3Location], S3ConfigBackend],
+    patience: None,
+) -> None:
+    await race(open_s3, location(rgw))
+
+
+@pytest.mark.external
+async def test_ceph_keeps_a_history_without_conditions(
+    rgw: str,
+    location: Callable[..., S3Location],
+    open_s3: Callable[[S3Location], S3ConfigBackend],
+) -> None:
+    backend = open_s3(location(rgw, versioned=True))
+    first = await backend.commit(orders(n=1), expected=ANY, author="ada")
+    second = await backend.commit(orders(n=2), expected=ANY, message="more")
+    await backend.delete("orders", "prod", expected=ANY)
+    rows = await backend.history("orders", "prod")
+    assert [(row.deleted, row.author, row.message) for row in rows] == [
+        (True, None, None),
+        (False, None, "more"),
+        (False, "ada", None),
+    ]
+    assert [row.version for row in rows[1:]] == [second, first]
+    old = await backend.fetch_version("orders", "prod", version=first)
+    assert old is not None
+    assert old.properties == {"n": 1}
+    with pytest.raises(UnsupportedOperationError, match="does not honour"):
+        await backend.commit(orders(n=3), expected=ABSENT)
+
+
+async def test_equal_bytes_stored_again_are_another_version_where_the_bucket_has_versions(
+    moto: str,
+    location: Callable[..., S3Location],
+    open_s3: Callable[[S3Location], S3ConfigBackend],
+) -> None:
+    backend = open_s3(location(moto, versioned=True))
+    first = await backend.commit(orders(n=1), expected=ABSENT)
+    second = await backend.commit(orders(n=2), expected=first)
+    third = await backend.commit(orders(n=1), expected=second)
+    with pytest.raises(ConfigConflictError) as conflict:
+        await backend.commit(orders(n=3), expected=first)
+    assert conflict.value.current == third
+    assert [entry.version async for entry in backend.keys()] == [third]
+
+
+async def test_without_versions_a_version_is_the_bytes(
+    moto: str,
+    location: Callable[..., S3Location],
+    open_s3: Callable[[S3Location], S3ConfigBackend],
+) -> None:
+    backend = open_s3(location(moto))
+    first = await backend.commit(orders(n=1), expected=ABSENT)
+    second = await backend.commit(orders(n=2), expected=first)
+    assert await backend.commit(orders(n=1), expected=second) == first
+    with pytest.raises(UnsupportedOperationError, match="without versioning"):
+        await backend.history("orders", "prod")
+    with pytest.raises(UnsupportedOperationError, match="without versioning"):
+        await backend.fetch_version("orders", "prod", version=first)

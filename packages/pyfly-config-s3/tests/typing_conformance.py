@@ -1,0 +1,19 @@
+"""Never run: the type checker proves here that the backend fits the Protocols."""
+
+from pyfly.config_s3 import S3ConfigBackend
+from pyfly.config_server import storage as s
+
+
+def the_backend_has_every_ability_but_the_change_stream(backend: S3ConfigBackend) -> None:
+    _required: s.ConfigBackend = backend
+    _keys: s.SupportsKeys = backend
+    _labels: s.SupportsLabels = backend
+    _batch: s.SupportsBatchFetch = backend
+    _conditional: s.SupportsConditionalSave = backend
+    _delete: s.SupportsDelete = backend
+    _history: s.SupportsHistory = backend
+    _token: s.SupportsChangeToken = backend
+    _bases: s.SupportsBaseBundles = backend
+    _resources: s.SupportsResources = backend
+    _check: s.SupportsCheck = backend
+    _close: s.SupportsClose = backend

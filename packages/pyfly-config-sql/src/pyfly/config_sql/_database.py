@@ -1,0 +1,131 @@
+"""An engine, used so that every connection comes back and every error is one of ours."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pyfly.config_core import BackendUnavailableError
+from pyfly.config_sql import _schema as schema
+from pyfly.config_sql._failures import translated
+
+
+class Database:
+    """Connections for reading and for writing, and the schema they need.
+
+    Args:
+        engine: Where connections come from.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.dialect: Final = engine.dialect.name
+        self.engine: Final = engine
+        self.owns_engine = False
+        """Whether `aclose` closes it."""
+        postgres = self.dialect == "postgresql"
+        self._readers = (  # one statement is one round trip
+            engine.execution_options(isolation_level="AUTOCOMMIT") if postgres else engine
+        )
+        self._writers = (  # what was committed while a writer waited has to be seen
+            engine.execution_options(isolation_level="READ COMMITTED") if postgres else engine
+        )
+        self._opening = asyncio.Lock()
+        self._is_ready = False
+        self._closed = False
+        self._running = 0
+        self._idle = asyncio.Event()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """Hand out a connection for one statement."""
+        with self._use():
+            await self._prepare()
+            async with self._readers.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+        """Hand out a connection in a transaction; what is not committed is rolled back."""
+        with self._use():
+            await self._prepare()
+            async with self._transaction() as connection:
+                yield connection
+
+    async def upgrade(self) -> list[str]:
+        """Bring the schema up to date; return the schemas it went through."""
+        with self._use():
+            async with self._opening:
+                steps = await self._upgrade()
+                self._is_ready = True
+                return steps
+
+    def check_open(self) -> None:
+        """Raise when `aclose` was called.
+
+        Raises:
+            BackendUnavailableError: It was.
+        """
+        if self._closed:
+            raise BackendUnavailableError("the backend is closed")
+
+    async def aclose(self) -> None:
+        """Refuse what comes, wait for what runs, close what is owned."""
+        self._closed = True
+        while self._running:
+            self._idle.clear()
+            await self._idle.wait()
+        if self.owns_engine:
+            await self.engine.dispose()
+
+    @contextmanager
+    def _use(self) -> Generator[None]:
+        self.check_open()
+        self._running += 1
+        try:
+            with translated():
+                yield
+        finally:
+            self._running -= 1
+            self._idle.set()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._writers.connect() as connection:
+            if self.dialect == "sqlite":  # or a writer that has read could not begin to write
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:  # a commit that failed may have left the transaction open
+                await connection.invalidate()
+                raise
+
+    async def _prepare(self) -> None:
+        if not self._is_ready:
+            async with self._opening:
+                await self._open()
+
+    async def _open(self) -> None:
+        if self._is_ready:
+            return
+        async with self._readers.connect() as connection:
+            found = await connection.run_sync(schema.read_revision)
+        if self.dialect == "sqlite" and schema.is_old(found):
+            await self._upgrade()
+        else:
+            schema.check_revision(found)
+        self._is_ready = True
+
+    async def _upgrade(self) -> list[str]:
+        if self.dialect == "sqlite":
+            await self._use_write_ahead_log()
+        async with self._transaction() as connection:
+            steps = await connection.run_sync(schema.upgrade)
+            await connection.commit()
+        return steps
+
+    async def _use_write_ahead_log(self) -> None:
+        """Let readers of the file go on while it is written; the file remembers it."""
+        async with self._readers.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA journal_mode=WAL")

@@ -1,0 +1,239 @@
+"""From a URL to an engine with a named driver and short limits.
+
+No message shows more of a URL than its scheme and the names of its parameters.
+"""
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, BackendNotInstalledError
+
+BUSY_SECONDS: Final = 5.0
+"""How long a statement waits for another process's write to a SQLite file."""
+
+_NUMBERS: Final[Mapping[str, float]] = {
+    "pool_size": 5,
+    "pool_timeout": 1,
+    "connect_timeout": 2,
+    "statement_timeout": 2,
+}
+_GRACE_SECONDS: Final = 1.0
+"""A server that has not given up by itself is given up this much later."""
+
+_SQLITE: Final = frozenset({"default_label", "pool_size", "pool_timeout"})
+_SERVER: Final = frozenset({"default_label", *_NUMBERS})
+_POSTGRES: Final = frozenset(
+    {
+        *_SERVER,
+        *("application_name", "host", "passfile", "port", "search_path", "target_session_attrs"),
+        *("sslcert", "sslcrl", "sslkey", "sslmode", "sslpassword", "sslrootcert"),
+    }
+)
+_MYSQL: Final = frozenset({*_SERVER, "ssl_ca", "ssl_cert", "ssl_key", "unix_socket"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many connections, and how many seconds."""
+
+    pool_size: int
+    pool_timeout: float
+    connect_timeout: float
+    statement_timeout: float
+
+    @property
+    def pool(self) -> dict[str, Any]:
+        """The arguments of the pool."""
+        return {
+            "pool_size": self.pool_size,
+            "max_overflow": 0,
+            "pool_timeout": self.pool_timeout,
+            "hide_parameters": True,
+        }
+
+
+_Parameters = dict[str, str]
+
+
+def open_engine(url: str) -> tuple[AsyncEngine, str]:
+    """Return an engine for a URL, without connecting, and the default label of the store.
+
+    Raises:
+        BackendLookupError: The URL is not written as it should be.
+        BackendNotInstalledError: The driver is not installed.
+    """
+    scheme = url.partition(":")[0]
+    opened, known, spelling = _DIALECTS[scheme]
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        _check_ports(parts)
+        parameters = _unique(pairs)
+    except ValueError:  # its text may be a part of the password
+        parts, parameters = urlsplit("#"), {}
+    if parts.scheme != scheme or parts.fragment:
+        raise BackendLookupError(
+            f"a {scheme}: URL is written {spelling}, every parameter once, and what means "
+            "something in a URL percent-encoded: '/' in a password is %2F, '@' %40, '#' %23"
+        )
+    if unknown := sorted(parameters.keys() - known):
+        raise BackendLookupError(
+            f"a {scheme}: URL has no parameter {unknown[0][:40]!r}; "
+            f"there are: {', '.join(sorted(known))}"
+        )
+    label = parameters.pop("default_label", DEFAULT_LABEL)
+    if scheme == "sqlite":  # there is no server that others wait for
+        parameters.setdefault("pool_timeout", str(BUSY_SECONDS))
+    return opened(parts, parameters, _limits(parameters)), label
+
+
+def _check_ports(parts: SplitResult) -> None:
+    """Raise `ValueError` for what is no port, often a part of a password."""
+    hosts = parts.netloc.rpartition("@")[2]
+    for host in hosts.split(",") if parts.scheme.startswith("postgres") else (hosts,):
+        _ = urlsplit(f"//{host}").port
+
+
+def _unique(pairs: Sequence[tuple[str, str]]) -> _Parameters:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def _limits(parameters: _Parameters) -> Limits:
+    numbers = {name: _number(name, parameters.pop(name, None)) for name in _NUMBERS}
+    return Limits(pool_size=int(numbers.pop("pool_size")), **numbers)
+
+
+def _number(name: str, text: str | None) -> float:
+    if text is None:
+        return _NUMBERS[name]
+    whole = name == "pool_size"
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number <= 1000:  # noqa: PLR2004 - and so not NaN
+        kind = "whole number" if whole else "number of seconds"
+        raise BackendLookupError(f"{name} must be a {kind} above 0, up to 1000")
+    return number
+
+
+def _need(driver: str, scheme: str, extra: str) -> None:
+    if find_spec(driver) is None:
+        raise BackendNotInstalledError(scheme, f"pyfly-config-sql[{extra}]")
+
+
+def _open_sqlite(parts: SplitResult, _: _Parameters, limits: Limits) -> AsyncEngine:
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc or not path or "\0" in path or path.startswith(":"):
+        raise BackendLookupError(
+            "a sqlite: URL names a file: sqlite:///config.db in this directory, "
+            "sqlite:////var/lib/config.db anywhere"
+        )
+    directory = Path(path).parent
+    if not directory.is_dir():
+        raise BackendLookupError(f"there is no directory {str(directory)!r} for the SQLite file")
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=path),
+        connect_args={"timeout": BUSY_SECONDS},
+        **limits.pool,
+    )
+    event.listen(engine.sync_engine, "connect", _make_durable)
+    return engine
+
+
+def _make_durable(connection: Any, _: object) -> None:
+    """Have every commit reach the disk, whatever SQLite was built to do."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _open_postgres(parts: SplitResult, parameters: _Parameters, limits: Limits) -> AsyncEngine:
+    _need("asyncpg", parts.scheme, "postgres")
+    # The driver reads the URL itself: several hosts, sockets, TLS as every PostgreSQL client.
+    query = urlencode(parameters, quote_via=quote)
+    connect = partial(
+        import_module("asyncpg").connect,  # an extra
+        urlunsplit(("postgresql", parts.netloc, parts.path, query, "")),
+        timeout=limits.connect_timeout,
+        command_timeout=limits.statement_timeout + _GRACE_SECONDS,
+        server_settings={
+            "application_name": parameters.get("application_name", "pyfly-config"),
+            "statement_timeout": str(round(1000 * limits.statement_timeout)),
+        },
+    )
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, **limits.pool
+    )
+
+
+def _open_mysql(parts: SplitResult, parameters: _Parameters, limits: Limits) -> AsyncEngine:
+    _need("asyncmy", parts.scheme, "mysql")
+    arguments: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "connect_timeout": max(1, round(limits.connect_timeout)),
+        "read_timeout": limits.statement_timeout + _GRACE_SECONDS,
+        "init_command": _mysql_limits(limits.statement_timeout),
+    }
+    if tls := {name: path for name, path in parameters.items() if name.startswith("ssl_")}:
+        arguments["ssl"] = _tls(tls)
+    if "unix_socket" in parameters:
+        arguments["unix_socket"] = parameters["unix_socket"]
+    url = URL.create(
+        "mysql+asyncmy",
+        username=_decoded(parts.username),
+        password=_decoded(parts.password),
+        host=parts.hostname or "localhost",
+        port=parts.port,
+        database=unquote(parts.path.removeprefix("/")),
+    )
+    return create_async_engine(url, connect_args=arguments, pool_pre_ping=True, **limits.pool)
+
+
+def _mysql_limits(seconds: float) -> str:
+    """Return what limits statements; each of the two servers skips the comment of the other."""
+    return (
+        f"SET SESSION innodb_lock_wait_timeout={max(1, round(seconds))}"
+        f"/*M! , max_statement_time={seconds} */"
+        f"/*!80000 , max_execution_time={round(1000 * seconds)} */"
+    )
+
+
+def _tls(files: Mapping[str, str]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=files.get("ssl_ca"))
+        if "ssl_cert" in files:
+            context.load_cert_chain(files["ssl_cert"], files.get("ssl_key"))
+    except OSError as error:  # a file that is missing, or no certificate
+        raise BackendLookupError(f"the TLS files cannot be used: {error.strerror}") from error
+    return context
+
+
+def _decoded(text: str | None) -> str | None:
+    return None if text is None else unquote(text)
+
+
+_Open = Callable[[SplitResult, _Parameters, Limits], AsyncEngine]
+_SQLITE_FORM: Final = "sqlite:///config.db"
+_POSTGRES_FORM: Final = "postgresql://user:password@host:5432/database"
+_MYSQL_FORM: Final = "mysql://user:password@host:3306/database"
+_DIALECTS: Final[Mapping[str, tuple[_Open, frozenset[str], str]]] = {
+    "sqlite": (_open_sqlite, _SQLITE, _SQLITE_FORM),
+    "postgres": (_open_postgres, _POSTGRES, _POSTGRES_FORM),
+    "postgresql": (_open_postgres, _POSTGRES, _POSTGRES_FORM),
+    "mariadb": (_open_mysql, _MYSQL, _MYSQL_FORM),
+    "mysql": (_open_mysql, _MYSQL, _MYSQL_FORM),
+}
+"""By scheme: how it is opened, its own parameters, how it is written."""

@@ -1,0 +1,207 @@
+"""The statements, as values. Nothing here touches a database."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Update,
+    and_,
+    insert,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
+from pyfly.config_core import ConfigKey
+from pyfly.config_server.storage import Expected, Precondition
+from pyfly.config_sql._schema import bundle, revision, sequence
+
+Rows: TypeAlias = Select[*tuple[Any, ...]]
+KeyRow: TypeAlias = tuple[str, str, str]
+"""Label, application, profile: the order of listings."""
+
+_NAME: Final = (bundle.c.label, bundle.c.application, bundle.c.profile)
+
+
+def key_of(row: Sequence[Any]) -> ConfigKey:
+    """Return the key that the first three columns of a row name."""
+    label, application, profile = row[:3]
+    return ConfigKey(application=application, profile=profile, label=label)
+
+
+def snapshot(keys: Sequence[ConfigKey]) -> Rows:
+    """Read the current versions of bundles, removed ones included, whose properties are NULL.
+
+    More rows may come than were asked for: those of every combination of the names. A request
+    asks for all combinations, and every database finds them by its primary key.
+    """
+    return (
+        select(*_NAME, bundle.c.version, revision.c.properties)
+        .join(revision, revision.c.version == bundle.c.version)
+        .where(*_are(keys))
+    )
+
+
+def names(label: str | None, after: ConfigKey | None, *, limit: int, dialect: str) -> Rows:
+    """Read the next names and versions of a listing."""
+    statement = select(*_NAME, bundle.c.version).where(bundle.c.removed.is_(False))
+    return _page(statement, label, after, dialect).limit(limit)
+
+
+def contents(after: ConfigKey | None, *, limit: int, dialect: str) -> Rows:
+    """Read the next bundles of a listing, with their properties."""
+    statement = (
+        select(*_NAME, bundle.c.version, revision.c.properties)
+        .join(revision, revision.c.version == bundle.c.version)
+        .where(bundle.c.removed.is_(False))
+    )
+    return _page(statement, None, after, dialect).limit(limit)
+
+
+def _page(statement: Rows, label: str | None, after: ConfigKey | None, dialect: str) -> Rows:
+    if label is not None:
+        statement = statement.where(bundle.c.label == label)
+    if after is not None:
+        statement = statement.where(_is_after(after.sort_key, dialect))
+    return statement.order_by(*_NAME)
+
+
+def _is_after(place: KeyRow, dialect: str) -> ColumnElement[bool]:
+    """Compare rows in the form for which the database uses the primary key."""
+    if dialect not in {"mysql", "mariadb"}:
+        return tuple_(*_NAME) > tuple_(*place)
+    (label, application, profile), (first, second, third) = _NAME, place
+    return or_(
+        label > first,
+        and_(label == first, application > second),
+        and_(label == first, application == second, profile > third),
+    )
+
+
+def next_label(after: str | None) -> Rows:
+    """Read the first label that comes after another and carries a bundle."""
+    later = true() if after is None else bundle.c.label > after
+    return (
+        select(bundle.c.label)
+        .where(later, bundle.c.removed.is_(False))
+        .order_by(bundle.c.label)
+        .limit(1)
+    )
+
+
+def carries(label: str) -> Rows:
+    """Read one row when a label carries a bundle."""
+    carried = (bundle.c.label == label, bundle.c.removed.is_(False))
+    return select(bundle.c.label).where(*carried).limit(1)
+
+
+def history(key: ConfigKey) -> Rows:
+    """Read the changes of a bundle, the newest first, without properties."""
+    return (
+        select(
+            revision.c.version,
+            revision.c.saved_at,
+            revision.c.author,
+            revision.c.message,
+            revision.c.properties.is_(None).label("removed"),
+        )
+        .where(*_is(key, revision))
+        .order_by(revision.c.version.desc())
+    )
+
+
+def old_version(key: ConfigKey, version: int) -> Rows:
+    """Read one version of a bundle."""
+    return select(revision.c.version, revision.c.properties).where(
+        *_is(key, revision), revision.c.version == version
+    )
+
+
+def last_version() -> Rows:
+    """Read the version of the last change of anything."""
+    return select(sequence.c.version)
+
+
+def changed(since: int, *, limit: int) -> Rows:
+    """Read what was changed after a version, in the order of the changes."""
+    return (
+        select(revision.c.label, revision.c.application, revision.c.profile, revision.c.version)
+        .where(revision.c.version > since)
+        .order_by(revision.c.version)
+        .limit(limit)
+    )
+
+
+# --- writing --------------------------------------------------------------------------
+
+
+def take_turn() -> Rows:
+    """Read the version of the last change; other writers wait here until the transaction ends.
+
+    SQLite has no such clause, and its writers wait when they begin.
+    """
+    return last_version().with_for_update()
+
+
+def places(keys: Sequence[ConfigKey]) -> Rows:
+    """Read which versions are current, of bundles that were ever stored; more rows may come."""
+    return select(*_NAME, bundle.c.version, bundle.c.removed).where(*_are(keys))
+
+
+def holds(expected: Expected, current: int | None) -> bool:
+    """Tell whether a condition holds.
+
+    >>> [holds("7", 7), holds("7", 8), holds("07", 7), holds("7", None)]
+    [True, False, False, False]
+    """
+    if isinstance(expected, Precondition):
+        return expected is Precondition.ANY or current is None
+    return current is not None and expected == str(current)
+
+
+def first_places() -> Insert:
+    """Say which versions of bundles are current, for the first time."""
+    return insert(bundle)
+
+
+def next_place(key: ConfigKey, previous: int, version: int, *, removed: bool) -> Update:
+    """Say which version of a bundle is current, if it still is the previous one."""
+    return (
+        update(bundle)
+        .where(*_is(key, bundle), bundle.c.version == previous)
+        .values(version=version, removed=removed)
+    )
+
+
+def record() -> Insert:
+    """Keep what versions are."""
+    return insert(revision)
+
+
+def end_turn(before: int, last: int) -> Update:
+    """Say which change was the last one, if nobody else has said so."""
+    return update(sequence).where(sequence.c.version == before).values(version=last)
+
+
+def columns_of(key: ConfigKey) -> dict[str, str]:
+    """Return the key by the names of its columns."""
+    return {"label": key.label, "application": key.application, "profile": key.profile}
+
+
+def _are(keys: Sequence[ConfigKey]) -> Iterator[ColumnElement[bool]]:
+    names = zip(*(key.sort_key for key in keys), strict=True)
+    return (column.in_(sorted(set(each))) for column, each in zip(_NAME, names, strict=True))
+
+
+def _is(key: ConfigKey, table: Any) -> tuple[ColumnElement[bool], ...]:
+    label, application, profile = key.sort_key
+    return (
+        table.c.label == label,
+        table.c.application == application,
+        table.c.profile == profile,
+    )

@@ -1,0 +1,184 @@
+"""Changes of one process, written together when several wait.
+
+A commit waits for the disk, and the changes of a store are made one after the other. So what is
+asked for while one transaction runs is made by the next one, all of it: a condition of each
+change is looked at alone, and each is answered when the transaction that holds it is durable.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pyfly.config_core import (
+    BackendUnavailableError,
+    ConfigConflictError,
+    ConfigKey,
+)
+from pyfly.config_server.storage import Expected
+from pyfly.config_sql import _statements as statements
+from pyfly.config_sql._changes import hint
+from pyfly.config_sql._database import Database
+
+QUEUE_SECONDS: Final = 10.0
+"""How long a change waits for the changes before it."""
+_MOST_CHANGES: Final = 100
+_MOST_TEXT: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Change:
+    """What is to become of one bundle."""
+
+    key: ConfigKey
+    expected: Expected
+    properties: str | None = field(repr=False)
+    """`None` to remove it."""
+    author: str | None = None
+    message: str | None = None
+    asked_at: float = field(default_factory=time.monotonic)
+    outcome: "asyncio.Future[int | None]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
+    )
+    """Its version, `None` when there was nothing to do."""
+
+
+class Writer:
+    """Makes the changes of one process, in the order in which they were asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[Change] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def make(self, change: Change) -> int | None:
+        """Make a change and return its version, `None` when there was nothing to do.
+
+        A caller that is cancelled may leave the change made or not, never half.
+
+        Raises:
+            ConfigConflictError: Its condition does not hold.
+            BackendError: The transaction failed.
+        """
+        self._database.check_open()
+        self._waiting.append(change)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return await change.outcome
+
+    async def _work(self) -> None:
+        while changes := self._take():
+            try:
+                await self._write(changes)
+            except Exception as error:  # noqa: BLE001 - raised where the changes were asked for
+                for change in changes:
+                    _answer(change, error)
+            except BaseException:  # the end of the event loop
+                for change in [*changes, *self._waiting]:
+                    change.outcome.cancel()
+                raise
+
+    def _take(self) -> list[Change]:
+        """Return the changes that are written next; some are too late or given up."""
+        taken: list[Change] = []
+        length = 0
+        while self._waiting and len(taken) < _MOST_CHANGES and length < _MOST_TEXT:
+            change = self._waiting.pop(0)
+            if change.outcome.done():
+                continue
+            if time.monotonic() - change.asked_at > QUEUE_SECONDS:
+                _answer(change, BackendUnavailableError("too many writers wait; nothing was done"))
+                continue
+            taken.append(change)
+            length += len(change.properties or "")
+        return taken
+
+    async def _write(self, changes: Sequence[Change]) -> None:
+        async with self._database.writing() as connection:
+            last = (await connection.execute(statements.take_turn())).scalar_one()
+            rows = await connection.execute(statements.places([c.key for c in changes]))
+            plan = Plan(last, {statements.key_of(row): (row.version, row.removed) for row in rows})
+            answers = [plan.add(change) for change in changes]
+            if plan.revisions:
+                await _execute(connection, plan)
+                await hint(connection)
+                await connection.commit()
+        for change, answer in zip(changes, answers, strict=True):
+            _answer(change, answer)
+
+
+class Plan:
+    """What several changes, one after the other, make of the tables. Touches no database.
+
+    Args:
+        last: The version of the last change that was made.
+        places: Which version of a bundle is current, and whether that one removed it.
+    """
+
+    def __init__(self, last: int, places: dict[ConfigKey, tuple[int, bool]]) -> None:
+        self.before: Final = last
+        self.last = last
+        self.revisions: Final[list[dict[str, Any]]] = []
+        self.moved: Final[dict[ConfigKey, tuple[int, bool]]] = {}
+        self.places: Final = places
+
+    def add(self, change: Change) -> int | ConfigConflictError | None:
+        """Add a change if its condition holds; return how it is to be answered."""
+        version, removed = self.moved.get(change.key) or self.places.get(change.key) or (None, True)
+        current = None if removed else version
+        if not statements.holds(change.expected, current):
+            shown = None if current is None else str(current)
+            return ConfigConflictError(str(change.key), shown)
+        if change.properties is None and current is None:
+            return None
+        self.last += 1
+        self.moved[change.key] = (self.last, change.properties is None)
+        self.revisions.append(
+            {
+                **statements.columns_of(change.key),
+                "version": self.last,
+                "saved_at": datetime.now(UTC).replace(tzinfo=None),
+                "author": change.author,
+                "message": change.message,
+                "properties": change.properties,
+            }
+        )
+        return self.last
+
+
+async def _execute(connection: AsyncConnection, plan: Plan) -> None:
+    """Write a plan.
+
+    Raises:
+        BackendUnavailableError: Somebody who took no turn has written meanwhile.
+    """
+    new = [
+        {**statements.columns_of(key), "version": version, "removed": removed}
+        for key, (version, removed) in plan.moved.items()
+        if key not in plan.places
+    ]
+    if new:
+        await connection.execute(statements.first_places(), new)
+    updates = [statements.end_turn(plan.before, plan.last)]
+    updates += [
+        statements.next_place(key, plan.places[key][0], version, removed=removed)
+        for key, (version, removed) in plan.moved.items()
+        if key in plan.places
+    ]
+    for update in updates:
+        if (await connection.execute(update)).rowcount != 1:
+            raise BackendUnavailableError("another writer was in the way; nothing was done")
+    await connection.execute(statements.record(), plan.revisions)
+
+
+def _answer(change: Change, answer: int | Exception | None) -> None:
+    if change.outcome.done():
+        return
+    if isinstance(answer, Exception):
+        change.outcome.set_exception(answer)
+    else:
+        change.outcome.set_result(answer)

@@ -1,0 +1,1 @@
+"""The steps from one schema to the next, for Alembic. A step is never changed once published."""

@@ -1,0 +1,72 @@
+"""Real servers pass the suite of every store."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from pyfly.config_server.testing import (
+    BackendConformance,
+    BatchFetchConformance,
+    ChangeStreamConformance,
+    ChangeTokenConformance,
+    CheckConformance,
+    CloseConformance,
+    ConditionalSaveConformance,
+    DeleteConformance,
+    HistoryConformance,
+    KeysConformance,
+    LabelsConformance,
+    SnapshotsConformance,
+    UpgradeConformance,
+)
+from pyfly.config_sql import SqlConfigBackend
+
+
+class SqlConformance(
+    BackendConformance,
+    KeysConformance,
+    LabelsConformance,
+    BatchFetchConformance,
+    SnapshotsConformance,
+    ConditionalSaveConformance,
+    DeleteConformance,
+    HistoryConformance,
+    ChangeTokenConformance,
+    ChangeStreamConformance,
+    UpgradeConformance,
+    CheckConformance,
+    CloseConformance,
+):
+    """Every ability of a database."""
+
+
+class TestPostgres(SqlConformance):
+    @pytest.fixture
+    async def backend(
+        self, anyio_backend: str, postgres: Any, open_empty: Any
+    ) -> AsyncGenerator[SqlConfigBackend]:
+        async with open_empty(postgres.database("conformance")) as backend:
+            yield backend
+
+
+@pytest.mark.external
+class TestPostgresOverTcpAndTls(SqlConformance):
+    @pytest.fixture
+    async def backend(
+        self, anyio_backend: str, tcp_postgres: Any, certificates: Any, open_empty: Any
+    ) -> AsyncGenerator[SqlConfigBackend]:
+        url = tcp_postgres.database("conformance")
+        trust = f"sslmode=verify-full&sslrootcert={certificates.authority}"
+        async with open_empty(f"{url}?{trust}") as backend:
+            yield backend
+
+
+@pytest.mark.external
+class TestMariadb(SqlConformance):
+    @pytest.fixture
+    async def backend(
+        self, anyio_backend: str, mariadb: Any, open_empty: Any
+    ) -> AsyncGenerator[SqlConfigBackend]:
+        async with open_empty(mariadb.database("conformance")) as backend:
+            yield backend
