@@ -34,6 +34,7 @@ MERGED = {
 @pytest.fixture(scope="module")
 def addresses(
     tmp_path_factory: pytest.TempPathFactory,
+    jar: Callable[..., Path],
     run_jar: Callable[..., str],
     start_server: Callable[..., Any],
 ) -> dict[str, tuple[str, str]]:
@@ -43,7 +44,7 @@ def addresses(
         (store / "main" / name).parent.mkdir(exist_ok=True)
         (store / "main" / name).write_text(text, encoding="utf-8")
     theirs = run_jar(
-        "reference-server",
+        jar("reference-server"),
         "--spring.profiles.active=native",
         f"--spring.cloud.config.server.native.search-locations={store.as_uri()}/{{label}}/",
         "--spring.cloud.config.server.native.default-label=main",

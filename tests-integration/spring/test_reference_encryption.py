@@ -22,11 +22,12 @@ Send = Callable[[httpx.Client], httpx.Response]
 
 SECONDS: Final = 60
 TYPES: Final = ("text/plain", "application/x-www-form-urlencoded", "application/json")
+VERBATIM: Final = [
+    *("mysecret", "pässwörd ☃ 日本", "a+b", "x=", "a+b==", "a=b", "a b\n", "x" * 5000),
+    *("%", "a%2Bb", "te}xt{a:b}", " v ", "${a}"),
+]
 TEXTS: Final = {
-    **{
-        text: text for text in ("mysecret", "pässwörd ☃ 日本", "a+b", "x=", "a+b==", "a=b", "a b\n")
-    },
-    **{text: text for text in ("%", "a%2Bb", "te}xt{a:b}", " v ", "${a}", "x" * 5000)},
+    **{text: text for text in VERBATIM},
     "{plain}": "",
     "{plain}{key:x}v": "{key:x}v",
     "{key:k2}v": "v",
@@ -36,6 +37,9 @@ TEXTS: Final = {
     "{other:word}v": "v",
 }
 """What is sent as plain text, and what it means."""
+OF_ANOTHER_KEY: Final = (  # always the same: of random ones, one in 256 seems to have been padded
+    "000102030405060708090a0b0c0d0e0f0978f998b9a2fee694f7708f0dc98c17"
+)
 FORMS: Final = ["secret", "a%2Bb", "a+b%3D", "a=b", "x=", "%7Bkey%3Ak2%7Dv", "p%C3%A4ss"]
 
 
@@ -131,18 +135,16 @@ def test_each_decrypts_what_the_other_encrypted(pair: Pair) -> None:
 
 
 @pytest.mark.case(82)
-def test_what_is_sent_in_other_types_is_taken_as_the_reference_takes_it(pair: Pair) -> None:
-    for kind in TYPES:
-        ciphers: list[str] = []
-        for text in FORMS:
-            ciphers = [
-                converted(server, "/encrypt", text, kind) for server in (pair.theirs, pair.ours)
-            ]
-            assert len({*map(pair.keys.decrypt, ciphers)}) == 1, (kind, text)
-        for cipher in ciphers:
-            bare = cipher.rpartition("}")[2]
-            found = {converted(one, "/decrypt", bare, kind) for one in (pair.theirs, pair.ours)}
-            assert len(found) == 1, (kind, cipher)
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_is_sent_in_other_types_is_taken_as_the_reference_takes_it(
+    pair: Pair, kind: str
+) -> None:
+    servers = (pair.theirs, pair.ours)
+    for text in FORMS:
+        theirs, ours = (converted(one, "/encrypt", text, kind) for one in servers)
+        assert pair.keys.decrypt(theirs) == pair.keys.decrypt(ours), text
+    for cipher in [converted(one, "/encrypt", "secret", kind) for one in servers]:
+        assert [converted(one, "/decrypt", cipher, kind) for one in servers] == ["secret"] * 2
 
 
 def stored(pair: Pair) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def refused(pair: Pair) -> dict[str, Send]:
         "unknown key": f"{{key:k3}}{cipher}",
         "other key": f"{{key:k2}}{cipher}",
         "wrong secret": f"{{key:k1}}{{secret:no}}{cipher}",
-        "other": open_keys(EncryptionKeys(default="bar")).encrypt("hello"),
+        "other": OF_ANOTHER_KEY,
     }
 
     def decrypt(text: str) -> Send:
