@@ -216,6 +216,16 @@ def test_the_extra_sql_of_litestar_serves_a_file_that_does_not_exist_yet(
     assert server.stop() == 0
 
 
+def test_two_extras_of_litestar_open_both_stores(install: Callable[..., Path]) -> None:
+    done = python(
+        install("pyfly-config-litestar[s3,sql]"),
+        "from pyfly.config_server import open_backend\n"
+        "for url in ('s3://bucket/team?region=eu-central-1', 'sqlite:///config.db'):\n"
+        "    print(type(open_backend(url)).__name__)",
+    )
+    assert done.stdout == "S3ConfigBackend\nSqlConfigBackend\n", done.stderr
+
+
 def test_a_missing_database_driver_gives_the_install_command(with_sql: Path) -> None:
     command = with_sql.with_name("pyfly-config")
     for scheme, extra in (("postgresql", "postgres"), ("mariadb", "mysql")):
