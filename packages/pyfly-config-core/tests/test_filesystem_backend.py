@@ -251,7 +251,7 @@ async def test_a_listing_of_10_000_bundles_leaves_the_event_loop_free(
         nonlocal ticks
         while True:
             ticks += 1
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # without a pause the threads would wait for this one
 
     ticking = asyncio.create_task(tick())
     found = [entry async for entry in backend.keys()]
@@ -259,8 +259,8 @@ async def test_a_listing_of_10_000_bundles_leaves_the_event_loop_free(
     sources = await backend.list()
     ticking.cancel()
     assert (len(found), len(sources)) == (10_000, 10_000)
-    assert during_keys > 200
-    assert ticks > 200
+    assert during_keys > 50
+    assert ticks > 50
 
 
 async def test_a_fetch_opens_only_the_files_of_its_own_bundle(tmp_path: Path) -> None:
