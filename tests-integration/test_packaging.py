@@ -285,7 +285,7 @@ def test_two_type_checkers_accept_a_program_against_the_wheels(
     program.write_text(TYPED_PROGRAM, encoding="utf-8")
     done = run(OWN.with_name("mypy"), "--strict", "--python-executable", interpreter, program)
     assert done.returncode == 0, done.stdout + done.stderr
-    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
     done = run(OWN.with_name("pyright"), "--pythonpath", interpreter, "-p", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -67,7 +67,7 @@ def test_a_key_that_is_not_there_has_an_exit_code_of_its_own(run: Any) -> None:
 
 def test_the_document_is_a_baseline(run: Any, server: Any, tmp_path: Path) -> None:
     baseline = tmp_path / "baseline.json"
-    baseline.write_text(run("get", "--document")[1])
+    baseline.write_text(run("get", "--document")[1], encoding="utf-8")
     server.stop()
     found = ("--baseline", str(baseline), "--snapshot-dir", "off", "--policy", "offline")
     assert run("get", "db.url", *found) == (0, "marker-value\n", "")
@@ -83,7 +83,7 @@ def test_env_quotes_and_leaves_out_what_is_set(
     assert code == 0
     assert "left out 1ST" in err
     script = f'{out}printf %s "$A_B|$ON|$SET"'
-    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    shell = subprocess.run(["sh", "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert shell.stdout == "it's $HOME\nand more|true|already"
     assert json.loads(run("env", "--json", "--prefix", "X_")[1])["X_SET"] == "1"
 
@@ -182,7 +182,7 @@ def start(*argv: str, **variables: str) -> subprocess.Popen[str]:
         [COMMAND, "run", "--", *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env=os.environ | variables,
     )
 
@@ -207,7 +207,7 @@ def test_run_says_which_command_there_is_not(tmp_path: Path) -> None:
     process = start("no-such-command-anywhere")
     _, err = process.communicate(timeout=60)
     assert (process.returncode, "there is no command" in err) == (127, True)
-    (tmp_path / "text").write_text("")
+    (tmp_path / "text").write_text("", encoding="utf-8")
     process = start(str(tmp_path / "text"))
     _, err = process.communicate(timeout=60)
     assert (process.returncode, "cannot run" in err) == (126, True)

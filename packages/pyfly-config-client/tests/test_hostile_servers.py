@@ -34,7 +34,9 @@ def document(value: int) -> dict[str, Any]:
     return {"name": "orders", "profiles": ["prod"], "label": None, "propertySources": sources}
 
 
-WRONG = json.dumps(document(666), ensure_ascii=False).encode()
+MARK = 666_666_666
+"""A value that must not be shown; no port looks like it."""
+WRONG = json.dumps(document(MARK), ensure_ascii=False).encode()
 """What must never be used: every behaviour makes it wrong in another way."""
 
 
@@ -96,7 +98,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def changed(**fields: Any) -> bytes:
-    return json.dumps(document(666) | fields).encode()
+    return json.dumps(document(MARK) | fields).encode()
 
 
 def sources(value: Any) -> bytes:
@@ -164,16 +166,16 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "answers for another application": as_json(changed(name="billing")),
     "answers for another profile": as_json(changed(profiles=["dev"])),
     "answers for fewer profiles": as_json(changed(profiles=[])),
-    "sends a list": as_json([document(666)]),
+    "sends a list": as_json([document(MARK)]),
     "sends null": as_json(b"null"),
     "sends no sources": as_json(changed(propertySources=None)),
     "sends empty sources": as_json(changed(propertySources=[])),
     "sends sources that are empty": as_json(sources({})),
     "sends a source that is a list": as_json(sources([1])),
     "sends a source without a name": as_json(changed(propertySources=[{"source": {"a": 1}}])),
-    "sends a tree for a value": as_json(sources({"a": {"b": 666}})),
-    "sends a list for a value": as_json(sources({"a": [666]})),
-    "sends a number that is none": as_json(WRONG.replace(b"666", b"NaN")),
+    "sends a tree for a value": as_json(sources({"a": {"b": MARK}})),
+    "sends a list for a value": as_json(sources({"a": [MARK]})),
+    "sends a number that is none": as_json(WRONG.replace(str(MARK).encode(), b"NaN")),
     "says a key twice": as_json(WRONG.replace(b'"a"', b'"text": 1, "a"')),
     "nests without end": as_json(b"[" * 200_000),
     "sends another encoding": as_json(WRONG.decode().encode("utf-16")),
@@ -209,7 +211,7 @@ async def test_no_start_uses_what_it_sends(
         await fetch(kind, arguments)
     record_property("seconds", time.monotonic() - began)
     assert time.monotonic() - began < TIMEOUT + SLACK
-    assert "666" not in str(caught.value)
+    assert str(MARK) not in str(caught.value)
 
 
 async def fetch(kind: str, arguments: Any) -> Properties:

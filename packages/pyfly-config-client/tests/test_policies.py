@@ -75,7 +75,7 @@ async def test_the_baseline_is_used_when_there_is_nothing_better(
     server: Any, fetch: Fetch, document: Any, kept: Any, tmp_path: Path
 ) -> None:
     baseline = tmp_path / "baseline.json"
-    baseline.write_text(json.dumps(document))
+    baseline.write_text(json.dumps(document), encoding="utf-8")
     server.answer_json(b"", status="503 Service Unavailable")
     found = await fetch(**kept, baseline=baseline)
     assert (found.loaded_from, found.from_snapshot, found["hosts[0]"]) == ("baseline", True, "c")
@@ -129,7 +129,7 @@ async def test_a_server_in_trouble_is_covered_by_a_snapshot(
 async def test_what_cannot_be_written_is_no_reason_not_to_start(
     server: Any, fetch: Fetch, document: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     server.answer_json(document)
     found = await fetch(snapshot_dir=tmp_path / "file" / "below")
     assert (found.loaded_from, found["hosts[0]"]) == ("server", "c")
@@ -250,11 +250,11 @@ async def test_the_file_of_a_token_is_read_for_every_fetch(
     )
     server.answer_json(document)
     for token in ("first", "second"):
-        file.write_text(f"{token}\n")
+        file.write_text(f"{token}\n", encoding="utf-8")
         client.fetch()
         assert f"Bearer {token}\r\n" in server.requests[-1]
     for content in ("", "two\nlines"):
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8")
         with pytest.raises(Exception, match="holds no token") as caught:
             client.fetch()
         assert "two" not in str(caught.value)

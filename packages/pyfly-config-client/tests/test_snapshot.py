@@ -181,7 +181,7 @@ def test_no_link_is_followed_to_something_else_than_a_file(make_store: MakeStore
 
 
 def test_a_place_that_cannot_be_written_is_named(make_store: MakeStore, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     store = make_store(directory=str(tmp_path / "file" / "below"))
     with pytest.raises(SnapshotError, match="cannot be written"):
         store.write(NEW)

@@ -109,10 +109,14 @@ def test_the_plugin_is_there_without_being_asked_for(tmp_path: Path) -> None:
         "    config_server.put('orders', 'prod', {'a': 1})\n"
         "    assert config_server.client('orders', 'prod').fetch() == {'a': 1}\n"
         "    assert os.environ['PYFLY_CONFIG_SNAPSHOT_DIR'] == 'off'\n"
-        "    assert 'httpx' not in sys.modules\n"
+        "    assert 'httpx' not in sys.modules\n",
+        encoding="utf-8",
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio"]
     done = subprocess.run(
-        [*command, "--rootdir", tmp_path, tmp_path], capture_output=True, text=True, check=False
+        [*command, "--rootdir", tmp_path, tmp_path],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

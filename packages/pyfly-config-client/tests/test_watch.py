@@ -226,10 +226,10 @@ async def test_a_token_that_is_renewed_is_used_while_watching(
     server: Any, changes: Any, tmp_path: Any
 ) -> None:
     file = tmp_path / "token"
-    file.write_text("first")
+    file.write_text("first", encoding="utf-8")
     server.answer_json(document(a=1))
     watched = await changes(token_file=file)
-    file.write_text("second")
+    file.write_text("second", encoding="utf-8")
     taking = asyncio.ensure_future(watched.take())
     async with asyncio.timeout(PATIENCE):
         while not any("Bearer second" in one for one in server.requests):  # noqa: ASYNC110
