@@ -132,13 +132,15 @@ def test_a_bucket_that_is_not_there_is_said_before_anything_is_served(s3: str) -
 
 
 @pytest.mark.packaging
+@pytest.mark.parametrize("extras", ["s3", "s3,sql"])
 def test_the_extra_brings_the_store_and_it_is_served(
     store: str,
     install: Callable[..., Path],
     start_server: Callable[..., Any],
     checkout: Path,
+    extras: str,
 ) -> None:
-    python = install("pyfly-config-litestar[s3]")
+    python = install(f"pyfly-config-litestar[{extras}]")
     files = checkout / "docs" / "examples" / "config"
     subprocess.run([python.with_name("pyfly-config"), "copy", files, store], check=True)
     server = start_server(store, python=python)
