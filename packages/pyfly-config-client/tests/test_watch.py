@@ -239,6 +239,27 @@ async def test_a_token_that_is_renewed_is_used_while_watching(
     assert (await taking).changed == {"a"}
 
 
+async def test_a_token_that_is_away_when_watching_begins_ends_no_watch(
+    server: Any, changes: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first", encoding="utf-8")
+    server.answer_json(document(a=1))
+
+    def empty_it(_: object) -> None:
+        file.write_text("", encoding="utf-8")
+
+    watched = await changes(token_file=file, validate=empty_it)
+    taking = asyncio.ensure_future(watched.take())
+    async with asyncio.timeout(PATIENCE):
+        while "watching begins when" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # another thread may write it
+    server.answer_json(document(a=2))
+    file.write_text("second", encoding="utf-8")
+    assert (await taking).changed == {"a"}
+    assert "Bearer second" in server.requests[1]
+
+
 async def test_another_version_with_the_same_values_is_no_change(server: Any, changes: Any) -> None:
     server.turns = [server.json(document(a=1) | {"version": str(n)}) for n in range(3)]
     server.answer_json(document(a=2) | {"version": "9"})

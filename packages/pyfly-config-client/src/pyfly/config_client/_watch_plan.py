@@ -44,7 +44,8 @@ def watch(make_job: Callable[[], Job], loaded: Loaded, pace: Pace) -> Plan[Never
         loaded: What is known.
         pace: How often to ask.
     """
-    job = make_job()
+    longest = max(pace.interval, _FIRST_WAIT)
+    job = yield from _first(make_job, longest)
     failures = 0
     problem = ""
     while True:
@@ -55,7 +56,7 @@ def watch(make_job: Callable[[], Job], loaded: Loaded, pace: Pace) -> Plan[Never
             if str(result) != problem:
                 LOG.warning("%s: still using what is known: %s", job.name, result)
             problem = str(result)
-            pause = backoff(failures, first=_FIRST_WAIT, most=max(pace.interval, _FIRST_WAIT))
+            pause = backoff(failures, first=_FIRST_WAIT, most=longest)
             failures += 1
             yield Sleep(seconds=max(pause, min(result.retry_after, _LONGEST_ASKED)))
             continue
@@ -68,6 +69,18 @@ def watch(make_job: Callable[[], Job], loaded: Loaded, pace: Pace) -> Plan[Never
         held = result.waited and (not same or time.monotonic() - began >= _HELD)
         if not held:
             yield Sleep(seconds=pace.interval * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+
+def _first(make_job: Callable[[], Job], longest: float) -> Plan[Job]:
+    """Return a job once one can be made; the file of a token may be rewritten just now."""
+    failures = 0
+    while True:
+        try:
+            return make_job()
+        except ConfigClientError as error:
+            LOG.warning("watching begins when this is mended: %s", error)
+        yield Sleep(seconds=backoff(failures, first=_FIRST_WAIT, most=longest))
+        failures += 1
 
 
 def _renewed(make_job: Callable[[], Job], job: Job) -> Job:
