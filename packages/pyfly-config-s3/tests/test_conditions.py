@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import ConfigConflictError, UnsupportedOperationError
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    ConfigConflictError,
+    UnsupportedOperationError,
+)
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._probe import Honoured, probe
@@ -123,6 +128,53 @@ async def test_where_conditions_mean_nothing_they_are_refused_and_nothing_is_los
     assert (await stored(beyond)).properties == {"n": 3}
     await beyond.delete("orders", "prod", expected=ANY)
     assert await beyond.list() == []
+
+
+async def test_the_first_check_tells_what_is_refused_and_later_ones_ask_nothing_of_it(
+    proxy: Any, beyond: S3ConfigBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy.request = ignoring
+    await beyond.check()
+    assert "does not honour If-None-Match; refused: saves that expect absence" in caplog.text
+    assert "does not honour If-Match; refused: saves that expect a version" in caplog.text
+    asked = len(proxy.seen)
+    await beyond.check()
+    assert len(proxy.seen) == asked + 1
+    with pytest.raises(UnsupportedOperationError):
+        await beyond.commit(orders(n=1), expected=ABSENT)
+    assert caplog.text.count("does not honour If-None-Match") == 1
+    assert await beyond.list() == []
+
+
+def only_reading(exchange: Any) -> bool:
+    """Answer as a store does whose credentials may read."""
+    return exchange.command != "GET" and bool(exchange.refuse(403, "AccessDenied"))
+
+
+def failing(exchange: Any) -> bool:
+    return exchange.command != "GET" and bool(exchange.refuse(503, "SlowDown"))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error"),
+    [(only_reading, BackendAccessDeniedError), (failing, BackendUnavailableError)],
+)
+async def test_a_bucket_that_takes_no_writes_is_served_and_tried_again_when_one_comes(
+    proxy: Any,
+    beyond: S3ConfigBackend,
+    behaviour: Any,
+    error: type[Exception],
+    patience: None,
+) -> None:
+    proxy.request = behaviour
+    await beyond.check()
+    await beyond.check()
+    assert await beyond.list() == []
+    with pytest.raises(error):
+        await beyond.commit(orders(n=1), expected=ABSENT)
+    proxy.request = lambda _: False
+    version = await beyond.commit(orders(n=1), expected=ABSENT)
+    assert (await stored(beyond)).version == version
 
 
 async def test_racing_creators_without_conditions_all_hear_that_they_cannot_create(

@@ -62,7 +62,7 @@ class S3ConfigBackend:
     by length and digest. The version of a bundle is the one of the bucket where it keeps
     versions, else the entity tag: equal bytes, equal version. A history needs a bucket with
     versions; conditional saves and removals need a store that honours the conditions, which is
-    tried with an object of its own before the first of them.
+    tried with an object of its own by the first `check`, at the latest before the first of them.
 
     Every operation, and every page of a listing, ends within five seconds, in threads of its own.
 
@@ -365,12 +365,19 @@ class S3ConfigBackend:
     async def check(self) -> None:
         """Return when the bucket can be listed.
 
+        The first time, at start-up, the store is also asked which conditions it honours, with an
+        object that is removed again; whatever becomes of that, the bucket is served.
+
         Raises:
             BackendUnavailableError: It is not there, or the store does not answer.
             BackendAccessDeniedError: It may not be listed.
         """
         self._check_open()
-        await self._reader.run(partial(self._bucket.names, "", deep=True, most=1))
+        await self._reader.run(self._look_around)
+
+    def _look_around(self, *, deadline: float) -> None:
+        self._bucket.names("", deep=True, most=1, deadline=deadline)
+        self._writer.learn_what_is_honoured(deadline=deadline)
 
     async def aclose(self) -> None:
         """Wait a moment for what is under way; refuse everything afterwards."""

@@ -14,6 +14,9 @@ PROBE_NAME: Final = ".pyfly-config-probe-"
 """What the names of such objects begin with. They are no bundles."""
 
 _WRONG: Final = "0" * 32
+_CREATES: Final = ("If-None-Match", "saves that expect absence")
+_REPLACES: Final = ("If-Match", "saves that expect a version")
+_DELETES: Final = ("If-Match of removals", "deleting what is at a version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,11 @@ class Honoured:
     quoted: bool
     """Whether entity tags are written in quotes."""
 
+    def missing(self) -> list[tuple[str, str]]:
+        """Return every header that is not honoured, with what is refused therefore."""
+        honoured = {_CREATES: self.creates, _REPLACES: self.replaces, _DELETES: self.deletes}
+        return [row for row, is_honoured in honoured.items() if not is_honoured]
+
     def create(self) -> Condition:
         """Return the condition of a write that creates.
 
@@ -36,7 +44,7 @@ class Honoured:
             UnsupportedOperationError: The store does not honour it.
         """
         if not self.creates:
-            raise _unsupported("If-None-Match", "saves that expect absence")
+            raise _unsupported(*_CREATES)
         return "absent"
 
     def replace(self, etag: str) -> Condition:
@@ -46,7 +54,7 @@ class Honoured:
             UnsupportedOperationError: The store does not honour it.
         """
         if not self.replaces:
-            raise _unsupported("If-Match", "saves that expect a version")
+            raise _unsupported(*_REPLACES)
         return Match(etag=etag, quoted=self.quoted)
 
     def delete(self, etag: str) -> Match:
@@ -56,7 +64,7 @@ class Honoured:
             UnsupportedOperationError: The store does not honour it.
         """
         if not self.deletes:
-            raise _unsupported("If-Match of removals", "deleting what is at a version")
+            raise _unsupported(*_DELETES)
         return Match(etag=etag, quoted=self.quoted)
 
 

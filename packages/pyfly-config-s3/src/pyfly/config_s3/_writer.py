@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendError,
     BackendUnavailableError,
     ConfigError,
     ConfigFormatError,
@@ -87,6 +89,24 @@ class BundleWriter:
         self._places = places
         self._honoured: Honoured | None = None
         self._probing = threading.Lock()
+        self._was_asked = False
+
+    def learn_what_is_honoured(self, *, deadline: float) -> None:
+        """Ask the store, unless that was done; who only reads is not kept from it by a failure."""
+        if self._was_asked:
+            return
+        self._was_asked = True
+        try:
+            self._what_is_honoured(deadline)
+        except BackendAccessDeniedError:
+            _LOG.info(
+                "nothing may be written in bucket '%s'; it is served all the same",
+                self._bucket.name,
+            )
+        except BackendError as error:
+            _LOG.warning(
+                "asked again before a save: what bucket '%s' honours: %s", self._bucket.name, error
+            )
 
     def save(self, source: ConfigSource, expected: Expected, note: Note, *, deadline: float) -> str:
         """Replace the object that a reader uses, in its format; return the new version."""
@@ -199,7 +219,15 @@ class BundleWriter:
             raise BackendUnavailableError("the store did not answer in time")
         try:
             if self._honoured is None:
+                self._was_asked = True
                 self._honoured = probe(self._bucket, deadline=deadline)
+                for header, refused in self._honoured.missing():
+                    _LOG.warning(
+                        "the store of bucket '%s' does not honour %s; refused: %s",
+                        self._bucket.name,
+                        header,
+                        refused,
+                    )
             return self._honoured
         finally:
             self._probing.release()
