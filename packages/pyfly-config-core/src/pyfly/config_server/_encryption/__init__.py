@@ -1,13 +1,8 @@
 """Cipher texts as Spring writes them (contract §6): keys, formats, and values in documents."""
 
 from pyfly.config_server._encryption.documents import Encryption
-from pyfly.config_server._encryption.keyring import (
-    EncryptionKeys,
-    KeyRing,
-    KeyStoreFile,
-    TextEncryptor,
-    open_keys,
-)
+from pyfly.config_server._encryption.keyring import KeyRing, open_keys
+from pyfly.config_server._encryption.keys import EncryptionKeys, KeyStoreFile, TextEncryptor
 
 __all__ = [
     "Encryption",

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pyfly.config_core import CipherError, EncryptionKeyError
-from pyfly.config_server._encryption.keyring import DEFAULT_SALT, RsaAlgorithm
+from pyfly.config_server._encryption.keys import DEFAULT_SALT, RsaAlgorithm
 
 _ITERATIONS: Final = 1024
 _KEY_BYTES: Final = 32

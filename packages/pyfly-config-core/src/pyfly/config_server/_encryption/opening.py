@@ -9,7 +9,7 @@ from pyfly.config_server._encryption.ciphers import (
     private_key_of,
 )
 from pyfly.config_server._encryption.key_store import KeyStore
-from pyfly.config_server._encryption.keyring import (
+from pyfly.config_server._encryption.keys import (
     ByPassword,
     EncryptionKeys,
     KeyStoreFile,

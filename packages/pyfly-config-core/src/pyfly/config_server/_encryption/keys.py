@@ -1,0 +1,69 @@
+"""What a server is given to encrypt with, and what it makes of that. Needs no library."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, Protocol, TypeAlias
+
+DEFAULT_SALT: Final = "deadbeef"
+
+RsaAlgorithm: TypeAlias = Literal["DEFAULT", "OAEP"]
+"""How RSA is used; `DEFAULT` is PKCS#1 v1.5."""
+
+
+class TextEncryptor(Protocol):
+    """Encrypts and decrypts with one key."""
+
+    @property
+    def public_key(self) -> str | None:
+        """The public part as OpenSSH writes it; `None` when there is none."""
+        ...
+
+    def encrypt(self, text: str) -> str:
+        """Return a cipher text; another one for every call."""
+        ...
+
+    def decrypt(self, cipher: str) -> str:
+        """Return the clear text.
+
+        Raises:
+            CipherError: It was not encrypted with this key.
+            EncryptionKeyError: This key cannot decrypt.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyStoreFile:
+    """A PKCS#12 file with RSA keys."""
+
+    location: Path
+    """Where it is."""
+    password: str = field(repr=False)
+    """What opens it."""
+    alias: str
+    """The key that texts without `{key:…}` are for."""
+    secret: str | None = field(default=None, repr=False)
+    """The password of that key, when it is not the store's."""
+    algorithm: RsaAlgorithm = "DEFAULT"
+    """How RSA is used."""
+    strong: bool = False
+    """Whether texts are encrypted with AES-GCM instead of AES-CBC."""
+    salt: str = DEFAULT_SALT
+    """Hexadecimal; another text stands for its UTF-8 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionKeys:
+    """The keys that a server is given."""
+
+    default: str | KeyStoreFile = field(repr=False)
+    """A password, an RSA key as PEM, or a key store."""
+    named: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Further passwords and PEMs by the names that `{key:…}` uses."""
+    salt: str = DEFAULT_SALT
+    """For passwords: hexadecimal digits."""
+
+
+ByPassword: TypeAlias = Callable[[str | None], TextEncryptor]
+"""Returns what encrypts with one key, given the password of the key where it has one."""
