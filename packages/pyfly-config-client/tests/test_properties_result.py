@@ -15,8 +15,8 @@ from pyfly.config_client import (
     PropertyTypeError,
     apply_to_environ,
 )
-from pyfly.config_client._facts import Facts
-from pyfly.config_client._properties import read_properties
+from pyfly.config_client._result.facts import Facts
+from pyfly.config_client._result.properties import read_properties
 from pyfly.config_core import ConfigFormatError, FlatValue, PropertySource
 
 PROD = "main/orders-prod.yaml"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import SnapshotError, SyncConfigClient
-from pyfly.config_client._cipher import AesGcm
-from pyfly.config_client._request import Identity
-from pyfly.config_client._snapshot import Snapshot, decode_snapshot, encode_snapshot
-from pyfly.config_client._store import SnapshotStore, default_directory
+from pyfly.config_client._identity import Identity
+from pyfly.config_client._snapshot.cipher import AesGcm
+from pyfly.config_client._snapshot.format import Snapshot, decode_snapshot, encode_snapshot
+from pyfly.config_client._snapshot.store import SnapshotStore, default_directory
 
 IDENTITY = Identity(
     servers=("http://config/config",), application="orders", profiles="prod", labels=(None,)
@@ -194,7 +194,7 @@ def test_a_file_that_is_too_large_is_not_read(
 ) -> None:
     store = make_store()
     store.write(NEW)
-    monkeypatch.setattr("pyfly.config_client._store.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("pyfly.config_client._snapshot.store.MAX_FILE_BYTES", 10)
     found, (fault,) = store.read()
     assert (found, "larger than 10 bytes" in fault) == ((), True)
 

@@ -9,14 +9,14 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False  # checkers know the name; typing costs 10 ms
 
 if TYPE_CHECKING:
-    from pyfly.config_client._change import Change
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
     from pyfly.config_client._environ import apply_to_environ
     from pyfly.config_client._lifespan import config_lifespan
-    from pyfly.config_client._origin import Explanation, Origin
-    from pyfly.config_client._properties import Properties
-    from pyfly.config_client._quantities import DataSize
-    from pyfly.config_client._watcher import Watcher
+    from pyfly.config_client._result.change import Change
+    from pyfly.config_client._result.origin import Explanation, Origin
+    from pyfly.config_client._result.properties import Properties
+    from pyfly.config_client._result.quantities import DataSize
+    from pyfly.config_client._watch.watcher import Watcher
     from pyfly.config_client.errors import (
         ConfigClientError,
         InvalidPayloadError,
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "Change": "_change",
+    "Change": "_result.change",
     "ConfigClient": "_client",
-    "DataSize": "_quantities",
-    "Explanation": "_origin",
-    "Origin": "_origin",
-    "Properties": "_properties",
+    "DataSize": "_result.quantities",
+    "Explanation": "_result.origin",
+    "Origin": "_result.origin",
+    "Properties": "_result.properties",
     "SyncConfigClient": "_client",
-    "Watcher": "_watcher",
+    "Watcher": "_watch.watcher",
     "apply_to_environ": "_environ",
     "config_lifespan": "_lifespan",
 }

@@ -4,8 +4,16 @@ import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from pyfly.config_client._answer import Answer
-from pyfly.config_client._effects import Deliver, Effect, Keep, Plan, ReadStored, Send, Sleep
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.effects import (
+    Deliver,
+    Effect,
+    Keep,
+    Plan,
+    ReadStored,
+    Send,
+    Sleep,
+)
 from pyfly.config_client.errors import ConfigClientError
 
 T = TypeVar("T")

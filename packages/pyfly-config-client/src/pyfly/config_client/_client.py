@@ -3,19 +3,27 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
-from pyfly.config_client._answer import Answer
 from pyfly.config_client._blocking import Answered, Driver, Exchange
-from pyfly.config_client._effects import Deliver, Effect, Keep, Plan, ReadStored, Send, Sleep
-from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._plan import LOG, load
-from pyfly.config_client._properties import Properties
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.effects import (
+    Deliver,
+    Effect,
+    Keep,
+    Plan,
+    ReadStored,
+    Send,
+    Sleep,
+)
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._loading.plan import LOG, load
+from pyfly.config_client._result.properties import Properties
 from pyfly.config_client._setup import Setup
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
-    from pyfly.config_client._change import Change
+    from pyfly.config_client._result.change import Change
     from pyfly.config_client._transport import Tls
-    from pyfly.config_client._watcher import Watcher
+    from pyfly.config_client._watch.watcher import Watcher
 
 
 class _Client(Setup):
@@ -45,7 +53,7 @@ class _Client(Setup):
         return loaded.properties
 
     def _watch_plan(self, interval: float, wait: float) -> Plan[Loaded]:
-        from pyfly.config_client._watch_plan import Pace, watch  # noqa: PLC0415 - watchers only
+        from pyfly.config_client._watch.plan import Pace, watch  # noqa: PLC0415 - watchers only
 
         loaded = self._state.loaded
         if loaded is None or self.policy == "offline":
@@ -198,7 +206,7 @@ class SyncConfigClient(_Client):
         Raises:
             ConfigClientError: The first fetch failed, or this client is offline.
         """
-        from pyfly.config_client._watcher import Watcher  # noqa: PLC0415 - not by a plain start
+        from pyfly.config_client._watch.watcher import Watcher  # noqa: PLC0415 - not by a plain start
 
         if self._state.loaded is None:
             self.fetch()

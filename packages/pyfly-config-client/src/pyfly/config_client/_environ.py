@@ -3,8 +3,8 @@
 import os
 from collections.abc import Mapping, MutableMapping
 
-from pyfly.config_client._names import variable
-from pyfly.config_client._properties import Properties
+from pyfly.config_client._result.names import variable
+from pyfly.config_client._result.properties import Properties
 from pyfly.config_client.errors import PropertyTypeError
 
 

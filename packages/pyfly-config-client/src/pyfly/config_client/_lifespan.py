@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from pyfly.config_client._change import Change
 from pyfly.config_client._client import ConfigClient
-from pyfly.config_client._plan import LOG
+from pyfly.config_client._loading.plan import LOG
+from pyfly.config_client._result.change import Change
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 

@@ -6,22 +6,21 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, get_args
 
-from pyfly.config_client._accept import Job, Policy, Strategy
-from pyfly.config_client._answer import Answer
-from pyfly.config_client._effects import Send
-from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._properties import Properties
-from pyfly.config_client._request import (
+from pyfly.config_client._identity import Identity, check_identity
+from pyfly.config_client._loading.accept import Job, Policy, Strategy
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.effects import Send
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._loading.request import (
     ConfigRequest,
     Credentials,
-    Identity,
     Server,
     build_requests,
-    check_identity,
     parse_server,
 )
-from pyfly.config_client._snapshot import SnapshotCipher
-from pyfly.config_client._store import OFF, SnapshotStore
+from pyfly.config_client._result.properties import Properties
+from pyfly.config_client._snapshot.format import SnapshotCipher
+from pyfly.config_client._snapshot.store import OFF, SnapshotStore
 from pyfly.config_client.errors import ConfigClientError
 from pyfly.config_core import DEFAULT_PROFILE
 
@@ -223,6 +222,6 @@ def _read_token(path: Path) -> str:
 def _cipher(key: str | None) -> SnapshotCipher | None:
     if key is None:
         return None
-    from pyfly.config_client._cipher import AesGcm  # noqa: PLC0415 - an extra
+    from pyfly.config_client._snapshot.cipher import AesGcm  # noqa: PLC0415 - an extra
 
     return AesGcm(key)

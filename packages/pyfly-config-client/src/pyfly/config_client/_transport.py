@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import httpx
 
-from pyfly.config_client._answer import Answer
-from pyfly.config_client._effects import Send
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.effects import Send
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

@@ -18,8 +18,8 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from pyfly.config_client._client import SyncConfigClient
-from pyfly.config_client._models import names_of, prepare
-from pyfly.config_client._properties import Properties
+from pyfly.config_client._result.models import names_of, prepare
+from pyfly.config_client._result.properties import Properties
 
 __all__ = ["ConfigServerSource", "from_config_server"]
 

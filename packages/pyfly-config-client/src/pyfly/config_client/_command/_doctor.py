@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pyfly.config_client._accept import Job, accept
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._command._exit import EXIT_FAILED, say
-from pyfly.config_client._effects import Send
-from pyfly.config_client._request import ConfigRequest
-from pyfly.config_client._store import SnapshotStore
+from pyfly.config_client._loading.accept import Job, accept
+from pyfly.config_client._loading.effects import Send
+from pyfly.config_client._loading.request import ConfigRequest
+from pyfly.config_client._snapshot.store import SnapshotStore
 from pyfly.config_client.errors import ConfigClientError
 
 _CONNECT_SECONDS: Final = 5.0

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, get_args
 
-from pyfly.config_client._accept import Policy
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._command import _doctor, _show
 from pyfly.config_client._command._exit import MEANINGS
+from pyfly.config_client._loading.accept import Policy
 from pyfly.config_client._variables import KNOWN, PREFIX
 
 _DESCRIPTION = """\

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from pyfly.config_client._answer import Answer
 from pyfly.config_client._client import ConfigClient, SyncConfigClient
-from pyfly.config_client._effects import Send
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.effects import Send
 from pyfly.config_client._setup import doubles
 from pyfly.config_client.errors import ServerUnreachableError
 from pyfly.config_core import (

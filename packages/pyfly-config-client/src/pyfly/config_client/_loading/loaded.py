@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pyfly.config_client._properties import Properties
-from pyfly.config_client._snapshot import Snapshot
+from pyfly.config_client._result.properties import Properties
+from pyfly.config_client._snapshot.format import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

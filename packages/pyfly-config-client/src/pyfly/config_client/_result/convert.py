@@ -8,8 +8,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
-from pyfly.config_client._names import folded, relaxed
-from pyfly.config_client._quantities import DataSize, parse_duration
+from pyfly.config_client._result.names import folded, relaxed
+from pyfly.config_client._result.quantities import DataSize, parse_duration
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
 
@@ -136,7 +136,7 @@ class _Converter:
             return self._fault(path, f"is refused by {wanted.__name__} ({type(error).__name__})")
 
     def _model(self, node: JsonValue, wanted: Any, path: str) -> Any:
-        from pyfly.config_client._models import validate  # noqa: PLC0415 - pydantic's models only
+        from pyfly.config_client._result.models import validate  # noqa: PLC0415 - pydantic's models only
 
         value, faults = validate(wanted, node)
         for place, text in faults:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pyfly.config_client._names import below, relaxed, variable
+from pyfly.config_client._result.names import below, relaxed, variable
 from pyfly.config_core import (
     ConfigFormatError,
     FlatValue,

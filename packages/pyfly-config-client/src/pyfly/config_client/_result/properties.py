@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar, cast, overload
 
-from pyfly.config_client._facts import Facts, LoadedFrom
-from pyfly.config_client._layers import competes, cut, inside, resolve, source_of
-from pyfly.config_client._names import below, from_variables, relaxed, variable
+from pyfly.config_client._result.facts import Facts, LoadedFrom
+from pyfly.config_client._result.layers import competes, cut, inside, resolve, source_of
+from pyfly.config_client._result.names import below, from_variables, relaxed, variable
 from pyfly.config_client.errors import MissingPropertyError, PropertyTypeError
 from pyfly.config_core import (
     ConfigFormatError,
@@ -20,7 +20,7 @@ from pyfly.config_core import (
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from pyfly.config_client._origin import Explanation, Origin
+    from pyfly.config_client._result.origin import Explanation, Origin
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -138,7 +138,7 @@ class Properties(Mapping[str, FlatValue]):
             return missing if found is None else self._values[found]
         node = self._node(key)
         if node is not None:
-            from pyfly.config_client._convert import convert  # noqa: PLC0415 - not by a plain start
+            from pyfly.config_client._result.convert import convert  # noqa: PLC0415 - not by a plain start
 
             return convert(node, wanted, key)
         if default is _REQUIRED:
@@ -164,7 +164,7 @@ class Properties(Mapping[str, FlatValue]):
         Raises:
             PropertyTypeError: Properties are missing or do not fit; names all, shows no value.
         """
-        from pyfly.config_client._convert import convert  # noqa: PLC0415 - not by a plain start
+        from pyfly.config_client._result.convert import convert  # noqa: PLC0415 - not by a plain start
 
         section = self.section(prefix) if prefix else self
         return cast("T", convert(section.tree(), model, prefix))  # of that type, or it raised
@@ -197,7 +197,7 @@ class Properties(Mapping[str, FlatValue]):
         found = self._spelling(key)
         if found is None:
             raise MissingPropertyError(key, self._close(key))
-        from pyfly.config_client._origin import Explanation, origin_in  # noqa: PLC0415 - if asked
+        from pyfly.config_client._result.origin import Explanation, origin_in  # noqa: PLC0415 - if asked
 
         holders = [source for source in self._sources if found in source.source]
         winner = origin_in(holders[0], found)

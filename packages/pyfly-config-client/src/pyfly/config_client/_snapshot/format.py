@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, Protocol, cast
 
-from pyfly.config_client._request import Identity
+from pyfly.config_client._identity import Identity
 from pyfly.config_client.errors import SnapshotError
 
 _FIRST: Final = re.compile(rb"pyfly-config-snapshot ([0-9]+) sha256=([0-9a-f]{64})")

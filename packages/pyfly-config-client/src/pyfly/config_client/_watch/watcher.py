@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final, Self
 
 from pyfly.config_client._blocking import Driver
-from pyfly.config_client._change import Change
-from pyfly.config_client._effects import Deliver, Plan
-from pyfly.config_client._loaded import Loaded
+from pyfly.config_client._loading.effects import Deliver, Plan
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._result.change import Change
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 _STOP_SECONDS: Final = 5.0

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Never
 
-from pyfly.config_client._accept import Job, check_consent
-from pyfly.config_client._change import compare
-from pyfly.config_client._effects import Deliver, Plan, Sleep
-from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._plan import LOG, keep
-from pyfly.config_client._retry import backoff, judge
-from pyfly.config_client._round import Known, ask_round
+from pyfly.config_client._loading.accept import Job, check_consent
+from pyfly.config_client._loading.effects import Deliver, Plan, Sleep
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._loading.plan import LOG, keep
+from pyfly.config_client._loading.retry import backoff, judge
+from pyfly.config_client._loading.round import Known, ask_round
+from pyfly.config_client._result.change import compare
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 
 _FIRST_WAIT: Final = 1.0

@@ -9,14 +9,14 @@ import time
 from collections import Counter
 from typing import Final, Literal
 
-from pyfly.config_client._accept import Job, check_consent, read
-from pyfly.config_client._effects import Keep, Plan, ReadStored, Sleep
-from pyfly.config_client._facts import Facts
-from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._request import ConfigRequest
-from pyfly.config_client._retry import backoff, judge
-from pyfly.config_client._round import ask_round
-from pyfly.config_client._snapshot import Snapshot
+from pyfly.config_client._loading.accept import Job, check_consent, read
+from pyfly.config_client._loading.effects import Keep, Plan, ReadStored, Sleep
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._loading.request import ConfigRequest
+from pyfly.config_client._loading.retry import backoff, judge
+from pyfly.config_client._loading.round import ask_round
+from pyfly.config_client._result.facts import Facts
+from pyfly.config_client._snapshot.format import Snapshot
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

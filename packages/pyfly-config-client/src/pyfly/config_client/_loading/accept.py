@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pyfly.config_client._answer import Answer, check_answer, read_document
-from pyfly.config_client._facts import Facts
-from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._properties import Properties, read_properties
-from pyfly.config_client._request import ConfigRequest
-from pyfly.config_client._snapshot import Snapshot
+from pyfly.config_client._loading.answer import Answer, check_answer, read_document
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._loading.request import ConfigRequest
+from pyfly.config_client._result.facts import Facts
+from pyfly.config_client._result.properties import Properties, read_properties
+from pyfly.config_client._snapshot.format import Snapshot
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

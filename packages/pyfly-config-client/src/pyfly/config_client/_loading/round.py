@@ -5,12 +5,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pyfly.config_client._accept import Job, accept, waited
-from pyfly.config_client._answer import Answer
-from pyfly.config_client._effects import Plan, Send
-from pyfly.config_client._loaded import Loaded
-from pyfly.config_client._request import ConfigRequest
-from pyfly.config_client._retry import Verdict, judge, retry_after
+from pyfly.config_client._loading.accept import Job, accept, waited
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.effects import Plan, Send
+from pyfly.config_client._loading.loaded import Loaded
+from pyfly.config_client._loading.request import ConfigRequest
+from pyfly.config_client._loading.retry import Verdict, judge, retry_after
 from pyfly.config_client.errors import ConfigClientError, ServerUnreachableError
 
 _NOT_MODIFIED: Final = 304

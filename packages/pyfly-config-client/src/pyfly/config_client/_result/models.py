@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Union, cast, get_args, get_origin
 
-from pyfly.config_client._names import relaxed
-from pyfly.config_client._quantities import parse_duration
+from pyfly.config_client._result.names import relaxed
+from pyfly.config_client._result.quantities import parse_duration
 from pyfly.config_core import JsonValue
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from pyfly.config_client._request import ConfigRequest
+from pyfly.config_client._loading.request import ConfigRequest
 from pyfly.config_client.errors import InvalidPayloadError, ServerRejectedError
 from pyfly.config_core import ConfigError, Environment, decode_environment, encode_slashes
 

@@ -11,14 +11,14 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from pyfly.config_client._answer import Answer
-from pyfly.config_client._request import ConfigRequest
-from pyfly.config_client._snapshot import Snapshot
+from pyfly.config_client._loading.answer import Answer
+from pyfly.config_client._loading.request import ConfigRequest
+from pyfly.config_client._snapshot.format import Snapshot
 from pyfly.config_client.errors import ConfigClientError
 
 if TYPE_CHECKING:  # watchers only
-    from pyfly.config_client._change import Change
-    from pyfly.config_client._loaded import Loaded
+    from pyfly.config_client._loading.loaded import Loaded
+    from pyfly.config_client._result.change import Change
 
 T = TypeVar("T")
 

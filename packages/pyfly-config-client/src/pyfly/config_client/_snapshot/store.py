@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyfly.config_client._request import Identity
-from pyfly.config_client._snapshot import (
+from pyfly.config_client._identity import Identity
+from pyfly.config_client._snapshot.format import (
     Snapshot,
     SnapshotCipher,
     decode_snapshot,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pyfly.config_client._properties import Properties
+from pyfly.config_client._result.properties import Properties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

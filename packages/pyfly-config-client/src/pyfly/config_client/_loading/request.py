@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes, split_names, split_profiles
+from pyfly.config_client._identity import Identity
+from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes
 
 _DEFAULT_USER: Final = "user"
 _SEGMENT_SAFE: Final = ",()_@+"
@@ -50,18 +51,6 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Identity:
-    """Which configuration is asked for, and where: what a snapshot belongs to."""
-
-    servers: tuple[str, ...]
-    """Addresses without credentials, in the order of asking."""
-    application: str
-    profiles: str
-    labels: tuple[str | None, ...]
-    """In the order of asking."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Server:
     """One address, split into what is sent and what must not be shown."""
 
@@ -90,22 +79,6 @@ def parse_server(url: str, base_path: str) -> Server:
         username=_decoded(parts.username),
         password=_decoded(parts.password),
     )
-
-
-def check_identity(identity: Identity) -> None:
-    """Refuse names that no server accepts.
-
-    Raises:
-        InvalidConfigKeyError: A name is not acceptable.
-        ValueError: There is no server or no label to ask for.
-    """
-    if not identity.servers or not identity.labels:
-        raise ValueError("name at least one server, and no empty list of labels")
-    split_names("application", identity.application)
-    split_profiles(identity.profiles)
-    for label in identity.labels:
-        if label is not None:
-            split_names("label", label)
 
 
 def build_requests(
