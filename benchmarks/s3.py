@@ -13,6 +13,7 @@ a profile looked for, of which there are none.
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import os
 import secrets
@@ -184,6 +185,8 @@ def round_trip(client: Any) -> float:
 
 def main() -> int:
     options = read_options(__doc__)
+    # Every new backend says again what the store does not honour.
+    logging.getLogger("pyfly.config_s3").setLevel(logging.ERROR)
     with (
         store() as port,
         delayed(port) as far,
