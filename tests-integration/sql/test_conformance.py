@@ -63,6 +63,17 @@ class TestPostgresOverTcpAndTls(SqlConformance):
 
 
 @pytest.mark.external
+class TestPostgresBehindPgbouncer(SqlConformance):
+    @pytest.fixture
+    async def backend(
+        self, anyio_backend: str, pgbouncer: Any, open_empty: Any
+    ) -> AsyncGenerator[SqlConfigBackend]:
+        url = pgbouncer.database("pooled")
+        async with open_empty(f"{url}?pgbouncer=true") as backend:
+            yield backend
+
+
+@pytest.mark.external
 class TestMariadb(SqlConformance):
     @pytest.fixture
     async def backend(

@@ -193,6 +193,14 @@ async def test_a_wrong_password_is_told_and_not_shown(
 
 
 @pytest.mark.external
+async def test_a_pooler_of_which_nothing_was_said_is_told(pgbouncer: Any) -> None:
+    backend = SqlConfigBackend.from_url(pgbouncer.database("unmentioned"))
+    with pytest.raises(BackendError, match=r"PgBouncer write \?pgbouncer=true"):
+        await backend.check()
+    await backend.aclose()
+
+
+@pytest.mark.external
 async def test_a_database_that_does_not_exist_is_told(tcp_postgres: Any, mariadb: Any) -> None:
     for server in (tcp_postgres, mariadb):
         url = server.database("there").replace("/there", "/elsewhere")

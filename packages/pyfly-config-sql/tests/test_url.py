@@ -71,6 +71,7 @@ def test_statements_of_mysql_are_limited_for_both_servers() -> None:
         ("postgresql://u:hunter2@[h/d", "percent-encoded"),
         ("postgresql://u:hunter2@h/d?sslmod=require", "no parameter 'sslmod'; there are: app"),
         ("postgresql://u:hunter2@h/d?sslmode=a&sslmode=b", "every parameter once"),
+        ("postgresql://u:hunter2@h/d?pgbouncer=1", "pgbouncer must be true or false"),
         ("postgresql://u:hunter2@h/d?pool_size=0", "pool_size must be a whole number above 0"),
         ("postgresql://u:hunter2@h/d?pool_size=1.5", "pool_size must be a whole number"),
         ("postgresql://u:hunter2@h/d?pool_timeout=nan", "pool_timeout must be a number of sec"),

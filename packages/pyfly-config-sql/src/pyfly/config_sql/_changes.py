@@ -95,8 +95,8 @@ class Watcher:
         return list(dict.fromkeys(statements.key_of(row) for row in rows))
 
     async def _listen(self) -> None:
-        """Keep a connection of its own that hears of commits, where the driver can listen."""
-        if self._database.engine.dialect.driver != "asyncpg" or self._is_listening():
+        """Keep a connection of its own that hears of commits, where there can be one."""
+        if not self._database.can_listen or self._is_listening():
             return
         await self.stop_listening()
         try:

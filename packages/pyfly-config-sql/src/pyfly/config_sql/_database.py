@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pyfly.config_core import BackendUnavailableError
 from pyfly.config_sql import _schema as schema
+from pyfly.config_sql._engine import LISTEN
 from pyfly.config_sql._failures import translated
 
 
@@ -22,6 +23,11 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.dialect: Final = engine.dialect.name
         self.engine: Final = engine
+        self.can_listen: Final[bool] = (
+            engine.dialect.driver == "asyncpg"
+            and engine.sync_engine.get_execution_options().get(LISTEN, True)
+        )
+        """Whether a connection may be kept that hears of commits."""
         self.owns_engine = False
         """Whether `aclose` closes it."""
         postgres = self.dialect == "postgresql"

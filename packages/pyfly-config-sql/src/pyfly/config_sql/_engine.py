@@ -30,12 +30,16 @@ _NUMBERS: Final[Mapping[str, float]] = {
 _GRACE_SECONDS: Final = 1.0
 """A server that has not given up by itself is given up this much later."""
 
+LISTEN: Final = "pyfly_listen"
+"""The execution option of an engine that says whether its connections may listen."""
+
 _SQLITE: Final = frozenset({"default_label", "pool_size", "pool_timeout"})
 _SERVER: Final = frozenset({"default_label", *_NUMBERS})
 _POSTGRES: Final = frozenset(
     {
         *_SERVER,
-        *("application_name", "host", "passfile", "port", "search_path", "target_session_attrs"),
+        *("application_name", "host", "passfile", "pgbouncer", "port", "search_path"),
+        "target_session_attrs",
         *("sslcert", "sslcrl", "sslkey", "sslmode", "sslpassword", "sslrootcert"),
     }
 )
@@ -129,6 +133,12 @@ def _number(name: str, text: str | None) -> float:
     return number
 
 
+def _flag(name: str, text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise BackendLookupError(f"{name} must be true or false")
+    return text == "true"
+
+
 def _need(driver: str, scheme: str, extra: str) -> None:
     if find_spec(driver) is None:
         raise BackendNotInstalledError(scheme, f"pyfly-config-sql[{extra}]")
@@ -162,6 +172,10 @@ def _make_durable(connection: Any, _: object) -> None:
 
 def _open_postgres(parts: SplitResult, parameters: _Parameters, limits: Limits) -> AsyncEngine:
     _need("asyncpg", parts.scheme, "postgres")
+    is_shared = _flag("pgbouncer", parameters.pop("pgbouncer", "false"))
+    settings = {"application_name": parameters.get("application_name", "pyfly-config")}
+    if not is_shared:
+        settings["statement_timeout"] = str(round(1000 * limits.statement_timeout))
     # The driver reads the URL itself: several hosts, sockets, TLS as every PostgreSQL client.
     query = urlencode(parameters, quote_via=quote)
     connect = partial(
@@ -169,13 +183,18 @@ def _open_postgres(parts: SplitResult, parameters: _Parameters, limits: Limits) 
         urlunsplit(("postgresql", parts.netloc, parts.path, query, "")),
         timeout=limits.connect_timeout,
         command_timeout=limits.statement_timeout + _GRACE_SECONDS,
-        server_settings={
-            "application_name": parameters.get("application_name", "pyfly-config"),
-            "statement_timeout": str(round(1000 * limits.statement_timeout)),
-        },
+        server_settings=settings,
+        **({"statement_cache_size": 0} if is_shared else {}),
     )
+    arguments: dict[str, Any] = {"async_creator_fn": connect}
+    if is_shared:  # the next statement may run on another connection, which knows no names
+        arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, **limits.pool
+        "postgresql+asyncpg://",
+        connect_args=arguments,
+        execution_options={LISTEN: not is_shared},
+        pool_pre_ping=True,
+        **limits.pool,
     )
 
 

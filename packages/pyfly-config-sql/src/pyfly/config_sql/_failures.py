@@ -21,6 +21,9 @@ _MISSING: Final = (
     "the tables or the database are missing; to make the tables: pyfly-config db upgrade URL"
 )
 _DENIED: Final = "the database refuses access"
+_SHARED: Final = (
+    "connections to the database are shared; for one behind PgBouncer write ?pgbouncer=true"
+)
 _READ_ONLY: Final = "the database can only be read at the moment"
 _BROKEN: Final = "the database file is damaged, or no database"
 _AWAY: Final = "the database cannot be reached, or did not answer in time"
@@ -31,6 +34,7 @@ _DRIVERS: Final = frozenset({"aiosqlite", "asyncmy", "asyncpg", "sqlite3"})
 _Kind = tuple[type[BackendError], str]
 
 _SQLSTATES: Final[dict[str, _Kind]] = {
+    **dict.fromkeys(("08P01", "26000", "42P05"), (BackendError, _SHARED)),
     "28": (BackendAccessDeniedError, _DENIED),
     "42501": (BackendAccessDeniedError, _DENIED),
     "3D": (BackendError, _MISSING),
