@@ -57,8 +57,21 @@ def test_it_says_what_it_serves_and_where(tree: Path, start_server: Callable[...
     assert "profiles      default, prod" in output
     assert "labels        main (default: main)" in output
     assert "unreadable    broken/prod/main: main/broken-prod.yaml: larger than" in output
+    assert f"Try: curl {server.url}/config/orders/default\n" in output
     status, _, body = get(server, "/config/orders/prod")
     assert (status, json.loads(body)["name"]) == (200, "orders")
+
+
+def test_what_it_says_to_try_is_stored_whatever_the_default_label(
+    tree: Path, start_server: Callable[..., Any]
+) -> None:
+    (tree / "feature").mkdir()
+    (tree / "main").rename(tree / "feature" / "x")
+    server = start_server(tree, DEFAULT_LABEL="trunk")
+    assert "labels        feature/x (default: trunk, which has none)" in server.output()
+    path = server.output().partition(f"Try: curl {server.url}")[2].strip()
+    status, _, body = get(server, path)
+    assert (status, json.loads(body)["label"]) == (200, "feature/x")
 
 
 def test_sigterm_stops_it_cleanly(tree: Path, start_server: Callable[..., Any]) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -15,7 +16,7 @@ from litestar import Litestar
 from pyfly.config_cli._encryption_settings import open_ring
 from pyfly.config_cli._known import PREFIX, SettingsError
 from pyfly.config_cli._settings import ServeSettings, parse_settings
-from pyfly.config_core import SHARED_APPLICATION
+from pyfly.config_core import SHARED_APPLICATION, ConfigKey, encode_slashes
 from pyfly.config_litestar import create_app
 from pyfly.config_server import Bundles, ConfigServer, Encryption, open_backend
 
@@ -123,17 +124,28 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
         f"  bundles       {len(keys)}",
         f"  applications  {_some(key.application for key in keys)}",
         f"  profiles      {_some(key.profile for key in keys)}",
-        f"  labels        {_some(key.label for key in keys)} (default: {server.default_label})",
+        f"  labels        {_labels(keys, server.default_label)}",
         f"  credential    {settings.credential.scheme if settings.credential else 'none'}",
     ]
     if settings.keys is not None:
         decrypts = ", answers /decrypt" if server.encryption.answers_decrypt else ""
         lines.append(f"  encryption    configured{decrypts}")
     lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
-    if keys:
-        own = next((key for key in keys if key.application != SHARED_APPLICATION), keys[0])
-        lines.append(f"Try: curl {settings.url}/{own.application}/{own.profile}")
+    if readable := [entry.key for entry in entries if not entry.error]:
+        lines.append(f"Try: curl {settings.url}/{_example(readable, server.default_label)}")
     return "\n".join(lines)
+
+
+def _labels(keys: Sequence[ConfigKey], default: str) -> str:
+    unused = "" if not keys or any(key.label == default for key in keys) else ", which has none"
+    return f"{_some(key.label for key in keys)} (default: {default}{unused})"
+
+
+def _example(keys: Sequence[ConfigKey], default: str) -> str:
+    """Return the path of a request that something is stored for, at the default label if it is."""
+    key = min(keys, key=lambda one: (one.label != default, one.application == SHARED_APPLICATION))
+    names = [key.application, key.profile, *([] if key.label == default else [key.label])]
+    return "/".join(quote(encode_slashes(name)) for name in names)
 
 
 def _some(names: Iterable[str]) -> str:
