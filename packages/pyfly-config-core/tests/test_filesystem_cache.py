@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server import FilesystemConfigBackend, text
+from pyfly.config_server import ConfigServer, FilesystemConfigBackend, text
 from pyfly.config_server._filesystem import bundles
 
 
@@ -163,6 +165,30 @@ def test_many_reads_at_once_are_each_answered(tmp_path: Path) -> None:
     assert [n for n in range(40) if found[n] == {"a": n}] == [
         n for n in range(40) if n not in {3, 7}
     ]
+
+
+class CountingExecutor(ThreadPoolExecutor):
+    handed_over = 0
+
+    def submit(self, *args: Any, **more: Any) -> Any:
+        self.handed_over += 1
+        return super().submit(*args, **more)
+
+
+def test_a_request_is_handed_to_a_thread_once(tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
+    for name in ("orders-prod", "orders", "application-eu", "application"):
+        (tmp_path / "main" / f"{name}.yaml").write_text(f"{name}: 1\n", encoding="utf-8")
+
+    async def request() -> tuple[int, int]:
+        executor = CountingExecutor()
+        asyncio.get_running_loop().set_default_executor(executor)
+        found = await ConfigServer(FilesystemConfigBackend(tmp_path)).environment(
+            "orders", "prod,eu", "main"
+        )
+        return len(found.property_sources), executor.handed_over
+
+    assert asyncio.run(request()) == (4, 1)
 
 
 def test_a_backend_is_used_by_one_event_loop_after_another(tmp_path: Path) -> None:

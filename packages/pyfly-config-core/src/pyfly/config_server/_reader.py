@@ -108,10 +108,11 @@ class StoreReader:
                 )
 
 
-async def _fetch_bases(
+def _fetch_bases(
     backend: SupportsBaseBundles, lookup: Lookup
-) -> Sequence[ConfigSource | None]:
-    return await asyncio.gather(
+) -> "asyncio.Future[list[ConfigSource | None]]":
+    """Begin now, in the same turn of the event loop as the other reads of the request."""
+    return asyncio.gather(
         *(backend.fetch_base(application, lookup.label) for application in lookup.bases)
     )
 
