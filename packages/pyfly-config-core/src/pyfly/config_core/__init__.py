@@ -28,8 +28,6 @@ from pyfly.config_core._key import (
 )
 from pyfly.config_core._placeholders import resolve_placeholders
 from pyfly.config_core._properties import (
-    MAX_DEPTH,
-    MAX_PROPERTIES,
     FlatValue,
     JsonValue,
     check_collisions,
@@ -60,6 +58,7 @@ from pyfly.config_core.errors import (
     UnknownBackendError,
     UnsupportedOperationError,
 )
+from pyfly.config_core.limits import MAX_DEPTH, MAX_PROPERTIES
 
 __all__ = [
     "DEFAULT_LABEL",

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
 from pyfly.config_core.errors import ConfigFormatError
+from pyfly.config_core.limits import MAX_DEPTH, MAX_PROPERTIES
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 """What a tree of properties is made of."""
 
 FlatValue: TypeAlias = bool | int | float | str
 """What a flat key holds."""
-
-MAX_DEPTH: Final = 64
-MAX_PROPERTIES: Final = 20_000
 
 _RETIRED_KEY: Final = "spring.profiles"
 _INFINITY: Final = float("inf")

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pyfly.config_core._properties import MAX_DEPTH, MAX_PROPERTIES, FlatValue, JsonValue
+from pyfly.config_core._properties import FlatValue, JsonValue
 from pyfly.config_core.errors import ConfigFormatError
+from pyfly.config_core.limits import MAX_DEPTH, MAX_PROPERTIES
 
 _PART: Final = re.compile(r"(?s)(.+?)((?:\[[0-9]+\])*)")
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")

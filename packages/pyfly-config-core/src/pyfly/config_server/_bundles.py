@@ -14,6 +14,7 @@ from pyfly.config_core import (
     check_collisions,
     check_not_reserved,
 )
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigEntry,
@@ -25,7 +26,6 @@ from pyfly.config_server.storage import (
     SupportsHistory,
     SupportsKeys,
 )
-from pyfly.config_server.text import MAX_DOCUMENT_BYTES
 
 _Ability = TypeVar("_Ability")
 

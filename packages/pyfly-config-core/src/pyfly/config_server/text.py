@@ -10,14 +10,13 @@ from math import isnan
 from typing import Final, NoReturn, cast
 
 from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties, flatten
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server import _yaml
 from pyfly.config_server._properties_text import parse_properties
 from pyfly.config_server.storage import ConfigDocument
 
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
 """In the order in which a reader looks. The last one is read only."""
-
-MAX_DOCUMENT_BYTES: Final = 1_048_576
 
 _ROOT_KEY: Final = "document"
 _DOCUMENT_MARK: Final = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)

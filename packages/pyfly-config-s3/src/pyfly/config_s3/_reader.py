@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final, Protocol, TypeVar
 
 from pyfly.config_core import BackendUnavailableError, ConfigFormatError, ConfigKey
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._looks import Looks
 from pyfly.config_s3._names import Places, version_of
@@ -17,7 +18,7 @@ from pyfly.config_s3._objects import StoredName, StoredObject, StoredVersion
 from pyfly.config_s3._threads import Threads
 from pyfly.config_server.layout import source_of
 from pyfly.config_server.storage import ConfigSource
-from pyfly.config_server.text import MAX_DOCUMENT_BYTES, parse_documents
+from pyfly.config_server.text import parse_documents
 
 _LOG: Final = logging.getLogger(__name__)
 

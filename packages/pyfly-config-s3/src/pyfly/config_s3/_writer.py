@@ -18,6 +18,7 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
 )
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._failures import ConditionFailedError
 from pyfly.config_s3._integrity import is_of_write, metadata_of
@@ -34,7 +35,7 @@ from pyfly.config_server.layout import (
     file_stem,
 )
 from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
-from pyfly.config_server.text import MAX_DOCUMENT_BYTES, SUFFIXES, dump_text
+from pyfly.config_server.text import SUFFIXES, dump_text
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
-from pyfly.config_server.text import MAX_DOCUMENT_BYTES
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 
 _MAX_LENGTH: Final = 3 * MAX_DOCUMENT_BYTES
 """Escaping makes three times of a text at most."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from pyfly.config_core import ConfigError, ConfigFormatError, ConfigKey
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server._filesystem import files
 from pyfly.config_server._filesystem.resources import read_resource
 from pyfly.config_server._filesystem.walk import list_root, walk_labels
@@ -37,7 +38,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     Expected,
 )
-from pyfly.config_server.text import MAX_DOCUMENT_BYTES, SUFFIXES, dump_text, parse_documents
+from pyfly.config_server.text import SUFFIXES, dump_text, parse_documents
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,0 +1,24 @@
+"""How large names, bundles and answers may be. Server, stores and client share these numbers.
+
+Whatever is larger is refused before it costs: enforced when saving and when reading.
+"""
+
+from typing import Final
+
+MAX_DEPTH: Final = 64
+"""Levels of nesting in a tree of properties."""
+MAX_PROPERTIES: Final = 20_000
+"""Properties of one bundle, and of one answer."""
+MAX_DOCUMENT_BYTES: Final = 1_048_576
+"""Bytes of one stored bundle, as text or as JSON, and of the body of a request."""
+MAX_FLAT_BYTES: Final = 4_194_304
+"""Bytes of the flat keys and the values of one bundle or one answer together, in UTF-8."""
+
+MAX_LOOKUPS: Final = 256
+"""Bundles that one request may ask for: applications x profiles x labels."""
+MAX_STORED_BYTES: Final = 8_388_608
+"""Bytes of stored text that one answer may be made of."""
+MAX_ANSWER_BYTES: Final = 8_388_608
+"""Bytes of the body of one answer. A plain file has a limit of its own."""
+MAX_CIPHERS_RSA: Final = 1_000
+"""Values encrypted with RSA that one answer may hold."""
