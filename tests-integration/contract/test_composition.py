@@ -113,6 +113,63 @@ async def test_the_sources_of_the_first_store_come_first(serve: Callable[..., An
     assert (answer.json["version"], answer.json["state"]) == (None, None)
 
 
+async def test_every_store_has_its_own_rule_for_the_default_profile(
+    root: Path, serve: Callable[..., Any]
+) -> None:
+    for name in ("orders", "orders-default", "orders-prod"):
+        (root / f"{name}.yml").write_text(f"who: {name}\n", encoding="utf-8")
+    flat = FilesystemConfigBackend(root, flat_label="main")
+    other = await memory(orders_prod={"a": 1}, orders_default={"a": 2})
+    ask = serve(flat, other)
+    assert (await ask("/config/orders/prod")).names == [
+        "orders-prod.yml",
+        "orders.yml",
+        "orders-prod (store #1)",
+        "orders-default (store #1)",
+    ]
+    assert (await ask("/config/orders/default,prod")).names == [
+        "orders-prod.yml",
+        "orders-default.yml",
+        "orders.yml",
+        "orders-prod (store #1)",
+        "orders-default (store #1)",
+    ]
+    assert (await serve(other, flat)("/config/orders/prod")).names == [
+        "orders-prod",
+        "orders-default",
+        "orders-prod.yml (store #1)",
+        "orders.yml (store #1)",
+    ]
+
+
+async def test_a_store_says_whether_the_default_profile_is_for_every_profile(
+    serve: Callable[..., Any],
+) -> None:
+    class AsSpring(InMemoryConfigBackend):
+        default_is_base = False
+
+    backend = AsSpring()
+    await backend.save(ConfigSource(application="orders", profile="default", properties={"a": 1}))
+    assert (await serve(backend)("/config/orders/prod")).names == []
+    assert (await serve(backend)("/config/orders/default")).names == ["orders-default"]
+
+
+async def test_different_bundles_of_one_name_all_count(serve: Callable[..., Any]) -> None:
+    backend = InMemoryConfigBackend()
+    for application, profile in (("a", "b-c"), ("a-b", "c"), ("a", "b")):
+        await backend.save(
+            ConfigSource(application=application, profile=profile, properties={profile: 1})
+        )
+    backend.put_base("a-b", {"base": 1})
+    answer = await serve(backend)("/config/a,a-b/b,c,b-c")
+    assert [(s["name"], s["source"]) for s in answer.json["propertySources"]] == [
+        ("main/a-b-c (a/b-c/main)", {"b-c": 1}),
+        ("main/a-b-c", {"c": 1}),
+        ("main/a-b (a/b/main)", {"b": 1}),
+        ("main/a-b", {"base": 1}),
+    ]
+
+
 @pytest.mark.case(32)
 async def test_a_failing_store_fails_the_request(
     serve: Callable[..., Any], caplog: pytest.LogCaptureFixture

@@ -72,6 +72,94 @@ async def test_a_flat_directory_is_the_default_label(
     assert [(row["application"], row["label"]) for row in rows] == [("orders", "main")]
 
 
+@pytest.mark.parametrize(
+    ("profiles", "stems"),
+    [
+        ("default", "orders-default application-default orders application"),
+        ("prod", "orders-prod application-prod orders application"),
+        ("nosuch", "orders application"),
+        (
+            "default,prod",
+            "orders-prod application-prod orders-default application-default orders application",
+        ),
+        (
+            "prod,default",
+            "orders-default application-default orders-prod application-prod orders application",
+        ),
+    ],
+)
+async def test_in_a_flat_directory_files_of_the_default_profile_count_when_it_is_asked_for(
+    root: Path, write: Write, serve: Callable[..., Any], profiles: str, stems: str
+) -> None:
+    for application in ("orders", "application"):
+        for part in ("", "-default", "-prod"):
+            write(f"{application}{part}.yml", f"who: {application}{part}\n")
+    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    expected = stems.split()
+    assert await names(ask, f"/config/orders/{profiles}") == [f"main/{s}.yml" for s in expected]
+    assert (await ask(f"/config/orders-{profiles}.json")).json == {"who": expected[0]}
+    rows = (await ask("/config/_bundles")).json["bundles"]
+    assert ("orders", "default") in [(row["application"], row["profile"]) for row in rows]
+
+
+async def test_in_a_flat_directory_the_setting_for_the_default_profile_is_for_plain_files_only(
+    root: Path, write: Write, serve: Callable[..., Any]
+) -> None:
+    write("orders-common.yml", "who: common\n")
+    write("page-common.txt", "common")
+    write("page.txt", "plain")
+    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"), default_profile="common")
+    assert await names(ask, "/config/orders/prod") == []
+    assert await names(ask, "/config/orders/common") == ["main/orders-common.yml"]
+    assert (await ask("/config/orders/common/main/page.txt")).body == b"plain"
+
+
+async def test_a_condition_for_the_default_profile_holds_when_it_is_asked_for(
+    root: Path, write: Write, serve: Callable[..., Any]
+) -> None:
+    document = "---\nspring.config.activate.on-profile: default\na: 2\n"
+    write("orders.yml", f"a: 1\n{document}")
+    write("orders-default.yml", f"a: 3\n{document}")
+    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    assert await names(ask, "/config/orders/prod") == ["main/orders.yml (document #0)"]
+    assert await names(ask, "/config/orders/prod,default") == [
+        "main/orders-default.yml (document #1)",
+        "main/orders-default.yml (document #0)",
+        "main/orders.yml (document #1)",
+        "main/orders.yml (document #0)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_path", "stems"),
+    [
+        ("application-x/y,x", "application-y application-x application"),
+        ("application-y,application-x/x", "application-x application-y application"),
+        ("a-b/b", "a-b application"),
+        ("a-b,a/b", "a a-b application"),
+        ("a-b,a/c,b-c", "a-c a-b-c a a-b application"),
+        ("a,a-b/b-c,b", "a-b-c a-b a application"),
+        ("a-b-c,a-b,a/b-c,c", "a-c a a-b a-b-c application"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["flat", "labels"])
+async def test_a_file_in_several_roles_counts_in_the_lowest(
+    root: Path,
+    write: Write,
+    serve: Callable[..., Any],
+    layout: str,
+    request_path: str,
+    stems: str,
+) -> None:
+    for stem in ("application", "application-x", "application-y", "a", "a-b", "a-b-c", "a-c"):
+        for directory in ("", "main/"):
+            write(f"{directory}{stem}.yml", f"n: 1\n---\nwho: {stem}\n")
+    ask = serve(open_backend(f"{root.as_uri()}?layout={layout}"))
+    assert await names(ask, f"/config/{request_path}") == [
+        f"main/{stem}.yml (document #{number})" for stem in stems.split() for number in (1, 0)
+    ]
+
+
 async def test_a_flat_directory_may_have_another_label_and_is_written(
     root: Path, write: Write, serve: Callable[..., Any]
 ) -> None:

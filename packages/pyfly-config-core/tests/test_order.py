@@ -65,6 +65,29 @@ def test_the_order_of_sources(application: str, profile: str, stems: str, bases:
     assert {key.label for key in lookup.keys} == {"main"}
 
 
+@pytest.mark.parametrize(
+    ("profile", "stems"),
+    [
+        ("default", "orders-default application-default"),
+        ("prod", "orders-prod application-prod"),
+        (
+            "default,prod",
+            "orders-prod application-prod orders-default application-default",
+        ),
+        (
+            "prod,default,prod",
+            "orders-default application-default orders-prod application-prod",
+        ),
+    ],
+)
+def test_without_a_base_profile_every_profile_counts_where_it_is_asked_for(
+    profile: str, stems: str
+) -> None:
+    (lookup,) = plan_lookups(application="orders", profile=profile, label="main", base_profile=None)
+    assert [f"{key.application}-{key.profile}" for key in lookup.keys] == stems.split()
+    assert list(lookup.bases) == ["orders", "application"]
+
+
 def test_the_last_label_comes_first() -> None:
     lookups = plan_lookups(application="orders", profile="prod", label="main,feature/x,main")
     assert [lookup.label for lookup in lookups] == ["feature/x", "main"]

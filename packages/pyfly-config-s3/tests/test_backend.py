@@ -16,7 +16,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server import ConfigServer, ConfigSource, open_backend
-from pyfly.config_server.storage import ABSENT, ANY, ConfigVersion
+from pyfly.config_server.storage import ABSENT, ANY, ConfigVersion, default_is_base
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +121,8 @@ async def test_the_objects_of_a_flat_repository_are_one_label(store: Store, open
     assert await backend.fetch("orders", "prod", "main") is None
     assert await backend.fetch_base("application", "release") is not None
     assert await backend.fetch_base("application", "main") is None
+    assert not default_is_base(backend)
+    assert default_is_base(open_s3(S3Location(bucket=where.bucket)))
     assert await backend.open_resource("main", "orders-prod.yml") is None
     assert await backend.open_resource("release", "deeper/orders-prod.yml") is not None
     assert await backend.labels() == ["release"]

@@ -31,12 +31,12 @@ def plan_lookups(
     profile: str,
     label: str,
     shared_application: str = SHARED_APPLICATION,
-    default_profile: str = DEFAULT_PROFILE,
+    base_profile: str | None = DEFAULT_PROFILE,
 ) -> tuple[Lookup, ...]:
     """Return what to read for a request, the label of highest precedence first.
 
     Profiles outrank applications; of several profiles, applications or labels the last one
-    wins; the default profile ranks below every other, the shared application below every other.
+    wins; the base profile ranks below every other, the shared application below every other.
 
     >>> [str(key) for key in plan_lookups(application="orders", profile="eu", label="main")[0].keys]
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -48,7 +48,8 @@ def plan_lookups(
         profile: One name or a comma list.
         label: One name or a comma list.
         shared_application: Whose bundles belong to everybody.
-        default_profile: Whose bundles belong to every profile.
+        base_profile: Whose bundles belong to every profile; `None` if every profile counts only
+            when it is asked for.
 
     Raises:
         InvalidConfigKeyError: An element breaks the rules of contract §11.2.
@@ -56,8 +57,9 @@ def plan_lookups(
     asked = split_names("application", application)
     applications = tuple(reversed(dict.fromkeys((shared_application, *asked))))
     requested = split_profiles(profile)
-    specific = [name for name in requested if name != default_profile]
-    profiles = (*reversed(specific), default_profile)
+    profiles = tuple(reversed(requested))
+    if base_profile is not None:
+        profiles = (*(name for name in profiles if name != base_profile), base_profile)
     return tuple(
         Lookup(
             label=one,

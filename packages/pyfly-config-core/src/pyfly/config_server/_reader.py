@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_core import (
@@ -26,16 +26,27 @@ from pyfly.config_server.storage import (
     SupportsBatchFetch,
     SupportsLabels,
     SupportsSnapshots,
+    default_is_base,
 )
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSource:
+    """A property source, and what it was read from."""
+
+    source: PropertySource
+    key: ConfigKey | None
+    """The bundle, in a store whose bundles have no files; where they have, the name of the
+    property source tells which file it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What one store holds for one lookup."""
 
-    sources: Sequence[PropertySource] | None
+    sources: Sequence[FoundSource] | None
     """The highest precedence first; `None` when the store does not know the label."""
     version: str | None = None
     """The version of the whole, where the store has such versions."""
@@ -52,6 +63,7 @@ class StoreReader:
     def __init__(self, backend: ConfigBackend, *, suffix: str = "") -> None:
         self._backend = backend
         self._suffix = suffix
+        self.default_is_base: Final = default_is_base(backend)
         self._labels = backend if isinstance(backend, SupportsLabels) else None
         self._batch = backend if isinstance(backend, SupportsBatchFetch) else None
         self._snapshots = backend if isinstance(backend, SupportsSnapshots) else None
@@ -71,7 +83,7 @@ class StoreReader:
             stored, bases = await asyncio.gather(
                 self._fetch_many(lookup.keys), _fetch_bases(self._bases, lookup)
             )
-        found: list[PropertySource] = []
+        found: list[FoundSource] = []
         for source in stored.sources:
             if source is not None:
                 stem = f"{source.application}-{source.profile}"
@@ -92,7 +104,7 @@ class StoreReader:
 
     def _sources(
         self, source: ConfigSource, stem: str, profiles: frozenset[str]
-    ) -> Iterator[PropertySource]:
+    ) -> Iterator[FoundSource]:
         """Yield the active documents of a bundle, the last one first (contract §3.5)."""
         file_name = source.resource or stem
         label = source.label.replace("-", "%2D").replace(",", "%2C")
@@ -101,11 +113,33 @@ class StoreReader:
             flat = _flat(document.properties, f"{source.label}/{file_name}", profiles)
             if flat is not None:
                 place = f" (document #{number})" if len(documents) > 1 else ""
-                yield PropertySource(
+                named = PropertySource(
                     name=f"{label}/{file_name}{place}{self._suffix}",
                     source=flat,
                     origins=document.origins,
                 )
+                yield FoundSource(source=named, key=None if source.resource else source.key)
+
+
+def unique_sources(found: Iterable[FoundSource]) -> list[PropertySource]:
+    """Return the property sources, each under a name of its own, in the same order.
+
+    A file that was found in several roles counts once, in the lowest of them, as in a Spring
+    Cloud Config server: `application-x.yml` is what the application `application-x` has for
+    every profile, and then no longer what `application` has for the profile `x`. Different
+    bundles of one name, such as `a` for the profile `b-c` and `a-b` for `c` in a database, all
+    count; the names of the higher ones say which bundle they are.
+
+    Args:
+        found: What was found, highest precedence first.
+    """
+    taken: dict[str, FoundSource] = {}
+    for one in reversed([*found]):
+        known = taken.setdefault(one.source.name, one)
+        if known.key != one.key:
+            name = f"{one.source.name} ({one.key})"
+            taken.setdefault(name, replace(one, source=replace(one.source, name=name)))
+    return [one.source for one in reversed(taken.values())]
 
 
 def _fetch_bases(

@@ -28,7 +28,7 @@ from pyfly.config_core import (
 from pyfly.config_server._bundles import Bundles, first_writable
 from pyfly.config_server._encryption import Encryption
 from pyfly.config_server._order import Lookup, plan_lookups
-from pyfly.config_server._reader import Found, StoreReader
+from pyfly.config_server._reader import Found, StoreReader, unique_sources
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigResource,
@@ -158,21 +158,23 @@ class ConfigServer:
             ConfigError: As `fetch`.
         """
         wanted = self.default_label if label is None else label
-        lookups = plan_lookups(
-            application=application,
-            profile=profile,
-            label=wanted,
-            shared_application=self._shared_application,
-            default_profile=self._default_profile,
+        plans = {
+            default_is_base: plan_lookups(
+                application=application,
+                profile=profile,
+                label=wanted,
+                shared_application=self._shared_application,
+                base_profile=self._default_profile if default_is_base else None,
+            )
+            for default_is_base in {reader.default_is_base for reader in self._readers}
+        }
+        stores = await self._read(plans)
+        self._check_labels(next(iter(plans.values())), stores)
+        sources = unique_sources(
+            s for store in stores for found in store for s in found.sources or ()
         )
-        stores = await self._read(lookups)
-        self._check_labels(lookups, stores)
-        named: dict[str, PropertySource] = {}
-        for source in (s for store in stores for found in store for s in found.sources or ()):
-            named.setdefault(source.name, source)
-        if not named and not self._accept_empty:
+        if not sources and not self._accept_empty:
             raise ConfigNotFoundError("configuration of", application)
-        sources = [*named.values()]
         if self.encryption.concerns(sources):
             sources = await asyncio.to_thread(self.encryption.decrypt, sources)  # RSA takes long
         return Environment(
@@ -213,13 +215,18 @@ class ConfigServer:
                     return found
         return None
 
-    async def _read(self, lookups: Sequence[Lookup]) -> builtins.list[builtins.list[Found]]:
-        """Return what every store holds for every lookup, the highest store first."""
-        if len(self._readers) == 1:
-            return [await _read_store(self._readers[0], lookups)]
-        results = await asyncio.gather(
-            *(_read_store(reader, lookups) for reader in self._readers), return_exceptions=True
-        )
+    async def _read(
+        self, plans: Mapping[bool, Sequence[Lookup]]
+    ) -> builtins.list[builtins.list[Found]]:
+        """Return what every store holds for every lookup, the highest store first.
+
+        Args:
+            plans: The lookups for stores by their `default_is_base`.
+        """
+        reads = [_read_store(reader, plans[reader.default_is_base]) for reader in self._readers]
+        if len(reads) == 1:
+            return [await reads[0]]
+        results = await asyncio.gather(*reads, return_exceptions=True)
         stores: builtins.list[builtins.list[Found]] = []
         failures: builtins.list[BaseException] = []
         for backend, result in zip(self.backends, results, strict=True):

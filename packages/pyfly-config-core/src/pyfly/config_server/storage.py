@@ -133,7 +133,10 @@ class ConfigResource:
 
 @runtime_checkable
 class ConfigBackend(Protocol):
-    """A store of configuration. These three methods are all that is required."""
+    """A store of configuration. These three methods are all that is required.
+
+    A store may also have an attribute `default_is_base`, see the function of that name.
+    """
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
@@ -156,6 +159,17 @@ class ConfigBackend(Protocol):
         A source that cannot be read is left out with a warning in the log.
         """
         ...
+
+
+def default_is_base(backend: ConfigBackend) -> bool:
+    """Tell whether the bundles of the profile `default` count for every profile.
+
+    A store says so in an attribute of this name, of its class or of the instance. It is `False`
+    for a repository laid out as for Spring, where `orders-default.yml` counts only when the
+    profile `default` is asked for, by its name or because no profile is named. A store without
+    the attribute is one where they count for every profile.
+    """
+    return bool(getattr(backend, "default_is_base", True))
 
 
 @runtime_checkable

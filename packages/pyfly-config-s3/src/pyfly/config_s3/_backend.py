@@ -84,6 +84,7 @@ class S3ConfigBackend:
         )
         prefix = f"{location.prefix}/" if location.prefix else ""
         self._bucket = Bucket(self._client, name=location.bucket, prefix=prefix)
+        self.default_is_base: Final = location.flat_label is None
         self._places = Places(flat_label=location.flat_label)
         self._threads = Threads(_THREADS, name="pyfly-config-s3")
         self._reader = BundleReader(

@@ -39,7 +39,8 @@ class FilesystemConfigBackend:
     Args:
         root: The directory of all.
         flat_label: When the files lie in the root itself, as in many Spring repositories: the
-            label they have. There is no other then.
+            label they have. There is no other then, and `orders-default.yml` counts only when
+            the profile `default` is asked for.
 
     Raises:
         InvalidConfigKeyError: `flat_label` is not acceptable.
@@ -49,6 +50,7 @@ class FilesystemConfigBackend:
         if flat_label is not None:
             check_name("label", flat_label)
         self._files = BundleFiles(Path(root), flat_label=flat_label)
+        self.default_is_base: Final = flat_label is None
         self._reads = Reads()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="pyfly-config-save")
         self._closed = False
