@@ -122,5 +122,13 @@ class TestCeph(_Suite):
         await super().test_the_current_version_lets_a_delete_remove(backend)
 
     @no_conditional_delete
+    async def test_a_delete_that_expects_presence_removes_whichever_version_is_stored(
+        self, backend: Any
+    ) -> None:
+        await super().test_a_delete_that_expects_presence_removes_whichever_version_is_stored(
+            backend
+        )
+
+    @no_conditional_delete
     async def test_of_concurrent_deletes_exactly_one_removes(self, backend: Any) -> None:
         await super().test_of_concurrent_deletes_exactly_one_removes(backend)

@@ -4,8 +4,8 @@ import secrets
 from dataclasses import replace
 from typing import Self
 
-from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, ConfigConflictError, ConfigKey
-from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
+from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, ConfigKey
+from pyfly.config_server.storage import ANY, ConfigSource, Expected, check_expected
 
 
 class TemplateConfigBackend:
@@ -58,8 +58,7 @@ class TemplateConfigBackend:
         """
         stored = self._bundles.get(source.key)
         current = None if stored is None else stored.version
-        if expected is not ANY and current != (None if expected is ABSENT else expected):
-            raise ConfigConflictError(str(source.key), current)
+        check_expected(source.key, expected=expected, current=current)
         version = secrets.token_hex(8)
         self._bundles[source.key] = replace(source, version=version, resource=None, documents=())
         return version

@@ -19,11 +19,10 @@ from typing import Any, Final
 from pyfly.config_core import (
     BackendAccessDeniedError,
     BackendUnavailableError,
-    ConfigConflictError,
     ConfigFormatError,
     ConfigKey,
 )
-from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
+from pyfly.config_server.storage import ConfigSource, Expected, check_expected
 
 NAME: Final = "bundles.jsonl"
 
@@ -101,8 +100,7 @@ class BundleFile:
 
 def _check(bundles: dict[ConfigKey, ConfigSource], key: ConfigKey, expected: Expected) -> None:
     current = bundles[key].version if key in bundles else None
-    if expected is not ANY and current != (None if expected is ABSENT else expected):
-        raise ConfigConflictError(str(key), current)
+    check_expected(key, expected=expected, current=current)
 
 
 def _write(directory: int, bundles: dict[ConfigKey, ConfigSource]) -> None:

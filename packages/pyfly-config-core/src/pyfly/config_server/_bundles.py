@@ -161,17 +161,6 @@ class Bundles:
         message = f"rollback to {version}"
         return await self.commit(source, expected=expected, author=author, message=message)
 
-    async def is_stored(self, key: ConfigKey) -> bool:
-        """Tell whether anything is stored under the key, a broken bundle included.
-
-        Raises:
-            BackendError: The store failed.
-        """
-        try:
-            return await self.backend.fetch(key.application, key.profile, key.label) is not None
-        except ConfigFormatError:
-            return True
-
     def _able(self, ability: type[_Ability], words: str) -> _Ability:
         if not isinstance(self.backend, ability):
             raise UnsupportedOperationError(type(self.backend).__name__, words)

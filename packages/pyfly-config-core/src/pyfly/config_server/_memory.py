@@ -14,19 +14,18 @@ from pyfly.config_core import (
     DEFAULT_PROFILE,
     BackendLookupError,
     BackendUnavailableError,
-    ConfigConflictError,
     ConfigKey,
     JsonValue,
     check_name,
 )
 from pyfly.config_server.storage import (
-    ABSENT,
     ANY,
     ConfigEntry,
     ConfigResource,
     ConfigSource,
     ConfigVersion,
     Expected,
+    check_expected,
 )
 
 
@@ -259,8 +258,7 @@ class InMemoryConfigBackend:
     def _check_expected(self, key: ConfigKey, expected: Expected) -> None:
         current = self._current(key)
         version = None if current is None else current.version
-        if expected is not ANY and version != (None if expected is ABSENT else expected):
-            raise ConfigConflictError(str(key), version)
+        check_expected(key, expected=expected, current=version)
 
     def _record(self, key: ConfigKey, change: _Change) -> None:
         self._changes.setdefault(key, []).append(change)

@@ -9,12 +9,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from pyfly.config_core import (
-    ConfigConflictError,
     ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
 )
-from pyfly.config_server.storage import ABSENT, ANY, ConfigDocument, ConfigSource, Expected
+from pyfly.config_server.storage import ConfigDocument, ConfigSource
 from pyfly.config_server.text import SUFFIXES, holds_several_documents
 
 PROPERTIES_SUFFIX: Final = ".properties"
@@ -93,22 +92,6 @@ def check_flat_label(label: str, flat_label: str) -> None:
         raise InvalidConfigKeyError(
             "label", label, f"a flat directory holds the label '{flat_label}' only"
         )
-
-
-def check_expected(key: ConfigKey, *, expected: Expected, current: str | None) -> None:
-    """Refuse a write whose condition does not hold.
-
-    Args:
-        key: What is to be written.
-        expected: The condition.
-        current: The stored version, `None` when nothing is stored.
-
-    Raises:
-        ConfigConflictError: It does not hold; names the current version.
-    """
-    wanted = None if expected is ABSENT else expected
-    if expected is not ANY and wanted != current:
-        raise ConfigConflictError(str(key), current)
 
 
 def check_rewritable(

@@ -16,7 +16,13 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
-from pyfly.config_core import DEFAULT_LABEL, ConfigKey, JsonValue, copy_properties
+from pyfly.config_core import (
+    DEFAULT_LABEL,
+    ConfigConflictError,
+    ConfigKey,
+    JsonValue,
+    copy_properties,
+)
 
 
 class Precondition(Enum):
@@ -26,13 +32,42 @@ class Precondition(Enum):
     """Nothing is stored yet: create only."""
     ANY = "any"
     """Whatever is stored: overwrite or create, knowingly."""
+    PRESENT = "present"
+    """Something is stored, whichever version it is: overwrite only."""
 
 
 ABSENT: Final = Precondition.ABSENT
 ANY: Final = Precondition.ANY
+PRESENT: Final = Precondition.PRESENT
 
 Expected: TypeAlias = str | Precondition
-"""A version that must still be the stored one, `ABSENT` or `ANY`."""
+"""A version that must still be the stored one, `ABSENT`, `PRESENT` or `ANY`."""
+
+
+def check_expected(key: ConfigKey, *, expected: Expected, current: str | None) -> None:
+    """Refuse a write whose condition does not hold.
+
+    A store calls this where nobody else can write between the check and the write.
+
+    Args:
+        key: What is to be written.
+        expected: The condition.
+        current: The stored version, `None` when nothing is stored.
+
+    Raises:
+        ConfigConflictError: The condition does not hold; names the current version.
+    """
+    match expected:
+        case Precondition.ANY:
+            holds = True
+        case Precondition.ABSENT:
+            holds = current is None
+        case Precondition.PRESENT:
+            holds = current is not None
+        case version:
+            holds = current == version
+    if not holds:
+        raise ConfigConflictError(str(key), current)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,8 +279,8 @@ class SupportsConditionalSave(Protocol):
 
         Args:
             source: What to store; its key decides where.
-            expected: The version that must still be stored, `ABSENT` to create only, `ANY` to
-                write whatever is there.
+            expected: The version that must still be stored, `ABSENT` to create only, `PRESENT`
+                to replace only, `ANY` to write whatever is there.
             author: Who makes the change, kept where the store has a history.
             message: Why, likewise.
 

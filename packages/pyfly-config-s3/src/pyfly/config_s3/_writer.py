@@ -27,20 +27,21 @@ from pyfly.config_s3._objects import Condition, StoredObject
 from pyfly.config_s3._probe import Honoured, probe
 from pyfly.config_server.layout import (
     PROPERTIES_SUFFIX,
-    check_expected,
     check_flat_label,
     check_rewritable,
     check_writable,
     file_names,
     file_stem,
 )
-from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
+from pyfly.config_server.storage import ANY, ConfigSource, Expected, check_expected
 from pyfly.config_server.text import SUFFIXES, dump_text
 
 _LOG: Final = logging.getLogger(__name__)
 
-_TRIES: Final = 4
+_TRIES: Final = 10
+"""A write that replaces whichever version is stored may lose to others several times."""
 _PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +211,7 @@ class BundleWriter:
         if expected is ANY:
             return None
         honoured = self._what_is_honoured(deadline)
-        if expected is ABSENT or current.stored is None:
+        if current.stored is None:  # and so the condition is `ABSENT`
             return honoured.create()
         return honoured.replace(current.stored.etag)
 
@@ -244,5 +245,6 @@ class BundleWriter:
 
 def _pause(attempt: int, deadline: float) -> None:
     """Let others finish."""
-    seconds = _PAUSE_SECONDS * 2**attempt * random.random()  # noqa: S311 - spreads writers
+    longest = min(_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
+    seconds = longest * random.random()  # noqa: S311 - spreads writers
     time.sleep(min(seconds, max(0.0, deadline - time.monotonic())))

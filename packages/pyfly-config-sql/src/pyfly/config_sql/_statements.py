@@ -18,7 +18,6 @@ from sqlalchemy import (
 )
 
 from pyfly.config_core import ConfigKey
-from pyfly.config_server.storage import Expected, Precondition
 from pyfly.config_sql._schema import bundle, revision, sequence
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
@@ -151,17 +150,6 @@ def take_turn() -> Rows:
 def places(keys: Sequence[ConfigKey]) -> Rows:
     """Read which versions are current, of bundles that were ever stored; more rows may come."""
     return select(*_NAME, bundle.c.version, bundle.c.removed).where(*_are(keys))
-
-
-def holds(expected: Expected, current: int | None) -> bool:
-    """Tell whether a condition holds.
-
-    >>> [holds("7", 7), holds("7", 8), holds("07", 7), holds("7", None)]
-    [True, False, False, False]
-    """
-    if isinstance(expected, Precondition):
-        return expected is Precondition.ANY or current is None
-    return current is not None and expected == str(current)
 
 
 def first_places() -> Insert:

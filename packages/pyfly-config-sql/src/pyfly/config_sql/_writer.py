@@ -19,7 +19,7 @@ from pyfly.config_core import (
     ConfigConflictError,
     ConfigKey,
 )
-from pyfly.config_server.storage import Expected
+from pyfly.config_server.storage import Expected, check_expected
 from pyfly.config_sql import _statements as statements
 from pyfly.config_sql._changes import hint
 from pyfly.config_sql._database import Database
@@ -129,10 +129,11 @@ class Plan:
     def add(self, change: Change) -> int | ConfigConflictError | None:
         """Add a change if its condition holds; return how it is to be answered."""
         version, removed = self.moved.get(change.key) or self.places.get(change.key) or (None, True)
-        current = None if removed else version
-        if not statements.holds(change.expected, current):
-            shown = None if current is None else str(current)
-            return ConfigConflictError(str(change.key), shown)
+        current = None if removed else str(version)
+        try:
+            check_expected(change.key, expected=change.expected, current=current)
+        except ConfigConflictError as conflict:
+            return conflict
         if change.properties is None and current is None:
             return None
         self.last += 1

@@ -22,7 +22,6 @@ from pyfly.config_server._filesystem.walk import list_root, walk_labels
 from pyfly.config_server.layout import (
     PROPERTIES_SUFFIX,
     base_file_names,
-    check_expected,
     check_flat_label,
     check_rewritable,
     check_writable,
@@ -37,6 +36,7 @@ from pyfly.config_server.storage import (
     ConfigResource,
     ConfigSource,
     Expected,
+    check_expected,
 )
 from pyfly.config_server.text import SUFFIXES, dump_text, parse_documents
 

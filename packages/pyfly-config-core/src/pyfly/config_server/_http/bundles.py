@@ -3,7 +3,6 @@
 from typing import Final
 
 from pyfly.config_core import (
-    ConfigConflictError,
     ConfigFormatError,
     ConfigKey,
     JsonValue,
@@ -15,7 +14,7 @@ from pyfly.config_server._http.bodies import media_type, read_body
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.paging import encode_cursor, parse_page
-from pyfly.config_server._http.preconditions import Presence, entity_tag, required_condition
+from pyfly.config_server._http.preconditions import entity_tag, required_condition
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
 from pyfly.config_server.documents import (
@@ -25,7 +24,7 @@ from pyfly.config_server.documents import (
     name_document,
     version_document,
 )
-from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected
+from pyfly.config_server.storage import ABSENT, ConfigSource
 from pyfly.config_server.text import parse_mapping
 
 _SUFFIXES: Final = {
@@ -71,7 +70,7 @@ class BundleRoutes:
         if request.method == "PUT":
             return await self._put(request, key)
         if request.method == "DELETE":
-            await self._bundles.delete(key, expected=await self._expected(request, key))
+            await self._bundles.delete(key, expected=required_condition(request))
             return HttpResponse(status=204)
         _check_accepts_json(request)
         return _bundle_answer(request, await self._bundles.load(key))
@@ -93,7 +92,7 @@ class BundleRoutes:
     async def rollback(self, request: HttpRequest, match: Match) -> HttpResponse:
         """Store the content of an old version anew."""
         key = _key(match)
-        expected = await self._expected(request, key)
+        expected = required_condition(request)
         body = await read_body(request)
         if media_type(request) != JSON:
             raise _unsupported((JSON,))
@@ -104,7 +103,7 @@ class BundleRoutes:
         return _written(key, version, status=200)
 
     async def _put(self, request: HttpRequest, key: ConfigKey) -> HttpResponse:
-        expected = await self._expected(request, key)
+        expected = required_condition(request)
         suffix = _SUFFIXES.get(media_type(request))
         if suffix is None:
             raise _unsupported(tuple(_SUFFIXES))
@@ -125,14 +124,6 @@ class BundleRoutes:
             return _written(key, version, status=200)
         location = (b"location", request.raw_path)
         return _written(key, version, status=201, headers=(location,))
-
-    async def _expected(self, request: HttpRequest, key: ConfigKey) -> Expected:
-        condition = required_condition(request)
-        if not isinstance(condition, Presence):
-            return condition
-        if not await self._bundles.is_stored(key):
-            raise ConfigConflictError(str(key), None)
-        return ANY
 
 
 def _key(match: Match) -> ConfigKey:

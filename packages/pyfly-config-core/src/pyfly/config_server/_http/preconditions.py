@@ -1,25 +1,15 @@
 """Conditional writes: what `If-Match` and `If-None-Match` ask for (RFC 9110 §13.1, design §5)."""
 
 import re
-from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote, unquote
 
 from pyfly.config_server._http.messages import HttpRequest, header
 from pyfly.config_server._http.refusals import Refusal
-from pyfly.config_server.storage import ABSENT, Expected
+from pyfly.config_server.storage import ABSENT, PRESENT, Expected
 
 _SAFE: Final = "!#$&'()*+,/:;=?@[]^`{|}~"
 _TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e]*)"')
-
-
-class Presence(Enum):
-    """What `If-Match: *` asks for: something is stored, whichever version it is."""
-
-    PRESENT = "present"
-
-
-Condition: TypeAlias = Expected | Presence
 
 
 def entity_tag(version: str) -> bytes:
@@ -27,7 +17,7 @@ def entity_tag(version: str) -> bytes:
     return f'"{quote(version, safe=_SAFE)}"'.encode()
 
 
-def required_condition(request: HttpRequest) -> Condition:
+def required_condition(request: HttpRequest) -> Expected:
     """Return the condition under which a bundle may be written.
 
     Raises:
@@ -48,7 +38,7 @@ def required_condition(request: HttpRequest) -> Condition:
         raise _unusable("If-None-Match takes nothing but *")
     if if_none_match is not None:
         raise _unusable("If-Match and If-None-Match exclude each other")
-    return Presence.PRESENT if if_match == b"*" else _version(if_match)
+    return PRESENT if if_match == b"*" else _version(if_match)
 
 
 def _version(text: bytes) -> str:

@@ -9,6 +9,7 @@ from pyfly.config_core import ConfigConflictError, InvalidConfigKeyError
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
+    PRESENT,
     ConfigBackend,
     Expected,
     SupportsConditionalSave,
@@ -95,6 +96,42 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
             await backend.commit(bundle("orders"), expected=version)
         assert conflict.value.current is None
         assert await fetched(backend, bundle("orders")) is None
+
+    async def test_a_commit_that_expects_presence_replaces_whichever_version_is_stored(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """It returns the new version; nobody has to know the old one."""
+        await backend.save(bundle(properties={"n": 1}))
+        for number in (2, 3):
+            source = bundle(properties={"n": number})
+            version = await backend.commit(source, expected=PRESENT)
+            assert await stored_version(backend, source) == version
+            assert (await stored(backend, source)).properties == {"n": number}
+
+    async def test_a_commit_that_expects_presence_conflicts_with_nothing(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """The conflict says that nothing is stored; nothing is created, beside others or alone."""
+        for source in (bundle("orders"), bundle("orders", label="nowhere/x")):
+            with pytest.raises(ConfigConflictError) as conflict:
+                await backend.commit(source, expected=PRESENT)
+            assert conflict.value.current is None
+            assert await fetched(backend, source) is None
+            await backend.save(bundle("billing"))
+        assert [source.application for source in await backend.list()] == ["billing"]
+
+    async def test_concurrent_writers_that_expect_presence_all_succeed(
+        self, backend: ConditionalSaveBackend
+    ) -> None:
+        """One after the other, each in the place of what is there then."""
+        await backend.save(bundle())
+        sources = [bundle(properties={"writer": number}) for number in range(4)]
+        versions = await asyncio.gather(
+            *(backend.commit(source, expected=PRESENT) for source in sources)
+        )
+        found = await stored(backend, bundle())
+        assert found.properties in [source.properties for source in sources]
+        assert found.version in versions
 
     @pytest.mark.parametrize("created", [False, True], ids=["creating", "replacing"])
     async def test_of_concurrent_writers_exactly_one_wins(
@@ -183,6 +220,45 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
             with pytest.raises(ConfigConflictError) as conflict:
                 await backend.delete("billing", "prod", label, expected=version)
             assert conflict.value.current is None
+
+    async def test_a_delete_that_expects_presence_removes_whichever_version_is_stored(
+        self, backend: DeleteBackend
+    ) -> None:
+        """Once; then it conflicts."""
+        await backend.save(bundle(properties={"n": 1}))
+        await backend.delete("orders", "prod", expected=PRESENT)
+        assert await fetched(backend, bundle()) is None
+        with pytest.raises(ConfigConflictError):
+            await backend.delete("orders", "prod", expected=PRESENT)
+
+    async def test_a_delete_that_expects_presence_conflicts_with_nothing(
+        self, backend: DeleteBackend
+    ) -> None:
+        """The conflict says that nothing is stored; the others stay."""
+        await backend.save(bundle())
+        for label in ("main", "nowhere/x"):
+            with pytest.raises(ConfigConflictError) as conflict:
+                await backend.delete("billing", "prod", label, expected=PRESENT)
+            assert conflict.value.current is None
+        assert [source.application for source in await backend.list()] == ["orders"]
+
+    async def test_a_write_that_expects_presence_brings_no_removed_bundle_back(
+        self, backend: DeleteBackend
+    ) -> None:
+        """Written before the removal or refused after it: in both cases the bundle is gone."""
+        if not isinstance(backend, SupportsConditionalSave):
+            return
+        for _ in range(8):
+            await backend.save(bundle())
+            outcomes = await asyncio.gather(
+                backend.commit(bundle(properties={"late": 1}), expected=PRESENT),
+                backend.delete("orders", "prod", expected=ANY),
+                backend.commit(bundle(properties={"later": 1}), expected=PRESENT),
+                return_exceptions=True,
+            )
+            failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            assert all(isinstance(error, ConfigConflictError) for error in failed), outcomes
+            assert await fetched(backend, bundle()) is None
 
     async def test_of_concurrent_deletes_exactly_one_removes(self, backend: DeleteBackend) -> None:
         """All others are told that nothing is stored any more."""
