@@ -26,7 +26,7 @@ from pyfly.config_core._key import (
     split_names,
     split_profiles,
 )
-from pyfly.config_core._placeholders import resolve_placeholders
+from pyfly.config_core._placeholders import PlaceholderResolver, resolve_placeholders
 from pyfly.config_core._properties import (
     FlatValue,
     JsonValue,
@@ -88,6 +88,7 @@ __all__ = [
     "FlatValue",
     "InvalidConfigKeyError",
     "JsonValue",
+    "PlaceholderResolver",
     "PropertySource",
     "UnknownBackendError",
     "UnsupportedOperationError",

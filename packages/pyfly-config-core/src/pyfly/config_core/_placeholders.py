@@ -1,117 +1,261 @@
-"""Replacing `${key}` and `${key:default}` by the values of keys (contract §4.4)."""
+r"""Replacing `${key}` and `${key:default}` by the values of keys.
+
+The rules are those of Spring Framework's `PlaceholderParser`, with which Spring Cloud Config
+fills the flattened formats and plain files. Pure functions over texts; what a key is worth is
+asked of the caller.
+"""
 
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 from pyfly.config_core.errors import ConfigFormatError
+from pyfly.config_core.limits import MAX_FLAT_BYTES, MAX_PLACEHOLDERS
 
 MAX_PLACEHOLDER_DEPTH: Final = 64
-MAX_RESOLVED: Final = 5_000_000
-"""Characters in all values that one call may put in."""
 
 _OPEN: Final = "${"
-_ESCAPES: Final = ("\\\\" + _OPEN, "\\" + _OPEN)
-_BRACE: Final = re.compile(r"[{}]")
+_ESCAPE: Final = "\\"
+_SEPARATOR: Final = ":"
+_BRACE: Final = re.compile(r"\$?\{|\}")
+_PLAIN_BRACE: Final = -1
 _SHOWN_KEY_LENGTH: Final = 100
 
 
 def resolve_placeholders(
     text: str, lookup: Callable[[str], str | None], *, trim: bool = False
 ) -> str:
-    r"""Replace every placeholder in a text whose key has a value or that names a default.
-
-    Placeholders inside of values, of keys and of defaults are replaced too. One that has neither
-    value nor default is left as it is, and so is a `${` that is never closed; `\${x}` stands for
-    `${x}`.
+    r"""Replace every placeholder in one text. Several texts share a `PlaceholderResolver`.
 
     >>> resolve_placeholders(r"${a}-${b:${a}!}-${c}-\${a}", {"a": "x"}.get)
     'x-x!-${c}-${a}'
 
-    Args:
-        text: What to resolve.
-        lookup: Returns the value of a key, or `None`.
-        trim: Whether blanks around a key and around what a placeholder holds are ignored.
-
     Raises:
-        ConfigFormatError: A placeholder leads back to itself, placeholders are nested too
-            deeply, or their values are too long together. Names the key, shows no value.
+        ConfigFormatError: As `PlaceholderResolver.resolve`.
     """
-    return _Resolver(lookup, trim=trim).resolve(text, ())
+    return PlaceholderResolver(lookup, trim=trim).resolve(text)
 
 
-class _Resolver:
-    """Resolves one text and counts what that costs."""
+class PlaceholderResolver:
+    """Replaces the placeholders in all texts of one answer, and bounds what that costs together.
 
-    def __init__(self, lookup: Callable[[str], str | None], *, trim: bool) -> None:
+    Make one for each answer, or for each set of properties, and give it every text: the value of
+    a key is resolved once, however many texts refer to it, and all texts share one budget of
+    `MAX_PLACEHOLDERS` placeholders and `MAX_FLAT_BYTES` bytes that are put in. Resolving n
+    characters takes time proportional to n and to what is put in.
+
+    Args:
+        lookup: Returns the value of a key as it is stored, or `None`. Asked once for each key
+            that has a value. Must not change its mind while the resolver is in use.
+        trim: Whether blanks around a key are ignored when it is looked up, as in the flattened
+            formats `.json` and `.yml`.
+    """
+
+    def __init__(self, lookup: Callable[[str], str | None], *, trim: bool = False) -> None:
         self._lookup = lookup
         self._trim = trim
-        self._spent = 0
+        self._resolved: dict[str, str] = {}
+        self._under_way: set[str] = set()
+        self._placeholders = 0
+        self._bytes = 0
 
-    def resolve(self, text: str, path: tuple[str, ...]) -> str:
-        """Replace the placeholders of `text`, which the keys in `path` have led to."""
-        if _OPEN not in text:
+    def resolve(self, text: str) -> str:
+        r"""Replace every placeholder in a text whose key has a value or that names a default.
+
+        Placeholders inside of values, of keys and of defaults are replaced too, those in a key
+        before it is looked up. One that has neither value nor default stays, with its inner
+        placeholders replaced; so does a `${` that is never closed. `\${x}` stands for `${x}`,
+        and `\:` in a key for a colon (with `trim` in values only). The default begins behind the
+        first colon that stands in the text itself, unless the whole of a placeholder without
+        inner ones is a key.
+
+        >>> resolver = PlaceholderResolver({"q": "y", "x.y": "found", "a:b": "1"}.get)
+        >>> [resolver.resolve(t) for t in ("${x.${q}}", "${x.${n:z}}", "${a:b}", "${n:a:b}")]
+        ['found', '${x.z}', '1', 'a:b']
+
+        Raises:
+            ConfigFormatError: A placeholder leads back to itself, placeholders are nested more
+                than 64 deep, or this resolver's budget is spent. Names the key, shows no value.
+                After a spent budget further calls may raise it, too.
+        """
+        return self._expanded(text, 0)
+
+    def _expanded(self, text: str, depth: int) -> str:
+        if _OPEN not in text or (self._trim and not _holds_placeholder(text)):
             return text
-        if len(path) > MAX_PLACEHOLDER_DEPTH:
-            raise ConfigFormatError(f"placeholders are nested too deeply, at {_shown(path[-1])}")
-        closings = _closings(text)
-        done: list[str] = []
-        position = 0
-        while (start := text.find(_OPEN, position)) >= 0:
-            escape = next((e for e in _ESCAPES if text.endswith(e, position, start + 2)), None)
-            if escape is not None:
-                done += [text[position : start + len(_OPEN) - len(escape)], _OPEN]
-                position = start + len(_OPEN)
+        closings = _closings(text, MAX_PLACEHOLDERS - self._placeholders)
+        source = _Source(
+            text, closings, is_value=depth > 0, escapes_colons=depth > 0 or not self._trim
+        )
+        return self._filled(source, 0, len(text), depth)
+
+    def _filled(self, source: "_Source", start: int, end: int, depth: int) -> str:
+        """Return a part of a text with its placeholders replaced."""
+        return "".join(
+            self._replacement(source, part, depth + 1)
+            if part.is_placeholder
+            else source.text[part.start : part.end]
+            for part in source.parts(start, end)
+        )
+
+    def _replacement(self, source: "_Source", inside: "_Part", depth: int) -> str:
+        """Return what stands for the placeholder with this inside."""
+        self._placeholders += 1
+        if self._placeholders > MAX_PLACEHOLDERS:
+            raise _too_many()
+        if depth > MAX_PLACEHOLDER_DEPTH:
+            raise ConfigFormatError("placeholders are nested too deeply")
+        value = None
+        if source.text.find(_OPEN, inside.start, inside.end) < 0:
+            value = self._value(source.text[inside.start : inside.end], depth)
+        if value is None:
+            key, default = self._key(source, inside, depth)
+            value = self._value(key, depth)
+            if value is None and default is not None:
+                value = self._filled(source, default, inside.end, depth)
+            if value is None:
+                value = f"{_OPEN}{key}}}"
+        return value
+
+    def _key(self, source: "_Source", inside: "_Part", depth: int) -> tuple[str, int | None]:
+        """Return a placeholder's key, resolved, and where its default begins if it has one."""
+        key: list[str] = []
+        for part in source.parts(inside.start, inside.end):
+            if part.is_placeholder:
+                key.append(self._replacement(source, part, depth + 1))
                 continue
-            end = closings.get(start + 1)
-            if end is None:
-                done.append(text[position : start + len(_OPEN)])
-                position = start + len(_OPEN)
-                continue
-            inside = text[start + len(_OPEN) : end]
-            value = self._value(inside, path)
-            done += [text[position:start], text[start : end + 1] if value is None else value]
-            position = end + 1
-        return "".join((*done, text[position:]))
+            name, default = source.split(part)
+            key.append(name)
+            if default is not None:
+                return "".join(key), default
+        return "".join(key), None
 
-    def _value(self, inside: str, path: tuple[str, ...]) -> str | None:
-        """Return what a placeholder stands for; `None` leaves it as it is."""
-        inside = self.resolve(inside, (*path, inside))
-        inside = inside.strip() if self._trim else inside
-        if (found := self._lookup(inside)) is not None:
-            return self._followed(inside, found, path)
-        key, colon, default = inside.partition(":")
-        if self._trim:
-            key, default = key.strip(), default.strip()
-        if colon and (found := self._lookup(key)) is not None:
-            return self._followed(key, found, path)
-        return default if colon else None
+    def _value(self, key: str, depth: int) -> str | None:
+        """Return the resolved value of a key, or `None` if it has none."""
+        key = key.strip() if self._trim else key
+        found = self._resolved.get(key)
+        if found is not None:
+            self._spend(found, key)
+            return found
+        found = self._lookup(key)
+        if found is None:
+            return None
+        self._spend(found, key)
+        if _OPEN in found:
+            if key in self._under_way:
+                raise ConfigFormatError(f"the placeholder {_shown(key)} leads back to itself")
+            self._under_way.add(key)
+            try:
+                found = self._expanded(found, depth)
+            finally:
+                self._under_way.discard(key)
+        self._resolved[key] = found
+        return found
 
-    def _followed(self, key: str, value: str, path: tuple[str, ...]) -> str:
-        self._spent += len(value)
-        if self._spent > MAX_RESOLVED:
-            raise ConfigFormatError(f"placeholders put in too much text, at {_shown(key)}")
-        if _key_mark(key) in path:
-            raise ConfigFormatError(f"the placeholder {_shown(key)} leads back to itself")
-        return self.resolve(value, (*path, _key_mark(key)))
-
-
-def _key_mark(key: str) -> str:
-    """Return a key as it stands in a path, where the insides of placeholders stand too."""
-    return f"={key}"
+    def _spend(self, value: str, key: str) -> None:
+        self._bytes += len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
+        if self._bytes > MAX_FLAT_BYTES:
+            raise ConfigFormatError(
+                f"placeholders put in more than {MAX_FLAT_BYTES:,} bytes, at {_shown(key)}"
+            )
 
 
-def _closings(text: str) -> dict[int, int]:
-    """Return for every brace that is closed where it is closed."""
+class _Part(NamedTuple):
+    """A part of a text from `start` to before `end`: literal, or the inside of a placeholder."""
+
+    start: int
+    end: int
+    is_placeholder: bool = False
+
+
+class _Source(NamedTuple):
+    """A text with the places where its placeholders close."""
+
+    text: str
+    closings: dict[int, int]
+    is_value: bool
+    """Whether it was looked up: there one backslash escapes, and only what is closed."""
+    escapes_colons: bool
+    r"""Whether `\:` in a key is a colon."""
+
+    def parts(self, start: int, end: int) -> Iterator[_Part]:
+        """Yield the parts between two places, without the backslashes of escapes."""
+        text = self.text
+        position = start
+        while (opened := text.find(_OPEN, position, end)) >= 0:
+            behind = opened + len(_OPEN)
+            closed = self.closings.get(opened)
+            backslashes = self._backslashes(position, opened)
+            if backslashes and not (self.is_value and closed is None):
+                yield _Part(position, opened - backslashes)
+                yield _Part(opened, behind)
+                position = behind
+            elif closed is None:
+                yield _Part(position, behind)
+                position = behind
+            else:
+                if opened > position:
+                    yield _Part(position, opened)
+                yield _Part(behind, closed, is_placeholder=True)
+                position = closed + 1
+        if position < end:
+            yield _Part(position, end)
+
+    def split(self, part: _Part) -> tuple[str, int | None]:
+        r"""Return the key before the first colon, and where the default begins if there is one."""
+        start = position = part.start
+        while (colon := self.text.find(_SEPARATOR, position, part.end)) > start:
+            if not self.escapes_colons or self.text[colon - 1] != _ESCAPE:
+                break
+            position = colon + 1
+        key = self.text[start : part.end if colon < 0 else colon]
+        if self.escapes_colons:
+            key = key.replace(_ESCAPE + _SEPARATOR, _SEPARATOR)
+        return key, None if colon < 0 else colon + 1
+
+    def _backslashes(self, start: int, opened: int) -> int:
+        """Return how many backslashes before a `${` belong to its escape."""
+        most = 1 if self.is_value else 2
+        count = 0
+        while count < most and opened - count > start and self.text[opened - count - 1] == _ESCAPE:
+            count += 1
+        return count
+
+
+def _holds_placeholder(text: str) -> bool:
+    """Return whether any `${` has something between itself and the next closing brace."""
+    opened = text.find(_OPEN)
+    while opened >= 0:
+        closed = text.find("}", opened)
+        if closed != opened + len(_OPEN):
+            return closed >= 0
+        opened = text.find(_OPEN, closed)
+    return False
+
+
+def _closings(text: str, limit: int) -> dict[int, int]:
+    """Return for every `${` that is closed the place of its closing brace.
+
+    Raises:
+        ConfigFormatError: There are more than `limit`.
+    """
     closings: dict[int, int] = {}
     opened: list[int] = []
     for brace in _BRACE.finditer(text):
-        if brace[0] == "{":
+        if brace[0] == _OPEN:
             opened.append(brace.start())
-        elif opened:
-            closings[opened.pop()] = brace.start()
+        elif brace[0] == "{":
+            opened.append(_PLAIN_BRACE)
+        elif opened and (start := opened.pop()) >= 0:
+            closings[start] = brace.start()
+            if len(closings) > limit:
+                raise _too_many()
     return closings
 
 
+def _too_many() -> ConfigFormatError:
+    return ConfigFormatError(f"more than {MAX_PLACEHOLDERS:,} placeholders")
+
+
 def _shown(key: str) -> str:
-    return repr(key.removeprefix("=")[:_SHOWN_KEY_LENGTH])
+    return repr(key[:_SHOWN_KEY_LENGTH])

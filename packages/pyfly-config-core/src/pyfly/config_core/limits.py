@@ -13,6 +13,8 @@ MAX_DOCUMENT_BYTES: Final = 1_048_576
 """Bytes of one stored bundle, as text or as JSON, and of the body of a request."""
 MAX_FLAT_BYTES: Final = 4_194_304
 """Bytes of the flat keys and the values of one bundle or one answer together, in UTF-8."""
+MAX_PLACEHOLDERS: Final = 100_000
+"""Placeholders that are replaced for one answer, each counted as often as it is met."""
 
 MAX_LOOKUPS: Final = 256
 """Bundles that one request may ask for: applications x profiles x labels."""

@@ -7,9 +7,9 @@ from pyfly.config_core import (
     Environment,
     FlatValue,
     JsonValue,
+    PlaceholderResolver,
     merge,
     rebuild,
-    resolve_placeholders,
 )
 from pyfly.config_server._scalars import java_float
 from pyfly.config_server.documents import encode_json
@@ -36,16 +36,16 @@ def render(
         strip_document: Whether YAML of a tree with the single key `document` is its value.
 
     Raises:
-        ConfigFormatError: A key cannot be rebuilt into a tree, or a placeholder leads back to
-            itself.
+        ConfigFormatError: A key cannot be rebuilt into a tree, or a placeholder cannot be
+            resolved, as `PlaceholderResolver.resolve` says.
     """
     flat = merge([source.source for source in environment.property_sources])
-    lookup = values_of(environment)
+    resolver = PlaceholderResolver(values_of(environment), trim=extension != "properties")
     if extension == "properties":
         lines = "\n".join(f"{key}: {text_of(value)}" for key, value in flat.items())
-        return (resolve_placeholders(lines, lookup) if resolve else lines).encode()
+        return (resolver.resolve(lines) if resolve else lines).encode()
     if resolve:
-        flat = {key: _resolved(value, lookup) for key, value in flat.items()}
+        flat = {key: _resolved(value, resolver) for key, value in flat.items()}
     tree = rebuild(flat)
     if extension == "json":
         return encode_json(tree)
@@ -66,13 +66,15 @@ def text_of(value: FlatValue) -> str:
 
 def values_of(environment: Environment) -> Callable[[str], str | None]:
     """Return what finds the value of a key as text: the highest source's that has it."""
-    sources = [source.source for source in environment.property_sources]
+    values: dict[str, FlatValue] = {}
+    for source in reversed(environment.property_sources):
+        values.update(source.source)
 
     def find(key: str) -> str | None:
-        return next((text_of(source[key]) for source in sources if key in source), None)
+        return text_of(values[key]) if key in values else None
 
     return find
 
 
-def _resolved(value: FlatValue, lookup: Callable[[str], str | None]) -> FlatValue:
-    return resolve_placeholders(value, lookup, trim=True) if isinstance(value, str) else value
+def _resolved(value: FlatValue, resolver: PlaceholderResolver) -> FlatValue:
+    return resolver.resolve(value) if isinstance(value, str) else value

@@ -6,10 +6,10 @@ from pyfly.config_client._result.names import below, relaxed, variable
 from pyfly.config_core import (
     ConfigFormatError,
     FlatValue,
+    PlaceholderResolver,
     PropertySource,
     copy_properties,
     flatten,
-    resolve_placeholders,
 )
 
 
@@ -28,10 +28,11 @@ def resolve(values: dict[str, FlatValue], environ: Mapping[str, str]) -> None:
         value = raw[key]
         return str(value).lower() if isinstance(value, bool) else str(value)
 
+    resolver = PlaceholderResolver(look_up)
     for key, value in raw.items():
         if isinstance(value, str) and "${" in value:
             try:
-                values[key] = resolve_placeholders(value, look_up)
+                values[key] = resolver.resolve(value)
             except ConfigFormatError as error:
                 raise ConfigFormatError(f"{key!r}: {error.reason}") from error
 
