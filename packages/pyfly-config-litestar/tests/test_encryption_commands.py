@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_ssh_public_key,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from pyfly.config_cli import main
 from pyfly.config_cli._encryption_settings import flags_of, keys_of
@@ -89,6 +91,55 @@ def test_without_a_key_it_is_said_where_to_name_one(
     monkeypatch.setenv(PREFIX + "ENCRYPT_KEY", "foo")
     assert main(["decrypt", "x"]) == 1
     assert "was not encrypted with this key" in capsys.readouterr().err
+
+
+def test_a_key_that_cannot_be_used_encrypts_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = generate_private_key(65_537, 2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file = tmp_path / "server.pem"
+    file.write_text(pem, encoding="utf-8")
+    store = tmp_path / "keys.p12"
+    password = BestAvailableEncryption(b"right")
+    store.write_bytes(serialize_key_and_certificates(b"a", private, None, None, password))
+    location = {
+        "ENCRYPT_KEY_STORE_LOCATION": str(store),
+        "ENCRYPT_KEY_STORE_PASSWORD": "right",
+        "ENCRYPT_KEY_STORE_ALIAS": "a",
+    }
+    monkeypatch.chdir(tmp_path)
+    for settings, said in (
+        ({"ENCRYPT_KEY": pem[:-60]}, "no whole PEM"),
+        ({"ENCRYPT_KEY": str(file)}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
+        ({"ENCRYPT_KEY": "server.pem"}, "the name of a file, not a key"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{b: server.pem}"}, "key 'b': it is the name of"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{'{b': x}"}, "must not contain braces"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_SALT": "pepper"}, "hexadecimal"),
+        ({"ENCRYPT_KEY": pem, "ENCRYPT_SALT": "pepper"}, "hexadecimal"),
+        (location | {"ENCRYPT_KEY_STORE_PASSWORD": "wrong"}, "the password is wrong"),
+        (location | {"ENCRYPT_KEY_STORE_SECRET": "wrong"}, "its password is wrong"),
+        (location | {"ENCRYPT_KEY_STORE_ALIAS": "b"}, "there is no RSA key 'b'"),
+    ):
+        with monkeypatch.context() as context:
+            context.delenv(PREFIX + "ENCRYPT_KEY")
+            for name, value in settings.items():
+                context.setenv(PREFIX + name, value)
+            for argv in (["encrypt", "x"], ["decrypt", SAMPLE], ["key"], ["serve", "memory:"]):
+                assert main(argv) == 2
+                told = capsys.readouterr()
+                assert (told.out, said in told.err) == ("", True), told.err
+    monkeypatch.delenv(PREFIX + "ENCRYPT_KEY")
+    monkeypatch.setenv(PREFIX + "ENCRYPT_KEY_FILE", "server.pem")
+    assert main(["key"]) == 0
+
+
+def test_a_name_that_no_key_has_encrypts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("2027", "a}{b", ""):
+        assert main(["encrypt", "x", "--key", name]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert f"there is no key {name!r}" in told.err
 
 
 STORE = {

@@ -18,6 +18,8 @@ _MARK = "{cipher}"
 async def encrypt(arguments: argparse.Namespace) -> int:
     """Print what to store instead of a secret."""
     ring = _ring(arguments)
+    if arguments.key is not None and not ring.has_key(arguments.key):
+        raise EncryptionKeyError(f"there is no key {arguments.key!r}")
     text = _text(arguments, "Text to encrypt: ")
     prefix = "" if arguments.key is None else f"{{key:{arguments.key}}}"
     say(_MARK + ring.encrypt(f"{prefix}{{plain}}{text}"))

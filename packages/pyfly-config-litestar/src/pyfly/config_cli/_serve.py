@@ -16,6 +16,7 @@ from litestar import Litestar
 from pyfly.config_cli._encryption_settings import open_ring
 from pyfly.config_cli._known import PREFIX, SettingsError
 from pyfly.config_cli._settings import ServeSettings, parse_settings
+from pyfly.config_cli._sources import settings_in
 from pyfly.config_core import SHARED_APPLICATION, ConfigKey, encode_slashes
 from pyfly.config_litestar import create_app
 from pyfly.config_server import Bundles, ConfigServer, Encryption, open_backend
@@ -66,12 +67,7 @@ def run(values: Mapping[str, str]) -> int:
 def make_app() -> Litestar:
     """Return the application of one worker process, from the settings in its environment."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    values = {
-        name.removeprefix(PREFIX): value
-        for name, value in os.environ.items()
-        if name.startswith(PREFIX)
-    }
-    settings = parse_settings(values)
+    settings = parse_settings(settings_in(os.environ))
     return create_app(open_server(settings), auth=settings.credential, health=settings.health)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import json
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Final, cast
 
 from pyfly.config_cli._known import KNOWN, MAPPINGS, PREFIX, SECRETS, SettingsError
+from pyfly.config_cli._secret_files import FILE_SETTINGS, read_secret_files
+from pyfly.config_cli._service_links import is_service_link
 from pyfly.config_core import ConfigFormatError, copy_properties
 
 _FILE: Final = "SETTINGS"
 _FOR_OTHERS: Final = stat.S_IRWXO
+_PASSWORD_IN_URL: Final = re.compile(r"://[^\s/@]*:[^\s@]*@")
 _ARGUMENTS: Final = {
     "host": "HOST",
     "port": "PORT",
@@ -74,16 +78,28 @@ def read_settings(file: str | None, environ: Mapping[str, str]) -> dict[str, str
     Raises:
         SettingsError: A setting does not exist, or the file cannot be used.
     """
-    from_environment = {
+    given = settings_in(environ)
+    for name, value in given.items():
+        _check_known(name, [*KNOWN, _FILE, *FILE_SETTINGS], prefix=PREFIX)
+        if not _is_unicode(value):
+            raise SettingsError(f"{PREFIX}{name} is not UTF-8")
+    named = given.pop(_FILE, None)
+    path = file or named
+    from_file = read_file(Path(path)) if path else {}
+    return from_file | read_secret_files(given, where=PREFIX)
+
+
+def settings_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings in an environment by names without prefix, unchecked.
+
+    Variables that Kubernetes injects for services are left out.
+    """
+    given = {
         name.removeprefix(PREFIX): value
         for name, value in environ.items()
         if name.startswith(PREFIX)
     }
-    for name in from_environment:
-        _check_known(name, [*KNOWN, _FILE], prefix=PREFIX)
-    named = from_environment.pop(_FILE, None)
-    path = file or named
-    return (read_file(Path(path)) if path else {}) | from_environment
+    return {name: value for name, value in given.items() if not is_service_link(name, value)}
 
 
 def read_file(path: Path) -> dict[str, str]:
@@ -91,28 +107,31 @@ def read_file(path: Path) -> dict[str, str]:
 
     Raises:
         SettingsError: It cannot be read, holds what does not exist, or holds a secret that
-            everybody on the machine may read.
+            everybody on the machine may read; or a file that it names cannot be used.
     """
     try:
         mode = path.stat().st_mode
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except ValueError as error:  # broken TOML, or no UTF-8
+    except UnicodeDecodeError:  # not chained: it holds the bytes
+        raise SettingsError(f"{str(path)!r} is not UTF-8") from None
+    except ValueError as error:  # broken TOML
         raise SettingsError(f"{str(path)!r}: {error}") from error
-    known = {name.lower().replace("_", "-"): name for name in KNOWN}
+    known = {name.lower().replace("_", "-"): name for name in [*KNOWN, *FILE_SETTINGS]}
     for key in document:
         _check_known(key, known, prefix="", where=f"{str(path)!r}: ")
     values = {
         known[key]: _text(known[key], value, f"{str(path)!r}: {key!r}")
         for key, value in document.items()
     }
-    if values.keys() & SECRETS and mode & _FOR_OTHERS:
+    secret = values.keys() & SECRETS or _PASSWORD_IN_URL.search(values.get("BACKEND", ""))
+    if secret and mode & _FOR_OTHERS:
         raise SettingsError(
             f"{str(path)!r} holds a secret and is open to everybody on this machine; "
             f"close it with: chmod o= {path}"
         )
-    return values
+    return read_secret_files(values, where=f"{str(path)!r}: ")
 
 
 def _text(name: str, value: object, where: str) -> str:
@@ -133,6 +152,11 @@ def _text(name: str, value: object, where: str) -> str:
         if all(isinstance(line, str) for line in lines):
             return "\n".join(map(str, lines))
     raise SettingsError(f"{where} has a value of the wrong type")
+
+
+def _is_unicode(text: str) -> bool:
+    """True unless the text stands for bytes that are not UTF-8, as the environment may hold."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _check_known(name: str, known: Iterable[str], *, prefix: str, where: str = "") -> None:

@@ -4,7 +4,6 @@ import base64
 import binascii
 import functools
 import os
-import re
 from typing import Final
 
 from cryptography import x509
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pyfly.config_core import CipherError, EncryptionKeyError
 from pyfly.config_server._encryption.keys import DEFAULT_SALT, RsaAlgorithm
+from pyfly.config_server._encryption.pem import private_key_der
 
 _ITERATIONS: Final = 1024
 _KEY_BYTES: Final = 32
@@ -30,9 +30,6 @@ _BLOCK: Final = 16
 _SECRET_BYTES: Final = 16
 _LENGTH_BYTES: Final = 2
 _KEPT_KEYS: Final = 4096
-_PEM: Final = re.compile(
-    r"-----BEGIN ((?:RSA |ENCRYPTED )?PRIVATE KEY)-----(.+?)-----END \1-----", re.DOTALL
-)
 _OAEP: Final = padding.OAEP(mgf=padding.MGF1(SHA1()), algorithm=SHA1(), label=None)  # noqa: S303 - Spring's
 
 
@@ -46,7 +43,7 @@ class SymmetricEncryptor:
     public_key: str | None = None
 
     def __init__(self, password: str, *, salt: str = DEFAULT_SALT) -> None:
-        self._key = derive_key(password, _salt_bytes(salt))
+        self._key = derive_key(password, salt_bytes(salt))
 
     def encrypt(self, text: str) -> str:
         """Return the cipher text; another one for every call."""
@@ -74,6 +71,9 @@ class RsaEncryptor:
         algorithm: How the password is encrypted.
         strong: Whether the text is encrypted with AES-GCM instead of AES-CBC.
         salt: Hexadecimal; another text stands for its UTF-8 bytes.
+
+    Raises:
+        EncryptionKeyError: The salt is empty.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class RsaEncryptor:
         self._private = private
         self._padding = _OAEP if algorithm == "OAEP" else padding.PKCS1v15()
         self._strong = strong
+        if not salt:
+            raise EncryptionKeyError("the salt of RSA is empty")
         self._salt = _hex_bytes(salt) or salt.encode()
         self._unwrapped = functools.lru_cache(_KEPT_KEYS)(self._unwrap)  # keys, never texts
 
@@ -183,23 +185,13 @@ def unseal_strong(key: bytes, body: bytes) -> bytes:
 
 
 def private_key_of(pem: str) -> rsa.RSAPrivateKey | None:
-    """Return the RSA key in a PEM text (PKCS#1 or PKCS#8), `None` when there is none in it.
-
-    Line breaks may be missing, or be written as backslash and `n`.
+    """Return the RSA key in a PEM text (PKCS#1 or PKCS#8), `None` when the text is a password.
 
     Raises:
-        EncryptionKeyError: There is a key that cannot be used.
+        EncryptionKeyError: The text was meant as a key and is none that can be used.
     """
-    found = _PEM.search(pem)
-    if found is None:
-        return None
-    if found[1].startswith("ENCRYPTED"):
-        raise EncryptionKeyError("a PEM with a password is not taken; use a key store")
-    try:
-        der = base64.b64decode(re.sub(r"\s|\\n", "", found[2]), validate=True)
-    except binascii.Error as error:
-        raise EncryptionKeyError("the PEM does not hold base64") from error
-    return load_private_key(der, None)
+    der = private_key_der(pem)
+    return None if der is None else load_private_key(der, None)
 
 
 def load_private_key(der: bytes, password: str | None) -> rsa.RSAPrivateKey:
@@ -211,9 +203,8 @@ def load_private_key(der: bytes, password: str | None) -> rsa.RSAPrivateKey:
     try:
         key = load_der_private_key(der, None if password is None else password.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise EncryptionKeyError(
-            "a private key cannot be read, or its password is wrong"
-        ) from error
+        reason = "it is damaged" if password is None else "its password is wrong, or it is damaged"
+        raise EncryptionKeyError(f"a private key cannot be read: {reason}") from error
     if not isinstance(key, rsa.RSAPrivateKey):
         raise EncryptionKeyError("only RSA keys can encrypt")
     return key
@@ -241,9 +232,14 @@ def _rsa_key(certificate: x509.Certificate) -> rsa.RSAPublicKey | None:
     return key if isinstance(key, rsa.RSAPublicKey) else None
 
 
-def _salt_bytes(salt: str) -> bytes:
+def salt_bytes(salt: str) -> bytes:
+    """Return the bytes that hexadecimal digits stand for.
+
+    Raises:
+        EncryptionKeyError: There are none, or something else.
+    """
     found = _hex_bytes(salt)
-    if found is None:
+    if not found:
         raise EncryptionKeyError("the salt must consist of hexadecimal digits, two for each byte")
     return found
 

@@ -38,6 +38,10 @@ class KeyRing:
             raise EncryptionKeyError(f"there is no key {key[:_SHOWN_LENGTH]!r}")
         return found(secret)
 
+    def has_key(self, name: str) -> bool:
+        """True if there is a key of that name."""
+        return name in self._named or name.lower() in self._named
+
     def encrypt(self, text: str) -> str:
         """Return the cipher text, with the prefix that the text had, without `{cipher}`.
 

@@ -7,6 +7,7 @@ from pyfly.config_server._encryption.ciphers import (
     RsaEncryptor,
     SymmetricEncryptor,
     private_key_of,
+    salt_bytes,
 )
 from pyfly.config_server._encryption.key_store import KeyStore
 from pyfly.config_server._encryption.keys import (
@@ -15,6 +16,7 @@ from pyfly.config_server._encryption.keys import (
     KeyStoreFile,
     TextEncryptor,
 )
+from pyfly.config_server._encryption.pem import check_no_file
 
 
 def open_encryptors(keys: EncryptionKeys) -> tuple[TextEncryptor, dict[str, ByPassword]]:
@@ -23,7 +25,8 @@ def open_encryptors(keys: EncryptionKeys) -> tuple[TextEncryptor, dict[str, ByPa
     Raises:
         EncryptionKeyError: A key cannot be used.
     """
-    named = {name: _without_password(text, keys.salt) for name, text in keys.named.items()}
+    salt_bytes(keys.salt)  # checked although an RSA key does not use it
+    named = {name: _named(name, text, keys.salt) for name, text in keys.named.items()}
     if isinstance(keys.default, str):
         return _encryptor(keys.default, keys.salt), named
     default, stored = _open_store(keys.default)
@@ -34,15 +37,19 @@ def _encryptor(text: str, salt: str) -> TextEncryptor:
     private = private_key_of(text)
     if private is not None:
         return RsaEncryptor(private.public_key(), private)
-    if text.startswith("ssh-rsa") or "PUBLIC KEY" in text:
-        raise EncryptionKeyError("a public key cannot decrypt; give the private one")
     if not text:
         raise EncryptionKeyError("a key is empty")
+    check_no_file(text)
     return SymmetricEncryptor(text, salt=salt)
 
 
-def _without_password(text: str, salt: str) -> ByPassword:
-    encryptor = _encryptor(text, salt)
+def _named(name: str, text: str, salt: str) -> ByPassword:
+    if set("{}") & set(name):
+        raise EncryptionKeyError(f"the name of a key must not contain braces: {name!r}")
+    try:
+        encryptor = _encryptor(text, salt)
+    except EncryptionKeyError as error:
+        raise EncryptionKeyError(f"key {name!r}: {error}") from error
     return lambda _: encryptor
 
 

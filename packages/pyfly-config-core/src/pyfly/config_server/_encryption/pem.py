@@ -1,0 +1,93 @@
+"""What a configured key is: a password, the text of an RSA key, or a mistake. Needs no library.
+
+A password may be any text, so a damaged key or the name of a key file would be used as a
+password without a word. Both are recognised here and refused.
+"""
+
+import base64
+import re
+from pathlib import Path
+from typing import Final
+
+from pyfly.config_core import EncryptionKeyError
+
+_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----(.*?)-----END \1-----", re.DOTALL)
+_PUBLIC: Final = re.compile(r"PUBLIC KEY|BEGIN CERTIFICATE|\Assh-(?:rsa|dss|ed25519)|\Aecdsa-sha2-")
+_TRACE: Final = re.compile(r"-----BEGIN|-----END|PRIVATE KEY-----")
+_ENCODED_PEM: Final = base64.b64encode(b"-----BEGIN ").decode()[:14]
+_PRIVATE: Final = frozenset({"RSA PRIVATE KEY", "PRIVATE KEY"})
+_SPACE: Final = re.compile(r"\s|\\[nr]")
+_MAX_PATH: Final = 4096
+_KEY_FILES: Final = frozenset({".der", ".jks", ".key", ".p12", ".pem", ".pfx"})
+
+_ADVICE: Final = {
+    "ENCRYPTED PRIVATE KEY": (
+        "it is a PEM with a password, which is not supported; remove the password with: "
+        "openssl pkey -in KEY -out PLAIN; or use a key store"
+    ),
+    "OPENSSH PRIVATE KEY": (
+        "it is in OpenSSH's own format; convert it with: ssh-keygen -p -m PEM -f KEY"
+    ),
+    "EC PRIVATE KEY": "it is an EC key; only RSA keys can encrypt",
+    "DSA PRIVATE KEY": "it is a DSA key; only RSA keys can encrypt",
+}
+
+
+def private_key_der(text: str) -> bytes | None:
+    """Return the RSA key in a PEM text as DER (PKCS#1 or PKCS#8), `None` for a password.
+
+    Other blocks in the text, such as a certificate, are passed over. Line breaks may be missing,
+    or be written as a backslash and `n` or `r`.
+
+    Raises:
+        EncryptionKeyError: The text was meant as a key and is none that can be used.
+    """
+    blocks = [(found[1], found[2]) for found in _BLOCK.finditer(text)]
+    for label, body in blocks:
+        if label in _PRIVATE:
+            return _der(body)
+    for label, _ in blocks:
+        if label in _ADVICE:
+            raise EncryptionKeyError(_ADVICE[label])
+    if _PUBLIC.search(text):
+        raise EncryptionKeyError("a public key cannot decrypt; give the private one")
+    if _TRACE.search(text):
+        raise EncryptionKeyError(
+            "it is no whole PEM; it must go from '-----BEGIN PRIVATE KEY-----' to "
+            "'-----END PRIVATE KEY-----'"
+        )
+    if text.startswith(_ENCODED_PEM):
+        raise EncryptionKeyError("it is a PEM in base64; decode it with: base64 -d")
+    return None
+
+
+def check_no_file(text: str) -> None:
+    """Refuse a password that is the name of a file.
+
+    Refused are the names of existing files, names of key files with a directory, and absolute
+    names in a directory that exists, other than the root.
+
+    Raises:
+        EncryptionKeyError: It is one.
+    """
+    name = text.removeprefix("file:")
+    if len(name) > _MAX_PATH or "\0" in name or "\n" in name:
+        return
+    path = Path(name)
+    try:
+        exists = path.is_file()
+        placed = path.is_absolute() and path.parent != path.parent.parent and path.parent.is_dir()
+    except OSError:  # a name that is too long for this file system
+        return
+    named = name != text or "/" in name
+    if exists or placed or (named and path.suffix.lower() in _KEY_FILES):
+        raise EncryptionKeyError("it is the name of a file, not a key; give what the file holds")
+
+
+def _der(body: str) -> bytes:
+    if "Proc-Type:" in body or "DEK-Info:" in body:
+        raise EncryptionKeyError(_ADVICE["ENCRYPTED PRIVATE KEY"])
+    try:
+        return base64.b64decode(_SPACE.sub("", body), validate=True)
+    except ValueError as error:  # also for what is not ASCII
+        raise EncryptionKeyError("the PEM does not hold base64") from error

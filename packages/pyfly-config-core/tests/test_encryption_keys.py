@@ -1,0 +1,149 @@
+"""A text that was meant as a key, or as the name of one, is never used as a password."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    pkcs12,
+)
+
+from pyfly.config_core import EncryptionKeyError
+from pyfly.config_server import EncryptionKeys, KeyStoreFile, open_keys
+
+PRIVATE = rsa.generate_private_key(65_537, 2048)
+PLAIN = NoEncryption()
+PKCS1 = PrivateFormat.TraditionalOpenSSL
+SECRET = BestAvailableEncryption(b"x")
+
+
+def pem(form: PrivateFormat = PrivateFormat.PKCS8, secret: object = PLAIN) -> str:
+    return PRIVATE.private_bytes(Encoding.PEM, form, secret).decode()  # type: ignore[arg-type]
+
+
+def public(form: PublicFormat) -> str:
+    return PRIVATE.public_key().public_bytes(Encoding.PEM, form).decode()
+
+
+def elliptic(form: PrivateFormat) -> str:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, form, PLAIN).decode()
+
+
+UNUSABLE = {
+    "truncated": (pem()[:-40], "no whole PEM"),
+    "first-line-only": ("-----BEGIN RSA PRIVATE KEY-----", "no whole PEM"),
+    "last-line-only": (pem().splitlines()[-1], "no whole PEM"),
+    "two-labels": (pem().replace("END PRIVATE", "END RSA PRIVATE"), "no whole PEM"),
+    "a-line-lost": ("".join(pem().splitlines(keepends=True)[:4] + pem().splitlines()[5:]), "damag"),
+    "nothing-inside": ("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "damaged"),
+    "not-ascii": (pem().replace("MII", "MÄI", 1), "does not hold base64"),
+    "encrypted-pkcs8": (pem(secret=SECRET), "with a password, which is not supported"),
+    "encrypted-pkcs1": (pem(PKCS1, SECRET), "with a password, which is not supported"),
+    "openssh": (pem(PrivateFormat.OpenSSH), "ssh-keygen -p -m PEM"),
+    "public": (public(PublicFormat.SubjectPublicKeyInfo), "a public key cannot decrypt"),
+    "public-pkcs1": (public(PublicFormat.PKCS1), "a public key cannot decrypt"),
+    "elliptic": (elliptic(PKCS1), "only RSA keys can encrypt"),
+    "elliptic-pkcs8": (elliptic(PrivateFormat.PKCS8), "only RSA keys can encrypt"),
+    "base64-of-a-pem": (base64.b64encode(pem().encode()).decode(), "a PEM in base64"),
+    "certificate": ("-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", "public key"),
+}
+
+
+@pytest.mark.parametrize("text", [*UNUSABLE])
+def test_a_pem_that_is_no_usable_rsa_key_is_refused_with_the_reason(text: str) -> None:
+    key, said = UNUSABLE[text]
+    with pytest.raises(EncryptionKeyError, match=said) as caught:
+        open_keys(EncryptionKeys(default=key))
+    assert key.splitlines()[1:2] == [] or key.splitlines()[1] not in str(caught.value)
+    with pytest.raises(EncryptionKeyError, match=f"key 'a'.*{said}"):
+        open_keys(EncryptionKeys(default="a password", named={"a": key}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pem(),
+        pem(PKCS1),
+        pem().replace("\n", ""),
+        pem().replace("\n", "\r\n"),
+        pem().replace("\n", "\\n"),
+        pem().replace("\n", "\\r\\n"),
+        " \n" + pem() + "\n",
+        "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n" + pem(),
+    ],
+)
+def test_an_rsa_key_may_have_any_line_breaks(text: str) -> None:
+    ring = open_keys(EncryptionKeys(default=text))
+    assert ring.default.public_key is not None
+    assert ring.decrypt(ring.encrypt("secret")) == "secret"
+
+
+def test_the_name_of_a_file_is_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "server.pem").write_text(pem(), encoding="utf-8")
+    for name in (
+        "server.pem",
+        "./server.pem",
+        f"{tmp_path}/server.pem",
+        f"file:{tmp_path}/server.pem",
+        f"{tmp_path}/not-mounted-yet",
+        "elsewhere/server.pem",
+        "file:keys.p12",
+    ):
+        with pytest.raises(EncryptionKeyError, match="the name of a file, not a key"):
+            open_keys(EncryptionKeys(default=name))
+        with pytest.raises(EncryptionKeyError, match="key 'a': it is the name of a file"):
+            open_keys(EncryptionKeys(default="a password", named={"a": name}))
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "foo",
+        "/oGTq8x+1cBzrHmTqg==",
+        "/oGTq8x/1cBzrHmTqg==",
+        "a/b",
+        "correct horse.battery",
+        "my PRIVATE KEY",
+        "-----",
+        "x" * 10_000,
+        "a\nb",
+        "a\0b",
+        "~",
+        ".",
+        "/",
+        "".join(map(chr, range(32, 127))),
+    ],
+)
+def test_any_other_text_is_a_password(password: str) -> None:
+    ring = open_keys(EncryptionKeys(default=password))
+    assert ring.decrypt(ring.encrypt("secret")) == "secret"
+    assert ring.default.public_key is None
+
+
+@pytest.mark.parametrize("salt", ["", "xyz", "abc", "de ad", "0xdeadbeef", "ä"])
+def test_a_salt_that_is_not_hexadecimal_is_refused_also_when_the_key_needs_none(salt: str) -> None:
+    for key in ("foo", pem()):
+        with pytest.raises(EncryptionKeyError, match="the salt must consist of hexadecimal"):
+            open_keys(EncryptionKeys(default=key, salt=salt))
+
+
+def test_the_salt_of_a_key_store_must_not_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "keys.p12"
+    data = pkcs12.serialize_key_and_certificates(
+        b"a", PRIVATE, None, None, BestAvailableEncryption(b"p")
+    )
+    path.write_bytes(data)
+    assert open_keys(
+        EncryptionKeys(default=KeyStoreFile(location=path, password="p", alias="a"))
+    ).default.public_key
+    with pytest.raises(EncryptionKeyError, match="the salt of RSA is empty"):
+        open_keys(
+            EncryptionKeys(default=KeyStoreFile(location=path, password="p", alias="a", salt=""))
+        )

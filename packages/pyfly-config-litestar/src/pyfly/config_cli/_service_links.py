@@ -1,0 +1,47 @@
+"""Environment variables that Kubernetes and Docker inject for services. Pure functions.
+
+For a Service called `pyfly-config-server` every Pod of its namespace gets variables that begin
+with `PYFLY_CONFIG_SERVER_`, as settings do: `PYFLY_CONFIG_SERVER_PORT=tcp://10.0.0.1:8888`. The
+same goes for Services whose names begin with it, such as `pyfly-config-server-token`. Rules:
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+"""
+
+import ipaddress
+import re
+from typing import Final
+
+_URL: Final = re.compile(r"(?:tcp|udp|sctp)://[\[\]0-9A-Fa-f:.]+:[0-9]{1,5}")
+_PROTOCOL: Final = re.compile(r"tcp|udp|sctp")
+_NUMBER: Final = re.compile(r"[0-9]{1,5}")
+_PORT: Final = r"(?:.+_)?PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)"
+_FORMS: Final = (
+    (re.compile(r"(?:.+_)?PORT"), _URL),
+    (re.compile(_PORT), _URL),
+    (re.compile(_PORT + "_PROTO"), _PROTOCOL),
+    (re.compile(_PORT + "_PORT"), _NUMBER),
+    (re.compile(r"(?:.+_)?SERVICE_PORT(?:_.+)?"), _NUMBER),
+)
+_ADDRESSES: Final = re.compile(rf"{_PORT}_ADDR|(?:.+_)?SERVICE_HOST")
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """True if a variable has both the name and the value of an injected one.
+
+    Args:
+        name: The variable's name without the prefix of settings.
+        value: Its value.
+
+    >>> is_service_link("PORT", "tcp://10.0.0.1:8888"), is_service_link("PORT", "8888")
+    (True, False)
+    """
+    if _ADDRESSES.fullmatch(name):
+        return _is_address(value)
+    return any(names.fullmatch(name) and form.fullmatch(value) for names, form in _FORMS)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
