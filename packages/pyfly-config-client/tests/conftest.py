@@ -130,6 +130,13 @@ def server(make_server: Callable[[], ScriptedServer]) -> ScriptedServer:
 
 
 @pytest.fixture
+def server_url(server: ScriptedServer, document: dict[str, Any]) -> str:
+    """The address of a server that answers with the document."""
+    server.answer_json(document)
+    return server.url
+
+
+@pytest.fixture
 def free_url() -> str:
     """An address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:

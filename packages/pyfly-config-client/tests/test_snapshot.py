@@ -1,9 +1,13 @@
 """What lies on the disk: whole and proven, or not used."""
 
 import base64
+import contextlib
 import os
 import random
+import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,17 +171,110 @@ def test_a_directory_or_a_file_that_others_can_write_is_refused(
     store.path().chmod(0o666)
     assert store.read()[0] == ()
     store.path().parent.chmod(0o777)
-    with pytest.raises(SnapshotError, match="somebody else can write there"):
+    with pytest.raises(
+        SnapshotError, match="can be written by other users; name a directory of your own"
+    ):
         store.write(NEW)
 
 
-def test_no_link_is_followed_to_something_else_than_a_file(make_store: MakeStore) -> None:
+def put_fifo(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+
+
+def put_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
+        made.bind(path.name)  # the whole path may be longer than addresses can be
+
+
+def put_link(path: Path) -> None:
+    target = path.with_name("target")
+    target.write_bytes(encode_snapshot(OLD, IDENTITY, None))
+    target.chmod(0o600)
+    path.symlink_to(target)
+
+
+def put_file_of_another_user(path: Path) -> None:
+    path.write_bytes(encode_snapshot(OLD, IDENTITY, None))
+    path.chmod(0o600)
+    os.chown(path, 12345, -1)
+
+
+OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a FIFO": (put_fifo, "is not a regular file"),
+    "a socket": (put_socket, "cannot be read"),
+    "a directory": (Path.mkdir, "is not a regular file"),
+    "a link to a device": (lambda path: path.symlink_to("/dev/zero"), "is a symbolic link"),
+    "a link to a snapshot": (put_link, "is a symbolic link"),
+    "a file of another user": (put_file_of_another_user, "belongs to another user"),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only POSIX has these kinds of files")
+@pytest.mark.parametrize("kind", OBSTACLES)
+def test_what_is_no_file_of_this_user_is_refused_at_once_and_replaced(
+    make_store: MakeStore, kind: str
+) -> None:
+    put, reason = OBSTACLES[kind]
+    if kind == "a file of another user" and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
     store = make_store()
     store.write(NEW)
-    store.path().unlink()
-    store.path().symlink_to("/dev/zero")
-    found, (fault,) = store.read()
-    assert (found, "is not a file" in fault) == ((), True)
+    for path in (store.path(), store.path().with_suffix(".previous")):
+        path.unlink(missing_ok=True)
+        put(path)
+    found, faults = store.read()
+    assert (found, [reason in fault for fault in faults]) == ((), [True, True])
+    if kind == "a directory":
+        with pytest.raises(SnapshotError, match="cannot be written: Is a directory"):
+            store.write(NEW)
+        return
+    assert store.write(NEW).body == NEW.body
+    assert bodies(store) == [NEW.body]
+
+
+def test_a_baseline_may_be_a_link_but_nothing_that_waits(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
+    (tmp_path / "baseline.json").write_bytes(b"{}")
+    (tmp_path / "link").symlink_to(tmp_path / "baseline.json")
+    assert bodies(make_store(directory="off", baseline=tmp_path / "link")) == [b"{}"]
+    put_fifo(tmp_path / "fifo")
+    found, (fault,) = make_store(directory="off", baseline=tmp_path / "fifo").read()
+    assert (found, "is not a regular file" in fault) == ((), True)
+
+
+KILLED = """
+import os, sys
+from pyfly.config_client import SyncConfigClient
+os.replace = lambda *_: os._exit(9)
+SyncConfigClient(
+    server_url=sys.argv[1], application="orders", profile="prod", snapshot_dir=sys.argv[2]
+).fetch()
+"""
+
+
+@pytest.mark.parametrize("how", ["read", "write"])
+def test_what_a_killed_process_was_writing_is_removed(
+    server_url: str, make_store: MakeStore, how: str
+) -> None:
+    store = make_store()
+    directory = store.path().parent
+    killed = subprocess.run([sys.executable, "-c", KILLED, server_url, directory], check=False)
+    assert killed.returncode == 9
+    (left,) = directory.iterdir()
+    assert b"marker-value" in left.read_bytes()
+    store.read()
+    assert left.exists()  # it may be the work of a process that goes on
+    os.utime(left, (0, 0))
+    other = directory / ".somebody-else"
+    other.touch()
+    os.utime(other, (0, 0))
+    if how == "read":
+        store.read()
+        assert [*directory.iterdir()] == [other]
+    else:
+        store.write(NEW)
+        assert {*directory.iterdir()} == {other, store.path()}
 
 
 def test_a_place_that_cannot_be_written_is_named(make_store: MakeStore, tmp_path: Path) -> None:

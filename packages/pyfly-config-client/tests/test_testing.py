@@ -10,11 +10,13 @@ import pytest
 from pyfly.config_client import (
     ConfigClient,
     InvalidPayloadError,
+    Properties,
     ServerRejectedError,
     ServerUnreachableError,
     SyncConfigClient,
 )
 from pyfly.config_client.testing import ConfigServerDouble, Fault
+from pyfly.config_core import ConfigFormatError
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +102,18 @@ async def test_a_watcher_sees_changes(config_server: ConfigServerDouble) -> None
     watch = client.watch(interval=0.01)
     assert (await anext(watch)).changed == {"a"}
     await watch.aclose()
+
+
+def test_unit_tests_make_properties_of_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_HOST", "of the machine")
+    given = {"db": {"url": "${db.host}:5432", "host": "x"}, "db.pool-size": 5, "hosts": ["a", "b"]}
+    properties = Properties.of(given, application="orders")
+    assert properties["db.url"] == "x:5432"
+    assert properties.get("db.poolSize", int) == 5
+    assert properties.get("hosts", list[str]) == ["a", "b"]
+    assert (properties.name, properties.profiles) == ("orders", ("default",))
+    with pytest.raises(ConfigFormatError):
+        Properties.of({"db": object()})
 
 
 def test_the_plugin_is_there_without_being_asked_for(tmp_path: Path) -> None:

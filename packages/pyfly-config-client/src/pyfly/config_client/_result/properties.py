@@ -9,6 +9,7 @@ from pyfly.config_client._result.layers import competes, cut, inside, resolve, s
 from pyfly.config_client._result.names import below, from_variables, relaxed, variable
 from pyfly.config_client.errors import MissingPropertyError, PropertyTypeError
 from pyfly.config_core import (
+    DEFAULT_PROFILE,
     ConfigFormatError,
     FlatValue,
     JsonValue,
@@ -47,6 +48,25 @@ class Properties(Mapping[str, FlatValue]):
         self._values = values
         self._facts = facts
         self._relaxed: dict[str, str] | None = None
+
+    @classmethod
+    def of(cls, properties: Mapping[str, object], *, application: str = "test") -> "Properties":
+        """Return properties made of a mapping, without a server: for unit tests.
+
+        >>> Properties.of({"db": {"pool-size": 5}}).get("db.poolSize", int)
+        5
+
+        Args:
+            properties: Flat, nested, or both. Placeholders are resolved against these
+                properties only, not against the environment of the process.
+            application: The `name` of the result.
+
+        Raises:
+            ConfigFormatError: The tree is too deep, too large, or of other types than JSON has; or
+                a placeholder leads back to itself.
+        """
+        facts = Facts(name=application, profiles=(DEFAULT_PROFILE,), place="test")
+        return read_properties([source_of("test", properties)], facts, environ={})
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyfly.config_client._files import WRITE_NEW, check_private, read_file
 from pyfly.config_client._identity import Identity
 from pyfly.config_client._snapshot.format import (
     Snapshot,
@@ -24,7 +26,9 @@ OFF: Final = "off"
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_DIRECTORY: Final = 0o700
-_WRITABLE_BY_OTHERS: Final = 0o022
+_TEMPORARY: Final = re.compile(r"\..+\.snapshot\.[0-9]+-[0-9a-f]{8}")
+_LEFT_BEHIND_SECONDS: Final = 60.0
+"""A temporary file of this age belongs to a process that was killed while it wrote."""
 
 
 def default_directory() -> Path:
@@ -70,6 +74,9 @@ class SnapshotStore:
         """Return what can be used, the best first, and why there is no more."""
         found: list[Snapshot] = []
         faults: list[str] = []
+        if self.enabled:
+            with contextlib.suppress(SnapshotError, OSError):
+                _remove_leftovers(self.path().parent)
         for read in self._readers():
             try:
                 found.append(read())
@@ -131,51 +138,53 @@ def _prepare(directory: Path) -> None:
     """Make the directory, or refuse one that others can write into."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     directory.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
-    if hasattr(os, "geteuid"):
-        _check_private(directory.stat(), str(directory))
-
-
-def _check_private(status: os.stat_result, name: str) -> None:
-    foreign = status.st_uid not in {os.geteuid(), 0}
-    if foreign or status.st_mode & _WRITABLE_BY_OTHERS:
+    try:
+        check_private(directory.stat())
+    except OSError as error:
         raise SnapshotError(
-            f"snapshot {name}: somebody else can write there; name a directory of your own, "
-            "which is made when it does not exist"
-        )
+            f"snapshot {directory}: the directory {error.strerror}; name a directory of your "
+            "own, which is made if it does not exist"
+        ) from None
+    _remove_leftovers(directory)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files that killed processes have left; they hold values."""
+    youngest = time.time() - _LEFT_BEHIND_SECONDS
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not _TEMPORARY.fullmatch(entry.name):
+                continue
+            with contextlib.suppress(OSError):  # another process was faster
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < youngest:
+                    os.unlink(entry.path)  # noqa: PTH108 - as the other steps
 
 
 def _read_file(path: Path, *, what: str) -> bytes:
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise SnapshotError(f"{what} {path}: is not a file")
-            if what == "snapshot" and hasattr(os, "geteuid"):
-                _check_private(status, str(path))
-            data = file.read(MAX_FILE_BYTES + 1)
+        return read_file(path, limit=MAX_FILE_BYTES, private=what == "snapshot")
     except FileNotFoundError as error:
         raise SnapshotError(f"{what} {path}: there is none") from error
     except OSError as error:
         raise SnapshotError(f"{what} {path}: cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise SnapshotError(f"{what} {path}: is larger than {MAX_FILE_BYTES:,} bytes")
-    return data
 
 
 def _write_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
+    descriptor = os.open(temporary, WRITE_NEW, _PRIVATE_FILE)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - as the other steps
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _flush_directory(path.parent)
+    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open one
+        _flush_directory(path.parent)
 
 
 def _flush_directory(directory: Path) -> None:

@@ -20,6 +20,7 @@ from pyfly.config_core import (
     check_path,
 )
 from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server._filesystem.files import check_platform
 from pyfly.config_server._filesystem.reads import Reads
 from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, ConfigSource, Expected
 
@@ -44,9 +45,12 @@ class FilesystemConfigBackend:
 
     Raises:
         InvalidConfigKeyError: `flat_label` is not acceptable.
+        UnsupportedOperationError: The operating system lacks what this store needs, as Windows
+            does.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, flat_label: str | None = None) -> None:
+        check_platform()
         if flat_label is not None:
             check_name("label", flat_label)
         self._files = BundleFiles(Path(root), flat_label=flat_label)

@@ -7,12 +7,12 @@ system become errors of the tree here, with names relative to the root.
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -20,6 +20,7 @@ from pyfly.config_core import (
     BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigFormatError,
+    UnsupportedOperationError,
 )
 
 TEMPORARY_NAME: Final = ".pyfly-config.tmp"
@@ -27,8 +28,11 @@ TEMPORARY_NAME: Final = ".pyfly-config.tmp"
 _LOCK_SECONDS: Final = 10.0
 _LOCK_POLL_SECONDS: Final = 0.01
 _READ_ATTEMPTS: Final = 5
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-REGULAR: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not block the open
+# Windows has not all of these. It can import this module; `check_platform` says what is missing.
+_DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+REGULAR: Final = (  # a FIFO must not block the open
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+)
 _LINK_MET: Final = (errno.ELOOP, errno.ENOTDIR)
 
 
@@ -249,6 +253,29 @@ def _make_and_open(top: int, root: Path, path: PurePosixPath) -> int:
         return os.open(path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
 
 
+def check_platform() -> None:
+    """Refuse an operating system that cannot keep bundles in files safely.
+
+    Raises:
+        UnsupportedOperationError: It lacks locks, or opening below a directory without following
+            links; names what is missing.
+    """
+    missing = [
+        name for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK") if not hasattr(os, name)
+    ]
+    if os.open not in os.supports_dir_fd:
+        missing.append("dir_fd")
+    try:
+        import_module("fcntl")
+    except ImportError:
+        missing.append("fcntl")
+    if missing:
+        raise UnsupportedOperationError(
+            "the filesystem store",
+            f"this operating system, which lacks {', '.join(missing)}; use memory: or a database",
+        )
+
+
 @contextlib.contextmanager
 def locked(directory: int) -> Generator[None]:
     """Hold the directory's lock, against other processes too; it dies with its holder.
@@ -257,6 +284,8 @@ def locked(directory: int) -> Generator[None]:
         BackendUnavailableError: Another process held it for ten seconds; nothing was written.
         OSError: The file system has no locks.
     """
+    import fcntl  # noqa: PLC0415 - POSIX only
+
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
