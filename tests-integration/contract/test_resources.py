@@ -116,7 +116,8 @@ async def test_what_is_missing_is_404(ask: Any, root: Path) -> None:
 
 @pytest.mark.case(77)
 async def test_what_the_client_has_is_not_sent_again(ask: Any, write: Write) -> None:
-    path = "/config/orders/default/main/nginx.conf"
+    write("main/plain.conf", "no placeholder\n")
+    path = "/config/orders/default/main/plain.conf"
     first = await ask(path)
     for headers in (
         {"If-Modified-Since": first.headers["last-modified"]},
@@ -131,11 +132,29 @@ async def test_what_the_client_has_is_not_sent_again(ask: Any, write: Write) -> 
         {"If-None-Match": '"x"', "If-Modified-Since": first.headers["last-modified"]},
     ):
         assert (await ask(path, headers=headers)).status == 200
-    write("main/orders-default.yaml", "nginx: {name: other.example.com}\n")
-    answer = await ask(path, headers={"If-None-Match": first.headers["etag"]})
-    assert answer.status == 200  # the file has not changed, what it says has
     head = await ask(path, method="HEAD")
     assert (head.status, head.body) == (200, b"")
+
+
+async def test_only_the_tag_tells_whether_a_file_with_placeholders_is_the_same(
+    ask: Any, write: Write
+) -> None:
+    path = "/config/orders/default/main/nginx.conf"
+    future = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    first = await ask(path)
+    assert "last-modified" not in first.headers
+    assert (await ask(path, headers={"If-None-Match": first.headers["etag"]})).status == 304
+    write("main/orders-default.yaml", "nginx: {name: other.example.com}\n")
+    # the file has not changed, what it says has
+    for headers in (future, {"If-None-Match": first.headers["etag"]}):
+        answer = await ask(path, headers=headers)
+        assert (answer.status, answer.body) == (200, b"server_name other.example.com;\n")
+    write("main/orders-default.yaml", "other: 1\n")  # nothing fills the placeholder now
+    assert (await ask(path, headers=future)).status == 200
+    for unfilled in ("?resolvePlaceholders=false", ""):
+        accept = {} if unfilled else OCTETS
+        answer = await ask(path + unfilled, headers=future | accept)
+        assert (answer.status, "last-modified" in answer.headers) == (304, True)
 
 
 @pytest.mark.case(78)

@@ -14,7 +14,6 @@ from pyfly.config_core._environment import (
 from pyfly.config_core._key import (
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
-    MAX_LIST_LENGTH,
     SHARED_APPLICATION,
     ConfigKey,
     check_name,
@@ -58,7 +57,7 @@ from pyfly.config_core.errors import (
     UnknownBackendError,
     UnsupportedOperationError,
 )
-from pyfly.config_core.limits import MAX_DEPTH, MAX_PROPERTIES
+from pyfly.config_core.limits import MAX_DEPTH, MAX_LIST_LENGTH, MAX_PROPERTIES
 
 __all__ = [
     "DEFAULT_LABEL",

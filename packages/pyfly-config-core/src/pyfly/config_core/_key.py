@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyfly.config_core.errors import InvalidConfigKeyError
+from pyfly.config_core.limits import (
+    MAX_LIST_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_PATH_LENGTH,
+    MAX_PROFILE_LENGTH,
+)
 
 DEFAULT_LABEL: Final = "main"
 DEFAULT_PROFILE: Final = "default"
 SHARED_APPLICATION: Final = "application"
-
-MAX_NAME_LENGTH: Final = 128
-MAX_PROFILE_LENGTH: Final = 64
-MAX_LIST_LENGTH: Final = 32
-MAX_PATH_LENGTH: Final = 1024
 
 _ELEMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
 _PATH_ELEMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+ -]*[A-Za-z0-9._@+-])?")

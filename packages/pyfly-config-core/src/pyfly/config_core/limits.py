@@ -5,6 +5,15 @@ Whatever is larger is refused before it costs: enforced when saving and when rea
 
 from typing import Final
 
+MAX_NAME_LENGTH: Final = 128
+"""Characters of one application or label."""
+MAX_PROFILE_LENGTH: Final = 64
+"""Characters of one profile."""
+MAX_LIST_LENGTH: Final = 32
+"""Elements of a comma list of names in a request."""
+MAX_PATH_LENGTH: Final = 1024
+"""Characters of the path of a plain file."""
+
 MAX_DEPTH: Final = 64
 """Levels of nesting in a tree of properties."""
 MAX_PROPERTIES: Final = 20_000

@@ -10,7 +10,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server._bundles import Bundles
 from pyfly.config_server._http.answers import JSON, answer, json_answer
-from pyfly.config_server._http.bodies import media_type, read_body
+from pyfly.config_server._http.bodies import media_type, read_utf8
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.paging import encode_cursor, parse_page
@@ -93,7 +93,7 @@ class BundleRoutes:
         """Store the content of an old version anew."""
         key = _key(match)
         expected = required_condition(request)
-        body = await read_body(request)
+        body = await read_utf8(request)
         if media_type(request) != JSON:
             raise _unsupported((JSON,))
         wanted: object = _mapping(body, ".json").get("version")
@@ -107,7 +107,7 @@ class BundleRoutes:
         suffix = _SUFFIXES.get(media_type(request))
         if suffix is None:
             raise _unsupported(tuple(_SUFFIXES))
-        properties = _mapping(await read_body(request), suffix)
+        properties = _mapping(await read_utf8(request), suffix)
         try:
             source = ConfigSource(
                 application=key.application,

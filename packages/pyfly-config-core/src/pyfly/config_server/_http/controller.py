@@ -22,7 +22,7 @@ from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
 from pyfly.config_server._http.refusals import Refusal, details_of, refusal_of
 from pyfly.config_server._http.resources import ResourceRoutes
-from pyfly.config_server._http.routes import Match, Operation, find_route, is_own
+from pyfly.config_server._http.routes import Match, Operation, find_route, is_own, is_too_long
 from pyfly.config_server._server import ConfigServer
 from pyfly.config_server.documents import encode_json
 
@@ -81,6 +81,8 @@ class Controller:
         if self._auth is not None and not self._auth.admits(header(request, b"authorization")):
             challenge = (b"www-authenticate", self._auth.challenge)
             raise Refusal(401, "unauthorized", headers=(challenge,))
+        if is_too_long(request.raw_path, request.query, base_path=self._server.base_path):
+            raise Refusal(414, "target-too-long", "the path or the query is longer than any name")
         match = find_route(
             request.raw_path,
             request.method,

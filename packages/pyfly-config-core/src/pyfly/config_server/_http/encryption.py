@@ -14,7 +14,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server._encryption import Encryption
 from pyfly.config_server._http.answers import JSON, TEXT, json_answer, text_answer
-from pyfly.config_server._http.bodies import media_type, read_body
+from pyfly.config_server._http.bodies import media_type, read_utf8
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.refusals import Refusal
@@ -98,7 +98,7 @@ async def _submitted(request: HttpRequest, *, is_cipher: bool) -> str:
     if not kind:
         raise Refusal(400, "no-media-type", f"say Content-Type: {_PLAIN_TEXT}")
     try:
-        text = (await read_body(request)).decode()
+        text = (await read_utf8(request)).decode()
     except UnicodeDecodeError as error:
         raise Refusal(400, "no-text", "the text is not UTF-8") from error
     if kind == _PLAIN_TEXT or not _is_form(text, kind):

@@ -9,6 +9,9 @@ from typing import Final
 
 from pyfly.config_server._http.messages import HttpRequest, header
 
+MAX_ELEMENTS: Final = 64
+"""Elements of an `Accept` or `Accept-Charset` header that are looked at; the rest is ignored."""
+_LONGEST_DATE: Final = 64
 _QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?|\.\d{1,3})")
 _ANYTHING: Final = 3
 _TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -61,9 +64,14 @@ def negotiate(accept: bytes | None, offered: Sequence[str]) -> str | None:
     return min(ranked)[-1] if ranked else None
 
 
+def elements(value: str) -> list[str]:
+    """Return the first elements of a comma list, as many as are looked at."""
+    return value.split(",", MAX_ELEMENTS)[:MAX_ELEMENTS]
+
+
 def _ranges(accept: str) -> list[_Range]:
     found: list[_Range] = []
-    for position, element in enumerate(accept.split(",")):
+    for position, element in enumerate(elements(accept)):
         pattern, *parameters = (part.strip().lower() for part in element.split(";"))
         if pattern:
             found.append(
@@ -108,13 +116,19 @@ def is_current(request: HttpRequest, entity_tag: bytes, modified: datetime | Non
     if_none_match = header(request, b"if-none-match")
     if if_none_match is not None:
         return is_known(if_none_match, entity_tag)
-    since = header(request, b"if-modified-since")
-    if since is None or modified is None:
-        return False
+    since = _date(header(request, b"if-modified-since"))
+    return since is not None and modified is not None and modified <= since
+
+
+def _date(value: bytes | None) -> datetime | None:
+    """Return an HTTP date; `None` for anything else, which RFC 9110 §13.1.3 says to ignore."""
+    if value is None or len(value) > _LONGEST_DATE:
+        return None
     try:
-        return modified <= parsedate_to_datetime(since.decode("latin-1"))
-    except (ValueError, TypeError):  # no date, or one without a time zone
-        return False
+        date = parsedate_to_datetime(value.decode("latin-1"))
+    except (ValueError, TypeError, OverflowError, IndexError):  # whichever part is not one
+        return None
+    return None if date.tzinfo is None else date
 
 
 def is_known(if_none_match: bytes | None, entity_tag: bytes) -> bool:

@@ -99,6 +99,7 @@ def _responses(kind: Operation, method: str, *, secured: bool) -> dict[str, Json
     content: JsonValue = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     listed = dict(schemas.ERRORS[kind, method])
     listed["405"] = "The method is not allowed; see the Allow header."
+    listed["414"] = "The path or the query is too long."
     if secured:
         listed["401"] = "The credential is missing or wrong."
     responses = dict(schemas.RESULTS[kind, method])

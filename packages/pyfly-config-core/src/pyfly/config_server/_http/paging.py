@@ -1,8 +1,6 @@
 """Which part of a listing a query asks for."""
 
 import base64
-import binascii
-import json
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
@@ -13,6 +11,7 @@ from pyfly.config_server._http.refusals import Refusal
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 
+_SEPARATOR: Final = "\n"  # in no name
 _NAMES: Final = ("application", "profile", "label", "limit", "cursor")
 
 
@@ -59,16 +58,17 @@ def parse_page(query: bytes) -> Page:
 
 def encode_cursor(key: ConfigKey) -> str:
     """Return an opaque text that `parse_page` turns back into `key`."""
-    return base64.urlsafe_b64encode(json.dumps(key.sort_key).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_SEPARATOR.join(key.sort_key).encode()).decode().rstrip("=")
 
 
 def _decode_cursor(text: str) -> ConfigKey:
     try:
-        decoded = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_"))
-        label, application, profile = decoded
+        padded = text + "=" * (-len(text) % 4)
+        decoded = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        label, application, profile = decoded.split(_SEPARATOR)
         return ConfigKey(application=application, profile=profile, label=label)
-    except (binascii.Error, ValueError, TypeError) as error:  # InvalidConfigKeyError is one too
-        raise _unusable("the cursor is none of ours; begin without one") from error
+    except ValueError as error:  # no base64, no UTF-8, not three parts, or not acceptable names
+        raise _unusable("invalid cursor; start again without one") from error
 
 
 def _name(values: dict[str, str], name: str) -> str | None:
@@ -80,7 +80,8 @@ def _name(values: dict[str, str], name: str) -> str | None:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_LIMIT))
+    if not (digits and 1 <= int(text) <= MAX_LIMIT):
         raise _unusable(f"'limit' is a number from 1 to {MAX_LIMIT}")
     return int(text)
 

@@ -1,23 +1,23 @@
 """Plain files over HTTP (contract §5): texts with their placeholders replaced, or bytes."""
 
 import asyncio
-import contextlib
 import re
 from typing import Final
 
 from pyfly.config_core import ConfigFormatError, decode_slashes, resolve_placeholders
 from pyfly.config_server._flattened import values_of
 from pyfly.config_server._http.answers import TEXT, answer, empty_answer
+from pyfly.config_server._http.charsets import decode
 from pyfly.config_server._http.flattened import resolves_placeholders
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
-from pyfly.config_server._http.negotiation import asks_for, preferred
+from pyfly.config_server._http.negotiation import asks_for, elements, preferred
 from pyfly.config_server._http.refusals import Refusal
-from pyfly.config_server._http.routes import Match
+from pyfly.config_server._http.routes import Match, split_flattened
 from pyfly.config_server._server import ConfigServer
 
 _BINARY: Final = "application/octet-stream"
-_CONCRETE: Final = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
-_BUNDLE: Final = re.compile(r"[^/]+-[^/]+\.(?:ya?ml|json|properties)")
+_CONCRETE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")  # RFC 6838
+_PLACEHOLDER: Final = "${"
 
 
 class ResourceRoutes:
@@ -35,12 +35,13 @@ class ResourceRoutes:
         path = parameters["path"]
         found = await self._server.resource(*names, path)
         environment = await self._server.environment(*names)  # its errors are told here too
-        if found is None or _BUNDLE.fullmatch(path):
+        if found is None or _is_bundle(path):
             return empty_answer(404)
         accept = header(request, b"accept")
         if asks_for(accept, _BINARY):
             return answer(request, found.content, _BINARY, modified=found.modified)
-        text = _decoded(found.content, header(request, b"accept-charset"))
+        stored = _decoded(found.content, header(request, b"accept-charset"))
+        text = stored
         if resolve:
             try:
                 text = resolve_placeholders(text, values_of(environment))
@@ -49,17 +50,19 @@ class ResourceRoutes:
         text = await asyncio.to_thread(self._server.encryption.decrypt_resource, path, text)
         wanted = preferred(accept)
         media_type = f"{wanted};charset=UTF-8" if _CONCRETE.fullmatch(wanted) else TEXT
-        return answer(request, text.encode(), media_type, modified=found.modified)
+        depends = text != stored or (resolve and _PLACEHOLDER in stored)
+        modified = None if depends else found.modified
+        return answer(request, text.encode(), media_type, modified=modified)
+
+
+def _is_bundle(path: str) -> bool:
+    return "/" not in path and split_flattened(path) is not None
 
 
 def _decoded(content: bytes, accept: bytes | None) -> str:
-    """Decode as the first encoding of an `Accept-Charset` header that can, or as UTF-8."""
-    for element in (accept or b"").decode("latin-1").split(","):
-        name = element.partition(";")[0].strip()
-        if "escape" in name.lower():  # Python's own notations, which warn and show what they read
-            continue
-        with contextlib.suppress(LookupError, ValueError):  # unknown, or not made for any bytes
-            text = content.decode(name, "replace")
-            text.encode()  # what decodes to halves of characters cannot be sent
+    """Decode as the first encoding of an `Accept-Charset` header that is known, or as UTF-8."""
+    for element in elements((accept or b"").decode("latin-1")):
+        text = decode(content, element.partition(";")[0])
+        if text is not None:
             return text
     return content.decode("utf-8", "replace")

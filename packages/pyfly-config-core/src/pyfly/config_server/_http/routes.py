@@ -1,9 +1,9 @@
 """The route table and the way from a raw path to a route (contract §1, §11.2).
 
-The path is taken as sent, split at its slashes, and every segment is decoded exactly once.
+The path is taken as sent, split at its slashes, and every segment is decoded exactly once. How
+long a target may be is checked before anything else; matching takes time in proportion to it.
 """
 
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,12 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from pyfly.config_core import InvalidConfigKeyError
+from pyfly.config_core.limits import (
+    MAX_LIST_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_PATH_LENGTH,
+    MAX_PROFILE_LENGTH,
+)
 
 Operation: TypeAlias = Literal[
     "environment",
@@ -70,6 +76,7 @@ class Route:
 
 
 _PATH: Final = "{path}"
+_FLATTENED: Final = "{name}-{profiles}.{extension}"
 _BUNDLE: Final = ("_bundles", "{application}", "{profile}", "{label}")
 
 _ENCRYPTION: Final[tuple[tuple[Operation, tuple[str], tuple[str, ...], str], ...]] = (
@@ -123,12 +130,12 @@ ROUTES: Final = (
     ),
     Route(
         operation="flattened",
-        segments=("{name}-{profiles}.{extension}",),
+        segments=(_FLATTENED,),
         summary="The effective properties of an application at the default label, as one text.",
     ),
     Route(
         operation="flattened",
-        segments=("{label}", "{name}-{profiles}.{extension}"),
+        segments=("{label}", _FLATTENED),
         summary="The effective properties of an application at a label, as one text.",
     ),
     Route(
@@ -166,10 +173,23 @@ class Match:
     """Where the method is not one of the route's: what is allowed for this path by any route."""
 
 
+# Every byte may come as `%XX`, and a slash in a name as `(_)`: three bytes each, so nine.
+_ESCAPED: Final = 3
+_SLASH: Final = 3 * _ESCAPED
+_LONGEST_NAME: Final = MAX_NAME_LENGTH // 2 * (_ESCAPED + _SLASH)
+_LONGEST_NAMES: Final = MAX_LIST_LENGTH * (_LONGEST_NAME + _ESCAPED)
+_LONGEST_PROFILES: Final = MAX_LIST_LENGTH * (MAX_PROFILE_LENGTH + 1) * _ESCAPED
+MAX_PATH_BYTES: Final = 2 * _LONGEST_NAMES + _LONGEST_PROFILES + MAX_PATH_LENGTH * _ESCAPED + 4
+"""Bytes of the longest path below the base path that can name something: a list of applications,
+one of profiles, one of labels, and a plain file, as long as names and lists may be, with every
+character percent-encoded. Anything longer is a 414, before it is looked at."""
+MAX_QUERY_BYTES: Final = 8_192
+"""Bytes of the longest query: five parameters of `_bundles` need a quarter of it."""
+
 # A second segment that looks like a file is not an environment (contract §1.2).
-_FILE_LIKE: Final = re.compile(r"(?s).*\b\.(?:ya?ml|properties|json)\b")
+_FILE_LIKE: Final = re.compile(r"\b\.(?:ya?ml|properties|json)\b")
+_EXTENSIONS: Final = frozenset({"json", "properties", "yaml", "yml"})
 # First segments that never name an application (contract §11.3), and shapes of later routes.
-_PARAMETERS: Final = {"extension": "yml|yaml|json|properties"}
 _NEVER_NAMES: Final = frozenset({"actuator", "monitor"})
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffd]")
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -194,7 +214,7 @@ def find_route(raw_path: bytes, method: str, *, base_path: str, query: bytes = b
     prefix = base_path.encode() + b"/"
     if not raw_path.startswith(prefix):
         return None
-    segments = tuple(_decode(part) for part in raw_path[len(prefix) :].split(b"/"))
+    segments = _decoded(raw_path[len(prefix) :])
     found: list[Match] = []
     for route in ROUTES:
         if (
@@ -211,6 +231,11 @@ def find_route(raw_path: bytes, method: str, *, base_path: str, query: bytes = b
     return replace(found[0], methods=tuple(methods))
 
 
+def is_too_long(raw_path: bytes, query: bytes, *, base_path: str) -> bool:
+    """True if the target of a request is longer than any that names something."""
+    return len(raw_path) > len(base_path) + MAX_PATH_BYTES or len(query) > MAX_QUERY_BYTES
+
+
 def _has(query: bytes, name: str) -> bool:
     return any(part.partition(b"=")[0] == name.encode() for part in query.split(b"&"))
 
@@ -220,17 +245,21 @@ def is_own(raw_path: bytes, *, base_path: str) -> bool:
     return raw_path.startswith(base_path.encode() + b"/_")
 
 
-def _decode(segment: bytes) -> str:
-    shown = segment.decode("ascii", "backslashreplace")
-    if _BAD_ESCAPE.search(segment):
+def _decoded(raw: bytes) -> tuple[str, ...]:
+    """Return the segments of a path, each decoded once."""
+    shown = raw.decode("ascii", "backslashreplace")
+    if _BAD_ESCAPE.search(raw):
         raise InvalidConfigKeyError("path", shown, "a percent escape is broken")
     try:
-        text = unquote_to_bytes(segment).decode()
+        segments = tuple(
+            unquote_to_bytes(part).decode() if "%" in part else part
+            for part in raw.decode().split("/")
+        )
     except UnicodeDecodeError as error:
         raise InvalidConfigKeyError("path", shown, "it is not UTF-8") from error
-    if _FORBIDDEN.search(text):
+    if _FORBIDDEN.search("/".join(segments)):
         raise InvalidConfigKeyError("path", shown, "control characters and '\\' are not allowed")
-    return text
+    return segments
 
 
 def _match(route: Route, segments: tuple[str, ...]) -> Match | None:
@@ -255,26 +284,39 @@ def _parameters(route: Route, segments: tuple[str, ...]) -> dict[str, str] | Non
     """Return what the parameters of a route hold, `None` when a segment is another."""
     parameters: dict[str, str] = {}
     for expected, given in zip(route.segments, segments, strict=False):
-        found = _pattern(expected).fullmatch(given)
+        found = _matched(expected, given)
         if found is None:
             return None
-        parameters |= found.groupdict()
+        parameters |= found
     return parameters
 
 
-@functools.cache
-def _pattern(segment: str) -> re.Pattern[str]:
-    """Return what a segment of a route matches: greedily, so that the last `-` splits a name."""
-    parts = re.split(r"\{(\w+)\}", segment)  # literals and names in turn
-    texts = [
-        f"(?P<{part}>{_PARAMETERS.get(part, '.+')})" if position % 2 else re.escape(part)
-        for position, part in enumerate(parts)
-    ]
-    return re.compile("(?s)" + "".join(texts))
+def _matched(expected: str, given: str) -> dict[str, str] | None:
+    """Return what a segment of a route holds, `None` when `given` is not one."""
+    if expected == _FLATTENED:
+        return split_flattened(given)
+    if expected.startswith("{"):
+        return {expected[1:-1]: given}
+    return {} if given == expected else None
+
+
+def split_flattened(text: str) -> dict[str, str] | None:
+    """Return the parts of `{name}-{profiles}.{extension}`, `None` for any other text.
+
+    The last `-` that has something on both sides splits the name.
+
+    >>> split_flattened("my-app-prod.yml")
+    {'name': 'my-app', 'profiles': 'prod', 'extension': 'yml'}
+    """
+    stem, _, extension = text.rpartition(".")
+    dash = stem.rfind("-", 1, max(len(stem) - 1, 0))
+    if extension not in _EXTENSIONS or dash < 0:
+        return None
+    return {"name": stem[:dash], "profiles": stem[dash + 1 :], "extension": extension}
 
 
 def _is_environment(segments: tuple[str, ...]) -> bool:
     first, second = segments[0], segments[1]
     if first.startswith("_") or first in _NEVER_NAMES:
         return False
-    return len(segments) > 2 or not _FILE_LIKE.match(second)  # noqa: PLR2004 - row 8 takes dots
+    return len(segments) > 2 or not _FILE_LIKE.search(second)  # noqa: PLR2004 - row 8 takes dots
