@@ -41,7 +41,7 @@ def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]
 
 
 def get(server: Any, path: str, *headers: str) -> tuple[int, str, bytes]:
-    lines = [f"GET {path} HTTP/1.1", "Host: config", "Connection: close", *headers]
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
     raw = server.exchange("\r\n".join([*lines, "", ""]).encode("latin-1"))
     head, _, body = raw.partition(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), head.decode("latin-1").lower(), body
@@ -77,7 +77,7 @@ def test_what_it_says_to_try_is_stored_whatever_the_default_label(
 def test_sigterm_stops_it_cleanly(tree: Path, start_server: Callable[..., Any]) -> None:
     server = start_server(tree)
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as idle:
-        idle.sendall(b"GET /config/orders/prod HTTP/1.1\r\nHost: config\r\n\r\n")
+        idle.sendall(b"GET /config/orders/prod HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert idle.recv(65536).startswith(b"HTTP/1.1 200")
         started = time.monotonic()
         assert server.stop() == 0
@@ -169,17 +169,19 @@ def test_help_teaches() -> None:
     "request_bytes",
     [
         pytest.param(
-            b"GET /config/orders/prod HTTP/1.1\r\nHost: c\r\n"
+            b"GET /config/orders/prod HTTP/1.1\r\nHost: localhost\r\n"
             + b"".join(b"X-%d: y\r\n" % n for n in range(10_000))
             + b"\r\n",
             id="10,000 headers",
         ),
         pytest.param(
-            b"GET /config/orders/prod HTTP/1.1\r\nHost: c\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n",
+            b"GET /config/orders/prod HTTP/1.1\r\nHost: localhost\r\nX: "
+            + b"y" * 1_000_000
+            + b"\r\n\r\n",
             id="a header of 1 MB",
         ),
         pytest.param(
-            b"GET /config/" + b"y" * 100_000 + b" HTTP/1.1\r\nHost: c\r\n\r\n",
+            b"GET /config/" + b"y" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
             id="a path of 100 kB",
         ),
     ],
@@ -207,6 +209,30 @@ def test_oversized_requests_are_refused(
 def test_a_half_sent_request_is_closed(tree: Path, start_server: Callable[..., Any]) -> None:
     server = start_server(tree)
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as half:
-        half.sendall(b"GET /config/orders/prod HTTP/1.1\r\nHost: c\r\nX-Half")
+        half.sendall(b"GET /config/orders/prod HTTP/1.1\r\nHost: localhost\r\nX-Half")
         received = half.recv(65536)
     assert not received or received.split(b" ")[1] in {b"400", b"408"}
+
+
+def test_without_a_credential_a_web_page_cannot_read(
+    tree: Path, start_server: Callable[..., Any]
+) -> None:
+    server = start_server(tree, "--allowed-hosts", "config.corp")
+
+    def status(*lines: str, target: str = "/config/orders/prod") -> int:
+        head = [f"GET {target} HTTP/1.1", "Connection: close", *lines]
+        raw = server.exchange("\r\n".join([*head, "", ""]).encode())
+        return int(raw.split(b" ", 2)[1])
+
+    for host in ("localhost", f"127.0.0.1:{server.port}", "[::1]", "config.corp:80"):
+        assert status(f"Host: {host}") == 200
+    assert status("Host: evil.example") == 421
+    assert status("Host: evil.example", target="/anything/else") == 421
+    assert status("Host: localhost", "Origin: http://evil.example") == 403
+    assert status("Host: localhost", "Sec-Fetch-Site: cross-site") == 403
+    assert status("Host: localhost", "Host: localhost") == 400
+    assert status("X: no host") == 400
+    assert status("Host: evil.example", target="/health/ready") == 200
+    for settings in ({"TOKEN": "t"}, {"INSECURE": "true"}):
+        server = start_server(tree, **settings)
+        assert status("Host: evil.example", "Authorization: Bearer t", "Origin: null") == 200

@@ -59,7 +59,7 @@ def get(server: Any) -> Get:
 
     def send(path: str) -> tuple[int, bytes]:
         line = f"GET /config{path} HTTP/1.1\r\n".encode("latin-1")
-        raw = server.exchange(line + b"Host: config\r\nConnection: close\r\n\r\n")
+        raw = server.exchange(line + b"Host: localhost\r\nConnection: close\r\n\r\n")
         assert MARKER.encode() not in raw
         head, _, body = raw.partition(b"\r\n\r\n")
         return int(head.split(b" ", 2)[1]), body
@@ -200,6 +200,6 @@ def test_an_injected_line_break_stays_inside_one_log_line(server: Any, get: Get)
     assert not [line for line in lines if line.lstrip().startswith("X-Injected")]
     raw = server.exchange(
         b"GET /config/a%0d%0aX-Injected:%20yes/default HTTP/1.1\r\n"
-        b"Host: config\r\nConnection: close\r\n\r\n"
+        b"Host: localhost\r\nConnection: close\r\n\r\n"
     )
     assert b"\r\nX-Injected" not in raw

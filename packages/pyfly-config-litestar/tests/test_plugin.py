@@ -7,7 +7,13 @@ from litestar.static_files import create_static_files_router
 from litestar.testing import TestClient
 
 from pyfly.config_litestar import ConfigServerPlugin, create_app
-from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend, SharedCredential
+from pyfly.config_server import (
+    ConfigServer,
+    ConfigSource,
+    HostPolicy,
+    InMemoryConfigBackend,
+    SharedCredential,
+)
 
 CREDENTIAL = SharedCredential.basic(username="reader", password="open sesame")
 
@@ -108,6 +114,29 @@ def test_a_credential_is_asked_for_and_health_is_not() -> None:
         assert client.get("/health/live").status_code == 200
         assert client.get("/actuator/health").json() == {"status": "UP"}
         assert client.get("/health/ready").status_code == 200
+
+
+def test_names_are_checked_on_every_path_but_those_of_health() -> None:
+    policy = HostPolicy(allowed=frozenset({"config.corp"}))
+
+    def app() -> Litestar:
+        return create_app(make_server(), auth=None, hosts=policy)
+
+    with TestClient(app(), base_url="http://evil.example:8888") as client:
+        for path in ("/config/orders/prod", "/config/x", "/config", "/", "/elsewhere", "/configx"):
+            assert client.get(path).status_code == 421, path
+            page = {"Host": "localhost", "Sec-Fetch-Site": "cross-site"}
+            assert client.get(path, headers=page).status_code == 403, path
+        for path in ("/health/live", "/health/ready", "/actuator/health"):
+            assert client.get(path).status_code == 200, path
+    with TestClient(app(), base_url="http://config.corp") as client:
+        assert client.get("/config/orders/prod").status_code == 200
+        assert client.get("/elsewhere").status_code == 404
+
+
+def test_nothing_is_checked_where_an_application_embeds_the_plugin(host: Any) -> None:
+    answer = host.get("/config/orders/prod", headers={"Host": "any", "Origin": "null"})
+    assert answer.status_code == 200
 
 
 def test_a_bearer_token_is_taken() -> None:

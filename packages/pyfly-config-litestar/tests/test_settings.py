@@ -7,7 +7,7 @@ import pytest
 from pyfly.config_cli._known import KNOWN, PREFIX, SettingsError
 from pyfly.config_cli._settings import parse_settings
 from pyfly.config_cli._sources import add_arguments, gather
-from pyfly.config_server import HealthRepository, HealthSettings
+from pyfly.config_server import HealthRepository, HealthSettings, HostPolicy
 
 
 def settings(*argv: str, **environ: str) -> Any:
@@ -51,6 +51,14 @@ def test_other_machines_are_served_with_a_credential_or_on_demand() -> None:
         assert settings("memory:", "--host", host).host == host
 
 
+def test_names_are_checked_unless_there_is_a_credential_or_everybody_may_read() -> None:
+    named = settings("memory:", "--allowed-hosts", "Config.corp., intranet ,")
+    assert named.hosts == HostPolicy(allowed=frozenset({"config.corp", "intranet"}))
+    assert settings("memory:").hosts == HostPolicy()
+    assert settings("memory:", TOKEN="x", ALLOWED_HOSTS="intranet").hosts is None
+    assert settings("memory:", "--insecure").hosts is None
+
+
 @pytest.mark.parametrize(
     ("argv", "environ", "said"),
     [
@@ -58,6 +66,10 @@ def test_other_machines_are_served_with_a_credential_or_on_demand() -> None:
         (("./nowhere",), {}, "there is no directory './nowhere'"),
         ((__file__,), {}, "is a file"),
         (("memory:", "--port", "x"), {}, "port must be a number"),
+        (("memory:", "--port", "0000088889"), {}, "port must be a number"),
+        (("memory:", "--port", "000000001" + "0" * 5_000), {}, "port must be a number"),
+        (("memory:", "--allowed-hosts", "a,*.b"), {}, "ALLOWED_HOSTS: '*.b' is not a host name"),
+        (("memory:",), {"TOKEN": "x", "ALLOWED_HOSTS": "a:80"}, "without scheme, port"),
         (("memory:", "--port", "0"), {}, "from 1 to 65535"),
         (("memory:", "--port", "65536"), {}, "from 1 to 65535"),
         (("memory:", "--port", "٣"), {}, "port must be a number"),
@@ -109,6 +121,7 @@ version = "3f2a"
 decrypt-endpoint = true
 encrypt-key = "marker"
 health-down-status = "OUT_OF_SERVICE"
+allowed-hosts = ["config.corp", "intranet"]
 token = "marker"
 
 [overrides]

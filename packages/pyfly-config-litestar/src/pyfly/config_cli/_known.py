@@ -167,6 +167,10 @@ KNOWN: Final[dict[str, Setting]] = {
     "USERNAME": Setting(text="user name that clients must present, with PASSWORD"),
     "PASSWORD": Setting(text="password that clients must present, with USERNAME"),
     "TOKEN": Setting(text="bearer token that clients must present, instead of those two"),
+    "ALLOWED_HOSTS": Setting(
+        text="names, beside localhost and IP addresses, by which a server without a credential "
+        "may be called, separated by commas"
+    ),
     "INSECURE": Setting(
         text="'true' listens beyond this machine without a credential", default="false"
     ),
@@ -184,6 +188,9 @@ SECRETS: Final = frozenset(
     }
 )
 """Settings that nobody else on the machine may read."""
+
+LISTS: Final = {"ALLOWED_HOSTS": ",", "BACKEND": "\n"}
+"""Settings that are lists in a settings file, and what separates their elements elsewhere."""
 
 MAPPINGS: Final = frozenset({"ENCRYPT_KEYS", "HEALTH_REPOSITORIES", "OVERRIDES"})
 """Settings that are tables in a settings file."""

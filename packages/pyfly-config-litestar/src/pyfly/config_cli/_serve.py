@@ -68,7 +68,12 @@ def make_app() -> Litestar:
     """Return the application of one worker process, from the settings in its environment."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings = parse_settings(settings_in(os.environ))
-    return create_app(open_server(settings), auth=settings.credential, health=settings.health)
+    return create_app(
+        open_server(settings),
+        auth=settings.credential,
+        health=settings.health,
+        hosts=settings.hosts,
+    )
 
 
 def open_server(settings: ServeSettings) -> ConfigServer:

@@ -17,7 +17,7 @@ from pyfly.config_cli._known import (
     mapping_of,
     value_of,
 )
-from pyfly.config_server import EncryptionKeys, HealthSettings, SharedCredential
+from pyfly.config_server import EncryptionKeys, HealthSettings, HostPolicy, SharedCredential
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _MAX_PORT: Final = 65_535
@@ -43,6 +43,8 @@ class ServeSettings:
     """The further arguments of `Encryption`."""
     health: HealthSettings
     credential: SharedCredential | None
+    hosts: HostPolicy | None
+    """By which names it may be called; `None` with a credential or `--insecure`."""
 
     @property
     def url(self) -> str:
@@ -66,6 +68,8 @@ def parse_settings(values: Mapping[str, str]) -> ServeSettings:
             f"what shall be served? Name a directory or a URL, or set {PREFIX}BACKEND; "
             "for example: pyfly-config serve ./config"
         )
+    credential, insecure = _credential(values), flag_of(values, "INSECURE")
+    hosts = _hosts(values)
     settings = ServeSettings(
         backends=tuple(url for url, _ in stores),
         shown=", ".join(shown for _, shown in stores),
@@ -77,11 +81,11 @@ def parse_settings(values: Mapping[str, str]) -> ServeSettings:
         keys=keys_of(values),
         encryption=flags_of(values),
         health=health_of(values),
-        credential=_credential(values),
+        credential=credential,
+        hosts=hosts if credential is None and not insecure else None,
     )
     if settings.workers > 1 and any(url.startswith("memory:") for url in settings.backends):
         raise SettingsError("'memory:' is one process's own; serve it with one worker")
-    insecure = flag_of(values, "INSECURE")
     if settings.credential is None and not insecure and not _is_loopback(settings.host):
         raise SettingsError(
             f"{settings.host} is reachable from other machines and no credential is configured; "
@@ -123,7 +127,8 @@ def _options(values: Mapping[str, str]) -> dict[str, Any]:
 
 def _number(values: Mapping[str, str], name: str, *, limit: int) -> int:
     text = value_of(values, name)
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= limit):
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(limit))
+    if not (digits and 1 <= int(text) <= limit):
         low = name.lower().replace("_", " ")
         raise SettingsError(f"the {low} must be a number from 1 to {limit}, not {text[:40]!r}")
     return int(text)
@@ -144,6 +149,14 @@ def _credential(values: Mapping[str, str]) -> SharedCredential | None:
     except ValueError as error:
         raise SettingsError(f"the credential cannot be used: {error}") from error
     return None
+
+
+def _hosts(values: Mapping[str, str]) -> HostPolicy:
+    names = (name.strip() for name in value_of(values, "ALLOWED_HOSTS").split(","))
+    try:
+        return HostPolicy(allowed=frozenset(name for name in names if name))
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}ALLOWED_HOSTS: {error}") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from pyfly.config_cli._known import KNOWN, MAPPINGS, PREFIX, SECRETS, SettingsError
+from pyfly.config_cli._known import KNOWN, LISTS, MAPPINGS, PREFIX, SECRETS, SettingsError
 from pyfly.config_cli._secret_files import FILE_SETTINGS, read_secret_files
 from pyfly.config_cli._service_links import is_service_link
 from pyfly.config_core import ConfigFormatError, copy_properties
@@ -23,6 +23,7 @@ _ARGUMENTS: Final = {
     "port": "PORT",
     "base_path": "BASE_PATH",
     "workers": "WORKERS",
+    "allowed_hosts": "ALLOWED_HOSTS",
 }
 
 
@@ -37,9 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_argument(parser)
     for name, setting in _ARGUMENTS.items():
         known = KNOWN[setting]
-        parser.add_argument(
-            "--" + name.replace("_", "-"), help=f"{known.text} (default: {known.default})"
-        )
+        default = f" (default: {known.default})" if known.default else ""
+        parser.add_argument("--" + name.replace("_", "-"), help=known.text + default)
     parser.add_argument(
         "--insecure",
         action="store_true",
@@ -147,10 +147,10 @@ def _text(name: str, value: object, where: str) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int):
         return str(value)
-    if name == "BACKEND" and isinstance(value, list):
+    if name in LISTS and isinstance(value, list):
         lines = cast("list[object]", value)  # TOML tells no more
         if all(isinstance(line, str) for line in lines):
-            return "\n".join(map(str, lines))
+            return LISTS[name].join(map(str, lines))
     raise SettingsError(f"{where} has a value of the wrong type")
 
 

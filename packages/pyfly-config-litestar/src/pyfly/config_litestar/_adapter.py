@@ -5,7 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 
 from pyfly.config_server import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
@@ -26,18 +26,7 @@ def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaita
         if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
             return
-        raw_path = scope["raw_path"]
-        if root_path := scope["root_path"]:
-            raw_path = raw_path.removeprefix(root_path.encode())
-        response = await answer(
-            HttpRequest(
-                method=scope["method"],
-                raw_path=raw_path,
-                query=scope["query_string"],
-                headers=tuple(scope["headers"]),
-                read_body=partial(_read_body, receive),
-            )
-        )
+        response = await answer(request_of(scope, receive))
         await send(
             {
                 "type": "http.response.start",
@@ -48,6 +37,20 @@ def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaita
         await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
     return handle
+
+
+def request_of(scope: HTTPScope, receive: Receive) -> HttpRequest:
+    """Return the request of a scope as a value."""
+    raw_path = scope["raw_path"]
+    if root_path := scope["root_path"]:
+        raw_path = raw_path.removeprefix(root_path.encode())
+    return HttpRequest(
+        method=scope["method"],
+        raw_path=raw_path,
+        query=scope["query_string"],
+        headers=tuple(scope["headers"]),
+        read_body=partial(_read_body, receive),
+    )
 
 
 async def _read_body(receive: Receive) -> bytes:

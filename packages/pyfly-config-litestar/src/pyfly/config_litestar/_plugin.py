@@ -7,7 +7,7 @@ from litestar.types import Receive, Scope, Send
 
 from pyfly.config_litestar._adapter import make_handler
 from pyfly.config_litestar._neighbours import dispatch_again
-from pyfly.config_server import ConfigServer, Controller, SharedCredential
+from pyfly.config_server import ConfigServer, Controller, HostPolicy, SharedCredential
 
 
 class ConfigServerPlugin(InitPlugin):
@@ -20,11 +20,18 @@ class ConfigServerPlugin(InitPlugin):
         server: What to serve, and where.
         auth: The credential that every request must carry. `None` has to be spelled out: the
             application that embeds the plugin then decides who may read.
+        hosts: By which names requests may come. `None` leaves that to the application, too.
     """
 
-    def __init__(self, server: ConfigServer, *, auth: SharedCredential | None) -> None:
+    def __init__(
+        self,
+        server: ConfigServer,
+        *,
+        auth: SharedCredential | None,
+        hosts: HostPolicy | None = None,
+    ) -> None:
         self._base_path = server.base_path
-        self._handler = make_handler(Controller(server, auth=auth))
+        self._handler = make_handler(Controller(server, auth=auth, hosts=hosts))
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the one handler that takes every path below the base path."""

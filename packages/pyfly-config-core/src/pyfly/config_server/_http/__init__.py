@@ -3,6 +3,7 @@
 from pyfly.config_server._http.access import SharedCredential
 from pyfly.config_server._http.controller import Controller
 from pyfly.config_server._http.health import HealthController, HealthRepository, HealthSettings
+from pyfly.config_server._http.hosts import HostPolicy
 from pyfly.config_server._http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "HealthController",
     "HealthRepository",
     "HealthSettings",
+    "HostPolicy",
     "HttpRequest",
     "HttpResponse",
     "SharedCredential",

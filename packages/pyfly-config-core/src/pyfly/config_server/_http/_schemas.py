@@ -273,3 +273,24 @@ ERRORS: Final[dict[_Key, dict[str, str]]] = {
     ("encrypt", "POST"): _NO_KEY | _CONVERTING,
     ("decrypt", "POST"): _NO_KEY | _CONVERTING | {"403": "Decrypting is not switched on."},
 }
+
+
+def common_errors(*, secured: bool, guarded: bool) -> dict[str, str]:
+    """Return the errors of every operation, by status.
+
+    Args:
+        secured: Whether requests must carry a credential.
+        guarded: Whether the names by which requests come are checked.
+    """
+    errors = {
+        "400": "The path holds what no name can hold.",
+        "405": "The method is not allowed; see the Allow header.",
+        "414": "The path or the query is too long.",
+    }
+    if secured:
+        errors["401"] = "The credential is missing or wrong."
+    if guarded:
+        errors["400"] += " There is no Host header, or more than one, or it is not valid."
+        errors["403"] = "A page of another site makes the request."
+        errors["421"] = "The name in the Host header is not allowed."
+    return errors

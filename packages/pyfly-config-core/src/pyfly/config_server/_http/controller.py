@@ -17,6 +17,7 @@ from pyfly.config_server._http.answers import (
 from pyfly.config_server._http.bundles import BundleRoutes
 from pyfly.config_server._http.encryption import EncryptionRoutes
 from pyfly.config_server._http.flattened import FlattenedRoutes
+from pyfly.config_server._http.hosts import HostPolicy
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
@@ -36,12 +37,23 @@ class Controller:
         server: Where the configuration comes from. Its owner closes it.
         auth: What every request must carry, or `None` when the embedding application decides
             who may read. Nobody may write then.
+        hosts: By which names requests may come, or `None` when that is not checked here.
     """
 
-    def __init__(self, server: ConfigServer, *, auth: SharedCredential | None) -> None:
+    def __init__(
+        self,
+        server: ConfigServer,
+        *,
+        auth: SharedCredential | None,
+        hosts: HostPolicy | None = None,
+    ) -> None:
         self._server = server
         self._auth = auth
-        self._openapi = encode_json(openapi_document(base_path=server.base_path, auth=auth))
+        self._hosts = hosts
+        described = openapi_document(
+            base_path=server.base_path, auth=auth, guarded=hosts is not None
+        )
+        self._openapi = encode_json(described)
         own = BundleRoutes(server.bundles)
         encryption = EncryptionRoutes(server.encryption)
         self._operations: dict[
@@ -78,6 +90,8 @@ class Controller:
         return response
 
     async def _respond(self, request: HttpRequest) -> HttpResponse:
+        if self._hosts is not None:
+            self._hosts.check(request)
         if self._auth is not None and not self._auth.admits(header(request, b"authorization")):
             challenge = (b"www-authenticate", self._auth.challenge)
             raise Refusal(401, "unauthorized", headers=(challenge,))

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the route table and the words in `_schemas`."""
 
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -38,11 +39,20 @@ _IDS: Final[dict[tuple[Operation, str], str]] = {
 }
 
 
-def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[str, JsonValue]:
-    """Return the OpenAPI 3.1 description of every route below `base_path`."""
+def openapi_document(
+    *, base_path: str, auth: SharedCredential | None, guarded: bool = False
+) -> dict[str, JsonValue]:
+    """Return the OpenAPI 3.1 description of every route below `base_path`.
+
+    Args:
+        base_path: Where the routes lie.
+        auth: What requests must carry.
+        guarded: Whether the names by which requests come are checked.
+    """
+    common = schemas.common_errors(secured=auth is not None, guarded=guarded)
     paths: dict[str, JsonValue] = {
         route.template: {
-            method.lower(): _operation(route, method, secured=auth is not None)
+            method.lower(): _operation(route, method, common)
             for method in route.methods
             if method not in _UNDESCRIBED
         }
@@ -63,7 +73,7 @@ def openapi_document(*, base_path: str, auth: SharedCredential | None) -> dict[s
     return document
 
 
-def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonValue]:
+def _operation(route: Route, method: str, common: Mapping[str, str]) -> dict[str, JsonValue]:
     kind = route.operation
     suffix = "AtLabel" if kind in _AT_LABEL and "{label}" in route.segments else ""
     suffix = "ForApplication" if kind in _FOR_NAMES and "{name}" in route.segments else suffix
@@ -71,7 +81,7 @@ def _operation(route: Route, method: str, *, secured: bool) -> dict[str, JsonVal
         "operationId": _IDS[kind, method] + suffix,
         "summary": schemas.SUMMARIES.get((kind, method), route.summary),
         "parameters": [*_path_parameters(route), *schemas.PARAMETERS.get((kind, method), ())],
-        "responses": _responses(kind, method, secured=secured),
+        "responses": _responses(kind, method, common),
     }
     if (body := schemas.BODIES.get((kind, method))) is not None:
         operation["requestBody"] = {"required": True, "content": body}
@@ -91,17 +101,15 @@ def _path_parameters(route: Route) -> list[JsonValue]:
     ]
 
 
-def _responses(kind: Operation, method: str, *, secured: bool) -> dict[str, JsonValue]:
+def _responses(kind: Operation, method: str, common: Mapping[str, str]) -> dict[str, JsonValue]:
     media_type, schema = "application/problem+json", "Problem"
     if kind in _CONTRACT | _ENCRYPTION:
         media_type = "application/json"
         schema = "EncryptionError" if kind in _ENCRYPTION else "Error"
     content: JsonValue = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     listed = dict(schemas.ERRORS[kind, method])
-    listed["405"] = "The method is not allowed; see the Allow header."
-    listed["414"] = "The path or the query is too long."
-    if secured:
-        listed["401"] = "The credential is missing or wrong."
+    for status, text in common.items():
+        listed[status] = f"{listed[status]} {text}" if status in listed else text
     responses = dict(schemas.RESULTS[kind, method])
     for status, text in sorted(listed.items()):
         responses[status] = {"description": text, "content": content}
