@@ -28,7 +28,7 @@ from pyfly.config_core import (
     ConfigKey,
 )
 from pyfly.config_server import ConfigSource
-from pyfly.config_server._filesystem import bundles, files, walk
+from pyfly.config_server._filesystem import bundles, files, labels, walk
 from pyfly.config_server._filesystem.bundles import BundleFiles
 from pyfly.config_server.storage import ABSENT, ANY
 
@@ -60,9 +60,9 @@ class Failpoint:
 
     OPERATIONS = frozenset(
         {"open", "close", "dup", "stat", "fstat", "pread", "write", "fsync", "fchmod"}
-        | {"mkdir", "unlink", "replace", "scandir", "listdir", "flock"}
+        | {"mkdir", "rmdir", "unlink", "replace", "scandir", "listdir", "flock", "rmtree"}
     )
-    HARMLESS = frozenset({"path", "strerror"})
+    HARMLESS = frozenset({"path", "strerror"} | {"samestat"})
 
     def __init__(
         self,
@@ -86,8 +86,10 @@ class Failpoint:
         self.happening()
 
     def install(self, put: Callable[[Any, str, Any], None]) -> None:
-        for place, name in ((files, "os"), (files, "fcntl"), (bundles, "os"), (walk, "os")):
-            put(place, name, self.stand_in(os if name == "os" else fcntl))
+        for place in (files, bundles, labels, walk):
+            put(place, "os", self.stand_in(os))
+        put(fcntl, "flock", self.counted("flock", fcntl.flock))
+        put(labels, "shutil", self.stand_in(shutil))
 
     def stand_in(self, module: Any) -> SimpleNamespace:
         known = {n: v for n, v in vars(module).items() if n.isupper() or n in self.HARMLESS}
@@ -152,6 +154,10 @@ def names(directory: Path) -> list[str]:
     return sorted(entry.name for entry in directory.iterdir()) if directory.exists() else []
 
 
+def has_no_empty_directory(root: Path) -> bool:
+    return all(names(path) for path in root.rglob("*") if path.is_dir())
+
+
 def failing(number: int) -> Callable[[], None]:
     def fail() -> None:
         raise OSError(number, os.strerror(number))
@@ -198,6 +204,7 @@ def test_a_write_that_fails_at_any_file_operation_leaves_the_old_bundle_or_the_n
         assert error is None or names_the_cause(error, errno.EIO, root)
         assert fetched(root, label) in ([new] if error is None else [old, new])
         assert set(names(root / label)) <= {YAML, *stored}
+        assert operation == "delete" or has_no_empty_directory(root)
         operate(root, label, "save")
         assert fetched(root, label) == NEW
         assert names(root / label) in ([YAML], [YML], [JSON])
@@ -246,14 +253,14 @@ def test_a_read_that_fails_at_any_file_operation_is_an_error_or_an_announced_gap
 
 KILLS = "\n".join(
     (
-        "import fcntl, itertools, json, os, signal, sys",
+        "import fcntl, itertools, json, os, shutil, signal, sys",
         "from collections.abc import Callable",
         "from pathlib import Path",
         "from types import SimpleNamespace",
         "from typing import Any",
         "from pyfly.config_core import ConfigKey",
         "from pyfly.config_server import ConfigSource",
-        "from pyfly.config_server._filesystem import bundles, files, walk",
+        "from pyfly.config_server._filesystem import bundles, files, labels, walk",
         "from pyfly.config_server._filesystem.bundles import BundleFiles",
         "from pyfly.config_server.storage import ABSENT, ANY",
         *map(inspect.getsource, (Failpoint, prepare, key, operate, fetched, names)),
@@ -273,6 +280,7 @@ for at in itertools.count(1):
             os._exit(1)
     _, status = os.waitpid(child, 0)
     row = {"status": status, "found": fetched(root, label), "names": names(root / label)}
+    row["labels"] = [one for one, _ in walk.walk_labels(root) if one == label]
     operate(root, label, "save")
     rows.append(row | {"repaired": fetched(root, label), "after": names(root / label)})
     if status != signal.SIGKILL:
@@ -303,6 +311,10 @@ def test_a_process_killed_at_any_file_operation_leaves_the_old_bundle_or_the_new
     for row in rows:
         assert row["found"] in (old, new)
         assert set(row["names"]) <= {YAML, TEMPORARY, *stored}
+        # A removal that stops half way may leave the label without its bundle.
+        assert operation == "delete" or row["labels"] == (
+            [] if row["found"] is None and not row["names"] else [label]
+        )
         assert row["repaired"] == NEW
         assert row["after"] in ([YAML], [YML], [JSON])
 

@@ -16,7 +16,14 @@ from pyfly.config_core import (
 )
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server import ConfigServer, ConfigSource, open_backend
-from pyfly.config_server.storage import ABSENT, ANY, ConfigVersion, default_is_base
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    PRESENT,
+    ConfigVersion,
+    Precondition,
+    default_is_base,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -197,6 +204,20 @@ async def test_what_a_save_would_lose_is_in_the_way(backend: S3ConfigBackend, st
     with pytest.raises(ConfigObstructedError, match="several documents"):
         await backend.commit(orders(n=2), expected=ANY)
     assert store.text("main/orders-prod.yaml") == "n: 1\n---\nn: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("orders-prod.properties", "n=1\n"), ("orders-prod.yml", "n: 1\n---\nn: 2\n")],
+)
+@pytest.mark.parametrize("expected", [ANY, PRESENT])
+async def test_what_a_save_must_not_rewrite_is_not_removed(
+    backend: S3ConfigBackend, store: Store, name: str, text: str, expected: Precondition
+) -> None:
+    store.put(f"main/{name}", text)
+    with pytest.raises(ConfigObstructedError, match=name):
+        await backend.delete("orders", "prod", expected=expected)
+    assert store.text(f"main/{name}") == text
 
 
 @pytest.mark.parametrize(

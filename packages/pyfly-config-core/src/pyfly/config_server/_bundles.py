@@ -118,6 +118,7 @@ class Bundles:
 
         Raises:
             ConfigConflictError: `expected` does not hold; names the current version.
+            ConfigObstructedError: It is a file that the store must not rewrite.
             BackendError: The store failed, or cannot remove bundles.
         """
         store = self._able(SupportsDelete, "deleting")

@@ -97,11 +97,11 @@ def check_flat_label(label: str, flat_label: str) -> None:
 def check_rewritable(
     key: ConfigKey, *, name: str, data: bytes | None, beside_properties: bool
 ) -> None:
-    """Refuse a save that would lose what a file says.
+    """Refuse a save, or a removal, that would lose what a file says beside the bundle.
 
     Args:
-        key: What is to be saved.
-        name: The file to be rewritten.
+        key: What is to be saved or removed.
+        name: The file to be rewritten or removed.
         data: What it holds now, `None` when there is none.
         beside_properties: Whether the bundle also has a `.properties` file, or only that.
 
@@ -111,11 +111,11 @@ def check_rewritable(
     if beside_properties:
         raise ConfigObstructedError(
             f"{key.label}/{file_stem(key)}{PROPERTIES_SUFFIX}",
-            "a .properties file is never rewritten",
+            "a .properties file is never rewritten or removed",
         )
     if data is not None and holds_several_documents(data, suffix=PurePosixPath(name).suffix):
         raise ConfigObstructedError(
-            f"{key.label}/{name}", "it holds several documents, which a save would lose"
+            f"{key.label}/{name}", "it holds several documents, which would be lost"
         )
 
 

@@ -295,6 +295,7 @@ class S3ConfigBackend:
 
         Raises:
             ConfigConflictError: `expected` does not hold.
+            ConfigObstructedError: As `save`.
             UnsupportedOperationError: The store does not honour the condition of a removal.
         """
         key = ConfigKey(application=application, profile=profile, label=label)

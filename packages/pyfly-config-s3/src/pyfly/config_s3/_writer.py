@@ -131,7 +131,7 @@ class BundleWriter:
             # The answer was lost on the way, and the repetition failed its own condition.
             return version_of(current.stored.etag, current.stored.version_id)
         check_expected(key, expected=change.expected, current=current.version)
-        file_name = self._writable_name(key, current)
+        file_name = self._check_rewritable(key, current)
         text = dump_text(change.source.properties, suffix=PurePosixPath(file_name).suffix)
         written = self._bucket.write(
             self._places.of(key.label, file_name),
@@ -149,7 +149,10 @@ class BundleWriter:
         return version_of(written.etag, written.version_id)
 
     def delete(self, key: ConfigKey, expected: Expected, *, deadline: float) -> None:
-        """Remove the object that a reader uses, and those it shadows."""
+        """Remove the object that a reader uses, and those it shadows.
+
+        What a save must not rewrite is not removed either.
+        """
         if not self._places.has(key.label):
             check_expected(key, expected=expected, current=None)
             return
@@ -158,6 +161,7 @@ class BundleWriter:
             check_expected(key, expected=expected, current=current.version)
             if current.stored is None:
                 return
+            self._check_rewritable(key, current)
             condition = None
             if expected is not ANY:
                 condition = self._what_is_honoured(deadline).delete(current.stored.etag)
@@ -197,7 +201,8 @@ class BundleWriter:
                 return _Current(file_names=names[position:], stored=stored)
         return _Current(file_names=(), stored=None)
 
-    def _writable_name(self, key: ConfigKey, current: _Current) -> str:
+    def _check_rewritable(self, key: ConfigKey, current: _Current) -> str:
+        """Return the name of the file that a save writes."""
         file_name = current.file_names[0] if current.file_names else file_names(key)[0]
         check_rewritable(
             key,

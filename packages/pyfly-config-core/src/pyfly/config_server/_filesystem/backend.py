@@ -35,7 +35,8 @@ class FilesystemConfigBackend:
     opens the files of its own bundle only and sees changes made by hand at once. A save writes
     the file that a fetch reads, in its format, or a new `.yaml`; comments are not kept. The
     version of a bundle is the SHA-256 digest of its file. All file access happens in threads;
-    writers take turns, across processes too. The root must exist; labels are made.
+    writers take turns, across processes too. The root must exist. The directory of a label is
+    made with its first bundle and goes with its last file.
 
     Args:
         root: The directory of all.
@@ -149,7 +150,12 @@ class FilesystemConfigBackend:
         *,
         expected: Expected,
     ) -> None:
-        """Remove the bundle's files, those shadowed by others first."""
+        """Remove the bundle's files, those shadowed by others first; the label with its last file.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold.
+            ConfigObstructedError: As `save`.
+        """
         key = ConfigKey(application=application, profile=profile, label=label)
         await self._write(lambda: self._files.delete(key, expected))
 

@@ -3,20 +3,22 @@
 `FilesystemConfigBackend` runs these methods in threads.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyfly.config_core import ConfigError, ConfigFormatError, ConfigKey
+from pyfly.config_core import BackendUnavailableError, ConfigError, ConfigFormatError, ConfigKey
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server._filesystem import files
+from pyfly.config_server._filesystem.labels import create_label, remove_empty_label
 from pyfly.config_server._filesystem.resources import read_resource
 from pyfly.config_server._filesystem.walk import list_root, walk_labels
 from pyfly.config_server.layout import (
@@ -46,6 +48,8 @@ _CACHED_LABELS: Final = 64
 _CACHED_FILES: Final = 4096
 _CACHED_BYTES: Final = 8_388_608  # of text; parsed it takes some three times as much
 _SETTLED_NANOSECONDS: Final = 2_000_000_000
+_ATTEMPTS: Final = 5
+_CHANGING: Final = "the directory of '{}' keeps being replaced or removed; nothing was written"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +131,6 @@ class BundleFiles:
         if self._flat_label is None:
             return files.open_inside(self.root, label)
         return files.open_root(self.root) if label == self._flat_label else None
-
-    def _make(self, label: str) -> int:
-        """Open the directory of a label, which is made when it is not there."""
-        if self._flat_label is None:
-            return files.make_directory(self.root, label)
-        check_flat_label(label, self._flat_label)
-        return files.open_root(self.root)
 
     def _path(self, label: str, name: str) -> str:
         """Return where a file is, below the root."""
@@ -268,37 +265,82 @@ class BundleFiles:
     # --- writing ----------------------------------------------------------------------
 
     def save(self, source: ConfigSource, expected: Expected) -> str:
-        """Replace the file that a reader uses, in its format; return the new version."""
+        """Replace the file that a reader uses, in its format; return the new version.
+
+        A save that is refused or fails leaves no directory behind.
+        """
         key = source.key
         check_writable(key)
-        dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
-        with (
-            files.translated(f"save '{key.label}/{file_stem(key)}'"),
-            files.opened(self._make(key.label)) as directory,
-            files.locked(directory),
-        ):
-            name, data = self._current_at(directory, key) or (file_names(key)[0], None)
-            check_expected(key, expected=expected, current=_version_if_stored(data))
-            beside = _exists(directory, file_stem(key) + PROPERTIES_SUFFIX)
-            check_rewritable(key, name=name, data=data, beside_properties=beside)
-            text = dump_text(source.properties, suffix=Path(name).suffix)
-            files.replace_file(directory, name, text)
-            files.remove_files(directory, [other for other in file_names(key) if other != name])
+        if self._flat_label is not None:
+            check_flat_label(key.label, self._flat_label)
+        text = dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
+        with files.translated(f"save '{key.label}/{file_stem(key)}'"):
+            for _ in range(_ATTEMPTS):
+                with self._turn(key.label) as directory:
+                    if directory is not None:
+                        return self._save_into(directory, source, expected)
+                check_expected(key, expected=expected, current=None)
+                name = file_names(key)[0]
+                if create_label(self.root, key.label, name=name, data=text):
+                    return _version(text)
+        raise BackendUnavailableError(_CHANGING.format(key.label))
+
+    def _save_into(self, directory: int, source: ConfigSource, expected: Expected) -> str:
+        key = source.key
+        name, data = self._current_at(directory, key) or (file_names(key)[0], None)
+        check_expected(key, expected=expected, current=_version_if_stored(data))
+        _check_rewritable(directory, key, name, data)
+        text = dump_text(source.properties, suffix=Path(name).suffix)
+        files.replace_file(directory, name, text)
+        files.remove_files(directory, [other for other in file_names(key) if other != name])
         return _version(text)
 
     def delete(self, key: ConfigKey, expected: Expected) -> None:
-        """Remove the file that a reader uses, and those it shadows."""
-        with files.translated(f"delete '{key.label}/{file_stem(key)}'"):
-            directory = self._open(key.label)
-            if directory is None:
-                check_expected(key, expected=expected, current=None)
+        """Remove the file that a reader uses, and those it shadows; the label with its last file.
+
+        What a save must not rewrite is not removed either.
+        """
+        with (
+            files.translated(f"delete '{key.label}/{file_stem(key)}'"),
+            self._turn(key.label) as directory,
+        ):
+            current = None if directory is None else self._current_at(directory, key)
+            stored = _version_if_stored(current and current[1])
+            check_expected(key, expected=expected, current=stored)
+            if directory is None or current is None:
                 return
-            with files.opened(directory), files.locked(directory):
-                current = self._current_at(directory, key)
-                stored = _version_if_stored(current and current[1])
-                check_expected(key, expected=expected, current=stored)
-                # The shadowed ones first: at no moment does an old one come to light.
-                files.remove_files(directory, list(reversed(file_names(key))))
+            _check_rewritable(directory, key, *current)
+            # The shadowed ones first: at no moment does an old one come to light.
+            files.remove_files(directory, list(reversed(file_names(key))))
+            if self._flat_label is None:
+                remove_empty_label(self.root, key.label, directory)
+
+    @contextlib.contextmanager
+    def _turn(self, label: str) -> Generator[int | None]:
+        """Open the directory of a label and hold its lock; `None` when there is none.
+
+        Raises:
+            BackendUnavailableError: Another writer does not finish, or the directory was replaced
+                or removed again and again.
+        """
+        for _ in range(_ATTEMPTS):
+            directory = self._open(label)
+            if directory is None:
+                yield None
+                return
+            with files.opened(directory), files.locked(directory, what=f"'{label}'"):
+                if self._is_in_place(label, directory):
+                    yield directory
+                    return
+        raise BackendUnavailableError(_CHANGING.format(label))
+
+    def _is_in_place(self, label: str, directory: int) -> bool:
+        """True if the label's directory is still the one that was opened before its lock came."""
+        now = self._open(label)
+        if now is None:
+            return False
+        with files.opened(now):
+            return os.path.samestat(os.fstat(now), os.fstat(directory))
 
     def _stored(self, key: ConfigKey) -> tuple[str, bytes] | None:
         with files.translated(f"read '{key.label}/{file_stem(key)}'"):
@@ -340,6 +382,11 @@ def _warn_of_shadowed(directory: int, label: str, used: str, names: Sequence[str
     shadowed = [name for name in names[names.index(used) + 1 :] if _exists(directory, name)]
     if shadowed:
         _LOG.warning("%s/%s is used; ignored are %s", label, used, ", ".join(shadowed))
+
+
+def _check_rewritable(directory: int, key: ConfigKey, name: str, data: bytes | None) -> None:
+    beside = _exists(directory, file_stem(key) + PROPERTIES_SUFFIX)
+    check_rewritable(key, name=name, data=data, beside_properties=beside)
 
 
 def _exists(directory: int, name: str) -> bool:

@@ -29,7 +29,7 @@ _LOCK_SECONDS: Final = 10.0
 _LOCK_POLL_SECONDS: Final = 0.01
 _READ_ATTEMPTS: Final = 5
 # Windows has not all of these. It can import this module; `check_platform` says what is missing.
-_DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 REGULAR: Final = (  # a FIFO must not block the open
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
@@ -94,7 +94,7 @@ def opened(descriptor: int) -> Generator[int]:
         os.close(descriptor)
 
 
-def open_inside(root: Path, relative: str, flags: int = _DIRECTORY) -> int | None:
+def open_inside(root: Path, relative: str, flags: int = DIRECTORY) -> int | None:
     """Open `root/relative` for reading; `None` when it does not exist.
 
     Args:
@@ -111,7 +111,7 @@ def open_inside(root: Path, relative: str, flags: int = _DIRECTORY) -> int | Non
         return open_at(top, root, relative, flags)
 
 
-def open_at(top: int, root: Path, relative: str, flags: int = _DIRECTORY) -> int | None:
+def open_at(top: int, root: Path, relative: str, flags: int = DIRECTORY) -> int | None:
     """Open like `open_inside`, below the open root `top`."""
     try:
         return _descend(top, PurePosixPath(relative), flags)
@@ -134,7 +134,7 @@ def open_root(root: Path) -> int:
         BackendUnavailableError: It is not there or not a directory.
     """
     try:
-        return os.open(root, _DIRECTORY)
+        return os.open(root, DIRECTORY)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BackendUnavailableError(
             f"the root of the configuration is not there: {os.strerror(error.errno or 0)}"
@@ -146,7 +146,7 @@ def _descend(top: int, relative: PurePosixPath, flags: int) -> int:
         current = top
         *parents, last = relative.parts
         for part in parents:
-            current = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            current = os.open(part, DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
             stack.callback(os.close, current)
         return os.open(last, flags | os.O_NOFOLLOW, dir_fd=current)
 
@@ -225,34 +225,6 @@ def _read_from_start(descriptor: int, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def make_directory(root: Path, relative: str) -> int:
-    """Open the directory `root/relative`, making what is missing of it, durably.
-
-    Raises:
-        BackendAccessDeniedError: A link leads out of the root.
-        BackendUnavailableError: The root is not there.
-        OSError: Anything else that the operating system says.
-    """
-    parts = PurePosixPath(relative).parts
-    with opened(open_root(root)) as top:
-        for count in range(1, len(parts)):
-            os.close(_make_and_open(top, root, PurePosixPath(*parts[:count])))
-        return _make_and_open(top, root, PurePosixPath(*parts))
-
-
-def _make_and_open(top: int, root: Path, path: PurePosixPath) -> int:
-    if (found := open_at(top, root, str(path))) is not None:
-        return found
-    parent = os.dup(top) if len(path.parts) == 1 else open_at(top, root, str(path.parent))
-    if parent is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    with opened(parent):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path.name, dir_fd=parent)
-        os.fsync(parent)
-        return os.open(path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-
-
 def check_platform() -> None:
     """Refuse an operating system that cannot keep bundles in files safely.
 
@@ -277,11 +249,15 @@ def check_platform() -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: int) -> Generator[None]:
+def locked(directory: int, *, what: str) -> Generator[None]:
     """Hold the directory's lock, against other processes too; it dies with its holder.
 
+    Args:
+        directory: Opened for this call: two calls that share it do not exclude each other.
+        what: The directory as errors name it.
+
     Raises:
-        BackendUnavailableError: Another process held it for ten seconds; nothing was written.
+        BackendUnavailableError: Another writer held it for ten seconds; nothing was written.
         OSError: The file system has no locks.
     """
     import fcntl  # noqa: PLC0415 - POSIX only
@@ -294,7 +270,8 @@ def locked(directory: int) -> Generator[None]:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 raise BackendUnavailableError(
-                    "another process is writing and does not finish; nothing was written"
+                    f"another writer holds the lock of {what} and does not finish; "
+                    "nothing was written"
                 ) from error
             time.sleep(_LOCK_POLL_SECONDS)
     try:

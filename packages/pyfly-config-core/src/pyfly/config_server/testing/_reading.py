@@ -4,9 +4,10 @@ from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import InvalidConfigKeyError
+from pyfly.config_core import ConfigConflictError, InvalidConfigKeyError
 from pyfly.config_server.storage import (
     ANY,
+    PRESENT,
     ConfigBackend,
     SupportsBatchFetch,
     SupportsConditionalSave,
@@ -111,6 +112,36 @@ class LabelsConformance(Conformance, ability=SupportsLabels):
         assert await backend.has_label("feature/x") is True
         for absent in ("feature/x/y", "featur", "feature/xy", "feature-x"):
             assert await backend.has_label(absent) is False
+
+    async def test_a_refused_save_makes_no_label(self, backend: LabelsBackend) -> None:
+        """A condition that does not hold leaves nothing behind."""
+        if not isinstance(backend, SupportsConditionalSave):
+            return
+        for expected in ("some version", PRESENT):
+            with pytest.raises(ConfigConflictError):
+                await backend.commit(bundle(label="feature/x/y"), expected=expected)
+        for label in ("feature/x/y", "feature/x", "feature"):
+            assert await backend.has_label(label) is False
+        assert await backend.labels() == []
+
+    async def test_a_label_goes_with_its_last_bundle(self, backend: LabelsBackend) -> None:
+        """Not before; labels above, below and beside it are not touched."""
+        if not isinstance(backend, SupportsDelete):
+            return
+        for label in ("feature/x/y", "feature/x", "feature0"):
+            await backend.save(bundle("orders", label=label))
+        await backend.save(bundle("billing", label="feature/x/y"))
+        await backend.delete("orders", "prod", "feature/x/y", expected=ANY)
+        assert await backend.has_label("feature/x/y") is True
+        await backend.delete("billing", "prod", "feature/x/y", expected=ANY)
+        assert await backend.has_label("feature/x/y") is False
+        assert await backend.labels() == ["feature/x", "feature0"]
+        await backend.delete("orders", "prod", "feature/x", expected=ANY)
+        assert await backend.has_label("feature/x") is False
+        assert await backend.has_label("feature") is False
+        assert await backend.labels() == ["feature0"]
+        await backend.save(bundle("orders", label="feature/x/y"))
+        assert await backend.has_label("feature/x/y") is True
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     async def test_a_hostile_label_is_refused(self, backend: LabelsBackend, name: str) -> None:
