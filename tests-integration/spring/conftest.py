@@ -8,9 +8,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from pyfly.config_server import KeyStoreFile
 
 HERE = Path(__file__).parent
 BUILD_SECONDS = 600
@@ -87,3 +90,40 @@ def run_jar(
         process.terminate()
     for process in started:
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def stronger_keys(key_store: KeyStoreFile) -> KeyStoreFile:
+    """The key store with the settings for RSA that are not the defaults."""
+    return replace(key_store, algorithm="OAEP", strong=True, salt="pepper")
+
+
+@pytest.fixture(scope="session")
+def reference(
+    jar: Callable[..., Path],
+    run_jar: Callable[..., str],
+    stronger_keys: KeyStoreFile,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Path]:
+    """Return the address of a Spring Cloud Config server, and a directory of its own.
+
+    Each directory in that is what the server serves under the label of its name.
+    """
+    base = tmp_path_factory.mktemp("repositories")
+    native = "--spring.cloud.config.server.native"
+    key_store = "--encrypt.key-store"
+    url = run_jar(
+        jar("reference-server"),
+        "--spring.profiles.active=native",
+        f"{native}.search-locations={base.as_uri()}/{{label}}/",
+        f"{native}.add-label-locations=false",
+        f"{native}.default-label=main",
+        f"{key_store}.location={stronger_keys.location.as_uri()}",
+        f"{key_store}.password={stronger_keys.password}",
+        f"{key_store}.alias={stronger_keys.alias}",
+        f"--encrypt.rsa.algorithm={stronger_keys.algorithm}",
+        "--encrypt.rsa.strong=true",
+        f"--encrypt.rsa.salt={stronger_keys.salt}",
+        path="/orders/default",
+    )
+    return url, base

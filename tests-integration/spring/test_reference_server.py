@@ -4,10 +4,8 @@ What differs on purpose is in `DELIBERATE` and in docs/explanation/compatibility
 """
 
 import itertools
-import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import httpx
 import pytest
 
 from pyfly.config_server import EncryptionKeys, KeyStoreFile, open_keys
+from reference_answers import told
 
 pytestmark = pytest.mark.external
 
@@ -136,6 +135,13 @@ VALUES = {
     "nullkey.yml": "a: {~: x}\n",
     "tab.yml": "a:\t1\n",
     "json.json": '{"k": [1, null]}',
+    "binary.yml": "a: !!binary aGVsbG8=\n",
+    "set.yml": "a: !!set {x, y}\n",
+    "omap.yml": "a: !!omap [x: 1, y: 2]\n",
+    "timestamp.yml": "a: !!timestamp 2001-12-14\n",
+    "listkey.yml": "? [1, b]\n: v\n",
+    "mapkey.yml": "? {a: 1}\n: v\n",
+    "towers.yml": "a.b: 1\na.b.c: 2\na.b.c.d: 3\n",
 }
 APPLICATIONS = [
     *dict.fromkeys(name.split(".")[0].split("-")[0] for name in FILES if "/" not in name),
@@ -194,7 +200,6 @@ OF_METHODS = [
     *("/orders/prod", "/orders/prod/main", "/orders-prod.json", "/main/orders-prod.yml"),
     *("/orders/prod/main/nginx.conf", "/orders/prod/main/gone.txt", "/orders", "/broken/default"),
 ]
-STRONGER = {"algorithm": "OAEP", "strong": "true", "salt": "pepper"}
 DELIBERATE = {
     r"/infinite-.*\.yml": "an infinity is the text that the document has",
     r"/(both-prod,eu|single-prod)\..*": "the higher of a single value and a list wins",
@@ -212,6 +217,9 @@ DELIBERATE = {
     r"/nullkey.*": "null is no name",
     r"/tab.*": "a tab after a colon is a blank",
     r"/json[/-].*": ".json is a bundle",
+    r"/(binary|set|omap|timestamp)[/-].*": "tags are those of the types that JSON has",
+    r"/(list|map)key[/-].*": "a list or a mapping is no name",
+    r"/towers-.*\.(json|yml)": "a key stands below what it begins with",
     "/orders/prod/nolabel": "an unknown label",
     "/-x.yml|/orders-.yml": "a name or a profile is missing",
     "/a%20b/x|/nobody/%C3%BC": "names with other characters",
@@ -246,31 +254,14 @@ def requests() -> list[Request]:
 
 
 @pytest.fixture(scope="module")
-def both(
-    jar: Callable[..., Path],
-    run_jar: Callable[..., str],
-    start_server: Callable[..., Any],
-    key_store: KeyStoreFile,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[str, str, Path]:
+def both(reference: tuple[str, Path], start_server: Callable[..., Any]) -> tuple[str, str, Path]:
     """Return the addresses of the reference and of ours, and the directory that both serve."""
-    root = tmp_path_factory.mktemp("repository")
+    theirs, base = reference
+    root = base / "main"
     for name, text in {**FILES, **DOCUMENTS, **VALUES}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     (root / "logo.bin").write_bytes(bytes(range(256)))
-    native = "--spring.cloud.config.server.native."
-    theirs = run_jar(
-        jar("reference-server"),
-        "--spring.profiles.active=native",
-        f"{native}search-locations=file:{root}",
-        f"{native}default-label=main",
-        f"--encrypt.key-store.location=file:{key_store.location}",
-        f"--encrypt.key-store.password={key_store.password}",
-        f"--encrypt.key-store.alias={key_store.alias}",
-        *(f"--encrypt.rsa.{name}={value}" for name, value in STRONGER.items()),
-        path="/orders/default",
-    )
     ours = start_server(f"{root.as_uri()}?layout=flat", "--base-path", "")
     return theirs, ours.url, root
 
@@ -278,36 +269,14 @@ def both(
 @pytest.mark.case(87)
 @pytest.mark.parametrize("text", ["{plain}", "pässwörd ☃", "{key:k2}v"])
 def test_the_stronger_rsa_is_that_of_the_reference(
-    both: tuple[str, str, Path], key_store: KeyStoreFile, text: str
+    both: tuple[str, str, Path], stronger_keys: KeyStoreFile, text: str
 ) -> None:
-    stronger = replace(key_store, algorithm="OAEP", strong=True, salt=STRONGER["salt"])
-    keys = open_keys(EncryptionKeys(default=stronger))
+    keys = open_keys(EncryptionKeys(default=stronger_keys))
     with httpx.Client(base_url=both[0], headers={"Content-Type": "text/plain"}) as reference:
         encrypted = reference.post("/encrypt", content=text.encode()).text
         assert keys.decrypt(encrypted) == text.rpartition("}")[2]
         decrypted = reference.post("/decrypt", content=keys.encrypt(text))
         assert (decrypted.status_code, decrypted.text) == (200, text.rpartition("}")[2])
-
-
-def named(name: str, root: Path) -> str:
-    """Return the name of a property source as the file and the number of its document."""
-    found = re.fullmatch(rf".*file \[{root}/(.*)\]' via location '.*' (\(document #\d+\))", name)
-    if found is not None:
-        return f"{found[1]} {found[2]}"
-    return name.removeprefix(f"file:{root}/").removeprefix("main/")
-
-
-def told(answer: httpx.Response, root: Path) -> Any:
-    """Return what a client may rely on of an answer; of an error that is its status."""
-    if answer.status_code != 200:
-        return answer.status_code
-    media_type = answer.headers["content-type"].split(";")[0]
-    if not media_type.endswith("json"):
-        return media_type, answer.content
-    document = answer.json()
-    for source in document.get("propertySources", ()) if isinstance(document, dict) else ():
-        source["name"] = named(source["name"], root)
-    return media_type, json.dumps(document)  # the order of keys and 1 or 1.0 count
 
 
 def is_deliberate(path: str, accept: str | None) -> bool:
@@ -323,8 +292,8 @@ def test_every_answer_is_that_of_the_reference(both: tuple[str, str, Path]) -> N
     with httpx.Client(base_url=theirs) as reference, httpx.Client(base_url=ours) as own:
         for path, accept in asked:
             headers = {} if accept is None else {"Accept": accept}
-            expected = told(reference.get(path, headers=headers), root)
-            found = told(own.get(path, headers=headers), root)
+            expected = told(reference.get(path, headers=headers), root, "main")
+            found = told(own.get(path, headers=headers), root, "main")
             if (found == expected) is is_deliberate(path, accept):
                 differing.append(f"{path} {accept}: {expected!r} here {found!r}")
     assert differing == []
