@@ -27,6 +27,7 @@ from pyfly.config_core._key import (
 )
 from pyfly.config_core._placeholders import PlaceholderResolver, resolve_placeholders
 from pyfly.config_core._properties import (
+    FlatBudget,
     FlatValue,
     JsonValue,
     check_collisions,
@@ -84,6 +85,7 @@ __all__ = [
     "EncryptionKeyError",
     "EncryptionNotInstalledError",
     "Environment",
+    "FlatBudget",
     "FlatValue",
     "InvalidConfigKeyError",
     "JsonValue",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from pyfly.config_core._quoting import shown
 from pyfly.config_core.errors import ConfigFormatError
 from pyfly.config_core.limits import MAX_FLAT_BYTES, MAX_PLACEHOLDERS
 
@@ -19,7 +20,6 @@ _ESCAPE: Final = "\\"
 _SEPARATOR: Final = ":"
 _BRACE: Final = re.compile(r"\$?\{|\}")
 _PLAIN_BRACE: Final = -1
-_SHOWN_KEY_LENGTH: Final = 100
 
 
 def resolve_placeholders(
@@ -143,7 +143,7 @@ class PlaceholderResolver:
         self._spend(found, key)
         if _OPEN in found:
             if key in self._under_way:
-                raise ConfigFormatError(f"the placeholder {_shown(key)} leads back to itself")
+                raise ConfigFormatError(f"the placeholder {shown(key)} leads back to itself")
             self._under_way.add(key)
             try:
                 found = self._expanded(found, depth)
@@ -156,7 +156,7 @@ class PlaceholderResolver:
         self._bytes += len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
         if self._bytes > MAX_FLAT_BYTES:
             raise ConfigFormatError(
-                f"placeholders put in more than {MAX_FLAT_BYTES:,} bytes, at {_shown(key)}"
+                f"placeholders put in more than {MAX_FLAT_BYTES:,} bytes, at {shown(key)}"
             )
 
 
@@ -255,7 +255,3 @@ def _closings(text: str, limit: int) -> dict[int, int]:
 
 def _too_many() -> ConfigFormatError:
     return ConfigFormatError(f"more than {MAX_PLACEHOLDERS:,} placeholders")
-
-
-def _shown(key: str) -> str:
-    return repr(key[:_SHOWN_KEY_LENGTH])

@@ -6,8 +6,9 @@ Pure functions over plain values. Reading and writing text is not done here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
+from pyfly.config_core._quoting import shown
 from pyfly.config_core.errors import ConfigFormatError
-from pyfly.config_core.limits import MAX_DEPTH, MAX_PROPERTIES
+from pyfly.config_core.limits import MAX_DEPTH, MAX_FLAT_BYTES, MAX_NODES, MAX_PROPERTIES
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 """What a tree of properties is made of."""
@@ -17,6 +18,12 @@ FlatValue: TypeAlias = bool | int | float | str
 
 _RETIRED_KEY: Final = "spring.profiles"
 _INFINITY: Final = float("inf")
+_LONGEST_INTEGER: Final = 14_000
+"""Bits. Python turns integers of up to 4,300 decimal digits into text."""
+_LONGEST_PATH: Final = 200
+_FLOAT_SIZE: Final = 8
+_Path: TypeAlias = tuple[object, object] | None
+"""The way to a value: the path above and a step. Made into text only where a message shows it."""
 
 
 def copy_properties(properties: Mapping[str, object]) -> dict[str, JsonValue]:
@@ -24,42 +31,127 @@ def copy_properties(properties: Mapping[str, object]) -> dict[str, JsonValue]:
 
     Raises:
         ConfigFormatError: A key is not a string, a value is of a type that JSON does not have,
-            a text is not valid Unicode, or the tree is deeper than 64 levels.
+            a text is not valid Unicode, an integer has more than 4,200 digits, or the tree is
+            deeper than 64 levels or has more than 50,000 mappings, lists and values.
     """
-    return {_text(key, ""): _copy(value, key, 1) for key, value in properties.items()}
+    return _Copy().mapping(cast("Mapping[object, object]", properties), None, 1)
 
 
-def _copy(value: object, path: str, depth: int) -> JsonValue:
-    if isinstance(value, str):
-        return _text(value, path)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if depth >= MAX_DEPTH:
-        raise ConfigFormatError(f"{path!r} is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, Mapping):
-        node = cast("Mapping[object, object]", value)  # isinstance cannot tell the parameters
-        return {_text(k, path): _copy(v, f"{path}.{k}", depth + 1) for k, v in node.items()}
-    if isinstance(value, list | tuple):
-        items = cast("Sequence[object]", value)  # as above
-        return [_copy(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)]
-    raise ConfigFormatError(f"{path!r} holds a {type(value).__name__}; JSON has no such type")
+class _Copy:
+    """Makes one copy and counts its nodes."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def mapping(
+        self, node: Mapping[object, object], path: _Path, depth: int
+    ) -> dict[str, JsonValue]:
+        """Return a mapping whose values are at this depth."""
+        return {_key(k, path): self._value(v, (path, k), depth) for k, v in node.items()}
+
+    def _value(self, value: object, path: _Path, depth: int) -> JsonValue:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise ConfigFormatError(f"more than {MAX_NODES:,} mappings, lists and values")
+        if isinstance(value, str):
+            return _unicode(value, path)
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            return _integer(value, path)
+        if depth >= MAX_DEPTH:
+            raise _too_deep(path)
+        if isinstance(value, Mapping):
+            # isinstance cannot tell the parameters
+            return self.mapping(cast("Mapping[object, object]", value), path, depth + 1)
+        if isinstance(value, list | tuple):
+            items = cast("Sequence[object]", value)  # as above
+            return [self._value(item, (path, i), depth + 1) for i, item in enumerate(items)]
+        raise ConfigFormatError(
+            f"{_place(path)} holds a {type(value).__name__}; JSON has no such type"
+        )
 
 
-def _text(value: object, path: str) -> str:
-    if not isinstance(value, str):
-        place = f"below {path!r}" if path else "at the top"
-        raise ConfigFormatError(f"a key {place} is a {type(value).__name__}, not a string")
-    if value.isascii():
-        return value
+def _key(key: object, path: _Path) -> str:
+    if not isinstance(key, str):
+        place = f"below {_place(path)}" if path else "at the top"
+        raise ConfigFormatError(f"a key {place} is a {type(key).__name__}, not a string")
+    return _unicode(key, path)
+
+
+def _unicode(text: str, path: _Path) -> str:
+    if text.isascii():
+        return text
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise ConfigFormatError(f"a text at {path!r} is not valid Unicode") from error
+        raise ConfigFormatError(f"a text at {_place(path)} is not valid Unicode") from error
+    return text
+
+
+def _integer(value: int, path: _Path) -> int:
+    if value.bit_length() > _LONGEST_INTEGER:
+        raise ConfigFormatError(f"{_place(path)} is a number that is too long")
     return value
 
 
-def flatten(properties: Mapping[str, JsonValue]) -> dict[str, FlatValue]:
-    """Return the flat keys of a tree in document order (contract §2.3, §2.5).
+def _too_deep(path: _Path) -> ConfigFormatError:
+    return ConfigFormatError(f"{_place(path)} is nested deeper than {MAX_DEPTH} levels")
+
+
+def _place(path: _Path) -> str:
+    """Return a path for a message, shortened."""
+    steps: list[object] = []
+    while path is not None:
+        above, step = path
+        steps.append(step)
+        path = cast("_Path", above)
+    text = ""
+    for step in reversed(steps):
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+        if len(text) > _LONGEST_PATH:
+            break
+    return shown(text)
+
+
+class FlatBudget:
+    """Counts what flattening makes, for one tree, or for all trees of one bundle or answer.
+
+    Raises, while it counts, before anything is made that is too large.
+
+    Args:
+        whole: What is counted, for messages: `" in one answer"`.
+        limit: How many bytes are allowed.
+    """
+
+    __slots__ = ("_bytes", "_limit", "_properties", "_whole")
+
+    def __init__(self, whole: str = "", *, limit: int = MAX_FLAT_BYTES) -> None:
+        self._whole = whole
+        self._limit = limit
+        self._properties = 0
+        self._bytes = 0
+
+    def take(self, size: int) -> None:
+        """Count one property whose flat key and value have `size` bytes together.
+
+        Raises:
+            ConfigFormatError: There are more than 20,000 properties, or more than `limit` bytes.
+        """
+        self._properties += 1
+        self._bytes += size
+        if self._properties > MAX_PROPERTIES:
+            raise ConfigFormatError(f"more than {MAX_PROPERTIES:,} properties{self._whole}")
+        if self._bytes > self._limit:
+            raise ConfigFormatError(
+                f"more than {self._limit:,} bytes of flat keys and values{self._whole}"
+            )
+
+
+def flatten(
+    properties: Mapping[str, JsonValue], budget: FlatBudget | None = None
+) -> dict[str, FlatValue]:
+    """Return the flat keys of a tree in document order.
 
     Where two places of the tree give the same flat key, the later one wins. Nulls and empty
     lists become the empty string, empty mappings vanish, infinities and NaN become the strings
@@ -68,10 +160,16 @@ def flatten(properties: Mapping[str, JsonValue]) -> dict[str, FlatValue]:
     >>> flatten({"db": {"hosts": ["a", "b"], "pool.size": 5, "none": None}})
     {'db.hosts[0]': 'a', 'db.hosts[1]': 'b', 'db.pool.size': 5, 'db.none': ''}
 
+    Args:
+        properties: The tree.
+        budget: What has been counted for the whole that this tree is a part of; a new one
+            otherwise.
+
     Raises:
-        ConfigFormatError: The tree is deeper than 64 levels or has more than 20,000 properties.
+        ConfigFormatError: The tree is deeper than 64 levels, or the whole has more than 20,000
+            properties or more than 4 MiB of flat keys and values. Nothing larger is made.
     """
-    return dict(_limited(_iter_mapping(properties, "", 1)))
+    return dict(_pairs(properties, budget))
 
 
 def check_collisions(properties: Mapping[str, JsonValue]) -> None:
@@ -81,41 +179,78 @@ def check_collisions(properties: Mapping[str, JsonValue]) -> None:
         ConfigFormatError: As in `{"a.b": 1, "a": {"b": 2}}`; names the key. Also as `flatten`.
     """
     seen: set[str] = set()
-    for key, _ in _limited(_iter_mapping(properties, "", 1)):
+    for key, _ in _pairs(properties, None):
         if key in seen:
-            raise ConfigFormatError(f"the key {key!r} is given twice")
+            raise ConfigFormatError(f"the key {shown(key)} is given twice")
         seen.add(key)
 
 
-def _limited(pairs: Iterable[tuple[str, FlatValue]]) -> Iterator[tuple[str, FlatValue]]:
-    for count, pair in enumerate(pairs):
-        if count >= MAX_PROPERTIES:
-            raise ConfigFormatError(f"more than {MAX_PROPERTIES:,} properties")
-        yield pair
+def _pairs(
+    properties: Mapping[str, JsonValue], budget: FlatBudget | None
+) -> list[tuple[str, FlatValue]]:
+    flattening = _Flattening(budget or FlatBudget())
+    flattening.collect(_named(properties, 0), 0, 1)
+    return flattening.pairs
 
 
-def _iter_mapping(
-    node: Mapping[str, JsonValue], prefix: str, depth: int
-) -> Iterator[tuple[str, FlatValue]]:
+class _Flattening:
+    """Collects the pairs of one tree. Makes a key only when its size has been counted."""
+
+    __slots__ = ("_budget", "_parts", "pairs")
+
+    def __init__(self, budget: FlatBudget) -> None:
+        self.pairs: list[tuple[str, FlatValue]] = []
+        self._budget = budget
+        self._parts: list[str] = []
+
+    def collect(self, children: Iterable[tuple[str, JsonValue]], size: int, depth: int) -> None:
+        """Collect what lies below the node at hand.
+
+        Args:
+            children: What to append to the flat key of the node, and what lies there.
+            size: Bytes of the flat key of the node.
+            depth: How deep the children lie.
+        """
+        prefix: str | None = None
+        for part, value in children:
+            here = size + _size(part)
+            if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+                raise ConfigFormatError(
+                    f"{shown(''.join([*self._parts, part]))} is nested deeper than "
+                    f"{MAX_DEPTH} levels"
+                )
+            if isinstance(value, dict):
+                below = _named(value, here)
+            elif isinstance(value, list) and value:
+                below = ((f"[{index}]", item) for index, item in enumerate(value))
+            else:
+                single = _single(value)
+                self._budget.take(here + _size(single))
+                prefix = "".join(self._parts) if prefix is None else prefix
+                self.pairs.append((prefix + part, single))
+                continue
+            self._parts.append(part)
+            self.collect(below, here, depth + 1)
+            self._parts.pop()
+
+
+def _named(node: Mapping[str, JsonValue], size: int) -> Iterator[tuple[str, JsonValue]]:
     for key, value in node.items():
-        separator = "." if prefix and not key.startswith("[") else ""
-        yield from _iter_value(value, f"{prefix}{separator}{key}", depth)
+        yield key if not size or key.startswith("[") else f".{key}", value
 
 
-def _iter_value(value: JsonValue, path: str, depth: int) -> Iterator[tuple[str, FlatValue]]:
-    if isinstance(value, dict | list) and depth >= MAX_DEPTH:
-        raise ConfigFormatError(f"{path!r} is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, dict):
-        yield from _iter_mapping(value, path, depth + 1)
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            yield from _iter_value(item, f"{path}[{index}]", depth + 1)
-    elif value is None or isinstance(value, list):
-        yield path, ""
-    elif isinstance(value, float):
-        yield path, _json_float(value)
-    else:
-        yield path, value
+def _single(value: JsonValue) -> FlatValue:
+    """Return a value without anything below as flat keys hold it."""
+    if isinstance(value, float):
+        return _json_float(value)
+    return "" if value is None or isinstance(value, dict | list) else value
+
+
+def _size(value: FlatValue) -> int:
+    """Return about how many bytes a text or value takes in UTF-8, of a text exactly how many."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode())
+    return value.bit_length() // 3 + 1 if isinstance(value, int) else _FLOAT_SIZE
 
 
 def _json_float(value: float) -> FlatValue:
@@ -136,7 +271,7 @@ def finite(value: JsonValue) -> JsonValue:
 
 
 def drop_retired(flat: dict[str, FlatValue]) -> list[str]:
-    """Remove `spring.profiles` and its list elements in place (contract §3.5).
+    """Remove `spring.profiles` and its list elements in place.
 
     Clients from Spring Boot 3 on refuse to start with that key. `spring.profiles.active` and
     its siblings stay.
@@ -151,7 +286,7 @@ def drop_retired(flat: dict[str, FlatValue]) -> list[str]:
 
 
 def merge(sources: Sequence[Mapping[str, FlatValue]]) -> dict[str, FlatValue]:
-    """Fold flat sources into one flat mapping (contract §4.1).
+    """Fold flat sources into one flat mapping.
 
     A list is taken whole from the highest source that has any part of it. Where one source has
     `a` and another `a[0]`, the higher form replaces the lower. Plain keys come first, in the

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from pyfly.config_core._properties import FlatValue, JsonValue
+from pyfly.config_core._quoting import shown
 from pyfly.config_core.errors import ConfigFormatError
-from pyfly.config_core.limits import MAX_DEPTH, MAX_PROPERTIES
+from pyfly.config_core.limits import MAX_DEPTH, MAX_NODES, MAX_PROPERTIES
 
-_PART: Final = re.compile(r"(?s)(.+?)((?:\[[0-9]+\])*)")
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
-_SHOWN_KEY_LENGTH: Final = 100
 
 
 def rebuild(flat: Mapping[str, FlatValue]) -> dict[str, JsonValue]:
@@ -25,87 +24,122 @@ def rebuild(flat: Mapping[str, FlatValue]) -> dict[str, JsonValue]:
 
     Raises:
         ConfigFormatError: A key is malformed, as in `a..b`, `.a`, `[0]` and `a[0]b`, is nested
-            too deeply, stands for a mapping here and a list there, or an index leaves too many
-            gaps.
+            too deeply, stands for a mapping here and a list there, an index leaves too many
+            gaps, or the tree would have more than 50,000 mappings, lists, values and gaps.
     """
-    tree: dict[str, JsonValue] = {}
-    gaps = 0
+    builder = _Builder()
     for key, value in flat.items():
         steps = _steps(key)
         try:
-            gaps += _insert(tree, steps, value)
+            builder.insert(steps, value)
         except ConfigFormatError as error:
-            raise ConfigFormatError(f"{_shown(key)}: {error.reason}") from error
-        if gaps > MAX_PROPERTIES:
-            raise ConfigFormatError(f"{_shown(key)} leaves too many gaps in a list")
-    return tree
+            raise ConfigFormatError(f"{shown(key)}: {error.reason}") from error
+    return builder.tree
 
 
 def _steps(key: str) -> list[str | int]:
     """Split a key into names and indexes."""
-    steps: list[str | int] = []
+    if key.count(".") > MAX_DEPTH:
+        raise _too_deep(key)
     parts = key.split(".")
     if not parts[-1] and all(parts[:-1]):  # the last name alone may be empty
         return [*(_steps(key[:-1]) if key else []), ""]
+    steps: list[str | int] = []
     for part in parts:
-        found = _PART.fullmatch(part)
-        if found is None or _INDEX.search(found[1]):
-            raise ConfigFormatError(f"the key {_shown(key)} is malformed")
-        steps.append(found[1])
-        steps += [_index(text, key) for text in _INDEX.findall(found[2])]
-    if len(steps) > MAX_DEPTH:
-        raise ConfigFormatError(f"the key {_shown(key)} is nested deeper than {MAX_DEPTH} levels")
+        name, indexes = _name_and_indexes(part)
+        if not name or _INDEX.search(name):
+            raise ConfigFormatError(f"the key {shown(key)} is malformed")
+        steps.append(name)
+        steps += [_index(digits, key) for digits in indexes]
+        if len(steps) > MAX_DEPTH:
+            raise _too_deep(key)
     return steps
+
+
+def _name_and_indexes(part: str) -> tuple[str, list[str]]:
+    """Split `a[0][1]` into `a` and the digits of the indexes behind it."""
+    indexes: list[str] = []
+    end = len(part)
+    while end and part[end - 1] == "]":
+        start = part.rfind("[", 0, end)
+        digits = part[start + 1 : end - 1]
+        if start < 0 or not (digits.isascii() and digits.isdigit()):
+            break
+        indexes.append(digits)
+        end = start
+    return part[:end], indexes[::-1]
 
 
 def _index(digits: str, key: str) -> int:
     if len(digits) > len(str(MAX_PROPERTIES)) or int(digits) >= MAX_PROPERTIES:
-        raise ConfigFormatError(f"the key {_shown(key)} has an index that is too large")
+        raise ConfigFormatError(f"the key {shown(key)} has an index that is too large")
     return int(digits)
 
 
-def _insert(tree: dict[str, JsonValue], steps: list[str | int], value: FlatValue) -> int:
-    """Put a value in its place; return how many gaps that made."""
-    node: dict[str, JsonValue] | list[JsonValue] = tree
-    gaps = 0
-    for position, step in enumerate(steps):
-        following = steps[position + 1] if position + 1 < len(steps) else None
-        if isinstance(node, dict):
-            name = str(step)
-            if following is not None and _is_single(node, name):
-                node[_compound(steps[position:])] = value
-                return gaps
-            below = value if following is None else _below(node.get(name), following)
-            node[name] = below
-        else:
-            index = int(step)
-            gaps += max(0, index - len(node))
-            node += [None] * (index + 1 - len(node))
-            below = value if following is None else _below(node[index], following)
-            node[index] = below
-        if isinstance(below, dict | list):
-            node = below
-    return gaps
+def _too_deep(key: str) -> ConfigFormatError:
+    return ConfigFormatError(f"the key {shown(key)} is nested deeper than {MAX_DEPTH} levels")
+
+
+class _Builder:
+    """Inserts keys into a tree and counts what that makes."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, JsonValue] = {}
+        self._gaps = 0
+        self._nodes = 0
+
+    def insert(self, steps: list[str | int], value: FlatValue) -> None:
+        """Put a value in its place."""
+        node: dict[str, JsonValue] | list[JsonValue] = self.tree
+        self._count(1)
+        for position, step in enumerate(steps):
+            following = steps[position + 1] if position + 1 < len(steps) else None
+            if isinstance(node, dict):
+                name = str(step)
+                if following is not None and _is_single(node, name):
+                    node[_compound(steps[position:])] = value
+                    return
+                below = value if following is None else self._below(node.get(name), following)
+                node[name] = below
+            else:
+                index = int(step)
+                self._extend(node, index)
+                below = value if following is None else self._below(node[index], following)
+                node[index] = below
+            if isinstance(below, dict | list):
+                node = below
+
+    def _below(
+        self, found: JsonValue, following: str | int
+    ) -> dict[str, JsonValue] | list[JsonValue]:
+        """Return the mapping or list that takes the following step, a new one if need be."""
+        new: dict[str, JsonValue] | list[JsonValue] = [] if isinstance(following, int) else {}
+        if not isinstance(found, dict | list):
+            self._count(1)
+            return new
+        if type(found) is not type(new):
+            raise ConfigFormatError("a key is a mapping in one place and a list in another")
+        return found
+
+    def _extend(self, node: list[JsonValue], index: int) -> None:
+        """Make a list long enough for an index."""
+        gaps = max(0, index - len(node))
+        self._gaps += gaps
+        self._count(gaps)
+        if self._gaps > MAX_PROPERTIES:
+            raise ConfigFormatError("an index leaves too many gaps in a list")
+        node += [None] * (index + 1 - len(node))
+
+    def _count(self, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise ConfigFormatError(f"more than {MAX_NODES:,} mappings, lists and values")
 
 
 def _is_single(node: dict[str, JsonValue], name: str) -> bool:
     return name in node and not isinstance(node[name], dict | list)
 
 
-def _below(found: JsonValue, following: str | int) -> dict[str, JsonValue] | list[JsonValue]:
-    """Return the mapping or list that takes the following step, a new one if need be."""
-    new: dict[str, JsonValue] | list[JsonValue] = [] if isinstance(following, int) else {}
-    if not isinstance(found, dict | list):
-        return new
-    if type(found) is not type(new):
-        raise ConfigFormatError("a key is a mapping in one place and a list in another")
-    return found
-
-
 def _compound(steps: list[str | int]) -> str:
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return text.removeprefix(".")
-
-
-def _shown(key: str) -> str:
-    return repr(key[:_SHOWN_KEY_LENGTH])

@@ -25,6 +25,8 @@ Messages name keys, files, lines and limits; never a property value.
 
 from collections.abc import Sequence
 
+from pyfly.config_core._quoting import shown as _shown
+
 __all__ = [
     "AmbiguousBackendError",
     "BackendAccessDeniedError",
@@ -46,16 +48,31 @@ __all__ = [
     "UnsupportedOperationError",
 ]
 
-_SHOWN_LENGTH = 80
-
-
-def _shown(text: str) -> str:
-    """Quote `text` for a message, shortened, with control characters escaped."""
-    return repr(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…")
-
 
 class ConfigError(Exception):
-    """The root of the tree: catch this to catch whatever this project raises."""
+    """The root of the tree: catch this to catch whatever this project raises.
+
+    Copies and pickles keep the type, the message and every field, also of classes whose
+    constructor takes something else than a message.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what makes the same error again, without calling its constructor."""
+        fields = vars(self)
+        if isinstance(self, ImportError):  # it keeps its message in a slot of its own
+            fields = fields | {"msg": self.msg}
+        return _same_error, (type(self), self.args, fields)
+
+
+def _same_error(
+    kind: type[ConfigError], args: tuple[object, ...], fields: dict[str, object]
+) -> ConfigError:
+    """Return an error with this content; what a pickle of an error calls."""
+    error = kind.__new__(kind)
+    error.args = args
+    for name, value in fields.items():
+        setattr(error, name, value)
+    return error
 
 
 class ConfigNotFoundError(ConfigError, LookupError):

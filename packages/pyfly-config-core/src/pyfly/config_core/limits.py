@@ -18,6 +18,8 @@ MAX_DEPTH: Final = 64
 """Levels of nesting in a tree of properties."""
 MAX_PROPERTIES: Final = 20_000
 """Properties of one bundle, and of one answer."""
+MAX_NODES: Final = 50_000
+"""Mappings, lists and single values of one bundle, and of the tree of one answer."""
 MAX_DOCUMENT_BYTES: Final = 1_048_576
 """Bytes of one stored bundle, as text or as JSON, and of the body of a request."""
 MAX_FLAT_BYTES: Final = 4_194_304

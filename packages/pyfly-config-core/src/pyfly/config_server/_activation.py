@@ -48,9 +48,9 @@ def _relaxed(name: str) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(expression: str) -> _Test:
-    tokens = [text for token in _TOKEN.findall(expression) if (text := token.strip())]
     if len(expression) > _LONGEST:
         raise _malformed(expression)
+    tokens = [text for token in _TOKEN.findall(expression) if (text := token.strip())]
     test, rest = _parse_terms(tokens, expression, 0)
     if rest:
         raise _malformed(expression)

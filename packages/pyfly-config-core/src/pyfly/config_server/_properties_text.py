@@ -5,17 +5,18 @@ it: the line before begins with the same mark, or one follows before the first k
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from pyfly.config_core import ConfigFormatError, JsonValue
+from pyfly.config_core import ConfigFormatError, FlatBudget, JsonValue
 from pyfly.config_server.storage import ConfigDocument
 
-_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_LINE: Final = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _SEPARATOR: Final = re.compile(r"[#!]---\s*")
 _BLANKS: Final = " \t\f"
-_PAIR: Final = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*", re.DOTALL)
+_KEY_END: Final = re.compile(r"\\.|([=: \t\f])", re.DOTALL)
+_BEFORE_VALUE: Final = re.compile(r"[ \t\f]*[=:]?[ \t\f]*")
 _ESCAPE: Final = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
-_BROKEN_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u(?![0-9A-Fa-f]{4})")
 _CONTROLS: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
@@ -26,31 +27,31 @@ def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
     counts, as in Java.
 
     Raises:
-        ConfigFormatError: There are more than `limit` bytes, or an escape is broken.
+        ConfigFormatError: There are more than `limit` bytes, more than 20,000 properties or more
+            than 4 MiB of keys and values, or an escape is broken.
     """
     if len(data) > limit:
         raise ConfigFormatError(f"larger than {limit:,} bytes")
-    documents: list[ConfigDocument] = []
-    properties: dict[str, JsonValue] = {}
-    origins: dict[str, str] = {}
+    documents = [_Document()]
+    budget = FlatBudget()
     mark_before = ""
     for number, line in _logical_lines(_decoded(data)):
         mark = _comment_mark(line)
         if not mark:
-            _read_pair(line, number, properties, origins)
+            documents[-1].read_pair(line, number, budget)
             mark_before = ""
         elif mark != mark_before and _SEPARATOR.fullmatch(line):
-            if properties:
-                documents.append(ConfigDocument(properties=properties, origins=origins))
-                properties, origins = {}, {}
+            if documents[-1].properties:
+                documents.append(_Document())
         else:
-            if not properties and documents:  # Spring takes such a separator back
-                reopened = documents.pop()
-                properties, origins = dict(reopened.properties), dict(reopened.origins)
+            if not documents[-1].properties and len(documents) > 1:
+                documents.pop()  # Spring takes such a separator back
             mark_before = mark
-    if properties:
-        documents.append(ConfigDocument(properties=properties, origins=origins))
-    return tuple(documents)
+    return tuple(
+        ConfigDocument(properties=one.properties, origins=one.origins)
+        for one in documents
+        if one.properties
+    )
 
 
 def _comment_mark(line: str) -> str:
@@ -58,17 +59,27 @@ def _comment_mark(line: str) -> str:
     return first if first in {"#", "!"} else ""
 
 
-def _read_pair(
-    line: str, number: int, properties: dict[str, JsonValue], origins: dict[str, str]
-) -> None:
-    found = _PAIR.match(line)
-    column = 0 if found is None else found.end()
-    key = _unescaped("" if found is None else found[1], number)
-    value = _unescaped(line[column:], number)
-    if key:
-        properties.pop(key, None)
-        properties[key] = value
-        origins[key] = f"{number}:{column + 1}"
+class _Document:
+    """A document under construction."""
+
+    __slots__ = ("origins", "properties")
+
+    def __init__(self) -> None:
+        self.properties: dict[str, JsonValue] = {}
+        self.origins: dict[str, str] = {}
+
+    def read_pair(self, line: str, number: int, budget: FlatBudget) -> None:
+        """Take the key and the value of a logical line; one that is blank has none."""
+        end = next((found.start() for found in _KEY_END.finditer(line) if found[1]), len(line))
+        before = _BEFORE_VALUE.match(line, end)
+        column = end if before is None else before.end()
+        key = _unescaped(line[:end], number)
+        value = _unescaped(line[column:], number)
+        if key:
+            budget.take(len(key.encode()) + len(value.encode()))
+            self.properties.pop(key, None)
+            self.properties[key] = value
+            self.origins[key] = f"{number}:{column + 1}"
 
 
 def _decoded(data: bytes) -> str:
@@ -78,23 +89,25 @@ def _decoded(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Return the lines with their numbers, continued ones joined, without leading blanks."""
-    lines: list[tuple[int, str]] = []
-    continued = False
-    for number, line in enumerate(_LINE_END.split(text), start=1):
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines with their numbers, continued ones joined, without leading blanks."""
+    pieces: list[str] = []
+    first = 0
+    for number, found in enumerate(_LINE.finditer(text), start=1):
+        line = found[1]
         stripped = line.lstrip(_BLANKS)
-        if continued:
-            first, before = lines.pop()
-            lines.append((first, before + stripped))
-        else:
-            lines.append((number, line if _comment_mark(line) else stripped))
-        comment = not continued and bool(_comment_mark(line))
-        continued = not comment and _is_continued(stripped)
-        if continued:
-            first, before = lines.pop()
-            lines.append((first, before[:-1]))
-    return lines
+        if not pieces:
+            if _comment_mark(line):
+                yield number, line
+                continue
+            first = number
+        if _is_continued(stripped):
+            pieces.append(stripped[:-1])
+            continue
+        yield first, "".join((*pieces, stripped))
+        pieces.clear()
+    if pieces:
+        yield first, "".join(pieces)
 
 
 def _is_continued(line: str) -> bool:
@@ -104,17 +117,18 @@ def _is_continued(line: str) -> bool:
 def _unescaped(text: str, number: int) -> str:
     if "\\" not in text:
         return text
-    if _BROKEN_ESCAPE.search(text):
-        raise ConfigFormatError("a \\u escape needs four hexadecimal digits", line=number)
-    plain = _ESCAPE.sub(_character, text)
     try:
-        return plain.encode("utf-16", "surrogatepass").decode("utf-16")
+        return _ESCAPE.sub(_character, text).encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
         raise ConfigFormatError("an escape is half of a character", line=number) from error
+    except ConfigFormatError as error:
+        raise ConfigFormatError(error.reason, line=number) from error
 
 
 def _character(found: re.Match[str]) -> str:
     escape = found[1]
     if len(escape) > 1:
         return chr(int(escape[1:], 16))
+    if escape == "u":
+        raise ConfigFormatError("a \\u escape needs four hexadecimal digits")
     return _CONTROLS.get(escape, escape)

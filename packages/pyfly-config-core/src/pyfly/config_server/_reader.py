@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
+    FlatBudget,
     FlatValue,
-    JsonValue,
     PropertySource,
     drop_retired,
     flatten,
@@ -69,11 +69,17 @@ class StoreReader:
         self._snapshots = backend if isinstance(backend, SupportsSnapshots) else None
         self._bases = backend if isinstance(backend, SupportsBaseBundles) else None
 
-    async def read(self, lookup: Lookup) -> Found:
+    async def read(self, lookup: Lookup, budget: FlatBudget) -> Found:
         """Return what is stored.
 
+        Args:
+            lookup: What to look for.
+            budget: What the answer holds already. Documents that are not active count, too:
+                their conditions are among their flat keys.
+
         Raises:
-            ConfigFormatError: A stored text that is needed does not parse.
+            ConfigFormatError: A stored text that is needed does not parse, or the answer would
+                be too large.
             BackendError: The store failed.
         """
         bases: Sequence[ConfigSource | None] = ()
@@ -87,10 +93,10 @@ class StoreReader:
         for source in stored.sources:
             if source is not None:
                 stem = f"{source.application}-{source.profile}"
-                found += self._sources(source, stem, lookup.profiles)
+                found += self._sources(source, stem, lookup.profiles, budget)
         for application, base in zip(lookup.bases, bases, strict=False):  # none, or all
             if base is not None:
-                found += self._sources(base, application, lookup.profiles)
+                found += self._sources(base, application, lookup.profiles, budget)
         known = bool(found) or self._labels is None or await self._labels.has_label(lookup.label)
         return Found(sources=found if known else None, version=stored.version)
 
@@ -103,14 +109,14 @@ class StoreReader:
         return ConfigSnapshot(sources=tuple(await asyncio.gather(*fetches)))
 
     def _sources(
-        self, source: ConfigSource, stem: str, profiles: frozenset[str]
+        self, source: ConfigSource, stem: str, profiles: frozenset[str], budget: FlatBudget
     ) -> Iterator[FoundSource]:
         """Yield the active documents of a bundle, the last one first (contract §3.5)."""
         file_name = source.resource or stem
         label = source.label.replace("-", "%2D").replace(",", "%2C")
         documents = source.documents or (ConfigDocument(properties=source.properties),)
         for number, document in reversed([*enumerate(documents)]):
-            flat = _flat(document.properties, f"{source.label}/{file_name}", profiles)
+            flat = _flat(document, f"{source.label}/{file_name}", profiles, budget)
             if flat is not None:
                 place = f" (document #{number})" if len(documents) > 1 else ""
                 named = PropertySource(
@@ -152,11 +158,11 @@ def _fetch_bases(
 
 
 def _flat(
-    properties: Mapping[str, JsonValue], where: str, profiles: frozenset[str]
+    document: ConfigDocument, where: str, profiles: frozenset[str], budget: FlatBudget
 ) -> dict[str, FlatValue] | None:
     """Return a document's flat keys, or `None` when it is not meant for these profiles."""
     try:
-        flat = flatten(properties)
+        flat = flatten(document.properties, budget)
         if not is_active(flat, profiles):
             return None
     except ConfigFormatError as error:

@@ -74,6 +74,8 @@ def resolve_tagged(text: str, tag: str) -> Scalar:
         return text
     if kind == "null":
         return None
+    if len(text) > _LONGEST_NUMBER:
+        raise ConfigFormatError(f"a value of more than {_LONGEST_NUMBER:,} characters is a text")
     if kind == "int" and _INT.fullmatch(text):
         return _int(text)
     if kind == "float" and (_FLOAT.fullmatch(text) or _INT.fullmatch(text)):

@@ -16,6 +16,7 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigNotFoundError,
     Environment,
+    FlatBudget,
     JsonValue,
     PropertySource,
     check_name,
@@ -223,7 +224,10 @@ class ConfigServer:
         Args:
             plans: The lookups for stores by their `default_is_base`.
         """
-        reads = [_read_store(reader, plans[reader.default_is_base]) for reader in self._readers]
+        budget = FlatBudget(" in one answer")
+        reads = [
+            _read_store(reader, plans[reader.default_is_base], budget) for reader in self._readers
+        ]
         if len(reads) == 1:
             return [await reads[0]]
         results = await asyncio.gather(*reads, return_exceptions=True)
@@ -315,8 +319,10 @@ class ConfigServer:
                     stack.push_async_callback(backend.aclose)
 
 
-async def _read_store(reader: StoreReader, lookups: Sequence[Lookup]) -> list[Found]:
-    return [await reader.read(lookup) for lookup in lookups]
+async def _read_store(
+    reader: StoreReader, lookups: Sequence[Lookup], budget: FlatBudget
+) -> list[Found]:
+    return [await reader.read(lookup, budget) for lookup in lookups]
 
 
 def _version(store: Sequence[Found]) -> str | None:

@@ -9,8 +9,14 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Final, NoReturn, cast
 
-from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties, flatten
-from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_core import (
+    ConfigFormatError,
+    FlatBudget,
+    JsonValue,
+    copy_properties,
+    flatten,
+)
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES, MAX_FLAT_BYTES, MAX_NODES, MAX_PROPERTIES
 from pyfly.config_server import _yaml
 from pyfly.config_server._properties_text import parse_properties
 from pyfly.config_server.storage import ConfigDocument
@@ -19,8 +25,9 @@ SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
 """In the order in which a reader looks. The last one is read only."""
 
 _ROOT_KEY: Final = "document"
-_DOCUMENT_MARK: Final = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
-_CONTENT: Final = re.compile(rb"^(?!\s*(?:#|\Z|$)|%|\.\.\.\s*$)", re.MULTILINE)
+_LINE: Final = re.compile("[^\r\n\x85\u2028\u2029]+")
+_BLANKS: Final = " \t"
+_LONGEST_ORIGIN: Final = 16
 
 
 def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
@@ -43,15 +50,18 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
     holds one document, and its values have no origins. The values of `.properties` are texts.
 
     Raises:
-        ConfigFormatError: As `parse_text`.
+        ConfigFormatError: As `parse_text`, or all documents together have more than 20,000
+            properties or more than 4 MiB of flat keys.
     """
     if suffix == ".properties":
         return parse_properties(data, limit=MAX_DOCUMENT_BYTES)
     if suffix == ".json":
         value = _parse(data, suffix)
         return () if value is None else (ConfigDocument(properties=_mapping(value)),)
+    # What the values take is counted where they are flattened; their origins are flattened here.
+    budget = FlatBudget(limit=MAX_FLAT_BYTES + MAX_PROPERTIES * _LONGEST_ORIGIN)
     return tuple(
-        ConfigDocument(properties=_mapping(value), origins=_texts(_mapping(origins)))
+        ConfigDocument(properties=_mapping(value), origins=_texts(_mapping(origins), budget))
         for value, origins in _yaml.load_with_origins(_decoded(data))
     )
 
@@ -89,8 +99,8 @@ def _mapping(value: JsonValue) -> dict[str, JsonValue]:
     return value if isinstance(value, dict) else {_ROOT_KEY: value}
 
 
-def _texts(tree: Mapping[str, JsonValue]) -> dict[str, str]:
-    return {key: str(place) for key, place in flatten(tree).items()}
+def _texts(tree: Mapping[str, JsonValue], budget: FlatBudget) -> dict[str, str]:
+    return {key: str(place) for key, place in flatten(tree, budget).items()}
 
 
 def _parse(data: bytes, suffix: str) -> JsonValue:
@@ -128,10 +138,28 @@ def dump_for_reading(value: JsonValue) -> str:
 
 
 def holds_several_documents(data: bytes, *, suffix: str) -> bool:
-    """Tell whether a file holds more than one document, broken ones included."""
+    """Return whether a file holds more than one document, broken ones included.
+
+    Documents begin behind `---` and end at `...`; those without content do not count.
+    """
     if suffix in {".json", ".properties"}:
         return False
-    return sum(bool(_CONTENT.search(part)) for part in _DOCUMENT_MARK.split(data)) > 1
+    documents = 0
+    counted = False
+    for found in _LINE.finditer(data.decode("utf-8-sig", "replace")):
+        line = found[0]
+        marker = line[:3] if line[3:4] in {"", *_BLANKS} else ""
+        if marker in {"---", "..."}:
+            counted, line = False, line[3:]
+        elif line.startswith("%"):
+            continue
+        content = line.lstrip(_BLANKS)
+        if content and not counted and not content.startswith("#"):
+            counted = True
+            documents += 1
+            if documents > 1:
+                return True
+    return False
 
 
 def _parse_yaml(text: str) -> JsonValue:
@@ -146,7 +174,7 @@ def _parse_json(text: str) -> JsonValue:
         return None
     try:
         value: JsonValue = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
+            text, object_pairs_hook=_Objects().unique, parse_constant=_refuse_constant
         )
     except json.JSONDecodeError as error:
         raise ConfigFormatError(error.msg, line=error.lineno, column=error.colno) from error
@@ -160,11 +188,21 @@ def _parse_json(text: str) -> JsonValue:
     return copy_properties(value) if isinstance(value, dict) else value
 
 
-def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ConfigFormatError("a key is given twice in one object")
-    return mapping
+class _Objects:
+    """Makes the objects of one JSON text and counts them."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def unique(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        """Return an object, unless it is one too many or has a key twice."""
+        self._made += 1
+        if self._made > MAX_NODES:
+            raise ConfigFormatError(f"more than {MAX_NODES:,} objects")
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
+            raise ConfigFormatError("a key is given twice in one object")
+        return mapping
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -48,11 +48,14 @@ class Refusal(Exception):  # noqa: N818 - it ends a request, nothing is wrong wi
     """
 
     def __init__(self, status: int, code: str, message: str = "", *, headers: Headers = ()) -> None:
-        super().__init__(message)
+        super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def refusal_of(error: ConfigError) -> Refusal:

@@ -1,0 +1,143 @@
+"""What trees and texts may cost: sizes are counted before anything is made of them."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pyfly.config_core import (
+    ConfigFormatError,
+    FlatBudget,
+    check_collisions,
+    copy_properties,
+    flatten,
+    rebuild,
+)
+from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend
+from pyfly.config_server._bundles import check_storable
+from pyfly.config_server.text import parse_documents, parse_mapping
+
+pytestmark = pytest.mark.anyio
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Return the seconds of CPU that some work takes, refused or not."""
+    before = time.process_time()
+    _attempt(work)
+    return time.process_time() - before
+
+
+def peak(work: Callable[[], Any]) -> int:
+    """Return the most bytes that some work takes at once, refused or not."""
+    tracemalloc.start()
+    try:
+        _attempt(work)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def _attempt(work: Callable[[], Any]) -> None:
+    try:
+        work()
+    except ConfigFormatError:
+        return
+
+
+def deep(leaf: Any, *, levels: int = 60, length: int = 4_000) -> dict[str, Any]:
+    """Return a leaf below keys that are long together."""
+    for level in range(levels):
+        leaf = {f"k{level}".ljust(length, "k"): leaf}
+    return leaf
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_what_would_be_large_with_flat_keys_is_refused_before_it_is_made(suffix: str) -> None:
+    wide = deep({f"a{number}": number for number in range(15_000)}, length=1_000)
+    data = json.dumps(wide).encode()
+
+    def put() -> None:
+        tree = parse_mapping(data, suffix=suffix)
+        check_storable(ConfigSource(application="a", profile="p", properties=tree))
+
+    with pytest.raises(ConfigFormatError, match=r"more than 4,194,304 bytes of flat keys"):
+        put()
+    assert peak(put) < 3 * 30_000_000
+    assert suffix == ".yaml" or seconds(put) < 3 * 0.05
+
+
+def test_a_stored_file_of_many_documents_is_bounded_as_a_whole() -> None:
+    document = json.dumps(deep({f"a{number}": number for number in range(300)}, length=40))
+    data = "\n---\n".join([document] * 20).encode()
+
+    def read() -> None:
+        parse_documents(data, suffix=".yaml")
+
+    with pytest.raises(ConfigFormatError, match="bytes of flat keys"):
+        read()
+    assert peak(read) < 3 * 30_000_000
+
+
+def test_paths_of_empty_mappings_are_not_made() -> None:
+    tree = deep({f"a{number}": {} for number in range(15_000)})
+    for work in (flatten, check_collisions, copy_properties):
+        assert seconds(lambda: work(tree)) < 3 * 0.05  # noqa: B023 - called at once
+
+
+def test_the_trees_of_one_budget_are_bounded_together() -> None:
+    for tree in ({"a": "x" * 3_000_000}, {str(number): 1 for number in range(15_000)}):
+        budget = FlatBudget(" in one answer")
+        flatten(tree, budget)
+        with pytest.raises(ConfigFormatError, match=r"more than .* in one answer"):
+            flatten(tree, budget)
+
+
+def test_values_count_in_bytes_of_utf_8() -> None:
+    flatten({"a": "x" * 4_000_000})
+    with pytest.raises(ConfigFormatError, match="4,194,304"):
+        flatten({"a": "ü" * 4_000_000})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_integer_that_no_text_holds_is_refused(sign: int) -> None:
+    with pytest.raises(ConfigFormatError, match=r"'a\[0\]' is a number that is too long"):
+        copy_properties({"a": [sign * 10**5_000]})
+    assert copy_properties({"a": 10**4_000}) == {"a": 10**4_000}
+
+
+def test_more_than_50_000_nodes_are_refused() -> None:
+    with pytest.raises(ConfigFormatError, match="50,000 mappings, lists and values"):
+        copy_properties({"a": [[]] * 50_001})
+    with pytest.raises(ConfigFormatError, match="50,000 mappings, lists and values"):
+        rebuild({f"x{number}.{'.'.join('abcdefgh')}": 1 for number in range(6_000)})
+
+
+@pytest.mark.parametrize("where", ["a", "a.b", "x" * 5_000])
+def test_a_path_in_a_message_is_short(where: str) -> None:
+    for check in (flatten, check_collisions, copy_properties):
+        with pytest.raises(ConfigFormatError) as caught:
+            check({where: deep(1, levels=64)})
+        assert str(caught.value).startswith(repr(f"{where}.k63"[:80]).rstrip("'"))
+        assert len(str(caught.value)) < 200
+
+
+async def test_the_bundles_of_an_answer_are_bounded_together() -> None:
+    server = ConfigServer(InMemoryConfigBackend())
+    profiles = [f"p{number}" for number in range(6)]
+    for profile in profiles:
+        await server.save("a", profile, {profile: "x" * 800_000})
+    assert await server.fetch("a", "p0,p1,p2,p3,p4")
+    with pytest.raises(ConfigFormatError, match="flat keys and values in one answer"):
+        await server.fetch("a", ",".join(profiles))
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a" + "[1]" * 100_000 + "x", "a[" * 100_000, "ab." * 100_000, "a" + "[1]" * 100_000],
+    ids=["indexes", "brackets", "dots", "many indexes"],
+)
+def test_a_key_of_any_length_is_split_in_linear_time(key: str) -> None:
+    assert seconds(lambda: rebuild({key: 1})) < 3 * 0.1
