@@ -28,7 +28,7 @@ from pyfly.config_core import (
     ConfigKey,
 )
 from pyfly.config_server import ConfigSource
-from pyfly.config_server._filesystem import bundles, files, labels, walk
+from pyfly.config_server._filesystem import bundles, files, labels, tree, walk, writes
 from pyfly.config_server._filesystem.bundles import BundleFiles
 from pyfly.config_server.storage import ABSENT, ANY
 
@@ -86,7 +86,7 @@ class Failpoint:
         self.happening()
 
     def install(self, put: Callable[[Any, str, Any], None]) -> None:
-        for place in (files, bundles, labels, walk):
+        for place in (files, bundles, labels, tree, walk, writes):
             put(place, "os", self.stand_in(os))
         put(fcntl, "flock", self.counted("flock", fcntl.flock))
         put(labels, "shutil", self.stand_in(shutil))
@@ -122,10 +122,10 @@ class Failpoint:
 
 def prepare(root: Path, label: str, stored: dict[str, Any]) -> None:
     root.mkdir()
-    for name, tree in stored.items():
+    for name, properties in stored.items():
         path = root / label / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(tree), encoding="utf-8")
+        path.write_text(json.dumps(properties), encoding="utf-8")
 
 
 def key(label: str) -> ConfigKey:
@@ -260,7 +260,7 @@ KILLS = "\n".join(
         "from typing import Any",
         "from pyfly.config_core import ConfigKey",
         "from pyfly.config_server import ConfigSource",
-        "from pyfly.config_server._filesystem import bundles, files, labels, walk",
+        "from pyfly.config_server._filesystem import bundles, files, labels, tree, walk, writes",
         "from pyfly.config_server._filesystem.bundles import BundleFiles",
         "from pyfly.config_server.storage import ABSENT, ANY",
         *map(inspect.getsource, (Failpoint, prepare, key, operate, fetched, names)),

@@ -195,12 +195,12 @@ async def test_a_lock_that_is_never_released_ends_in_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(files, "WRITE_SECONDS", 0.05)
     write("main/orders-prod.yaml", "a: 1\n")
     held = os.open(tmp_path / "main", os.O_RDONLY)
     try:
         with (
-            files.locked(held, what="main"),
+            files.locked(held, what="main", deadline=0),
             pytest.raises(BackendUnavailableError, match=r"the lock of 'main' .* nothing was"),
         ):
             await backend.save(source({"a": 2}))

@@ -3,32 +3,25 @@
 `FilesystemConfigBackend` runs these methods in threads.
 """
 
-import contextlib
-import hashlib
 import logging
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyfly.config_core import BackendUnavailableError, ConfigError, ConfigFormatError, ConfigKey
+from pyfly.config_core import ConfigError, ConfigFormatError, ConfigKey
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server._filesystem import files
-from pyfly.config_server._filesystem.labels import create_label, remove_empty_label
 from pyfly.config_server._filesystem.resources import read_resource
-from pyfly.config_server._filesystem.walk import list_root, walk_labels
+from pyfly.config_server._filesystem.tree import Tree
+from pyfly.config_server._filesystem.writes import BundleWriter, version_of
 from pyfly.config_server.layout import (
-    PROPERTIES_SUFFIX,
     base_file_names,
-    check_flat_label,
-    check_rewritable,
-    check_writable,
     file_names,
-    file_stem,
     keys_of,
     source_of,
 )
@@ -38,9 +31,8 @@ from pyfly.config_server.storage import (
     ConfigResource,
     ConfigSource,
     Expected,
-    check_expected,
 )
-from pyfly.config_server.text import SUFFIXES, dump_text, parse_documents
+from pyfly.config_server.text import parse_documents
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,8 +40,7 @@ _CACHED_LABELS: Final = 64
 _CACHED_FILES: Final = 4096
 _CACHED_BYTES: Final = 8_388_608  # of text; parsed it takes some three times as much
 _SETTLED_NANOSECONDS: Final = 2_000_000_000
-_ATTEMPTS: Final = 5
-_CHANGING: Final = "the directory of '{}' keeps being replaced or removed; nothing was written"
+_PAUSE_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +63,8 @@ class BundleFiles:
 
     def __init__(self, root: Path, *, flat_label: str | None = None) -> None:
         self.root = root
-        self._flat_label = flat_label
+        self._tree = Tree(root=root, flat_label=flat_label)
+        self._writer = BundleWriter(self._tree)
         self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
         self._parsed_bytes = 0
         self._listed: OrderedDict[str, tuple[files.FileIdentity, frozenset[str]]] = OrderedDict()
@@ -83,7 +75,7 @@ class BundleFiles:
     def has_label(self, label: str) -> bool:
         """Tell whether the label is a directory."""
         with files.translated(f"open '{label}'"):
-            directory = self._open(label)
+            directory = self._tree.open(label)
             if directory is not None:
                 os.close(directory)
         return directory is not None
@@ -102,7 +94,7 @@ class BundleFiles:
         found: list[ConfigSource | None] = [None] * len(keys)
         for label in dict.fromkeys(key.label for key in keys):
             with files.translated(f"open '{label}'"):
-                directory = self._open(label)
+                directory = self._tree.open(label)
             if directory is None:
                 continue
             with files.translated(f"read '{label}'"), files.opened(directory):
@@ -114,7 +106,7 @@ class BundleFiles:
     def fetch_base(self, key: ConfigKey) -> ConfigSource | None:
         """Read the bundle of an application without a profile; that of the key is not looked at."""
         with files.translated(f"open '{key.label}'"):
-            directory = self._open(key.label)
+            directory = self._tree.open(key.label)
         if directory is None:
             return None
         with files.translated(f"read '{key.label}'"), files.opened(directory):
@@ -122,25 +114,9 @@ class BundleFiles:
 
     def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Read a plain file of a label."""
-        if self._flat_label not in {None, label}:
+        if self._tree.flat_label not in {None, label}:
             return None
-        return read_resource(self.root, self._path(label, path))
-
-    def _open(self, label: str) -> int | None:
-        """Open the directory of a label; `None` when there is none."""
-        if self._flat_label is None:
-            return files.open_inside(self.root, label)
-        return files.open_root(self.root) if label == self._flat_label else None
-
-    def _path(self, label: str, name: str) -> str:
-        """Return where a file is, below the root."""
-        return name if self._flat_label is not None else f"{label}/{name}"
-
-    def _labels(self) -> list[tuple[str, list[str]]]:
-        """Return the labels with the names of their files."""
-        if self._flat_label is None:
-            return walk_labels(self.root)
-        return [(self._flat_label, list_root(self.root))]
+        return read_resource(self.root, self._tree.path(label, path))
 
     def _fetch(self, directory: int, key: ConfigKey, names: Sequence[str]) -> ConfigSource | None:
         present = self._names(directory, key.label)
@@ -160,7 +136,7 @@ class BundleFiles:
         with files.translated(f"read '{where}'"):
             if known is not None and files.identity_at(directory, name) == known.identity:
                 return known
-            path = self._path(label, name)
+            path = self._tree.path(label, name)
             descriptor = files.open_file(directory, name, root=self.root, path=path)
             if descriptor is None:
                 return None
@@ -177,7 +153,7 @@ class BundleFiles:
         content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES)
         parsed = _Parsed(
             identity=content.identity,
-            version=_version(content.data),
+            version=version_of(content.data),
             documents=parse_documents(content.data, suffix=Path(where).suffix),
         )
         self._remember(where, parsed)
@@ -221,13 +197,13 @@ class BundleFiles:
 
     def labels(self) -> list[str]:
         """Return the labels that carry a bundle, sorted."""
-        return [label for label, names in self._labels() if keys_of(label, names)]
+        return [label for label, names in self._tree.labels() if keys_of(label, names)]
 
     def keys(self, label: str | None = None, after: ConfigKey | None = None) -> list[ConfigKey]:
         """Return every key that comes after `after`, ordered by label, application, profile."""
         return [
             key
-            for found, names in self._labels()
+            for found, names in self._tree.labels()
             if label is None or found == label
             for key in keys_of(found, names)
             if after is None or key.sort_key > after.sort_key
@@ -247,10 +223,9 @@ class BundleFiles:
     def _version_of(self, key: ConfigKey) -> str | None:
         """Return the version of a file that does not parse, so that it can be replaced."""
         try:
-            current = self._stored(key)
+            return self._writer.stored_version(key)
         except ConfigError:
             return None
-        return None if current is None else _version(current[1])
 
     def sources(self, keys: Sequence[ConfigKey]) -> list[ConfigSource]:
         """Read `keys` one by one; what cannot be read is logged and left out."""
@@ -265,103 +240,12 @@ class BundleFiles:
     # --- writing ----------------------------------------------------------------------
 
     def save(self, source: ConfigSource, expected: Expected) -> str:
-        """Replace the file that a reader uses, in its format; return the new version.
-
-        A save that is refused or fails leaves no directory behind.
-        """
-        key = source.key
-        check_writable(key)
-        if self._flat_label is not None:
-            check_flat_label(key.label, self._flat_label)
-        text = dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
-        with files.translated(f"save '{key.label}/{file_stem(key)}'"):
-            for _ in range(_ATTEMPTS):
-                with self._turn(key.label) as directory:
-                    if directory is not None:
-                        return self._save_into(directory, source, expected)
-                check_expected(key, expected=expected, current=None)
-                name = file_names(key)[0]
-                if create_label(self.root, key.label, name=name, data=text):
-                    return _version(text)
-        raise BackendUnavailableError(_CHANGING.format(key.label))
-
-    def _save_into(self, directory: int, source: ConfigSource, expected: Expected) -> str:
-        key = source.key
-        name, data = self._current_at(directory, key) or (file_names(key)[0], None)
-        check_expected(key, expected=expected, current=_version_if_stored(data))
-        _check_rewritable(directory, key, name, data)
-        text = dump_text(source.properties, suffix=Path(name).suffix)
-        files.replace_file(directory, name, text)
-        files.remove_files(directory, [other for other in file_names(key) if other != name])
-        return _version(text)
+        """Replace the file that a reader uses, in its format; return the new version."""
+        return self._writer.save(source, expected)
 
     def delete(self, key: ConfigKey, expected: Expected) -> None:
-        """Remove the file that a reader uses, and those it shadows; the label with its last file.
-
-        What a save must not rewrite is not removed either.
-        """
-        with (
-            files.translated(f"delete '{key.label}/{file_stem(key)}'"),
-            self._turn(key.label) as directory,
-        ):
-            current = None if directory is None else self._current_at(directory, key)
-            stored = _version_if_stored(current and current[1])
-            check_expected(key, expected=expected, current=stored)
-            if directory is None or current is None:
-                return
-            _check_rewritable(directory, key, *current)
-            # The shadowed ones first: at no moment does an old one come to light.
-            files.remove_files(directory, list(reversed(file_names(key))))
-            if self._flat_label is None:
-                remove_empty_label(self.root, key.label, directory)
-
-    @contextlib.contextmanager
-    def _turn(self, label: str) -> Generator[int | None]:
-        """Open the directory of a label and hold its lock; `None` when there is none.
-
-        Raises:
-            BackendUnavailableError: Another writer does not finish, or the directory was replaced
-                or removed again and again.
-        """
-        for _ in range(_ATTEMPTS):
-            directory = self._open(label)
-            if directory is None:
-                yield None
-                return
-            with files.opened(directory), files.locked(directory, what=f"'{label}'"):
-                if self._is_in_place(label, directory):
-                    yield directory
-                    return
-        raise BackendUnavailableError(_CHANGING.format(label))
-
-    def _is_in_place(self, label: str, directory: int) -> bool:
-        """True if the label's directory is still the one that was opened before its lock came."""
-        now = self._open(label)
-        if now is None:
-            return False
-        with files.opened(now):
-            return os.path.samestat(os.fstat(now), os.fstat(directory))
-
-    def _stored(self, key: ConfigKey) -> tuple[str, bytes] | None:
-        with files.translated(f"read '{key.label}/{file_stem(key)}'"):
-            directory = self._open(key.label)
-            if directory is None:
-                return None
-            with files.opened(directory):
-                return self._current_at(directory, key)
-
-    def _current_at(self, directory: int, key: ConfigKey) -> tuple[str, bytes] | None:
-        for name in file_names(key):
-            path = self._path(key.label, name)
-            descriptor = files.open_file(directory, name, root=self.root, path=path)
-            if descriptor is not None:
-                with files.opened(descriptor):
-                    try:
-                        content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES)
-                    except ConfigFormatError as error:
-                        raise error.at(f"{key.label}/{name}") from error
-                return name, content.data
-        return None
+        """Remove the files of a bundle; the label goes with its last file."""
+        self._writer.delete(key, expected)
 
 
 def _is_settled(identity: files.FileIdentity) -> bool:
@@ -370,23 +254,10 @@ def _is_settled(identity: files.FileIdentity) -> bool:
     return time.time_ns() - touched >= _SETTLED_NANOSECONDS
 
 
-def _version(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _version_if_stored(data: bytes | None) -> str | None:
-    return None if data is None else _version(data)
-
-
 def _warn_of_shadowed(directory: int, label: str, used: str, names: Sequence[str]) -> None:
     shadowed = [name for name in names[names.index(used) + 1 :] if _exists(directory, name)]
     if shadowed:
         _LOG.warning("%s/%s is used; ignored are %s", label, used, ", ".join(shadowed))
-
-
-def _check_rewritable(directory: int, key: ConfigKey, name: str, data: bytes | None) -> None:
-    beside = _exists(directory, file_stem(key) + PROPERTIES_SUFFIX)
-    check_rewritable(key, name=name, data=data, beside_properties=beside)
 
 
 def _exists(directory: int, name: str) -> bool:

@@ -25,7 +25,9 @@ from pyfly.config_core import (
 
 TEMPORARY_NAME: Final = ".pyfly-config.tmp"
 
-_LOCK_SECONDS: Final = 10.0
+WRITE_SECONDS: Final = 10.0
+"""How long a write waits for other writers."""
+
 _LOCK_POLL_SECONDS: Final = 0.01
 _READ_ATTEMPTS: Final = 5
 # Windows has not all of these. It can import this module; `check_platform` says what is missing.
@@ -249,20 +251,20 @@ def check_platform() -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: int, *, what: str) -> Generator[None]:
+def locked(directory: int, *, what: str, deadline: float) -> Generator[None]:
     """Hold the directory's lock, against other processes too; it dies with its holder.
 
     Args:
         directory: Opened for this call: two calls that share it do not exclude each other.
         what: The directory as errors name it.
+        deadline: Of the monotonic clock.
 
     Raises:
-        BackendUnavailableError: Another writer held it for ten seconds; nothing was written.
+        BackendUnavailableError: Another writer held it until the deadline; nothing was written.
         OSError: The file system has no locks.
     """
     import fcntl  # noqa: PLC0415 - POSIX only
 
-    deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)

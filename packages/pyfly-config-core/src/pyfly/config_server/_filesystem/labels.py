@@ -28,7 +28,7 @@ _NOT_TO_BE_REMOVED: Final = _IN_USE | {
 }
 
 
-def create_label(root: Path, label: str, *, name: str, data: bytes) -> bool:
+def create_label(root: Path, label: str, *, name: str, data: bytes, deadline: float) -> bool:
     """Make the directory of a label with its first file in it, atomically and durably.
 
     The directories that are missing are prepared under another name and appear together with
@@ -39,6 +39,7 @@ def create_label(root: Path, label: str, *, name: str, data: bytes) -> bool:
         label: The label, whose directory does not exist.
         name: The name of the file.
         data: What the file holds.
+        deadline: Of the monotonic clock, for the wait for other writers.
 
     Returns:
         False if the directory, or a part of it, appeared or vanished meanwhile: look again.
@@ -56,7 +57,7 @@ def create_label(root: Path, label: str, *, name: str, data: bytes) -> bool:
             if count == len(parts):
                 return False
             place = "/".join(parts[:count]) or "the root"
-            with locked(parent, what=f"'{place}'"):
+            with locked(parent, what=f"'{place}'", deadline=deadline):
                 try:
                     _create(parent, parts[count:], name, data)
                 except OSError as error:
