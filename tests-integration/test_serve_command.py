@@ -124,7 +124,7 @@ def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any])
         (("serve", "./nowhere"), 2, "there is no directory './nowhere'"),
         (("serve", "file:///nowhere/at/all"), 1, "the root of the configuration is not there"),
         (("serve", "carrier-pigeon://x"), 2, "installed are: file:, mariadb:, memory:"),
-        (("serve", "git://host/x"), 2, "pip install 'pyfly-config-git'"),
+        (("serve", "git://host/x"), 2, "no backend for 'git:'; installed are: file:"),
         (("serve", "memory:", "--port", "99999"), 2, "from 1 to 65535"),
         (("serve", "memory:", "--base-path", "config"), 2, "base path 'config' must"),
         (("serve", "memory:", "--host", "no.such.host.invalid", "--insecure"), 2, "cannot listen"),

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import string
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -200,14 +202,52 @@ async def test_a_pooler_of_which_nothing_was_said_is_told(pgbouncer: Any) -> Non
     await backend.aclose()
 
 
+async def test_a_database_that_does_not_exist_is_told(
+    server: Any, run_command: Callable[..., Any]
+) -> None:
+    url = server.database("there").replace("/there", "/elsewhere")
+    backend = SqlConfigBackend.from_url(url)
+    for attempt in (backend.check, backend.upgrade):
+        with pytest.raises(BackendError, match="the database does not exist; create it"):
+            await attempt()
+    await backend.aclose()
+    done = run_command("db", "upgrade", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the database does not exist; create it" in done.stderr
+    assert "db upgrade" not in done.stderr
+
+
 @pytest.mark.external
-async def test_a_database_that_does_not_exist_is_told(tcp_postgres: Any, mariadb: Any) -> None:
-    for server in (tcp_postgres, mariadb):
-        url = server.database("there").replace("/there", "/elsewhere")
-        backend = SqlConfigBackend.from_url(url)
-        with pytest.raises(BackendError, match="the database are missing"):
-            await backend.check()
+@pytest.mark.parametrize("name", ["tcp_postgres", "mariadb"])
+async def test_a_user_and_a_password_may_hold_every_printable_character(
+    name: str, request: pytest.FixtureRequest, run_command: Callable[..., Any]
+) -> None:
+    server = request.getfixturevalue(name)
+    url = urlsplit(server.database("printable"))
+    for number in range(2):
+        password = "".join(map(chr, range(32, 127)))[:: -1 if number else 1] + "äß€"
+        lacking = "'\"`\\,="  # quotes of statements, and what asyncpg does not escape for SCRAM
+        user = f"all {number}" + "".join(c for c in string.punctuation if c not in lacking)
+        for statement in _user_statements(name, user, password):
+            server.run(statement)
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        own = url._replace(netloc=f"{login}@{url.netloc.rpartition('@')[2]}").geturl()
+        backend = SqlConfigBackend.from_url(own)
+        await backend.upgrade()
+        await backend.save(bundle("orders", number=number))
+        assert password not in repr(backend) + str(backend._database.engine.url)
         await backend.aclose()
+        done = run_command("get", own, "orders", "prod")
+        assert (done.returncode, done.stdout) == (0, f"number: {number}\n")
+
+
+def _user_statements(server: str, user: str, password: str) -> list[str]:
+    if server == "mariadb":
+        text = password.replace("\\", "\\\\").replace("'", "''")
+        name = f"'{user}'@localhost"
+        return [f"CREATE USER {name} IDENTIFIED BY '{text}'", f"GRANT ALL ON *.* TO {name}"]
+    text = password.replace("'", "''")
+    return [f"CREATE ROLE \"{user}\" SUPERUSER LOGIN PASSWORD '{text}'"]
 
 
 @pytest.mark.external

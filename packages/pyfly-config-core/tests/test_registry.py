@@ -57,6 +57,31 @@ def test_an_unknown_scheme_lists_what_is_installed() -> None:
     assert "marker" not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", ["git", "git+ssh", "https", "jdbc", "vault"])
+def test_no_advice_is_given_for_what_is_not_published(scheme: str) -> None:
+    with pytest.raises(UnknownBackendError) as caught:
+        open_backend(f"{scheme}://user:marker@host/x")
+    assert "install " not in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+    assert "marker" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("sqllite:///x.db", "sqlite:"),
+        ("FILE:///etc", "file:"),
+        ("postgressql://user:marker@host/db", "postgresql:"),
+        ("postgresql+psycopg://user:marker@host/db", "postgresql:"),
+        ("memroy:", "memory:"),
+    ],
+)
+def test_a_misspelt_scheme_is_asked_about(url: str, near: str) -> None:
+    with pytest.raises(UnknownBackendError, match=f"did you mean '{near}'") as caught:
+        open_backend(url)
+    assert "marker" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "requirement"),
     [
@@ -64,7 +89,6 @@ def test_an_unknown_scheme_lists_what_is_installed() -> None:
         ("postgres://user:marker@host/db", "pyfly-config-sql[postgres]"),
         ("postgresql://user:marker@host/db", "pyfly-config-sql[postgres]"),
         ("mysql://user:marker@host/db", "pyfly-config-sql[mysql]"),
-        ("git:x", "pyfly-config-git"),
     ],
 )
 def test_a_known_scheme_gives_the_install_command(

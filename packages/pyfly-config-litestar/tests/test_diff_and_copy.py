@@ -85,8 +85,32 @@ def test_copy_goes_on_where_it_was_and_overwrites_nothing(
 def test_a_dry_run_stores_nothing(run: Run, store: Path, target: Path) -> None:
     done = run("copy", store, target, "--dry-run")
     assert (done.code, [*target.iterdir()]) == (0, [])
-    assert done.out.splitlines()[1].split()[:2] == ["created", "3"]
+    rows = [line.split() for line in done.out.splitlines()]
+    assert rows[:5] == [
+        ["OUTCOME", "LABEL", "APPLICATION", "PROFILE"],
+        ["created", "main", "orders", "dev"],
+        ["created", "main", "orders", "prod"],
+        ["created", "next", "orders", "prod"],
+        [],
+    ]
+    assert rows[6][:2] == ["created", "3"]
     assert "dry run" in done.err
+
+
+def test_a_dry_run_names_what_would_become_of_every_bundle(
+    run: Run, store: Path, target: Path
+) -> None:
+    run("copy", store, target, "--label", "main")
+    run("put", target, "orders", "dev", "a=other")
+    for options, code, outcome in (((), 3, "differs"), (("--overwrite",), 0, "replaced")):
+        done = run("copy", store, target, "--dry-run", *options)
+        assert done.code == code
+        assert [line.split() for line in done.out.splitlines()[1:4]] == [
+            [outcome, "main", "orders", "dev"],
+            ["unchanged", "main", "orders", "prod"],
+            ["created", "next", "orders", "prod"],
+        ]
+    assert run("get", target, "orders", "dev").out == "a: other\n"
 
 
 def test_a_broken_bundle_is_told_and_the_others_are_copied(

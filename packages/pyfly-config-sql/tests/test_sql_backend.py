@@ -244,7 +244,7 @@ async def test_tables_that_were_removed_are_missed_in_words(backend: SqlConfigBa
     await backend.check()
     async with backend._database.engine.begin() as connection:
         await connection.execute(text("DROP TABLE pyfly_config_revision"))
-    with pytest.raises(BackendError, match="tables or the database are missing"):
+    with pytest.raises(BackendError, match="the tables are missing"):
         await backend.fetch("orders", "prod")
 
 

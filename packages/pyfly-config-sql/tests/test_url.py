@@ -1,7 +1,9 @@
 """From URLs to engines: named drivers, limits, and nothing of a URL in a message."""
 
+import string
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -90,6 +92,23 @@ def test_what_is_not_written_as_it_should_be_is_explained(
         open_backend(url)
     assert said in str(caught.value)
     assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("char", sorted(string.punctuation))
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_password_is_used_as_it_is_or_is_asked_to_be_encoded(scheme: str, char: str) -> None:
+    for password in (f"12{char}hunter2", f"hunter2{char}3", f"12{char}hunter2=3"):
+        for url in (f"{scheme}://u:{password}@h:1/d", f"{scheme}://{password}@h:1/d"):
+            try:
+                backend = open_backend(url)
+            except BackendLookupError as error:
+                assert "percent-encoded: '/' in a password is %2F" in str(error)
+                assert SECRET not in f"{error!r}{error.__cause__!r}{error.__context__!r}"
+            else:
+                assert char not in "/?#"
+                assert isinstance(backend, SqlConfigBackend)
+                assert SECRET not in repr(backend)
+                assert urlsplit(url).hostname == "h"
 
 
 @pytest.mark.parametrize(

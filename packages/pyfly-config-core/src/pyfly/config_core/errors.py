@@ -189,11 +189,11 @@ class BackendLookupError(ConfigError, LookupError):
 class UnknownBackendError(BackendLookupError):
     """No installed distribution serves the scheme."""
 
-    def __init__(self, scheme: str, installed: Sequence[str]) -> None:
+    def __init__(self, scheme: str, installed: Sequence[str], *, near: str | None = None) -> None:
         listed = ", ".join(f"{name}:" for name in installed) or "none"
+        question = "" if near is None else f"did you mean '{near}:'? "
         super().__init__(
-            f"no backend for {_shown(scheme + ':')}; installed are: {listed} "
-            "(a misspelt scheme, or a backend package that is not installed here)"
+            f"no backend for {_shown(scheme + ':')}; {question}installed are: {listed}"
         )
         self.scheme = scheme
         """The scheme of the URL."""

@@ -1,5 +1,6 @@
 """Finding a backend by the scheme of its URL, among the installed distributions."""
 
+import difflib
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, Protocol, cast
@@ -14,8 +15,7 @@ from pyfly.config_server.storage import ConfigBackend
 
 GROUP: Final = "pyfly.config_server.backends"
 
-_KNOWN: Final = {
-    "git": "pyfly-config-git",
+_PACKAGES: Final = {
     "mariadb": "pyfly-config-sql[mysql]",
     "mysql": "pyfly-config-sql[mysql]",
     "postgres": "pyfly-config-sql[postgres]",
@@ -23,6 +23,7 @@ _KNOWN: Final = {
     "s3": "pyfly-config-s3",
     "sqlite": "pyfly-config-sql",
 }
+"""Schemes of stores that are published, with what to install for them."""
 
 
 class _Openable(Protocol):
@@ -67,9 +68,11 @@ def installed_schemes() -> list[str]:
 
 
 def _missing(scheme: str) -> BackendLookupError:
-    if scheme in _KNOWN:
-        return BackendNotInstalledError(scheme, _KNOWN[scheme])
-    return UnknownBackendError(scheme, installed_schemes())
+    if scheme in _PACKAGES:
+        return BackendNotInstalledError(scheme, _PACKAGES[scheme])
+    installed = installed_schemes()
+    near = difflib.get_close_matches(scheme.lower(), {*installed, *_PACKAGES}, 1)
+    return UnknownBackendError(scheme, installed, near=near[0] if near else None)
 
 
 def _all() -> Iterable[EntryPoint]:

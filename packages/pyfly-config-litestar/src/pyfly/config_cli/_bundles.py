@@ -3,14 +3,23 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from pyfly.config_cli import _stores as stores
 from pyfly.config_cli._assign import assigned, removed
+from pyfly.config_cli._exit import EXIT_FAILED, EXIT_NOT_FOUND
 from pyfly.config_cli._known import SettingsError
-from pyfly.config_cli._output import note, say, say_json, table
-from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
+from pyfly.config_cli._output import note, say, say_exactly, say_json, table
+from pyfly.config_cli._rewriting import has_comments, lost_text, may_go_on
+from pyfly.config_core import (
+    ConfigConflictError,
+    ConfigFormatError,
+    ConfigKey,
+    ConfigNotFoundError,
+    JsonValue,
+)
 from pyfly.config_server import Bundles
 from pyfly.config_server.documents import (
     bundle_document,
@@ -18,7 +27,14 @@ from pyfly.config_server.documents import (
     name_document,
     version_document,
 )
-from pyfly.config_server.storage import ABSENT, Expected
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    PRESENT,
+    ConfigEntry,
+    Expected,
+    SupportsHistory,
+)
 from pyfly.config_server.text import dump_text, parse_mapping, parse_scalar
 
 _SUFFIXES: Final = {"yaml": ".yaml", "json": ".json"}
@@ -30,7 +46,7 @@ async def show_list(arguments: argparse.Namespace) -> int:
         entries = await stores.chosen(bundles, arguments)
     if arguments.json:
         say_json({"bundles": [entry_document(entry) for entry in entries]})
-        return 0
+        return _listed(entries)
     headings = ("LABEL", "APPLICATION", "PROFILE", "VERSION")
     names = [(entry.key.label, entry.key.application, entry.key.profile) for entry in entries]
     versions = [entry.version or "-" for entry in entries]
@@ -38,30 +54,31 @@ async def show_list(arguments: argparse.Namespace) -> int:
     for entry in entries:
         if entry.error is not None:
             note(f"unreadable: {entry.key}: {entry.error}")
-    return 0
+    return _listed(entries)
+
+
+def _listed(entries: Sequence[ConfigEntry]) -> int:
+    return EXIT_FAILED if any(entry.error is not None for entry in entries) else 0
 
 
 async def get(arguments: argparse.Namespace) -> int:
     """Print one bundle."""
     key = stores.key_of(arguments)
     async with stores.opened(arguments.store) as bundles:
-        if arguments.version is None:
-            source = await bundles.load(key)
-        else:
-            source = await bundles.load_version(key, arguments.version)
+        source = await stores.load(bundles, key, version=arguments.version, store=arguments.store)
     if arguments.json:
         say_json(bundle_document(source))
     else:
         if source.version is not None:
             note(f"{key} at version {source.version}")
-        say(dump_text(source.properties, suffix=".yaml").decode().rstrip("\n"))
+        say_exactly(dump_text(source.properties, suffix=".yaml").decode().rstrip("\n"))
     return 0
 
 
 async def put(arguments: argparse.Namespace) -> int:
     """Store a whole bundle, or change some of its properties."""
     key = stores.key_of(arguments)
-    changes = [_assignment(text) for text in arguments.assignments]
+    changes = [*map(_assignment, arguments.assignments, count(1))]
     if (arguments.file is None) == (not changes and not arguments.remove):
         raise SettingsError(
             "say either --file FILE (or --file - for standard input), or what to change: "
@@ -75,24 +92,45 @@ async def put(arguments: argparse.Namespace) -> int:
             properties, expected = await _changed(bundles, key, changes, arguments.remove)
         if arguments.expect is not None:
             expected = stores.expectation(arguments.expect)
+        remark = await lost_text(bundles, key)
+        if remark is not None and not may_go_on(remark, asks=not arguments.yes):
+            note("nothing was stored")
+            return EXIT_FAILED
+        is_new = await stores.new_label(bundles, key.label)
         version = await stores.store(bundles, stores.source_of(key, properties), expected)
     _tell(arguments, key, version, "stored")
+    if is_new is not None:
+        note(is_new)
     return 0
 
 
 async def delete(arguments: argparse.Namespace) -> int:
     """Remove one bundle."""
     key = stores.key_of(arguments)
+    expected = stores.expectation(arguments.expect)
     async with stores.opened(arguments.store) as bundles:
-        await bundles.delete(key, expected=stores.expectation(arguments.expect))
+        try:
+            await bundles.delete(key, expected=PRESENT if expected is ANY else expected)
+        except ConfigConflictError as error:
+            if error.current is not None:
+                raise
+            expected = ABSENT
+    if expected is ABSENT:
+        note(f"{key}: was not there")
+        return EXIT_NOT_FOUND
     _tell(arguments, key, None, "removed")
     return 0
 
 
 async def history(arguments: argparse.Namespace) -> int:
     """Print the changes of one bundle."""
+    key = stores.key_of(arguments)
     async with stores.opened(arguments.store) as bundles:
-        versions = await bundles.history(stores.key_of(arguments))
+        try:
+            versions = await bundles.history(key)
+        except ConfigNotFoundError as error:
+            await stores.note_meant(error, bundles, key, store=arguments.store)
+            raise
     if arguments.json:
         say_json({"versions": [version_document(row) for row in versions]})
         return 0
@@ -120,6 +158,10 @@ async def rollback(arguments: argparse.Namespace) -> int:
         _, expected = await stores.current(bundles, key)
         if arguments.expect is not None:
             expected = stores.expectation(arguments.expect)
+        if isinstance(bundles.backend, SupportsHistory) and (
+            remark := await lost_text(bundles, key)
+        ):
+            note(remark)
         version = await bundles.rollback(key, version=arguments.version, expected=expected)
     _tell(arguments, key, version, f"rolled back to {arguments.version}")
     return 0
@@ -145,21 +187,27 @@ async def _changed(
 
 
 def _read(name: str, form: str | None) -> dict[str, JsonValue]:
+    if name == "-" and sys.stdin is None:  # it was closed before the start
+        raise SettingsError("standard input is closed")
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {name!r}: {error.strerror}") from error
     suffix = _SUFFIXES[form] if form else Path(name).suffix
+    suffix = suffix if suffix == ".json" else ".yaml"
     try:
-        return parse_mapping(data, suffix=suffix if suffix == ".json" else ".yaml")
+        properties = parse_mapping(data, suffix=suffix)
     except ConfigFormatError as error:
         raise error.at("standard input" if name == "-" else name) from error
+    if has_comments(data, suffix=suffix):
+        note("comments of the file are not stored")
+    return properties
 
 
-def _assignment(text: str) -> tuple[str, JsonValue]:
+def _assignment(text: str, number: int) -> tuple[str, JsonValue]:
     key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise SettingsError(f"{text[:60]!r} is no assignment; write KEY=VALUE")
+    if not equals or not key:  # not shown, because it may be a secret
+        raise SettingsError(f"assignment {number} has no key or no '='; write KEY=VALUE")
     return key, parse_scalar(value)
 
 

@@ -126,6 +126,9 @@ def _document(row: _Row) -> JsonValue:
 
 
 def _show(outcomes: Sequence[_Row], counts: Mapping[Outcome, int], *, dry_run: bool) -> None:
+    if dry_run and outcomes:
+        names = [(outcome, key.label, key.application, key.profile) for key, outcome, _ in outcomes]
+        say(table(("OUTCOME", "LABEL", "APPLICATION", "PROFILE"), names) + "\n")
     for key, outcome, error in outcomes:
         if outcome in {"differs", "failed"}:
             note(f"{outcome}: {key}" + (f": {error}" if error else ""))

@@ -1,16 +1,14 @@
 """`diff`: what differs between two versions, profiles, labels, applications or stores."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from pyfly.config_cli import _stores as stores
 from pyfly.config_cli._exit import EXIT_CONDITION
 from pyfly.config_cli._known import SettingsError
-from pyfly.config_cli._output import say, say_json
+from pyfly.config_cli._output import json_text, say, say_json
 from pyfly.config_core import ConfigKey, FlatValue, JsonValue, flatten
-from pyfly.config_server import Bundles
 from pyfly.config_server.text import same_tree
 
 _Change: TypeAlias = tuple[FlatValue | None, FlatValue | None]
@@ -30,10 +28,11 @@ async def diff(arguments: argparse.Namespace) -> int:
             "--to-label, --to-application or --to-store"
         )
     async with stores.opened(arguments.store) as bundles:
-        before = await _load(bundles, one, arguments.version)
-    async with stores.opened(arguments.to_store or arguments.store) as bundles:
-        after = await _load(bundles, other, arguments.to_version)
-    changes = compare(before, after)
+        before = await stores.load(bundles, one, version=arguments.version, store=arguments.store)
+    store = arguments.to_store or arguments.store
+    async with stores.opened(store) as bundles:
+        after = await stores.load(bundles, other, version=arguments.to_version, store=store)
+    changes = compare(flatten(dict(before.properties)), flatten(dict(after.properties)))
     if arguments.json:
         say_json(_document(changes))
     elif changes:
@@ -54,12 +53,6 @@ def compare(before: Mapping[str, FlatValue], after: Mapping[str, FlatValue]) -> 
     return found
 
 
-async def _load(bundles: Bundles, key: ConfigKey, version: str | None) -> dict[str, FlatValue]:
-    if version is None:
-        return flatten(dict((await bundles.load(key)).properties))
-    return flatten(dict((await bundles.load_version(key, version)).properties))
-
-
 def _document(changes: Mapping[str, _Change]) -> dict[str, JsonValue]:
     return {
         "removed": {key: one for key, (one, other) in changes.items() if other is None},
@@ -74,7 +67,7 @@ def _document(changes: Mapping[str, _Change]) -> dict[str, JsonValue]:
 
 def _lines(changes: Mapping[str, _Change]) -> list[str]:
     return [
-        f"{sign} {key}: {json.dumps(value, ensure_ascii=False)}"
+        f"{sign} {key}: {json_text(value)}"
         for key, (one, other) in changes.items()
         for sign, value in (("-", one), ("+", other))
         if value is not None

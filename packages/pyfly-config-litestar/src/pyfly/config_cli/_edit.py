@@ -12,6 +12,7 @@ from pathlib import Path
 from pyfly.config_cli import _stores as stores
 from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import note, say
+from pyfly.config_cli._rewriting import lost_text
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.text import dump_text, parse_mapping
 
@@ -22,6 +23,9 @@ async def edit(arguments: argparse.Namespace) -> int:
     async with stores.opened(arguments.store) as bundles:
         source, expected = await stores.current(bundles, key)
         before = b"" if source is None else dump_text(source.properties, suffix=".yaml")
+        if (remark := await lost_text(bundles, key)) is not None:
+            note(remark)
+        is_new = await stores.new_label(bundles, key.label)
         with _scratch(f"{key.application}-{key.profile}.yaml", before) as path:
             _open_editor(path)
             after = path.read_bytes()
@@ -34,6 +38,8 @@ async def edit(arguments: argparse.Namespace) -> int:
                 raise error.at(path.name) from error
             version = await stores.store(bundles, stores.source_of(key, properties), expected)
     say(f"{key}: stored" + ("" if version is None else f", now at version {version}"))
+    if is_new is not None:
+        note(is_new)
     return 0
 
 

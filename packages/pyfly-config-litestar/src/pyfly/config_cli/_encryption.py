@@ -7,7 +7,7 @@ import sys
 
 from pyfly.config_cli._encryption_settings import keys_of, open_ring
 from pyfly.config_cli._known import PREFIX, SettingsError
-from pyfly.config_cli._output import say
+from pyfly.config_cli._output import say, say_exactly
 from pyfly.config_cli._sources import read_settings
 from pyfly.config_core import EncryptionKeyError
 from pyfly.config_server import KeyRing
@@ -28,7 +28,7 @@ async def encrypt(arguments: argparse.Namespace) -> int:
 
 async def decrypt(arguments: argparse.Namespace) -> int:
     """Print the clear text of a stored value."""
-    say(_ring(arguments).decrypt(_text(arguments, "Text to decrypt: ")))
+    say_exactly(_ring(arguments).decrypt(_text(arguments, "Text to decrypt: ")))
     return 0
 
 
@@ -55,6 +55,11 @@ def _text(arguments: argparse.Namespace, prompt: str) -> str:
     """Return the text that was given, asked for on a terminal, or piped in."""
     if arguments.text is not None:
         return str(arguments.text)
+    if sys.stdin is None:  # it was closed before the start
+        raise SettingsError("there is no text: standard input is closed")
     if sys.stdin.isatty():
         return getpass.getpass(prompt)
-    return sys.stdin.read().removesuffix("\n")
+    try:
+        return sys.stdin.read().removesuffix("\n")
+    except UnicodeDecodeError:  # not chained: it holds the bytes
+        raise SettingsError("standard input is not UTF-8") from None

@@ -1,37 +1,58 @@
 """Arguments in, exit code out."""
 
+import argparse
 import asyncio
 import os
 import sys
 from collections.abc import Sequence
 
-from pyfly.config_cli._exit import EXIT_FAILED, EXIT_INTERRUPTED, exit_code
-from pyfly.config_cli._output import note
+from pyfly.config_cli._exit import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, exit_code
+from pyfly.config_cli._output import drop_output, finish_output, note, prepare_output
 from pyfly.config_cli._parser import make_parser
+from pyfly.config_cli._places import tell_unserved
 from pyfly.config_cli._sources import gather
 from pyfly.config_core import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    arguments = make_parser().parse_args(argv)
+    prepare_output()
     try:
-        if arguments.run is None:
-            from pyfly.config_cli import _serve  # noqa: PLC0415 - the others should not wait for it
-
-            return _serve.run(gather(arguments, os.environ))
-        done = asyncio.run(arguments.run(arguments))
-        sys.stdout.flush()  # or a reader that went away is noticed too late
+        return _run(sys.argv[1:] if argv is None else argv)
     except ConfigError as error:
-        note(f"pyfly-config: {error}")
+        note("\n".join((f"pyfly-config: {error}", *getattr(error, "__notes__", ()))))
         return exit_code(error)
     except BrokenPipeError:  # as after `| head`; what is left to print has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return EXIT_FAILED
     except OSError as error:
+        drop_output()
         note(f"pyfly-config: {error}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         note("pyfly-config: interrupted")
         return EXIT_INTERRUPTED
-    return int(done)
+
+
+def _run(argv: Sequence[str]) -> int:
+    if any("\ud800" <= char <= "\udfff" for word in argv for char in word):
+        note("pyfly-config: an argument is not UTF-8")
+        return EXIT_USAGE
+    arguments = _parsed(argv)
+    if arguments.run is None:
+        from pyfly.config_cli import _serve  # noqa: PLC0415 - the others should not wait for it
+
+        values = gather(arguments, os.environ)
+        tell_unserved(values)
+        return _serve.run(values)
+    done = int(asyncio.run(arguments.run(arguments)))
+    finish_output()  # or a reader that went away is noticed too late
+    return done
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    try:
+        return make_parser().parse_args(argv)
+    except SystemExit:  # after --help, --version or a mistake
+        finish_output()
+        raise

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 from pyfly.config_cli import _bundles, _copy, _diff, _edit, _encryption, _upgrade
+from pyfly.config_cli._arguments import Parser
 from pyfly.config_cli._exit import MEANINGS
 from pyfly.config_cli._known import KNOWN, PREFIX
 from pyfly.config_cli._sources import add_arguments, add_settings_argument
@@ -28,7 +29,8 @@ A whole bundle is created; to replace one, say which version with --expect. A ch
 is stored, and does not overwrite what somebody else stores meanwhile. Values are read as YAML:
 8080 is a number, '8080' a text. Keep secrets off the command line: use --file.
 
-A text store writes the file anew, in its own format; comments are not kept.
+A text store writes the file anew, in its own format; comments are not kept. When that loses
+something, this is said before, and on a terminal --yes agrees to it.
 """
 _EDIT = """\
 Open a bundle as YAML in $VISUAL, $EDITOR or vi, and store what comes back.
@@ -53,6 +55,7 @@ Copy bundles from one store into another.
 What the other store holds already is left alone, unless --overwrite is said; and even then
 nothing is overwritten that was stored after it was looked at. An interrupted copy goes on when
 the command is repeated. A store that cannot save conditionally is written with --overwrite only.
+Comments are not copied. A dry run names every bundle and what would become of it.
 """
 
 
@@ -65,24 +68,17 @@ there are none. What is stored stays. A SQLite file is upgraded by itself when i
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; `run` of its result is the command, and takes that result."""
     codes = "\n".join(f"  {code:<4} {text}" for code, text in MEANINGS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pyfly-config",
         description=_DESCRIPTION,
         epilog=f"exit codes:\n{codes}\n\n'pyfly-config COMMAND --help' shows examples.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shown = f"%(prog)s {version('pyfly-config-litestar')}"
     parser.add_argument("--version", action="version", version=shown)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, text: str, description: str, epilog: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
-            help=text,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        return commands.add_parser(name, help=text, description=description, epilog=epilog)
 
     serve = add("serve", "serve configuration over HTTP", _SERVE, _serve_epilog())
     serve.set_defaults(run=None)
@@ -103,7 +99,8 @@ def _add_readers(add: _Add) -> None:
     listing = add(
         "list",
         "show which bundles there are",
-        "Show the names and versions of bundles, and what is wrong with broken ones.",
+        "Show the names and versions of bundles, and what is wrong with broken ones. Ends with 1\n"
+        "when one is broken.",
         _examples("list ./config", "list ./config --application orders --json"),
     )
     _declare(listing, _bundles.show_list, bundle=False, json=True)
@@ -145,6 +142,7 @@ def _add_writers(add: _Add) -> None:
     put.add_argument(
         "--remove", metavar="KEY", action="append", default=[], help="a property to remove"
     )
+    put.add_argument("--yes", action="store_true", help="do not ask before comments are lost")
     _add_expect(put, "absent with --file, what was read otherwise")
 
     edit = add(
@@ -155,7 +153,7 @@ def _add_writers(add: _Add) -> None:
     delete = add(
         "delete",
         "remove a bundle",
-        "Remove a bundle, under a condition.",
+        "Remove a bundle, under a condition. Ends with 4 when it was not there.",
         _examples("delete ./config orders prod --expect any"),
     )
     _declare(delete, _bundles.delete, json=True)
@@ -240,7 +238,6 @@ def _add_for_databases(add: _Add) -> None:
         help="make the tables, or bring them up to date",
         description=_UPGRADE,
         epilog=_examples("db upgrade postgresql://pyfly@db.example/config"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _declare(upgrade, _upgrade.upgrade, bundle=False, json=True)
 

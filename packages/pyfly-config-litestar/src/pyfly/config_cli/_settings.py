@@ -17,6 +17,7 @@ from pyfly.config_cli._known import (
     mapping_of,
     value_of,
 )
+from pyfly.config_cli._suggest import nearest
 from pyfly.config_server import EncryptionKeys, HealthSettings, HostPolicy, SharedCredential
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -104,10 +105,22 @@ def store_url(text: str) -> tuple[str, str]:
         return text, text.partition(":")[0] + ":"
     path = Path(text)
     if not path.exists():
-        raise SettingsError(f"there is no directory {text!r}")
+        if "@" in text:  # meant as a URL, with a password in it
+            raise SettingsError("a store is a directory, or a URL that begins with its scheme")
+        raise SettingsError(f"there is no directory {text!r}{_near(path)}")
     if not path.is_dir():
         raise SettingsError(f"{text!r} is a file; name the directory that holds the labels")
     return path.resolve().as_uri(), text
+
+
+def _near(path: Path) -> str:
+    """Return a question about the directory beside the missing one that has a similar name."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
+    except OSError:
+        return ""
+    found = nearest(path.name, names)
+    return "" if found is None else f"; did you mean {str(path.with_name(found))!r}?"
 
 
 def _options(values: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Where settings come from: arguments over the environment over one TOML file over defaults."""
 
 import argparse
-import difflib
 import json
 import re
 import stat
@@ -13,6 +12,7 @@ from typing import Final, cast
 from pyfly.config_cli._known import KNOWN, LISTS, MAPPINGS, PREFIX, SECRETS, SettingsError
 from pyfly.config_cli._secret_files import FILE_SETTINGS, read_secret_files
 from pyfly.config_cli._service_links import is_service_link
+from pyfly.config_cli._suggest import nearest
 from pyfly.config_core import ConfigFormatError, copy_properties
 
 _FILE: Final = "SETTINGS"
@@ -162,6 +162,6 @@ def _is_unicode(text: str) -> bool:
 def _check_known(name: str, known: Iterable[str], *, prefix: str, where: str = "") -> None:
     names = list(known)
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {prefix}{near[0]}?" if near else "known are: " + ", ".join(names)
+        near = nearest(name, names)
+        hint = f"did you mean {prefix}{near}?" if near else "known are: " + ", ".join(names)
         raise SettingsError(f"{where}there is no setting {prefix}{name}; {hint}")

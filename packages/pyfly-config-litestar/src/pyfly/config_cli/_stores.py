@@ -4,8 +4,17 @@ import argparse
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
+from pyfly.config_cli._output import note
+from pyfly.config_cli._places import unserved
 from pyfly.config_cli._settings import store_url
-from pyfly.config_core import ConfigKey, ConfigNotFoundError, JsonValue
+from pyfly.config_cli._suggest import did_you_mean, nearest
+from pyfly.config_core import (
+    DEFAULT_LABEL,
+    ConfigError,
+    ConfigKey,
+    ConfigNotFoundError,
+    JsonValue,
+)
 from pyfly.config_server import Bundles, open_backend
 from pyfly.config_server.storage import (
     ABSENT,
@@ -15,6 +24,7 @@ from pyfly.config_server.storage import (
     Expected,
     SupportsClose,
     SupportsConditionalSave,
+    SupportsLabels,
 )
 
 
@@ -49,18 +59,81 @@ def source_of(key: ConfigKey, properties: Mapping[str, JsonValue]) -> ConfigSour
 
 
 async def chosen(bundles: Bundles, arguments: argparse.Namespace) -> list[ConfigEntry]:
-    """Return the rows of a listing that `--application`, `--profile` and `--label` let through."""
-    return [
+    """Return the rows of a listing that `--application`, `--profile` and `--label` let through.
+
+    Where there are none, standard error says why.
+    """
+    found = [
         entry
         async for entry in bundles.entries(arguments.label)
         if arguments.application in {None, entry.key.application}
         and arguments.profile in {None, entry.key.profile}
     ]
+    if not found:
+        named = {arguments.application, arguments.profile, arguments.label} != {None}
+        nothing = "no bundle matches" if named else "there are no bundles in this store"
+        note(unserved(arguments.store) or nothing)
+    return found
 
 
 def expectation(text: str) -> Expected:
     """Return what `--expect` asks for."""
     return {"absent": ABSENT, "any": ANY}.get(text, text)
+
+
+async def load(
+    bundles: Bundles, key: ConfigKey, *, version: str | None, store: str
+) -> ConfigSource:
+    """Return a bundle; an error notes the name that was probably meant.
+
+    Args:
+        bundles: The store.
+        key: The name of the bundle.
+        version: An old version, `None` for what is stored now.
+        store: The name of the store, as it was given.
+
+    Raises:
+        ConfigNotFoundError: There is no such bundle or version.
+        ConfigError: As `Bundles.load` and `Bundles.load_version`.
+    """
+    try:
+        if version is not None:
+            return await bundles.load_version(key, version)
+        return await bundles.load(key)
+    except ConfigNotFoundError as error:
+        if version is None:
+            await note_meant(error, bundles, key, store=store)
+        raise
+
+
+async def note_meant(error: ConfigError, bundles: Bundles, key: ConfigKey, *, store: str) -> None:
+    """Add to an error of a missing bundle which one was probably meant."""
+    try:
+        names = {str(entry.key): entry.key async for entry in bundles.entries()}
+    except ConfigError:
+        return
+    if not names and (remark := unserved(store)):
+        error.add_note(remark)
+    if found := nearest(str(key), names):
+        meant = names[found]
+        at = "" if meant.label == DEFAULT_LABEL else f" --label {meant.label}"
+        error.add_note(f"did you mean: {meant.application} {meant.profile}{at}")
+
+
+async def new_label(bundles: Bundles, label: str) -> str | None:
+    """Return a remark when nothing is stored under a label yet, other labels or not the default.
+
+    Raises:
+        BackendError: The store failed.
+    """
+    backend = bundles.backend
+    if isinstance(backend, SupportsLabels):
+        known = await backend.labels()
+    else:
+        known = sorted({entry.key.label async for entry in bundles.entries()})
+    if label in known or (not known and label == DEFAULT_LABEL):
+        return None
+    return f"the label {label!r} is new{did_you_mean(label, known)}"
 
 
 async def current(bundles: Bundles, key: ConfigKey) -> tuple[ConfigSource | None, Expected]:

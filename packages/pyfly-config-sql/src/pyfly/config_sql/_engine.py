@@ -82,6 +82,7 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
         parts = urlsplit(url)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         _check_ports(parts)
+        _check_login(parts)
         parameters = _unique(pairs)
     except ValueError:  # its text may be a part of the password
         parts, parameters = urlsplit("#"), {}
@@ -106,6 +107,15 @@ def _check_ports(parts: SplitResult) -> None:
     hosts = parts.netloc.rpartition("@")[2]
     for host in hosts.split(",") if parts.scheme.startswith("postgres") else (hosts,):
         _ = urlsplit(f"//{host}").port
+
+
+def _check_login(parts: SplitResult) -> None:
+    """Raise `ValueError` when a user name or a password ends the host's part of a URL too early.
+
+    `postgresql://user:12/34@host/database` would else mean the port 12 of a host `user`.
+    """
+    if parts.netloc and "@" not in parts.netloc and "@" in parts.path + parts.query:
+        raise ValueError
 
 
 def _unique(pairs: Sequence[tuple[str, str]]) -> _Parameters:
@@ -210,10 +220,11 @@ def _open_mysql(parts: SplitResult, parameters: _Parameters, limits: Limits) -> 
         arguments["ssl"] = _tls(tls)
     if "unix_socket" in parameters:
         arguments["unix_socket"] = parameters["unix_socket"]
+    if parts.password:  # the driver would encode it as Latin-1
+        arguments["password"] = unquote(parts.password).encode()
     url = URL.create(
         "mysql+asyncmy",
         username=_decoded(parts.username),
-        password=_decoded(parts.password),
         host=parts.hostname or "localhost",
         port=parts.port,
         database=unquote(parts.path.removeprefix("/")),

@@ -17,9 +17,10 @@ from pyfly.config_core import (
     BackendUnavailableError,
 )
 
-_MISSING: Final = (
-    "the tables or the database are missing; to make the tables: pyfly-config db upgrade URL"
+_NO_DATABASE: Final = (
+    "the database does not exist; create it on the server, or correct its name in the URL"
 )
+_MISSING: Final = "the tables are missing; to make them: pyfly-config db upgrade URL"
 _DENIED: Final = "the database refuses access"
 _SHARED: Final = (
     "connections to the database are shared; for one behind PgBouncer write ?pgbouncer=true"
@@ -37,7 +38,7 @@ _SQLSTATES: Final[dict[str, _Kind]] = {
     **dict.fromkeys(("08P01", "26000", "42P05"), (BackendError, _SHARED)),
     "28": (BackendAccessDeniedError, _DENIED),
     "42501": (BackendAccessDeniedError, _DENIED),
-    "3D": (BackendError, _MISSING),
+    "3D": (BackendError, _NO_DATABASE),
     "3F": (BackendError, _MISSING),
     "42P01": (BackendError, _MISSING),
     "25006": (BackendUnavailableError, _READ_ONLY),
@@ -54,7 +55,8 @@ _MYSQL_CODES: Final[dict[int, _Kind]] = {
     **dict.fromkeys(
         (1044, 1045, 1142, 1143, 1227, 1251, 1370, 1698), (BackendAccessDeniedError, _DENIED)
     ),
-    **dict.fromkeys((1049, 1146), (BackendError, _MISSING)),
+    1049: (BackendError, _NO_DATABASE),
+    1146: (BackendError, _MISSING),
     **dict.fromkeys((1290, 1792, 1836), (BackendUnavailableError, _READ_ONLY)),
     **dict.fromkeys(
         (1040, 1053, 1152, 1203, 1205, 1206, 1213, 1226, 1317, 1637, 1927, 1969, 3024),

@@ -1,0 +1,280 @@
+"""What was probably meant: misspelt names, wrong directories, bundles that are not there."""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyfly.config_cli import _rewriting
+from pyfly.config_cli._places import tell_unserved, unserved
+from pyfly.config_server import InMemoryConfigBackend
+
+Run = Callable[..., Any]
+
+# --- commands, options, schemes -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("lst", "STORE"), "did you mean 'list'?"),
+        (("sevre", "STORE"), "did you mean 'serve'?"),
+        (("db", "upgrad", "STORE"), "did you mean 'upgrade'?"),
+        (("serve", "--prot", "9000"), "unrecognized arguments: --prot; did you mean '--port'?"),
+        (("serve", "--prot=9000"), "unrecognized arguments: --prot; did you mean '--port'?"),
+        (("list", "STORE", "--lable", "next"), "did you mean '--label'?"),
+        (("copy", "STORE", "STORE", "--dryrun"), "did you mean '--dry-run'?"),
+        (("put", "STORE", "a", "b", "--file", "-", "--format", "ymal"), "did you mean 'yaml'?"),
+        (("list", "sqllite:///config.db"), "did you mean 'sqlite:'?"),
+        (("list", "STROE"), "did you mean 'store'?"),
+        (("get", "STORE", "orders", "prdo"), "did you mean: orders prod\n"),
+        (("get", "STORE", "orders", "prod", "--label", "nxt"), "mean: orders prod --label next\n"),
+        (("diff", "STORE", "orders", "prod", "--to-profile", "dve"), "did you mean: orders dev\n"),
+    ],
+)
+def test_a_misspelt_name_is_asked_about(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(store.parent)
+    done = run(*({"STORE": "store", "STROE": "stroe"}.get(word, word) for word in argv))
+    assert done.code in {2, 4}
+    assert said in done.err
+
+
+def test_nothing_is_suggested_for_what_is_not_alike(run: Run, store: Path) -> None:
+    for argv in (("zzzzz",), ("list", store, "--zzzzz"), ("list", store, "zzzzz")):
+        done = run(*argv)
+        assert done.code == 2
+        assert "did you mean" not in done.err
+        assert "zzzzz" in done.err
+
+
+def test_what_follows_a_misspelt_option_is_not_shown(run: Run, store: Path) -> None:
+    for argv in (
+        ("serve", "--token", "marker"),
+        ("serve", "--token=marker"),
+        ("get", store, "orders", "prod", "--password", "marker"),
+        ("put", store, "orders", "prod", "marker"),
+        ("list", "//user:marker@host/database"),
+    ):
+        done = run(*argv)
+        assert done.code == 2
+        assert "marker" not in done.err + done.out
+
+
+# --- directories ----------------------------------------------------------------------
+
+
+def test_files_without_a_directory_of_a_label_are_told(
+    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flat = f"{(store / 'main').as_uri()}?layout=flat"
+    for name in ("store/main", "./store/main/", str(store / "main"), "file:store/main"):
+        told = unserved(name)
+        assert told is not None
+        assert "(orders-dev.json, orders-prod.yaml); each label is a directory" in told
+        assert f"where 'main' is a label, or {flat!r}?" in told
+    assert "Did you mean 'store', where" in str(unserved("store/main"))
+    for argv in (("list",), ("get", "orders", "prod"), ("copy", tmp_path / "to")):
+        (tmp_path / "to").mkdir(exist_ok=True)
+        done = run(argv[0], "store/main", *argv[1:])
+        assert "files lie directly in 'store/main' and are not served" in done.err
+    assert unserved(flat) is None
+    assert run("list", flat, "--json").json["bundles"] != []
+    assert unserved("store") is None
+
+
+def test_a_repository_of_spring_is_told_beside_directories(store: Path) -> None:
+    (store / "application.yml").write_text("a: 1\n", encoding="utf-8")
+    told = unserved(str(store))
+    assert told is not None
+    assert told.endswith(f"Did you mean '{store.as_uri()}?layout=flat'?")
+    assert "(application.yml)" in told
+
+
+def test_a_repository_of_git_is_no_label(store: Path) -> None:
+    (store / "main/.git").mkdir()
+    assert "is a label" not in str(unserved(str(store / "main")))
+
+
+def test_a_directory_without_bundles_is_told(run: Run, store: Path, tmp_path: Path) -> None:
+    told = unserved(str(tmp_path))
+    assert told == (
+        f"there are no bundles in '{tmp_path}': no directory in it holds "
+        f"<application>-<profile>.yaml; did you mean '{store}'?"
+    )
+    empty = tmp_path / "empty"
+    (empty / "main").mkdir(parents=True)
+    assert "did you mean" not in str(unserved(str(empty)))
+    done = run("list", empty)
+    assert (done.code, done.out.splitlines()) == (0, ["LABEL  APPLICATION  PROFILE  VERSION"])
+    assert "there are no bundles in" in done.err
+    assert "no bundle matches" in run("list", store, "--application", "nobody").err
+
+
+def test_a_flat_directory_of_directories_is_told(store: Path) -> None:
+    told = unserved(f"{store.as_uri()}?layout=flat")
+    assert told is not None
+    assert told.endswith(f"only directories (main, next); did you mean '{store.as_uri()}'?")
+
+
+def test_hidden_files_and_other_stores_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / ".pre-commit-config.yaml").write_text("", encoding="utf-8")
+    (tmp_path / "..data").mkdir()
+    assert "lie directly" not in str(unserved(str(tmp_path)))
+    for name in ("memory:", "sqlite:///x.db", "nowhere", "file:", __file__, "a\0b", "file://[x"):
+        assert unserved(name) is None
+
+
+def test_serve_tells_it_for_each_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tell_unserved({"BACKEND": f"memory:\n{store}\n{store}/main\n"})
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert f"files lie directly in '{store}/main'" in told.err
+
+
+# --- labels ---------------------------------------------------------------------------
+
+
+def test_a_new_label_is_told(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("put", store, "orders", "prod", "a=1", "--label", "nxet")
+    assert (done.code, done.err) == (0, "the label 'nxet' is new; did you mean 'next'?\n")
+    assert run("put", store, "orders", "prod", "a=2", "--label", "nxet").err == ""
+    done = run("put", store, "orders", "prod", "a=1", "--label", "release-1.4", "--json")
+    assert (done.json["label"], done.err) == ("release-1.4", "the label 'release-1.4' is new\n")
+    editor = f"{sys.executable} -c \"import sys; open(sys.argv[1], 'w').write('a: 5')\""
+    monkeypatch.setenv("VISUAL", editor)
+    done = run("edit", store, "orders", "prod", "--label", "release-1.5")
+    assert "the label 'release-1.5' is new; did you mean 'release-1.4'?" in done.err
+
+
+def test_the_first_bundle_needs_no_remark(run: Run, tmp_path: Path, plain: Any) -> None:
+    assert run("put", tmp_path, "orders", "prod", "a=1").err == ""
+    assert run("put", "plain:", "orders", "prod", "a=1", "--expect", "any").err == ""
+    again = run("put", "plain:", "orders", "prod", "a=1", "--label", "x", "--expect", "any")
+    assert again.err == "the label 'x' is new\n"
+
+
+# --- what a save loses ----------------------------------------------------------------
+
+
+COMMENTED = "# pool of the shop\ndb:\n  pool: 5   # tuned\nhosts:\n  - a\n"
+
+
+def test_lost_comments_are_told_before(run: Run, store: Path) -> None:
+    file = store / "main/orders-prod.yaml"
+    for put in (
+        ("a=1",),
+        ("--remove", "db.pool"),
+        ("a=1", "--expect", "wrong"),
+    ):
+        file.write_text(COMMENTED, encoding="utf-8")
+        done = run("put", store, "orders", "prod", *put)
+        assert done.err.startswith(
+            "main/orders-prod.yaml is written anew: its comments and layout will be lost\n"
+        )
+    assert file.read_text(encoding="utf-8") == COMMENTED  # the condition did not hold
+
+
+def test_a_lost_layout_is_told_and_nothing_else(run: Run, store: Path) -> None:
+    done = run("put", store, "orders", "dev", "a=3")
+    assert done.err == "main/orders-dev.json is written anew: its layout will be lost\n"
+    assert run("put", store, "orders", "dev", "a=4").err == ""
+    assert run("put", store, "billing", "dev", "a=4").err == ""
+    (store / "main/billing-dev.yaml").write_text("a: [", encoding="utf-8")
+    given = store.parent / "new.yaml"
+    given.write_text("a: '#1'\n", encoding="utf-8")
+    done = run("put", store, "billing", "dev", "--file", given, "--expect", "any")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_comments_of_a_given_file_are_told(run: Run, store: Path, tmp_path: Path) -> None:
+    given = tmp_path / "new.yaml"
+    given.write_text(COMMENTED, encoding="utf-8")
+    done = run("put", store, "billing", "prod", "--file", given)
+    assert done.err == "comments of the file are not stored\n"
+    assert run("put", "memory:", "a", "b", "a=1").err == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "code"), [("y\n", (), 0), ("\n", (), 1), ("", (), 1), ("", ("--yes",), 0)]
+)
+def test_a_terminal_is_asked_before_comments_are_lost(
+    run: Run,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    options: tuple[str, ...],
+    code: int,
+) -> None:
+    file = store / "main/orders-prod.yaml"
+    file.write_text(COMMENTED, encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    assert run("put", store, "orders", "prod", "a=1", *options).code == code
+    assert "comments and layout will be lost" in shown.getvalue()
+    assert ("Go on? [y/N]" in shown.getvalue()) == (not options)
+    assert ("nothing was stored" in shown.getvalue()) == (code == 1)
+    assert (file.read_text(encoding="utf-8") == COMMENTED) == (code == 1)
+
+
+def test_an_editor_is_opened_after_the_remark(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = store / "main/orders-prod.yaml"
+    file.write_text(COMMENTED, encoding="utf-8")
+    monkeypatch.setenv("VISUAL", "true")
+    done = run("edit", store, "orders", "prod")
+    assert (done.code, file.read_text(encoding="utf-8")) == (0, COMMENTED)
+    assert "comments and layout will be lost" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# a\n", True),
+        ("a: 1 # b\n", True),
+        ("  # b\n", True),
+        ("a: b#c\n", False),
+        ("a: '#1'\n", False),
+        ("", False),
+    ],
+)
+def test_comments_are_recognised(text: str, expected: bool) -> None:
+    assert _rewriting.has_comments(text.encode(), suffix=".yaml") == expected
+    assert not _rewriting.has_comments(text.encode(), suffix=".json")
+
+
+# --- what is not there ----------------------------------------------------------------
+
+
+def test_deleting_what_is_not_there_says_so(
+    run: Run, store: Path, memory: InMemoryConfigBackend
+) -> None:
+    for where in (str(store), "memory:"):
+        for expect in ("any", "absent", "17"):
+            done = run("delete", where, "orders", "nobody", "--expect", expect)
+            assert (done.code, done.out) == (4, "")
+            assert done.err == "orders/nobody/main: was not there\n"
+        run("put", where, "orders", "qa", "a=1")
+        done = run("delete", where, "orders", "qa", "--expect", "absent")
+        assert done.code == 3
+        assert run("delete", where, "orders", "qa", "--expect", "any").code == 0
+        assert run("delete", where, "orders", "qa", "--expect", "any").code == 4
+    assert "Ends with 4 when it was not there" in run("delete", "--help").out
+
+
+def test_a_broken_bundle_makes_a_listing_fail_after_the_rest(run: Run, store: Path) -> None:
+    (store / "main/billing-prod.yaml").write_text("a: [", encoding="utf-8")
+    done = run("list", store, "--json")
+    assert (done.code, len(done.json["bundles"])) == (1, 4)
+    assert run("list", store, "--application", "orders").code == 0
