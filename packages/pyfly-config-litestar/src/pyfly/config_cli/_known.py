@@ -168,8 +168,7 @@ KNOWN: Final[dict[str, Setting]] = {
     "PASSWORD": Setting(text="password that clients must present, with USERNAME"),
     "TOKEN": Setting(text="bearer token that clients must present, instead of those two"),
     "ALLOWED_HOSTS": Setting(
-        text="names, beside localhost and IP addresses, by which a server without a credential "
-        "may be called, separated by commas"
+        text="further host names of a server without a credential, separated by commas"
     ),
     "INSECURE": Setting(
         text="'true' listens beyond this machine without a credential", default="false"
