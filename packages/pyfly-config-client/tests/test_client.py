@@ -320,4 +320,4 @@ def test_every_exception_of_httpx_has_a_place_in_our_tree() -> None:
     assert public - known == {httpx.CookieConflict}  # no cookies are kept
     for kind in known:
         error: Any = kind.__new__(kind)
-        assert isinstance(translate(error, "http://config"), ConfigClientError)
+        assert isinstance(translate(error, error, "http://config"), ConfigClientError)

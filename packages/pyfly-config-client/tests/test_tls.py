@@ -3,6 +3,7 @@
 import datetime as dt
 import http.server
 import json
+import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -91,19 +92,20 @@ def serve(authority: Authority, document: Any) -> Iterator[Callable[..., str]]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Say nothing about clients that give up."""
 
-    def start(*, clients: Path | None = None) -> str:
+    def start(*, clients: Path | None = None, tls: bool = True) -> str:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.issue("server"))
         if clients is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(clients)
         server = Server(("127.0.0.1", 0), Handler)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        if tls:
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         started.append(server)
-        return f"https://127.0.0.1:{server.server_address[1]}"
+        return f"http{'s' * tls}://127.0.0.1:{server.server_address[1]}"
 
     yield start
     for server in started:
@@ -127,10 +129,14 @@ async def test_a_server_is_recognised_by_an_authority_of_ones_own(
 ) -> None:
     url = serve()
     assert len(await fetch(url, ca_file=authority.ca)) == 2
-    with pytest.raises(ServerUnreachableError, match="certificate is not trusted"):
+    with pytest.raises(
+        ServerUnreachableError, match=r"the certificate of 127\.0\.0\.1:.* is not trusted: ."
+    ):
         await fetch(url)
     other = Authority(tmp_path, "other")
-    with pytest.raises(ServerUnreachableError, match="certificate is not trusted"):
+    with pytest.raises(
+        ServerUnreachableError, match=r"the certificate of 127\.0\.0\.1:.* is not trusted: ."
+    ):
         await fetch(url, ca_file=other.ca)
 
 
@@ -145,8 +151,101 @@ async def test_a_client_is_recognised_by_its_certificate(
         await fetch(url, ca_file=authority.ca)
 
 
-async def test_files_that_cannot_be_used_are_an_error(
-    serve: Any, fetch: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("argument", "content", "said"),
+    [
+        ("ca_file", None, "No such file or directory"),
+        ("ca_file", b"", "holds no certificates"),
+        ("ca_file", b"marker", "holds no certificates"),
+        ("client_cert", None, "No such file or directory"),
+        ("client_cert", b"marker", "cannot be used"),
+        ("client_key", b"marker", "client_key is given without client_cert"),
+    ],
+)
+def test_files_for_tls_are_checked_when_a_client_is_made(
+    tmp_path: Path, argument: str, content: bytes | None, said: str
 ) -> None:
-    with pytest.raises(ServerUnreachableError, match="files for TLS cannot be used"):
-        await fetch(serve(), ca_file=tmp_path / "none.pem")
+    file = tmp_path / "given.pem"
+    if content is not None:
+        file.write_bytes(content)
+    arguments: Any = {"server_url": "https://config:8888", "application": "orders", argument: file}
+    for make in (SyncConfigClient, ConfigClient):
+        with pytest.raises(ValueError, match=said) as caught:
+            make(**arguments)
+        assert str(file) in str(caught.value) or argument == "client_key"
+        assert "marker" not in str(caught.value)
+        make(**arguments, policy="offline")  # sends nothing, so it needs no certificates
+
+
+def test_a_fifo_in_place_of_a_certificate_is_no_reason_to_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ValueError, match="is not a regular file"):
+        SyncConfigClient(
+            server_url="https://config", application="orders", ca_file=tmp_path / "fifo"
+        )
+
+
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(
+    authority: Authority, tmp_path: Path
+) -> None:
+    certificate, _ = authority.issue("client")
+    key = ec.generate_private_key(ec.SECP256R1())
+    protected = tmp_path / "protected.key"
+    protected.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"marker"),
+        )
+    )
+    with pytest.raises(ValueError, match="cannot be used"):
+        SyncConfigClient(
+            server_url="https://config",
+            application="orders",
+            client_cert=certificate,
+            client_key=protected,
+        )
+
+
+async def test_a_file_that_broke_since_then_is_named_and_nothing_is_repeated(
+    serve: Any, fetch: Any, authority: Authority, tmp_path: Path
+) -> None:
+    url = serve()
+    copy = tmp_path / "copy.pem"
+    copy.write_bytes(authority.ca.read_bytes())
+    client = SyncConfigClient(
+        server_url=url, application="orders", profile="prod", ca_file=copy, timeout=60
+    )
+    assert len(client.fetch()) == 2
+    copy.unlink()
+    with pytest.raises(
+        ServerUnreachableError, match=r"ca_file .*copy\.pem: No such file"
+    ) as caught:
+        client.fetch()
+    assert caught.value.permanent
+    assert not caught.value.tried
+
+
+async def test_what_asking_again_does_not_change_is_not_repeated(serve: Any, fetch: Any) -> None:
+    how = {"attempts": None, "timeout": 60}
+    for url, said in (
+        (serve(), "is not trusted"),
+        (serve(tls=False).replace("http:", "https:"), "does not speak TLS; should .* http://"),
+    ):
+        with pytest.raises(ServerUnreachableError, match=said) as caught:
+            await fetch(url, **how)
+        assert (caught.value.permanent, list(caught.value.tried)) == (True, [])
+
+
+async def test_a_server_that_answers_plain_http_with_an_alert_of_tls_speaks_tls(
+    server: Any, fetch: Any
+) -> None:
+    server.chunks = [b"\x15\x03\x03\x00\x02\x02\x28"]
+    with pytest.raises(
+        ServerUnreachableError, match="does not speak HTTP; should the URL begin with https://"
+    ) as caught:
+        await fetch(server.url, attempts=None, timeout=60)
+    assert caught.value.permanent
+    server.chunks = []
+    with pytest.raises(ServerUnreachableError, match="closed the connection unanswered; should"):
+        await fetch(server.url)

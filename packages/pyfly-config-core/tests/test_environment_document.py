@@ -8,6 +8,7 @@ from pyfly.config_core import (
     PropertySource,
     decode_environment,
     encode_environment,
+    limits,
 )
 
 DOCUMENT: dict[str, Any] = {
@@ -57,8 +58,14 @@ def test_the_documents_of_other_servers_are_read() -> None:
         ({"propertySources": [{"source": {}}]}, r"propertySources\[0\]"),
         ({"propertySources": [{"name": "", "source": {}}]}, r"propertySources\[0\]"),
         ({"propertySources": [{"name": "x"}]}, r"propertySources\[0\]"),
-        ({"propertySources": [{"name": "x", "source": {"k": [1]}}]}, "'k' in 'x'"),
-        ({"propertySources": [{"name": "x", "source": {"k": {"value": 1}}}]}, "'k' in 'x'"),
+        (
+            {"propertySources": [{"name": "x", "source": {"k": [1]}}]},
+            r"'k' in 'propertySources\[0\]'",
+        ),
+        (
+            {"propertySources": [{"name": "x", "source": {"k": {"value": 1}}}]},
+            r"'k' in 'propertySources\[0\]'",
+        ),
         ({"propertySources": [{"name": "x", "source": {"k": {"value": [], "origin": ""}}}]}, "'k'"),
     ],
 )
@@ -79,3 +86,36 @@ def test_no_value_shows_in_a_representation() -> None:
             DOCUMENT | {"propertySources": [{"name": "x", "source": {"password": "marker"}}]}
         )
     )
+
+
+@pytest.mark.parametrize("field", ["name", "label", "version", "state", "profiles", "key", "value"])
+def test_half_of_a_surrogate_pair_is_no_text(field: str) -> None:
+    half = "a\ud800"
+    source = {half: 1} if field == "key" else {"k": half}
+    changes: dict[str, Any] = {
+        "profiles": {"profiles": [half]},
+        "key": {"propertySources": [{"name": "x", "source": source}]},
+        "value": {"propertySources": [{"name": "x", "source": source}]},
+    }
+    with pytest.raises(ConfigFormatError, match="is not valid Unicode") as caught:
+        decode_environment(DOCUMENT | changes.get(field, {field: half}))
+    assert caught.value.__cause__ is None
+
+
+def with_sources(*sources: dict[str, Any]) -> dict[str, Any]:
+    listed = [{"name": f"s{i}", "source": source} for i, source in enumerate(sources)]
+    return DOCUMENT | {"propertySources": listed}
+
+
+def test_all_sources_together_are_bounded() -> None:
+    half = {f"k{i}": i for i in range(limits.MAX_PROPERTIES // 2)}
+    assert len(decode_environment(with_sources(half, half)).property_sources) == 2
+    with pytest.raises(ConfigFormatError, match="more than 20,000 properties"):
+        decode_environment(with_sources(half, half, {"one": "more"}))
+    large = "ü" * (limits.MAX_FLAT_BYTES // 4 - 1)
+    assert len(decode_environment(with_sources({"a": large}, {"b": large})).property_sources) == 2
+    with pytest.raises(ConfigFormatError, match="more than 4,194,304 bytes"):
+        decode_environment(with_sources({"abc": large}, {"bcd": large}))
+    decode_environment(with_sources(*[{}] * limits.MAX_SOURCES))
+    with pytest.raises(ConfigFormatError, match="more than 4,096 property sources"):
+        decode_environment(with_sources(*[{}] * (limits.MAX_SOURCES + 1)))

@@ -13,6 +13,7 @@ from pyfly.config_client._loading.effects import (
     ReadStored,
     Send,
     Sleep,
+    Work,
 )
 from pyfly.config_client.errors import ConfigClientError
 
@@ -75,6 +76,8 @@ class Driver:
                 effect.result = self._send(effect)
             case Sleep():
                 self.stopped.wait(effect.seconds)
+            case Work():
+                effect.perform()
             case ReadStored() | Keep():
                 self._touch_disk(effect)
             case Deliver():

@@ -1,7 +1,7 @@
 """The two clients: the core decides, they only send, sleep, read and write."""
 
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyfly.config_client._blocking import Answered, Driver, Exchange
 from pyfly.config_client._loading.answer import Answer
@@ -13,6 +13,7 @@ from pyfly.config_client._loading.effects import (
     ReadStored,
     Send,
     Sleep,
+    Work,
 )
 from pyfly.config_client._loading.loaded import Loaded
 from pyfly.config_client._loading.plan import LOG, load
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from pyfly.config_client._result.change import Change
     from pyfly.config_client._transport import Tls
     from pyfly.config_client._watch.watcher import Watcher
+
+
+_LARGE: Final = 65_536
+"""Bytes of an answer above which reading it would hold up an event loop."""
 
 
 class _Client(Setup):
@@ -121,6 +126,8 @@ class ConfigClient(_Client):
                 effect = next(plan)
             except StopIteration as done:
                 return self._use(done.value)
+            except ConfigClientError as error:
+                raise error.with_traceback(None)  # noqa: B904 - it is the same error
             await self._perform(effect)
 
     async def watch(
@@ -158,6 +165,10 @@ class ConfigClient(_Client):
                     effect.result = error
             case Sleep():
                 await asyncio.sleep(effect.seconds)
+            case Work() if effect.size > _LARGE:
+                await asyncio.to_thread(effect.perform)
+            case Work():
+                effect.perform()
             case ReadStored() | Keep():
                 await asyncio.to_thread(self._touch_disk, effect)
             case Deliver():
@@ -183,7 +194,11 @@ class SyncConfigClient(_Client):
         Raises:
             ConfigClientError: As `ConfigClient.fetch`.
         """
-        return self._use(self._driver().run(load(self._job(), self._state.loaded)))
+        try:
+            return self._use(self._driver().run(load(self._job(), self._state.loaded)))
+        except ConfigClientError as error:
+            # Where it arose in here tells a user nothing; its cause is kept.
+            raise error.with_traceback(None)  # noqa: B904 - it is the same error
 
     def watch(
         self,

@@ -23,10 +23,17 @@ def _forget() -> None:
     os.environ.pop(_SNAPSHOTS, None)
 
 
-@pytest.fixture
-def config_server() -> "Generator[ConfigServerDouble, None, None]":
-    """A configuration server in memory, which every client asks while the test runs."""
+def _serve() -> "Generator[ConfigServerDouble, None, None]":
+    """A configuration server in memory, which every client asks while the fixture lives."""
     from pyfly.config_client.testing import ConfigServerDouble  # noqa: PLC0415 - on use only
 
     with ConfigServerDouble() as server:
         yield server
+
+
+# One for each scope, for fixtures of that scope. The one that was made last is asked.
+config_server = pytest.fixture(name="config_server")(_serve)
+class_config_server = pytest.fixture(name="class_config_server", scope="class")(_serve)
+module_config_server = pytest.fixture(name="module_config_server", scope="module")(_serve)
+package_config_server = pytest.fixture(name="package_config_server", scope="package")(_serve)
+session_config_server = pytest.fixture(name="session_config_server", scope="session")(_serve)

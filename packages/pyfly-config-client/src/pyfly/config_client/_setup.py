@@ -6,17 +6,17 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias, get_args
 
+from pyfly.config_client._files import read_file
 from pyfly.config_client._identity import Identity, check_identity
 from pyfly.config_client._loading.accept import Job, Policy, Strategy
+from pyfly.config_client._loading.address import Server, parse_server
 from pyfly.config_client._loading.answer import Answer
 from pyfly.config_client._loading.effects import Send
 from pyfly.config_client._loading.loaded import Loaded
 from pyfly.config_client._loading.request import (
     ConfigRequest,
     Credentials,
-    Server,
     build_requests,
-    parse_server,
 )
 from pyfly.config_client._result.properties import Properties
 from pyfly.config_client._snapshot.format import SnapshotCipher
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
+_LARGEST_TOKEN: Final = 65_536
 SNAPSHOT_DIRECTORY: Final = "PYFLY_CONFIG_SNAPSHOT_DIR"
 
 
@@ -95,6 +96,7 @@ class Setup:
         snapshot_key: str | None,
     ) -> None:
         self._check()
+        self._check_files()
         listed = [server_url] if isinstance(server_url, str) else server_url
         servers = tuple(parse_server(url, self.base_path) for url in listed)
         labels = [self.label] if self.label is None or isinstance(self.label, str) else self.label
@@ -174,6 +176,7 @@ class Setup:
         """
         credentials = self._state.credentials
         token = credentials.token
+        double = self._double is not None
         if self.token_file is not None and self.policy != "offline":
             token = _read_token(Path(self.token_file))
         return Job(
@@ -181,11 +184,12 @@ class Setup:
             policy=self.policy,
             strategy=self.strategy,
             timeout=self.timeout,
-            attempts=self.attempts,
+            attempts=1 if double and self.attempts is None else self.attempts,
             allow_empty=self.allow_empty,
             allow_shrink=self.allow_shrink,
             placeholders=self.placeholders,
             validate=self.validate,
+            instant=double,
         )
 
     def _requests(self, token: str | None) -> tuple[tuple[ConfigRequest, ...], ...]:
@@ -203,6 +207,14 @@ class Setup:
         _one_of("policy", self.policy, get_args(Policy))
         _one_of("strategy", self.strategy, get_args(Strategy))
 
+    def _check_files(self) -> None:
+        """Read the files for TLS now: a wrong path is found before the first fetch."""
+        files = (self.ca_file, self.client_cert, self.client_key)
+        if self.policy != "offline" and files != (None, None, None):
+            from pyfly.config_client._tls import make_context  # noqa: PLC0415 - costs 20 ms
+
+            make_context(*files)
+
 
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
@@ -211,11 +223,15 @@ def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
 
 def _read_token(path: Path) -> str:
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigClientError(f"the file of the token {path} cannot be read") from error
-    if not token or not token.isprintable():
-        raise ConfigClientError(f"the file of the token {path} holds no token")
+        token = read_file(path, limit=_LARGEST_TOKEN).decode().strip()
+    except OSError as error:
+        raise ConfigClientError(f"token file {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:  # not chained: it holds the bytes
+        raise ConfigClientError(f"token file {path}: is not UTF-8") from None
+    try:
+        Credentials(token=token)
+    except ValueError as error:
+        raise ConfigClientError(f"token file {path}: holds no token: {error}") from None
     return token
 
 

@@ -1,6 +1,7 @@
 """The seam to httpx: the only module that imports it, loaded with the first request."""
 
 import contextlib
+import math
 import socket
 import ssl
 import threading
@@ -10,17 +11,28 @@ from typing import Any, Final
 
 import httpx
 
+from pyfly.config_client._causes import root_cause, unreachable
 from pyfly.config_client._loading.answer import Answer
 from pyfly.config_client._loading.effects import Send
+from pyfly.config_client._tls import make_context
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
     ServerUnreachableError,
 )
+from pyfly.config_core.limits import MAX_ANSWER_BYTES
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-# An alert of TLS that arrives late comes through httpx as it is: an OSError.
-_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+# An alert of TLS that arrives late comes through httpx as it is, an OSError; so does the
+# ValueError for a host name that cannot be looked up.
+_FAILURES: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+    UnicodeError,
+    ssl.CertificateError,
+)
+_CANNOT_BE_SENT: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _PIECE: Final = 65536
 
 
@@ -36,7 +48,7 @@ class Tls:
         """Return what httpx wants to verify with.
 
         Raises:
-            ServerUnreachableError: A file cannot be used.
+            ServerUnreachableError: A file cannot be used; asking again does not help.
         """
         if not url.startswith("https:"):
             # A bare context costs nothing; all the authorities' certificates cost 100 ms.
@@ -44,17 +56,10 @@ class Tls:
         if self == Tls():
             return True
         try:
-            if self.ca_file:
-                context = ssl.create_default_context(cafile=self.ca_file)
-            else:
-                context = httpx.create_ssl_context(trust_env=False)
-            if self.client_cert:
-                context.load_cert_chain(self.client_cert, self.client_key)
-        except OSError as error:  # ssl.SSLError is one
-            raise ServerUnreachableError(
-                f"{url}: the files for TLS cannot be used: {error.strerror or error.args[0]}"
-            ) from error
-        return context
+            public = None if self.ca_file else httpx.create_ssl_context(trust_env=False)
+            return make_context(self.ca_file, self.client_cert, self.client_key, public)
+        except ValueError as error:
+            raise ServerUnreachableError(f"{url}: {error}", permanent=True) from None
 
 
 Transport = httpx.AsyncBaseTransport | httpx.BaseTransport
@@ -90,37 +95,71 @@ async def exchange(send: Send, tls: Tls, transport: Transport | None) -> Answer:
                     async for chunk in response.aiter_raw(_PIECE):
                         body.add(chunk)
                 return body.answer(response)
-    except TimeoutError as error:
-        raise too_late(send) from error
+    except TimeoutError:
+        raise too_late(send) from None
     except _FAILURES as error:
-        raise translate(error, url) from error
+        cause = root_cause(error)
+        raise translate(error, cause, url) from cause
 
 
 def too_late(send: Send) -> ServerUnreachableError:
     """Return the error for an exchange that did not end in time."""
-    return ServerUnreachableError(
-        f"{send.request.url}: no whole answer within {send.timeout:.2g} s"
-    )
+    seconds = math.ceil(10 * send.timeout) / 10  # a little of the timeout is spent already
+    return ServerUnreachableError(f"{send.request.url}: no whole answer within {seconds:.2g} s")
 
 
-def translate(error: Exception, url: str) -> ConfigClientError:
-    """Return our error for one of httpx's; the text of httpx's own is left to `__cause__`."""
+def translate(error: Exception, cause: BaseException, url: str) -> ConfigClientError:
+    """Return the error of this package for one of httpx.
+
+    Args:
+        error: What httpx raised. Its text is not shown.
+        cause: As `root_cause` returns it.
+        url: What was asked for, without credentials.
+    """
     if isinstance(error, httpx.DecodingError | httpx.TooManyRedirects):
         return InvalidPayloadError(f"{url}: the answer cannot be decoded")
-    if isinstance(error, httpx.ConnectError):
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return ServerUnreachableError(f"{url}: its certificate is not trusted: {_why(error)}")
-        return ServerUnreachableError(f"{url}: cannot connect; is the server running there?")
-    return ServerUnreachableError(f"{url}: the exchange failed ({type(error).__name__})")
+    if isinstance(error, _CANNOT_BE_SENT):
+        reason = f"the request cannot be sent ({type(error).__name__})"
+        return ServerUnreachableError(f"{url}: {reason}", permanent=True)
+    host = httpx.URL(url).netloc.decode()
+    if isinstance(error, httpx.RemoteProtocolError):
+        return _protocol_error(str(error), url, host)
+    known = unreachable(url, host, cause)
+    if isinstance(error, httpx.ProxyError):
+        reason = f"the proxy did not connect to {host}"
+    elif isinstance(error, httpx.TimeoutException):
+        reason = f"{host} did not answer in time"
+    elif known is not None:
+        return known
+    else:
+        reason = f"the exchange failed ({type(error).__name__})"
+    return ServerUnreachableError(f"{url}: {reason}")
 
 
-def _why(error: Exception) -> str:
-    """Return the reason in the text of an error of OpenSSL's, which names no secret."""
-    return str(error).partition("verify failed: ")[2].partition(" (_ssl")[0] or "see the cause"
+def _protocol_error(text: str, url: str, host: str) -> ServerUnreachableError:
+    hint = "" if url.startswith("https:") else "; should the URL begin with https://?"
+    if "illegal request line" in text:  # a control character comes first, as in an alert of TLS
+        reason = f"{host} does not speak HTTP{hint}"
+        return ServerUnreachableError(f"{url}: {reason}", permanent=True)
+    if "without sending a response" in text:
+        return ServerUnreachableError(f"{url}: {host} closed the connection unanswered{hint}")
+    if "incomplete" in text or "without sending complete" in text:
+        return ServerUnreachableError(f"{url}: the answer was cut off by {host}")
+    return ServerUnreachableError(f"{url}: the answer of {host} is not HTTP")
 
 
-def _headers(send: Send) -> dict[str, str]:
-    return send.request.headers | dict(send.headers)
+def is_international_host(host: str) -> bool:
+    """True if a name with other letters than ASCII can be the name of a host."""
+    try:
+        return bool(httpx.URL(scheme="http", host=host).raw_host)
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
+def _headers(send: Send) -> dict[bytes, bytes]:
+    """Return the headers as bytes, or httpx would refuse what is not ASCII in a token."""
+    headers = send.request.headers | dict(send.headers)
+    return {name.encode(): value.encode() for name, value in headers.items()}
 
 
 class _Body:
@@ -137,9 +176,9 @@ class _Body:
             InvalidPayloadError: That is too much.
         """
         self._pieces += piece
-        if len(self._pieces) > MAX_BODY_BYTES:
+        if len(self._pieces) > MAX_ANSWER_BYTES:
             raise InvalidPayloadError(
-                f"{self._url}: the answer is larger than {MAX_BODY_BYTES:,} bytes"
+                f"{self._url}: the answer is larger than {MAX_ANSWER_BYTES:,} bytes"
             )
 
     def answer(self, response: httpx.Response) -> Answer:
@@ -213,8 +252,9 @@ class BlockingExchange:
         try:
             result: Answer | BaseException = self._exchange(url)
         except _FAILURES as error:
-            result = translate(error, url)
-            result.__cause__ = error
+            cause = root_cause(error)
+            result = translate(error, cause, url)
+            result.__cause__ = cause
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
             result = error
         finally:

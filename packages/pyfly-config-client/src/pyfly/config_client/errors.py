@@ -39,7 +39,15 @@ class ConfigClientError(ConfigError):
 
 
 class ServerUnreachableError(ConfigClientError):
-    """The server did not give a whole answer in time; `__cause__` is the library's error."""
+    """The server did not give a whole answer in time.
+
+    `__cause__` is the error of the operating system, of TLS or of the HTTP library, alone.
+    """
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent
+        """True if asking again cannot help, as with a certificate that is not trusted."""
 
 
 class ServerRejectedError(ConfigClientError):

@@ -9,9 +9,11 @@ from typing import Final, cast
 
 from pyfly.config_core._properties import FlatValue, JsonValue
 from pyfly.config_core.errors import ConfigFormatError
+from pyfly.config_core.limits import MAX_FLAT_BYTES, MAX_PROPERTIES, MAX_SOURCES
 
 MEDIA_TYPE_V2: Final = "application/vnd.spring-cloud.config-server.v2+json"
 _ORIGIN_FIELDS: Final = {"value", "origin"}
+_SHOWN_KEY_LENGTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,43 +79,73 @@ def _encode_source(source: PropertySource, *, with_origins: bool) -> dict[str, J
 
 
 def decode_environment(document: object) -> Environment:
-    """Read a document as any server of this protocol sends it (contract §9.2).
+    """Read a document as any server of this protocol sends it.
 
     Unknown fields are ignored. Nulls become empty strings.
 
     Raises:
-        ConfigFormatError: A field is missing or of the wrong type; names the field.
+        ConfigFormatError: A field is missing or of the wrong type, a text is not valid Unicode,
+            or the document holds more than 20,000 properties, 4,096 property sources or 4 MiB of
+            keys and values; names the field, shows no value.
     """
     fields = _object(document, "the document")
     sources = fields.get("propertySources")
     if not isinstance(sources, list):
         raise ConfigFormatError("'propertySources' is not a list")
+    items = cast("list[object]", sources)  # JSON tells no more
+    if len(items) > MAX_SOURCES:
+        raise ConfigFormatError(f"more than {MAX_SOURCES:,} property sources")
+    reader = _SourceReader()
     return Environment(
         name=_string(fields.get("name"), "'name'"),
         profiles=_profiles(fields.get("profiles")),
         label=_optional(fields, "label"),
         version=_optional(fields, "version"),
         state=_optional(fields, "state"),
-        property_sources=tuple(
-            _property_source(item, index)
-            for index, item in enumerate(cast("list[object]", sources))  # JSON tells no more
-        ),
+        property_sources=tuple(reader.read(item, index) for index, item in enumerate(items)),
     )
 
 
-def _property_source(item: object, index: int) -> PropertySource:
-    place = f"'propertySources[{index}]'"
-    fields = _object(item, place)
-    name = _string(fields.get("name"), f"the name of {place}")
-    source = _object(fields.get("source"), f"the source of {place}")
-    values: dict[str, FlatValue] = {}
-    origins: dict[str, str] = {}
-    for key, value in source.items():
-        plain, origin = _split_origin(value)
-        values[key] = _value(plain, name, key)
-        if isinstance(origin, str):
-            origins[key] = origin
-    return PropertySource(name=name, source=values, origins=origins)
+class _SourceReader:
+    """Reads the property sources of one document, and bounds what they hold together."""
+
+    def __init__(self) -> None:
+        self._properties = 0
+        self._bytes = 0
+
+    def read(self, item: object, index: int) -> PropertySource:
+        """Return one property source; `index` is its place in the document."""
+        place = f"'propertySources[{index}]'"
+        fields = _object(item, place)
+        name = _string(fields.get("name"), f"the name of {place}")
+        source = _object(fields.get("source"), f"the source of {place}")
+        self._properties += len(source)
+        if self._properties > MAX_PROPERTIES:
+            raise ConfigFormatError(f"more than {MAX_PROPERTIES:,} properties")
+        values: dict[str, FlatValue] = {}
+        origins: dict[str, str] = {}
+        for key, value in source.items():
+            plain, origin = _split_origin(value)
+            values[key] = self._value(plain, place, key)
+            if isinstance(origin, str):
+                origins[key] = _unicode(origin, f"the origin of {_shown(key)} in {place}")
+        return PropertySource(name=name, source=values, origins=origins)
+
+    def _value(self, value: object, place: str, key: str) -> FlatValue:
+        self._count(key, f"a key in {place}")
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            self._count(value, f"{_shown(key)} in {place}")
+            return value
+        if isinstance(value, bool | int | float):
+            return value
+        raise ConfigFormatError(f"{_shown(key)} in {place} is not a single value")
+
+    def _count(self, text: str, place: str) -> None:
+        self._bytes += len(text) if text.isascii() else len(_unicode(text, place).encode())
+        if self._bytes > MAX_FLAT_BYTES:
+            raise ConfigFormatError(f"more than {MAX_FLAT_BYTES:,} bytes of keys and values")
 
 
 def _split_origin(value: object) -> tuple[object, object]:
@@ -125,14 +157,6 @@ def _split_origin(value: object) -> tuple[object, object]:
     return fields["value"], fields["origin"]
 
 
-def _value(value: object, name: str, key: str) -> FlatValue:
-    if value is None:
-        return ""
-    if isinstance(value, bool | int | float | str):
-        return value
-    raise ConfigFormatError(f"{key!r} in {name!r} is not a single value")
-
-
 def _object(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ConfigFormatError(f"{place} is not an object")
@@ -142,14 +166,16 @@ def _object(value: object, place: str) -> dict[str, object]:
 def _string(value: object, place: str) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigFormatError(f"{place} is not a non-empty string")
-    return value
+    return _unicode(value, place)
 
 
 def _optional(fields: Mapping[str, object], name: str) -> str | None:
     value = fields.get(name)
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise ConfigFormatError(f"{name!r} is not a string")
-    return value
+    return _unicode(value, repr(name))
 
 
 def _profiles(value: object) -> tuple[str, ...]:
@@ -157,3 +183,17 @@ def _profiles(value: object) -> tuple[str, ...]:
         raise ConfigFormatError("'profiles' is not a list")
     items = cast("list[object]", value)  # JSON tells no more
     return tuple(_string(item, "an element of 'profiles'") for item in items)
+
+
+def _unicode(text: str, place: str) -> str:
+    """Return the text; JSON can hold halves of surrogate pairs, which no output can."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # not chained: it holds the text
+            raise ConfigFormatError(f"{place} is not valid Unicode") from None
+    return text
+
+
+def _shown(key: str) -> str:
+    return repr(key[:_SHOWN_KEY_LENGTH])

@@ -29,6 +29,8 @@ MAX_PLACEHOLDERS: Final = 100_000
 
 MAX_LOOKUPS: Final = 256
 """Bundles that one request may ask for: applications x profiles x labels."""
+MAX_SOURCES: Final = 4_096
+"""Property sources that a client accepts in one answer; a file may give several."""
 MAX_STORED_BYTES: Final = 8_388_608
 """Bytes of stored text that one answer may be made of."""
 MAX_ANSWER_BYTES: Final = 8_388_608

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._command._exit import EXIT_FAILED, say
-from pyfly.config_client._loading.accept import Job, accept
+from pyfly.config_client._loading.accept import Job, accept, validate
 from pyfly.config_client._loading.effects import Send
+from pyfly.config_client._loading.plan import shared_warning
 from pyfly.config_client._loading.request import ConfigRequest
 from pyfly.config_client._snapshot.store import SnapshotStore
 from pyfly.config_client.errors import ConfigClientError
@@ -67,13 +68,16 @@ class Patient(SyncConfigClient):
         yield _ok("credential", "one is sent" if known else "none is sent")
         try:
             answer = self._start_exchange(Send(request=request, timeout=self.timeout)).run()
-            loaded = accept(job, request, answer)
+            loaded = validate(job, accept(job, request, answer))
         except ConfigClientError as error:
             yield _fault("answer", str(error))
             return
         proven = "a right" if "content-digest" in answer.headers else "no"
         count = len(loaded.properties)
         yield _ok("answer", f"{request.url}: {count} properties, with {proven} Content-Digest")
+        if loaded.only_shared:
+            text = shared_warning(self.application, loaded.properties.profiles)
+            yield Finding(step="names", state="note", text=text)
 
 
 def doctor(arguments: argparse.Namespace, patient: Patient) -> int:

@@ -3,15 +3,17 @@
 Everything that is used passes here, wherever it comes from.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from pyfly.config_client._loading.answer import Answer, check_answer, read_document
 from pyfly.config_client._loading.loaded import Loaded
 from pyfly.config_client._loading.request import ConfigRequest
+from pyfly.config_client._loading.shared import only_shared
 from pyfly.config_client._result.facts import Facts
 from pyfly.config_client._result.properties import Properties, read_properties
 from pyfly.config_client._snapshot.format import Snapshot
@@ -25,6 +27,7 @@ from pyfly.config_core import ConfigFormatError
 Policy = Literal["prefer_server", "require_server", "offline"]
 Strategy = Literal["always", "connection-timeout-only"]
 
+_LONGEST_ETAG: Final = 1_000
 _MANY: Final = 10
 """Fewer properties may shrink by any share without being suspicious."""
 
@@ -45,6 +48,8 @@ class Job:
     placeholders: bool
     validate: Callable[[Properties], object] | None = None
     """Raises when a configuration must not be used."""
+    instant: bool = False
+    """Whether attempts follow each other without pauses, as in tests."""
 
     @property
     def name(self) -> str:
@@ -53,8 +58,20 @@ class Job:
         return f"{first.application} [{first.profiles}]"
 
 
-def accept(job: Job, request: ConfigRequest, result: Answer | ConfigClientError | None) -> Loaded:
-    """Return the configuration in an answer.
+def accept(
+    job: Job,
+    request: ConfigRequest,
+    result: Answer | ConfigClientError | None,
+    until: float = math.inf,
+) -> Loaded:
+    """Return the configuration in an answer; the program's own check is left to `validate`.
+
+    Args:
+        job: What is wanted.
+        request: What the answer belongs to.
+        result: The answer, or why there is none.
+        until: When this must be done, by `time.monotonic`. Looked at between the steps, whose
+            work is bounded by the sizes of `pyfly.config_core.limits`.
 
     Raises:
         ConfigClientError: There is none that may be used.
@@ -67,17 +84,20 @@ def accept(job: Job, request: ConfigRequest, result: Answer | ConfigClientError 
         url=request.url,
         saved_at=time.time(),
         label=request.label,
-        etag=result.headers.get("etag"),
+        etag=_etag(result),
     )
-    return Loaded(
-        properties=read(job, snapshot, Facts(loaded_from="server", place=request.url)),
-        snapshot=snapshot,
-        waited=waited(result),
-    )
+    found = read(job, snapshot, Facts(loaded_from="server", place=request.url), until)
+    return replace(found, waited=waited(result))
+
+
+def _etag(result: Answer) -> str | None:
+    """Return the entity tag, if it is one that can be sent back."""
+    etag = result.headers.get("etag", "")
+    return etag if 0 < len(etag) <= _LONGEST_ETAG and etag.isascii() else None
 
 
 def waited(result: Answer | ConfigClientError | None) -> bool:
-    """Tell whether the server held the request until something changed (RFC 7240)."""
+    """True if the server held the request until something changed (RFC 7240)."""
     applied = result.headers.get("preference-applied", "") if isinstance(result, Answer) else ""
     return any(one.partition("=")[0].strip().lower() == "wait" for one in applied.split(","))
 
@@ -96,11 +116,12 @@ def check_consent(job: Job, new: Loaded, before: Loaded | None) -> None:
         )
 
 
-def read(job: Job, snapshot: Snapshot, facts: Facts) -> Properties:
+def read(job: Job, snapshot: Snapshot, facts: Facts, until: float = math.inf) -> Loaded:
     """Return the configuration in a snapshot, or in an answer on its way to become one.
 
     Raises:
-        InvalidPayloadError: It is another one, empty without consent, or refused by the program.
+        InvalidPayloadError: It is another one, or empty without consent.
+        ServerUnreachableError: It is later than `until`.
     """
     asked = job.requests[0][0]
     environment = read_document(
@@ -109,27 +130,45 @@ def read(job: Job, snapshot: Snapshot, facts: Facts) -> Properties:
         application=asked.application,
         profiles=asked.profiles,
     )
+    _check_time(snapshot, until)
     environ: Mapping[str, str] | None = os.environ if job.placeholders else None
     try:
         found = read_properties(
             environment.property_sources, facts.of(environment), environ=environ
         )
     except ConfigFormatError as error:
-        raise InvalidPayloadError(f"{snapshot.url}: {error}") from error
+        raise InvalidPayloadError(f"{snapshot.url}: {error}") from None
     if not found and not job.allow_empty:
         raise InvalidPayloadError(
             f"{snapshot.url}: nothing is stored for {asked.application!r} with the profiles "
             f"{asked.profiles!r}; check the names, or pass allow_empty=True"
         )
-    _validate(job, found, snapshot.url)
-    return found
+    _check_time(snapshot, until)
+    names = (source.name for source in environment.property_sources if source.source)
+    return Loaded(
+        properties=found, snapshot=snapshot, only_shared=only_shared(names, asked.application)
+    )
 
 
-def _validate(job: Job, found: Properties, place: str) -> None:
+def _check_time(snapshot: Snapshot, until: float) -> None:
+    if time.monotonic() > until:
+        raise ServerUnreachableError(
+            f"{snapshot.url}: the answer arrived, but could not be read within the timeout"
+        )
+
+
+def validate(job: Job, loaded: Loaded) -> Loaded:
+    """Let the program itself check a configuration.
+
+    Raises:
+        InvalidPayloadError: It is refused.
+    """
     if job.validate is None:
-        return
+        return loaded
     try:
-        job.validate(found)
+        job.validate(loaded.properties)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigClientError) else type(error).__name__
+        place = loaded.snapshot.url
         raise InvalidPayloadError(f"{place}: refused by the program itself: {reason}") from error
+    return loaded

@@ -7,7 +7,7 @@ Like all values that stay inside of this package they have neither `==` nor a `r
 them, what has no `repr` shows no secret, and half of the time an import takes would go into them.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -43,6 +43,23 @@ class Sleep:
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class Work:
+    """Compute something that takes a while if it is large, and fill in what came of it."""
+
+    run: "Callable[[], Loaded]"
+    size: int
+    """Bytes of what is worked on."""
+    result: "Loaded | ConfigClientError | None" = None
+
+    def perform(self) -> None:
+        """Do it, in this thread."""
+        try:
+            self.result = self.run()
+        except ConfigClientError as error:
+            self.result = error
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ReadStored:
     """Read what an earlier start has left behind and fill it in, the best first."""
 
@@ -68,6 +85,6 @@ class Deliver:
     change: "Change"
 
 
-Effect: TypeAlias = Send | Sleep | ReadStored | Keep | Deliver
+Effect: TypeAlias = Send | Sleep | Work | ReadStored | Keep | Deliver
 
 Plan: TypeAlias = Generator[Effect, None, T]

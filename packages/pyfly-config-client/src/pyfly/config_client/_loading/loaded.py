@@ -14,3 +14,5 @@ class Loaded:
     snapshot: Snapshot
     waited: bool = False
     """Whether the server held the request until something changed (RFC 7240)."""
+    only_shared: bool = False
+    """Whether nothing is stored for the application itself."""

@@ -4,9 +4,10 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from pyfly.config_client._identity import Identity
+from pyfly.config_client._loading.address import Server, has_control_characters
 from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes
 
 _DEFAULT_USER: Final = "user"
@@ -32,6 +33,8 @@ class ConfigRequest:
     """As asked for, comma separated."""
     label: str | None
     """As asked for."""
+    base_path_twice: str = ""
+    """The base path, if the address that was given ends with it too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -46,45 +49,18 @@ class Credentials:
         if self.token is not None and (self.username is not None or self.password is not None):
             raise ValueError("give either a token or a user name and a password, not both")
         for text in (self.username, self.password, self.token):
-            if text is not None and not text.isprintable():
+            if text is not None and has_control_characters(text):
                 raise ValueError("a credential holds a control character, such as a line end")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Server:
-    """One address, split into what is sent and what must not be shown."""
-
-    root: str
-    """With the base path, without user info."""
-    username: str | None
-    password: str | None
-
-
-def parse_server(url: str, base_path: str) -> Server:
-    """Split an address.
-
-    Raises:
-        ValueError: The URL is not http or https, or the base path is malformed.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(
-            "the server URL must look like http://host:8888, without query or fragment"
-        )
-    if base_path and (not base_path.startswith("/") or base_path.endswith("/")):
-        raise ValueError("the base path must be empty, or begin with '/' and not end with it")
-    host = parts.netloc.rpartition("@")[2]
-    return Server(
-        root=f"{parts.scheme}://{host}{parts.path.rstrip('/')}{base_path}",
-        username=_decoded(parts.username),
-        password=_decoded(parts.password),
-    )
+        if self.token is not None and self.token.split() != [self.token]:
+            raise ValueError("a token is not empty and holds no blanks")
+        if self.username is not None and ":" in self.username:
+            raise ValueError("a user name cannot hold ':'")
 
 
 def build_requests(
     identity: Identity, servers: Sequence[Server], credentials: Credentials
 ) -> tuple[tuple[ConfigRequest, ...], ...]:
-    """Return the requests for an environment document (contract §1.1, §9.5).
+    """Return the requests for an environment document.
 
     Returns:
         For every label, in the order of asking, one request to every server.
@@ -111,19 +87,15 @@ def _build(
         application=identity.application,
         profiles=identity.profiles,
         label=label,
+        base_path_twice=server.base_path_twice,
     )
 
 
-def _decoded(text: str | None) -> str | None:
-    return None if text is None else unquote(text)
-
-
-def _authorization(server: Server, credentials: Credentials) -> dict[str, str]:
-    user = server.username if credentials.username is None else credentials.username
-    password = server.password if credentials.password is None else credentials.password
+def _authorization(server: Server, given: Credentials) -> dict[str, str]:
+    user = server.username if given.username is None else given.username
+    password = server.password if given.password is None else given.password
+    credentials = Credentials(username=user, password=password, token=given.token)
     if credentials.token is not None:
-        if user is not None or password is not None:
-            raise ValueError("give either a token or a user name and a password, not both")
         return {"Authorization": f"Bearer {credentials.token}"}
     if password is None:
         if user is not None:

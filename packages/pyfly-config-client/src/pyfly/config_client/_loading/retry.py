@@ -25,10 +25,11 @@ def judge(error: ConfigClientError) -> Verdict:
     Returns:
         `unknown`: the label does not exist, and another may be tried. `refused`: an answer that
         asking again does not change. `later`: the server may do better soon. `broken`: an
-        answer was there and could not be used. `odd`: no answer of a configuration server.
+        answer was there and could not be used. `odd`: no configuration server answers there,
+        and asking again does not change that.
     """
     if isinstance(error, ServerUnreachableError):
-        return "later"
+        return "odd" if error.permanent else "later"
     if not isinstance(error, ServerRejectedError):
         return "broken"
     if error.status == _NOT_FOUND:

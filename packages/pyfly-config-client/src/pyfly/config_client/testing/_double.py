@@ -1,10 +1,14 @@
 """The server in memory, its scripted faults, and clients for it."""
 
 import asyncio
+import base64
 import contextlib
+import difflib
+import hashlib
+import json
 from collections.abc import Coroutine, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pyfly.config_client._client import ConfigClient, SyncConfigClient
@@ -35,6 +39,7 @@ T = TypeVar("T")
 Fault: TypeAlias = Literal["down", "slow", "torn", "stale", "401"]
 """Refuses connections; answers too late; breaks off; repeats what it said; wants a credential."""
 
+_OVERRIDES: Final = "overrides"
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 
@@ -81,7 +86,10 @@ class ConfigServerDouble:
     def override(self, properties: Mapping[str, object]) -> Generator[None]:
         """Let these properties outrank everything stored, for every application.
 
-        They arrive as texts, as the overrides of every server of this protocol do.
+        Values keep their types, as stored ones do.
+
+        Raises:
+            ConfigFormatError: The tree is too deep, too large, or of other types than JSON has.
         """
         before = self._overrides
         self._overrides = before | flatten(copy_properties(properties))
@@ -92,7 +100,12 @@ class ConfigServerDouble:
 
     @contextlib.contextmanager
     def fault(self, kind: Fault) -> Generator[None]:
-        """Fail in one way; see `Fault`."""
+        """Fail in one way; see `Fault`. Clients see it at once: nobody waits or repeats.
+
+        Raises:
+            ValueError: There is no such fault.
+        """
+        _check_fault(kind)
         before, self._fault = self._fault, kind
         try:
             yield
@@ -116,7 +129,10 @@ class ConfigServerDouble:
         url = send.request.url
         self.requests.append(url)
         if self._fault == "down":
-            raise ServerUnreachableError(f"{url}: cannot connect; is the server running there?")
+            host = urlsplit(url).netloc
+            raise ServerUnreachableError(
+                f"{url}: connection refused by {host}; is the server running there?"
+            )
         if self._fault == "slow":
             raise ServerUnreachableError(f"{url}: no whole answer within {send.timeout:.2g} s")
         if self._fault == "401":
@@ -132,8 +148,7 @@ class ConfigServerDouble:
         return answer
 
     def _ask(self, url: str, send: Send) -> Answer:
-        texts = {key: _text(value) for key, value in self._overrides.items()}
-        controller = Controller(ConfigServer(self._stored, overrides=texts), auth=None)
+        controller = Controller(ConfigServer(self._stored), auth=None)
         headers = {**send.request.headers, **send.headers}
         request = HttpRequest(
             method="GET",
@@ -142,7 +157,8 @@ class ConfigServerDouble:
         )
         done = _finish(controller.handle(request))
         named = {name.decode(): value.decode() for name, value in done.headers}
-        return Answer(status=done.status, headers=named, body=done.body)
+        answer = Answer(status=done.status, headers=named, body=done.body)
+        return _overridden(answer, self._overrides) if self._overrides else answer
 
     def _arguments(
         self, application: str, profile: str, arguments: Mapping[str, Any]
@@ -151,8 +167,25 @@ class ConfigServerDouble:
         return {**names, "attempts": 1, **arguments}
 
 
-def _text(value: FlatValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _overridden(answer: Answer, overrides: Mapping[str, FlatValue]) -> Answer:
+    """Return an answer with one more source, above all others."""
+    if answer.status != _OK:
+        return answer
+    document = json.loads(answer.body)
+    document["propertySources"].insert(0, {"name": _OVERRIDES, "source": dict(overrides)})
+    body = json.dumps(document).encode()
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    headers = dict(answer.headers) | {"content-digest": f"sha-256=:{digest}:"}
+    headers |= {"content-length": str(len(body)), "etag": f'"{digest}"'}
+    return Answer(status=answer.status, headers=headers, body=body)
+
+
+def _check_fault(kind: str) -> None:
+    known = get_args(Fault)
+    if kind not in known:
+        close = difflib.get_close_matches(kind, known, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"there is no fault {kind!r}, only {', '.join(known)}{hint}")
 
 
 def _finish(work: Coroutine[Any, Any, T]) -> T:
