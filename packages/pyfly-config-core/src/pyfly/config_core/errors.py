@@ -92,7 +92,8 @@ class InvalidConfigKeyError(ConfigError, ValueError):
     def __init__(self, field: str, value: str, reason: str) -> None:
         super().__init__(f"{field} {_shown(value)} is not acceptable: {reason}")
         self.field = field
-        """Which part of the key: `application`, `profile`, `label` or `path`."""
+        """Which part of the key: `application`, `profile`, `label` or `path`; `request` when all of
+        them together ask for too much."""
         self.value = value
         """The text that was refused."""
         self.reason = reason

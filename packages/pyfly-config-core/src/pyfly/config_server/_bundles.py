@@ -3,6 +3,7 @@
 import builtins
 import json
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from pyfly.config_core import (
@@ -15,6 +16,7 @@ from pyfly.config_core import (
     check_not_reserved,
 )
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_server._amounts import is_large, run
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigEntry,
@@ -89,7 +91,7 @@ class Bundles:
         Raises:
             ConfigError: As `commit`, without the conflict.
         """
-        check_storable(source)
+        await _check_storable(source)
         await self.backend.save(source)
 
     async def commit(
@@ -109,7 +111,7 @@ class Bundles:
             ConfigObstructedError: A file that the store must not rewrite is in the way.
             BackendError: The store failed, or cannot save under a condition.
         """
-        check_storable(source)
+        await _check_storable(source)
         store = self._able(SupportsConditionalSave, "conditional saves")
         return await store.commit(source, expected=expected, author=author, message=message)
 
@@ -172,6 +174,10 @@ def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
     """Return the first store that saves under conditions, or else the first."""
     able = (backend for backend in backends if isinstance(backend, SupportsConditionalSave))
     return next(able, backends[0])
+
+
+async def _check_storable(source: ConfigSource) -> None:
+    await run(partial(check_storable, source), large=is_large([source.properties]))
 
 
 def check_storable(source: ConfigSource) -> None:

@@ -9,6 +9,7 @@ from pyfly.config_core import (
     split_names,
     split_profiles,
 )
+from pyfly.config_server._amounts import check_lookups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,8 @@ def plan_lookups(
             when it is asked for.
 
     Raises:
-        InvalidConfigKeyError: An element breaks the rules of contract §11.2.
+        InvalidConfigKeyError: An element breaks the rules of contract §11.2, or the names make
+            more than 256 lookups.
     """
     asked = split_names("application", application)
     applications = tuple(reversed(dict.fromkeys((shared_application, *asked))))
@@ -60,6 +62,8 @@ def plan_lookups(
     profiles = tuple(reversed(requested))
     if base_profile is not None:
         profiles = (*(name for name in profiles if name != base_profile), base_profile)
+    labels = split_names("label", label)
+    check_lookups(applications=len(applications), profiles=len(profiles), labels=len(labels))
     return tuple(
         Lookup(
             label=one,
@@ -71,5 +75,5 @@ def plan_lookups(
             profiles=frozenset(requested),
             bases=applications,
         )
-        for one in reversed(split_names("label", label))
+        for one in reversed(labels)
     )

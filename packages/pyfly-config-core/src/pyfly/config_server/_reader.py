@@ -16,6 +16,7 @@ from pyfly.config_core import (
     flatten,
 )
 from pyfly.config_server._activation import is_active
+from pyfly.config_server._amounts import is_large, run
 from pyfly.config_server._order import Lookup
 from pyfly.config_server.storage import (
     ConfigBackend,
@@ -70,7 +71,7 @@ class StoreReader:
         self._bases = backend if isinstance(backend, SupportsBaseBundles) else None
 
     async def read(self, lookup: Lookup, budget: FlatBudget) -> Found:
-        """Return what is stored.
+        """Return what is stored; large bundles are composed in a thread.
 
         Args:
             lookup: What to look for.
@@ -89,14 +90,25 @@ class StoreReader:
             stored, bases = await asyncio.gather(
                 self._fetch_many(lookup.keys), _fetch_bases(self._bases, lookup)
             )
-        found: list[FoundSource] = []
-        for source in stored.sources:
-            if source is not None:
-                stem = f"{source.application}-{source.profile}"
-                found += self._sources(source, stem, lookup.profiles, budget)
-        for application, base in zip(lookup.bases, bases, strict=False):  # none, or all
+        bundles = [
+            (source, f"{source.application}-{source.profile}")
+            for source in stored.sources
+            if source is not None
+        ]
+        # of bases there are none, or all
+        for application, base in zip(lookup.bases, bases, strict=False):
             if base is not None:
-                found += self._sources(base, application, lookup.profiles, budget)
+                bundles.append((base, application))
+
+        def compose() -> list[FoundSource]:
+            return [
+                one
+                for source, stem in bundles
+                for one in self._sources(source, stem, lookup.profiles, budget)
+            ]
+
+        large = is_large(one.properties for source, _ in bundles for one in _documents(source))
+        found = await run(compose, large=large)
         known = bool(found) or self._labels is None or await self._labels.has_label(lookup.label)
         return Found(sources=found if known else None, version=stored.version)
 
@@ -114,7 +126,7 @@ class StoreReader:
         """Yield the active documents of a bundle, the last one first (contract §3.5)."""
         file_name = source.resource or stem
         label = source.label.replace("-", "%2D").replace(",", "%2C")
-        documents = source.documents or (ConfigDocument(properties=source.properties),)
+        documents = _documents(source)
         for number, document in reversed([*enumerate(documents)]):
             flat = _flat(document, f"{source.label}/{file_name}", profiles, budget)
             if flat is not None:
@@ -125,6 +137,10 @@ class StoreReader:
                     origins=document.origins,
                 )
                 yield FoundSource(source=named, key=None if source.resource else source.key)
+
+
+def _documents(source: ConfigSource) -> Sequence[ConfigDocument]:
+    return source.documents or (ConfigDocument(properties=source.properties),)
 
 
 def unique_sources(found: Iterable[FoundSource]) -> list[PropertySource]:

@@ -26,6 +26,7 @@ from pyfly.config_core import (
     split_names,
     split_profiles,
 )
+from pyfly.config_server._amounts import TOO_LARGE, check_lookups
 from pyfly.config_server._bundles import Bundles, first_writable
 from pyfly.config_server._encryption import Encryption
 from pyfly.config_server._order import Lookup, plan_lookups
@@ -142,10 +143,12 @@ class ConfigServer:
                 then names.
 
         Raises:
-            InvalidConfigKeyError: A name is not acceptable.
+            InvalidConfigKeyError: A name is not acceptable, or the names make more than 256
+                lookups.
             ConfigNotFoundError: The label does not exist, or nothing is stored and that is not
                 accepted.
-            ConfigFormatError: A stored text that is needed does not parse.
+            ConfigFormatError: A stored text that is needed does not parse, or all together is
+                more than one answer may hold.
             EncryptionNotInstalledError: There are cipher texts, and nothing that decrypts.
             BackendError: A store failed.
         """
@@ -177,6 +180,7 @@ class ConfigServer:
         if not sources and not self._accept_empty:
             raise ConfigNotFoundError("configuration of", application)
         if self.encryption.concerns(sources):
+            self.encryption.check_amount(sources)
             sources = await asyncio.to_thread(self.encryption.decrypt, sources)  # RSA takes long
         return Environment(
             name=application,
@@ -196,16 +200,19 @@ class ConfigServer:
         of the first profile that has one, `nginx-dev.conf` for `nginx.conf`; then the file itself.
 
         Raises:
-            InvalidConfigKeyError: A name or the path is not acceptable.
+            InvalidConfigKeyError: A name or the path is not acceptable, or there are more than
+                256 variants under all labels.
             BackendError: A store failed.
         """
         split_names("application", application)
         check_path(path)
         wanted = self.default_label if label is None else label
         variants = _variants(path, split_profiles(profile), self._default_profile)
+        labels = split_names("label", wanted)
+        check_lookups(profiles=len(variants), labels=len(labels))
         places = [
             (backend, one)
-            for one in reversed(split_names("label", wanted))
+            for one in reversed(labels)
             for backend in self.backends
             if isinstance(backend, SupportsResources)
         ]
@@ -224,7 +231,7 @@ class ConfigServer:
         Args:
             plans: The lookups for stores by their `default_is_base`.
         """
-        budget = FlatBudget(" in one answer")
+        budget = FlatBudget(f" in one answer; {TOO_LARGE}")
         reads = [
             _read_store(reader, plans[reader.default_is_base], budget) for reader in self._readers
         ]

@@ -14,6 +14,8 @@ from pyfly.config_core import (
     PropertySource,
     flatten,
 )
+from pyfly.config_core.limits import MAX_CIPHERS_RSA
+from pyfly.config_server._amounts import TOO_LARGE
 from pyfly.config_server._encryption.keyring import KeyRing, check_installed
 from pyfly.config_server._encryption.prefix import CIPHER_MARK
 from pyfly.config_server.text import parse_documents
@@ -46,6 +48,32 @@ class Encryption:
         return self.decrypts_documents and any(
             _is_cipher(value) for source in sources for value in source.source.values()
         )
+
+    def check_amount(self, sources: Sequence[PropertySource]) -> None:
+        """Refuse more RSA operations than one answer may take; each takes about a millisecond.
+
+        Raises:
+            ConfigFormatError: There are more than 1,000 values encrypted with RSA.
+        """
+        self._check_ciphers(
+            [
+                value
+                for source in sources
+                for value in source.source.values()
+                if isinstance(value, str) and _is_cipher(value)
+            ]
+        )
+
+    def _check_ciphers(self, ciphers: Sequence[str]) -> None:
+        keys = self.keys
+        if keys is None or len(ciphers) <= MAX_CIPHERS_RSA:
+            return
+        amount = sum(keys.takes_rsa(value) for value in ciphers)
+        if amount > MAX_CIPHERS_RSA:
+            raise ConfigFormatError(
+                f"{amount:,} values encrypted with RSA, more than {MAX_CIPHERS_RSA:,} in one "
+                f"answer; {TOO_LARGE}, or encrypt with a password"
+            )
 
     def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
         """Return the sources with clear texts, which stand behind the other values.
@@ -101,7 +129,9 @@ class Encryption:
         if self.keys is None:
             check_installed()
         try:
-            for value in _ciphers(text, suffix):
+            ciphers = _ciphers(text, suffix)
+            self._check_ciphers(ciphers)
+            for value in ciphers:
                 text = text.replace(value, self._text(value))
         except ConfigFormatError as error:
             raise error.at(path) from error

@@ -42,6 +42,14 @@ class KeyRing:
         """True if there is a key of that name."""
         return name in self._named or name.lower() in self._named
 
+    def takes_rsa(self, cipher: str) -> bool:
+        """True if the key that a cipher text names is an RSA key."""
+        given = split_prefix(cipher.removeprefix(CIPHER_MARK))
+        try:
+            return self.find(given.key, given.secret).public_key is not None
+        except EncryptionKeyError:
+            return False
+
     def encrypt(self, text: str) -> str:
         """Return the cipher text, with the prefix that the text had, without `{cipher}`.
 

@@ -225,10 +225,11 @@ RESULTS: Final[dict[_Key, dict[str, JsonValue]]] = {
 }
 
 _READING: Final = {
-    "400": "A name or a parameter is not acceptable.",
+    "400": "A name or a parameter is not acceptable, or the names make more than 256 lookups.",
     "404": "There is no such label, bundle or version.",
     "406": "No acceptable media type.",
-    "500": "A stored text that is needed cannot be read, or the store failed.",
+    "500": "A stored text that is needed cannot be read, the answer would be too large, or the "
+    "store failed.",
     "503": "The store cannot be reached; see the Retry-After header.",
 }
 _WRITING: Final = {

@@ -9,7 +9,9 @@ from http import HTTPStatus
 from typing import Final
 from zlib import crc32
 
-from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
+from pyfly.config_core import MEDIA_TYPE_V2, ConfigFormatError, JsonValue
+from pyfly.config_core.limits import MAX_ANSWER_BYTES
+from pyfly.config_server._amounts import TOO_LARGE
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse
 from pyfly.config_server._http.negotiation import is_current
 from pyfly.config_server._http.refusals import Refusal
@@ -64,6 +66,20 @@ def answer(
         ),
         body=body,
     )
+
+
+def bounded_answer(request: HttpRequest, body: bytes, media_type: str) -> HttpResponse:
+    """Return `answer` with a body that was composed of what is stored.
+
+    Raises:
+        ConfigFormatError: It is longer than one answer may be.
+    """
+    if len(body) > MAX_ANSWER_BYTES:
+        raise ConfigFormatError(
+            f"{len(body):,} bytes of body, more than {MAX_ANSWER_BYTES:,} in one answer; "
+            f"{TOO_LARGE}"
+        )
+    return answer(request, body, media_type)
 
 
 def _tag_suffix(media_type: str) -> str:

@@ -1,5 +1,6 @@
 """Our own routes: the stored bundles, read as they are and written under conditions (design §5)."""
 
+from functools import partial
 from typing import Final
 
 from pyfly.config_core import (
@@ -8,6 +9,7 @@ from pyfly.config_core import (
     JsonValue,
     decode_slashes,
 )
+from pyfly.config_server._amounts import is_large, run
 from pyfly.config_server._bundles import Bundles
 from pyfly.config_server._http.answers import JSON, answer, json_answer
 from pyfly.config_server._http.bodies import media_type, read_utf8
@@ -27,6 +29,8 @@ from pyfly.config_server.documents import (
 from pyfly.config_server.storage import ABSENT, ConfigSource
 from pyfly.config_server.text import parse_mapping
 
+_LARGE: Final = 16_384
+"""Bytes of a body from which on it is parsed in a thread."""
 _SUFFIXES: Final = {
     JSON: ".json",
     "application/yaml": ".yaml",
@@ -73,7 +77,7 @@ class BundleRoutes:
             await self._bundles.delete(key, expected=required_condition(request))
             return HttpResponse(status=204)
         _check_accepts_json(request)
-        return _bundle_answer(request, await self._bundles.load(key))
+        return await _bundle_answer(request, await self._bundles.load(key))
 
     async def history(self, request: HttpRequest, match: Match) -> HttpResponse:
         """Return the changes of one bundle, newest first."""
@@ -87,7 +91,7 @@ class BundleRoutes:
         """Return one bundle as it was."""
         _check_accepts_json(request)
         key, version = _key(match), match.parameters["version"]
-        return _bundle_answer(request, await self._bundles.load_version(key, version))
+        return await _bundle_answer(request, await self._bundles.load_version(key, version))
 
     async def rollback(self, request: HttpRequest, match: Match) -> HttpResponse:
         """Store the content of an old version anew."""
@@ -96,7 +100,11 @@ class BundleRoutes:
         body = await read_utf8(request)
         if media_type(request) != JSON:
             raise _unsupported((JSON,))
-        wanted: object = _mapping(body, ".json").get("version")
+        try:
+            parse = partial(parse_mapping, body, suffix=".json")
+            wanted: object = (await run(parse, large=len(body) > _LARGE)).get("version")
+        except ConfigFormatError as error:
+            raise _invalid(error) from error
         if not isinstance(wanted, str):
             raise Refusal(422, "invalid-rollback", 'the body is {"version": "<version>"}')
         version = await self._bundles.rollback(key, version=wanted, expected=expected)
@@ -107,14 +115,10 @@ class BundleRoutes:
         suffix = _SUFFIXES.get(media_type(request))
         if suffix is None:
             raise _unsupported(tuple(_SUFFIXES))
-        properties = _mapping(await read_utf8(request), suffix)
+        body = await read_utf8(request)
         try:
-            source = ConfigSource(
-                application=key.application,
-                profile=key.profile,
-                label=key.label,
-                properties=properties,
-            )
+            parse = partial(_parsed, key, body, suffix)
+            source = await run(parse, large=len(body) > _LARGE)
             version = await self._bundles.commit(source, expected=expected)
         except ConfigFormatError as error:
             if error.where is not None:  # a stored file, not what was sent
@@ -134,9 +138,22 @@ def _key(match: Match) -> ConfigKey:
     )
 
 
-def _bundle_answer(request: HttpRequest, source: ConfigSource) -> HttpResponse:
+def _parsed(key: ConfigKey, body: bytes, suffix: str) -> ConfigSource:
+    return ConfigSource(
+        application=key.application,
+        profile=key.profile,
+        label=key.label,
+        properties=parse_mapping(body, suffix=suffix),
+    )
+
+
+async def _bundle_answer(request: HttpRequest, source: ConfigSource) -> HttpResponse:
     tag = None if source.version is None else entity_tag(source.version)
-    return answer(request, encode_json(bundle_document(source)), JSON, entity_tag=tag)
+
+    def respond() -> HttpResponse:
+        return answer(request, encode_json(bundle_document(source)), JSON, entity_tag=tag)
+
+    return await run(respond, large=is_large([source.properties]))
 
 
 def _written(key: ConfigKey, version: str, *, status: int, headers: Headers = ()) -> HttpResponse:
@@ -145,13 +162,6 @@ def _written(key: ConfigKey, version: str, *, status: int, headers: Headers = ()
         status=status,
         headers=((b"etag", entity_tag(version)), *headers),
     )
-
-
-def _mapping(body: bytes, suffix: str) -> dict[str, JsonValue]:
-    try:
-        return parse_mapping(body, suffix=suffix)
-    except ConfigFormatError as error:
-        raise _invalid(error) from error
 
 
 def _invalid(error: ConfigFormatError) -> Refusal:

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pyfly.config_core import MEDIA_TYPE_V2, ConfigError, decode_slashes, encode_environment
+from pyfly.config_server._amounts import LARGE, count_properties, run
 from pyfly.config_server._http.access import SharedCredential
 from pyfly.config_server._http.answers import (
     JSON,
     allowed_methods,
     answer,
+    bounded_answer,
     error_answer,
     problem_answer,
 )
@@ -128,8 +130,12 @@ class Controller:
             match.parameters["profiles"],
             None if label is None else decode_slashes(label),
         )
-        document = encode_environment(environment, with_origins=media_type == MEDIA_TYPE_V2)
-        return answer(request, encode_json(document), media_type)
+
+        def encode() -> HttpResponse:
+            document = encode_environment(environment, with_origins=media_type == MEDIA_TYPE_V2)
+            return bounded_answer(request, encode_json(document), media_type)
+
+        return await run(encode, large=count_properties(environment) > LARGE)
 
     def _refuse(
         self, request: HttpRequest, refusal: Refusal, error: ConfigError | None = None

@@ -3,14 +3,20 @@
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
-from pyfly.config_core import ConfigFormatError, decode_slashes
+from pyfly.config_core import ConfigFormatError, Environment, decode_slashes
+from pyfly.config_server._amounts import count_properties, run
 from pyfly.config_server._flattened import Extension, render
-from pyfly.config_server._http.answers import JSON, TEXT, answer
+from pyfly.config_server._http.answers import JSON, TEXT, bounded_answer
 from pyfly.config_server._http.messages import HttpRequest, HttpResponse
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
 from pyfly.config_server._server import ConfigServer
 
+PLACEHOLDER: Final = "${"
+_PLACEHOLDERS: Final = 16
+"""More placeholders in one document than these are replaced in a thread: each may hold others."""
+_LARGE: Final = 100
+"""So are more properties than these written: a line of YAML takes some 50 microseconds."""
 _TRUE: Final = frozenset({"true", "on", "yes", "1"})
 _FALSE: Final = frozenset({"false", "off", "no", "0"})
 
@@ -31,16 +37,30 @@ class FlattenedRoutes:
             None if label is None else decode_slashes(label),
         )
         extension = cast("Extension", match.parameters["extension"])  # the route lets no other in
-        try:
-            body = render(
-                environment,
-                extension,
-                resolve=resolve,
-                strip_document=self._server.strip_document_from_yaml,
-            )
-        except ConfigFormatError as error:
-            raise Refusal(400, "not-renderable", str(error)) from error
-        return answer(request, body, JSON if extension == "json" else TEXT)
+        media_type = JSON if extension == "json" else TEXT
+
+        def respond() -> HttpResponse:
+            try:
+                body = render(
+                    environment,
+                    extension,
+                    resolve=resolve,
+                    strip_document=self._server.strip_document_from_yaml,
+                )
+            except ConfigFormatError as error:
+                raise Refusal(400, "not-renderable", str(error)) from error
+            return bounded_answer(request, body, media_type)
+
+        return await run(respond, large=is_long_work(environment, resolve=resolve))
+
+
+def is_long_work(environment: Environment, *, resolve: bool) -> bool:
+    """True if rendering a document, or filling in its placeholders, may take milliseconds."""
+    if count_properties(environment) > _LARGE:
+        return True
+    values = (value for one in environment.property_sources for value in one.source.values())
+    texts = [value for value in values if isinstance(value, str)] if resolve else []
+    return sum(text.count(PLACEHOLDER) for text in texts) > _PLACEHOLDERS
 
 
 def resolves_placeholders(request: HttpRequest) -> bool:

@@ -1,0 +1,68 @@
+"""How much one answer is made of, and whether work on it is too much for the event loop."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from pyfly.config_core import (
+    Environment,
+    InvalidConfigKeyError,
+    JsonValue,
+)
+from pyfly.config_core.limits import MAX_LOOKUPS
+
+_Result = TypeVar("_Result")
+
+LARGE: Final = 1_000
+"""Values in a tree, or properties in an answer, from which on work is done in a thread: they
+take about 2 ms, and a thread 0.1 ms."""
+TOO_LARGE: Final = "ask for fewer applications, profiles or labels at once, or store less for them"
+"""What to do when an answer is too large."""
+_CONTAINERS: Final = (dict, list)
+
+
+async def run(function: Callable[[], _Result], *, large: bool) -> _Result:
+    """Return what `function` returns, called in a thread if its work is large, else at once."""
+    return await asyncio.to_thread(function) if large else function()
+
+
+def is_large(trees: Iterable[Mapping[str, JsonValue]]) -> bool:
+    """True if the trees hold more values than are worked on in the event loop.
+
+    Takes time in proportion to the number of values, up to that limit.
+    """
+    left = LARGE
+    waiting: list[Any] = [*trees]
+    while waiting and left >= 0:
+        node: Any = waiting.pop()
+        left -= len(node)
+        if left >= 0:
+            below: Iterable[Any] = node.values() if hasattr(node, "values") else node
+            waiting += [one for one in below if isinstance(one, _CONTAINERS)]
+    return left < 0
+
+
+def count_properties(environment: Environment) -> int:
+    """Return how many properties all sources of a document have together."""
+    return sum(len(source.source) for source in environment.property_sources)
+
+
+def check_lookups(**counts: int) -> None:
+    """Refuse a request for too many combinations of names.
+
+    Args:
+        counts: How many names there are of each kind.
+
+    Raises:
+        InvalidConfigKeyError: Their product is larger than 256.
+    """
+    product = math.prod(counts.values())
+    if product > MAX_LOOKUPS:
+        kinds = " x ".join(f"{count} {kind}" for kind, count in counts.items())
+        raise InvalidConfigKeyError(
+            "request",
+            kinds,
+            f"these are {product:,} lookups, more than {MAX_LOOKUPS}; ask for fewer names at once "
+            "(the shared application and the default profile count, too)",
+        )
