@@ -32,7 +32,8 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_encrypted_can_be_stored_and_decrypted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("{key:x}my secret\n"))
+    given = io.BytesIO(b"{key:x}my secret\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given, encoding="ascii"))
     assert main(["encrypt"]) == 0
     stored = capsys.readouterr().out.rstrip("\n")
     assert stored.startswith("{cipher}")

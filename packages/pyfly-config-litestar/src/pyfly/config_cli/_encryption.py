@@ -60,6 +60,6 @@ def _text(arguments: argparse.Namespace, prompt: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(prompt)
     try:
-        return sys.stdin.read().removesuffix("\n")
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
     except UnicodeDecodeError:  # not chained: it holds the bytes
         raise SettingsError("standard input is not UTF-8") from None

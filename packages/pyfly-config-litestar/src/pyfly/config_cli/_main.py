@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pyfly.config_cli._exit import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, exit_code
+from pyfly.config_cli._exit import EXIT_FAILED, EXIT_INTERRUPTED, exit_code
+from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import drop_output, finish_output, note, prepare_output
 from pyfly.config_cli._parser import make_parser
 from pyfly.config_cli._places import tell_unserved
 from pyfly.config_cli._sources import gather
+from pyfly.config_cli._utf8 import as_utf8
 from pyfly.config_core import ConfigError
 
 
@@ -35,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    if any("\ud800" <= char <= "\udfff" for word in argv for char in word):
-        note("pyfly-config: an argument is not UTF-8")
-        return EXIT_USAGE
-    arguments = _parsed(argv)
+    words = [as_utf8(word) for word in argv]
+    if None in words:
+        raise SettingsError("an argument is not UTF-8")
+    arguments = _parsed([word for word in words if word is not None])
     if arguments.run is None:
         from pyfly.config_cli import _serve  # noqa: PLC0415 - the others should not wait for it
 

@@ -119,7 +119,7 @@ def _add_readers(add: _Add) -> None:
         "history",
         "show the changes of a bundle",
         "Show the changes of a bundle, the newest first, where the store has a history.",
-        _examples("history URL orders prod"),
+        _examples("history sqlite:///config.db orders prod"),
     )
     _declare(history, _bundles.history, json=True)
 
@@ -163,7 +163,7 @@ def _add_writers(add: _Add) -> None:
         "rollback",
         "store an old version anew",
         "Store the content of an old version as a new one, where the store has a history.",
-        _examples("rollback URL orders prod 41"),
+        _examples("rollback sqlite:///config.db orders prod 41"),
     )
     _declare(rollback, _bundles.rollback, json=True)
     rollback.add_argument("version", metavar="VERSION", help="as 'history' shows it")
@@ -179,7 +179,7 @@ def _add_for_two(add: _Add) -> None:
             "diff ./config orders dev --to-profile prod",
             "diff ./config orders prod --to-label release-1.4",
             "diff ./config orders prod --to-store file:///etc/pyfly --exit-code",
-            "diff URL orders prod --version 41",
+            "diff sqlite:///config.db orders prod --version 41",
         ),
     )
     _declare(diff, _diff.diff, json=True)

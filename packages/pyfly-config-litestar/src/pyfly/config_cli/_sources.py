@@ -13,6 +13,7 @@ from pyfly.config_cli._known import KNOWN, LISTS, MAPPINGS, PREFIX, SECRETS, Set
 from pyfly.config_cli._secret_files import FILE_SETTINGS, read_secret_files
 from pyfly.config_cli._service_links import is_service_link
 from pyfly.config_cli._suggest import nearest
+from pyfly.config_cli._utf8 import as_utf8
 from pyfly.config_core import ConfigFormatError, copy_properties
 
 _FILE: Final = "SETTINGS"
@@ -81,8 +82,9 @@ def read_settings(file: str | None, environ: Mapping[str, str]) -> dict[str, str
     given = settings_in(environ)
     for name, value in given.items():
         _check_known(name, [*KNOWN, _FILE, *FILE_SETTINGS], prefix=PREFIX)
-        if not _is_unicode(value):
+        if (text := as_utf8(value)) is None:
             raise SettingsError(f"{PREFIX}{name} is not UTF-8")
+        given[name] = text
     named = given.pop(_FILE, None)
     path = file or named
     from_file = read_file(Path(path)) if path else {}
@@ -152,11 +154,6 @@ def _text(name: str, value: object, where: str) -> str:
         if all(isinstance(line, str) for line in lines):
             return LISTS[name].join(map(str, lines))
     raise SettingsError(f"{where} has a value of the wrong type")
-
-
-def _is_unicode(text: str) -> bool:
-    """True unless the text stands for bytes that are not UTF-8, as the environment may hold."""
-    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _check_known(name: str, known: Iterable[str], *, prefix: str, where: str = "") -> None:

@@ -1,0 +1,189 @@
+"""Every example of every `--help` of `pyfly-config` does what its command promises."""
+
+import asyncio
+import io
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from pyfly.config_cli import main
+from pyfly.config_server import ConfigSource
+from pyfly.config_sql import SqlConfigBackend
+
+COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
+SECONDS = 60
+SET = re.compile(r"([A-Z_]+)=(.*)")
+
+EXAMPLES = {
+    "serve ./config": "",
+    'serve file:///etc/pyfly --port 9000 --base-path ""': "",
+    "PYFLY_CONFIG_SERVER_TOKEN=... serve ./config --host 0.0.0.0": "",
+    "list ./config": "main         orders       prod",
+    "list ./config --application orders --json": '"label": "release-1.4"',
+    "get ./config orders prod": "debug: true",
+    "get ./config orders prod --label release-1.4": "port: 1",
+    "history sqlite:///config.db orders prod": "VERSION",
+    "put ./config orders prod --file orders.yaml": "orders/prod/main: stored",
+    "put ./config orders prod --file - --format json --expect any < orders.json": "stored",
+    "put ./config orders prod server.port=9000 'hosts[0]=db1' --remove debug": "stored",
+    "edit ./config orders prod": "orders/prod/main: stored",
+    "delete ./config orders prod --expect any": "orders/prod/main: removed",
+    "rollback sqlite:///config.db orders prod 41": "rolled back to 1, now at version 3",
+    "diff ./config orders dev --to-profile prod": "+ debug: true",
+    "diff ./config orders prod --to-label release-1.4": "+ server.port: 1",
+    "diff ./config orders prod --to-store file:///etc/pyfly --exit-code": "- debug: true",
+    "diff sqlite:///config.db orders prod --version 41": "+ number: 2",
+    "copy ./config file:///etc/pyfly --dry-run": "created  main         orders       dev",
+    "copy ./config ./new --label main": "created  2",
+    "encrypt --settings server.toml": "{cipher}AQ",
+    "encrypt --key 2027 < password.txt": "{cipher}{key:2027}",
+    "decrypt '{cipher}AQB3...' --settings server.toml": "secret",
+    "key --settings server.toml": "ssh-rsa AAAA",
+    "db upgrade postgresql://pyfly@db.example/config": "upgraded to schema",
+}
+"""What each prints, among other things; a server prints its store."""
+
+EXIT_CODES = {
+    "diff ./config orders prod --to-store file:///etc/pyfly --exit-code": 3,
+    "copy ./config file:///etc/pyfly --dry-run": 3,  # one bundle differs
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with everything that the examples speak of."""
+    path = tmp_path_factory.mktemp("template")
+    texts = {
+        "config/main/orders-prod.yaml": "debug: true\nserver: {port: 8080}\nhosts: [db0]\n",
+        "config/main/orders-dev.yaml": "server: {port: 8080}\n",
+        "config/release-1.4/orders-prod.yaml": "server: {port: 1}\n",
+        "elsewhere/main/orders-prod.yaml": "server: {port: 2}\n",
+        "new/main/empty.txt": "",
+        "orders.yaml": "server: {port: 1}\n",
+        "orders.json": '{"server": {"port": 1}}\n',
+        "password.txt": "secret\n",
+        "server.toml": 'encrypt-key-file = "server.pem"\n[encrypt-keys]\n2027 = "another"\n',
+    }
+    for name, text in texts.items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    (path / "server.toml").chmod(0o600)
+    key = generate_private_key(65_537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (path / "server.pem").write_bytes(pem)
+    asyncio.run(_fill(f"sqlite:///{path}/config.db"))
+    return path
+
+
+async def _fill(url: str) -> None:
+    backend = SqlConfigBackend.from_url(url)
+    for number in (1, 2):
+        properties = {"number": number}
+        await backend.save(
+            ConfigSource(application="orders", profile="prod", properties=properties)
+        )
+    await backend.aclose()
+
+
+@pytest.fixture
+def place(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which is the current directory."""
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VISUAL", "sh -c 'echo edited: true >> \"$0\"'")
+    for name in [name for name in os.environ if name.startswith("PYFLY_CONFIG_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def helped(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    return capsys.readouterr().out
+
+
+def test_every_example_of_every_help_is_in_this_test(capsys: pytest.CaptureFixture[str]) -> None:
+    names = re.findall(r"^    ([a-z]+) ", helped(capsys), re.MULTILINE)
+    below = re.findall(r"^    (\w+) ", helped(capsys, "db"), re.MULTILINE)
+    names += [f"db {name}" for name in below]
+    found: list[str] = []
+    for name in names:
+        _, _, rest = helped(capsys, *name.split()).partition("examples:\n")
+        lines = [line.strip() for line in rest.partition("\n\n")[0].splitlines()]
+        assert lines or name == "db", f"{name} has no example"
+        assert all("pyfly-config " in line for line in lines)
+        found += [line.replace("pyfly-config ", "") for line in lines]
+    assert sorted(found) == sorted(EXAMPLES)
+
+
+def _filled_in(example: str, place: Path, cipher: str = "") -> str:
+    """Return an example with what it leaves open, and with names of this machine."""
+    for written, meant in (
+        ("file:///etc/pyfly", f"file://{place}/elsewhere"),
+        ("postgresql://pyfly@db.example/config", "sqlite:///new.db"),
+        ("{cipher}AQB3...", cipher),
+        ("prod 41", "prod 1"),
+        ("--version 41", "--version 1"),
+    ):
+        example = example.replace(written, meant)
+    return example
+
+
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if "serve " not in name])
+def test_an_example_does_what_it_says(
+    example: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cipher = ""
+    if "{cipher}" in example:
+        assert main(["encrypt", "secret", "--settings", "server.toml"]) == 0
+        cipher = capsys.readouterr().out.strip()
+    if "--settings" not in example:
+        monkeypatch.setenv("PYFLY_CONFIG_SERVER_SETTINGS", "server.toml")
+    if "--file orders.yaml" in example:  # it creates
+        (place / "config/main/orders-prod.yaml").unlink()
+    line, _, given = _filled_in(example, place, cipher).partition(" < ")
+    data = Path(given).read_bytes() if given else b"from a pipe\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+    assert main(shlex.split(line)) == EXIT_CODES.get(example, 0), capsys.readouterr().err
+    assert EXAMPLES[example] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if "serve " in name])
+def test_an_example_serves(example: str, place: Path, free_port: Callable[[], int]) -> None:
+    port = str(free_port())
+    words = shlex.split(_filled_in(example, place).replace("9000", port))
+    environ = dict(os.environ) | {"PYFLY_CONFIG_SERVER_PORT": port}
+    while found := SET.fullmatch(words[0]):
+        environ[found[1]] = found[2]
+        del words[0]
+    with subprocess.Popen([COMMAND, *words], env=environ, stdout=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + SECONDS
+            while True:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
+                        assert answer.status == 200
+                        break
+                except OSError:
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
