@@ -152,7 +152,6 @@ WHOLE: Final = (
     "%YAML 1.1\n---\na: 1\n",
     "\ufeffa: 1\r\nb:\r\n  c: |\r\n    x\r\n    y\r\n",
     "- c\n- d\n",
-    "just text\n",
     "{a: 1, b: {c: x}, hosts: [x]}\n",
     "a: 1\nb: {c: 2}\n--- # next\na: 3\n",
     "a: 1 # no line end",
@@ -195,12 +194,9 @@ SUBJECTS: Final = {
     ),
     "choices": Subject(
         conditions=(
-            "[prod, eu]",
-            "[default, '!eu']",
-            "['prod | eu', x]",
-            "[x]",
-            "['!x & eu', prod]",
-        )
+            *("[prod, eu]", "[default, '!eu']", "['prod | eu', x]", "[x]", "['!x & eu', prod]"),
+        ),
+        endings=("yml", "yaml"),
     ),
     "placeholders": Subject(scalars=(*PLACEHOLDERS, "b", "c", "1", "true", "x"), blocks=LISTS[:4]),
     "circles": Subject(scalars=CIRCLES),

@@ -145,6 +145,31 @@ async def test_the_objects_of_a_flat_repository_are_one_label(store: Store, open
     assert store.names() == ["application.yml", "deeper/orders-prod.yml"]
 
 
+async def test_documents_of_a_flat_repository_are_made_as_by_spring(
+    store: Store, open_s3: Open
+) -> None:
+    where = store.where
+    for name in ("orders", "orders-default", "orders-prod", "application", "application-x"):
+        store.put(f"{name}.yml", f"who: {name}\n")
+    backend = open_s3(
+        S3Location(
+            bucket=where.bucket,
+            prefix=where.prefix,
+            endpoint_url=where.endpoint_url,
+            flat_label="main",
+        )
+    )
+    server = ConfigServer(backend)
+    for application, profile, expected in (
+        ("orders", "prod", "orders-prod orders application"),
+        ("orders", "default", "orders-default orders application"),
+        ("orders", "prod,default", "orders-default orders-prod orders application"),
+        ("application-x,orders", "x", "orders application-x application"),
+    ):
+        sources: Any = (await server.fetch(application, profile))["propertySources"]
+        assert [source["source"]["who"] for source in sources] == expected.split()
+
+
 @pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
 async def test_a_save_keeps_the_key_and_the_format(
     backend: S3ConfigBackend, store: Store, suffix: str
