@@ -26,6 +26,8 @@ from botocore.config import Config
 from pyfly.config_s3 import S3ConfigBackend, S3Location, _client, _reader
 
 START_SECONDS = 60.0
+SECRET_KEY = "".join(map(chr, range(33, 127)))
+"""Every printable character."""
 CEPH = ("ceph-authtool", "monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw", "radosgw-admin")
 CEPH_CONF = """
 [global]
@@ -68,7 +70,7 @@ def credentials() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
@@ -266,7 +268,7 @@ def _start_ceph(home: Path, port: int, *, v1: int, v2: int) -> None:
     gateway = ["-n", "client.rgw", f"--keyring={home / keyring}"]
     run("radosgw", *gateway, f"--rgw-data={home / 'rgw'}")
     _wait_for(port)
-    user = ["--uid", "t", "--display-name", "t", "--access-key", "test", "--secret", "testsecret"]
+    user = ["--uid", "t", "--display-name", "t", "--access-key", "test", "--secret", SECRET_KEY]
     run("radosgw-admin", *gateway, "user", "create", *user)
 
 

@@ -1,6 +1,8 @@
 """The objects of a bucket as bundles: names, formats, what a save may rewrite, other tools."""
 
 import asyncio
+import os
+import string
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -390,6 +392,21 @@ async def test_a_bucket_that_is_not_there_is_told_by_name_of_the_trouble_only(
         await backend.check()
     with pytest.raises(BackendUnavailableError, match="NoSuchBucket"):
         await backend.fetch("orders", "prod")
+
+
+@pytest.mark.external
+async def test_a_secret_key_may_hold_every_printable_character(
+    rgw: str, location: Callable[..., S3Location]
+) -> None:
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    assert set(secret) == set(string.printable) - set(string.whitespace)
+    backend = S3ConfigBackend(location(rgw))
+    await backend.save(orders(n=1))
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    assert found.properties == {"n": 1}
+    assert secret not in repr(backend)
+    await backend.aclose()
 
 
 @pytest.mark.external

@@ -96,8 +96,12 @@ def check_location(location: S3Location) -> S3Location:
 
 
 def _check_endpoint(text: str) -> None:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:  # its text may be a part of a password
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in text:
         raise BackendLookupError(
             "endpoint_url of an s3: URL begins with http:// or https:// and holds no credentials"
         )
