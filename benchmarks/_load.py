@@ -17,8 +17,6 @@ import urllib.request
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
-from pyfly.config_cli._serve import HEADER_BYTES, HEADER_SECONDS
-
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "docs" / "examples" / "config"
 SECONDS = 3
@@ -116,21 +114,18 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def granian(port: int, factory: str) -> list[str]:
-    """Return the command that runs `module:function` with the options of `pyfly-config serve`."""
-    limits = ["--http1-header-read-timeout", str(HEADER_SECONDS * 1000)]
-    limits += ["--http1-buffer-size", str(HEADER_BYTES)]
-    common = ["--factory", "--log-level", "warning", "--port", str(port), factory]
-    return [program("granian"), "--interface", "asgi", "--http", "1", "--no-ws", *limits, *common]
+def asgi(port: int, factory: str) -> list[str]:
+    """Return the command that runs `module:function` as `pyfly-config serve` runs its own."""
+    return [sys.executable, str(HERE / "_asgi.py"), str(port), factory]
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, path: str) -> Generator[None]:
+def running(command: list[str], port: int, path: str) -> Generator[subprocess.Popen[bytes]]:
     """Run a server until the end of the block."""
     with subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL) as process:
         try:
             _wait(port, path)
-            yield
+            yield process
         finally:
             process.terminate()
 
@@ -151,6 +146,12 @@ def get(port: int, path: str) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body of an answer."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1) as response:
         return dict(response.headers), response.read()
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, in user and system mode (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rate(port: int, path: str) -> float:

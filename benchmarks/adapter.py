@@ -9,10 +9,11 @@ import sys
 from functools import partial
 from typing import Any
 
-from litestar import Litestar, asgi
+from litestar import Litestar
+from litestar.handlers import asgi as handler
 from litestar.types import Receive, Scope, Send
 
-from _load import compare, free_port, granian, need_wrk, rate, read_options, report, running
+from _load import asgi, compare, free_port, need_wrk, rate, read_options, report, running
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import ConfigServer, HttpRequest, HttpResponse, InMemoryConfigBackend
 
@@ -25,7 +26,7 @@ async def answer_ready(request: HttpRequest) -> HttpResponse:
     return READY
 
 
-@asgi("/empty", is_mount=True, copy_scope=False)
+@handler("/empty", is_mount=True, copy_scope=False)
 async def empty(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": BODY, "more_body": False})
@@ -48,7 +49,7 @@ def main() -> int:
     options = read_options(__doc__)
     need_wrk()
     port = free_port()
-    with running(granian(port, "adapter:make_app"), port, "/empty/"):
+    with running(asgi(port, "adapter:make_app"), port, "/empty/"):
         rates = compare(
             {
                 "empty": partial(rate, port, "/empty/orders/prod"),

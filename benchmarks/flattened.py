@@ -10,9 +10,9 @@ from functools import partial
 
 from _load import (
     EXAMPLES,
+    asgi,
     compare,
     free_port,
-    granian,
     need_wrk,
     program,
     rate,
@@ -31,7 +31,7 @@ def main() -> int:
     empty, files = free_port(), free_port()
     command = [program("pyfly-config"), "serve", str(EXAMPLES), "--port", str(files)]
     with (
-        running(granian(empty, "serve:make_empty"), empty, DOCUMENT),
+        running(asgi(empty, "serve:make_empty"), empty, DOCUMENT),
         running(command, files, DOCUMENT),
     ):
         measures = {

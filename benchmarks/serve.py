@@ -2,8 +2,8 @@
 
 The command serves the example repository; the empty handler answers the same headers and bytes
 without looking at the request; between them stands the same repository in memory, so that one
-sees what the files cost. All three run on granian with the same options and one worker. A
-request needs six bundles, and connections are kept. Needs wrk (apt-get install wrk).
+sees what the files cost. All three run on the same ASGI server with the same options and one
+worker. A request needs six bundles, and connections are kept. Needs wrk (apt-get install wrk).
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from _load import (
     EXAMPLES,
+    asgi,
     compare,
     free_port,
     get,
-    granian,
     need_wrk,
     program,
     rate,
@@ -70,8 +70,8 @@ def main() -> int:
     empty, memory, files = free_port(), free_port(), free_port()
     command = [program("pyfly-config"), "serve", str(EXAMPLES), "--port", str(files)]
     with (
-        running(granian(empty, "serve:make_empty"), empty, PATH),
-        running(granian(memory, "serve:make_memory"), memory, PATH),
+        running(asgi(empty, "serve:make_empty"), empty, PATH),
+        running(asgi(memory, "serve:make_memory"), memory, PATH),
         running(command, files, PATH),
     ):
         if get(empty, PATH) != get(files, PATH):

@@ -1,12 +1,15 @@
-"""How granian and uvicorn carry the same application: request rate, and half-sent requests.
+"""How the server of `pyfly-config serve` compares to granian: rate, processor time, bad clients.
 
-The application is the ready-made one over the example repository, so that every request does the
-whole work: access, lookup of six files, composition, rendering. One worker each. uvicorn comes
-with uvloop and httptools into an environment of its own. Needs `wrk` (apt-get install wrk).
+Both run in one process of the command's own kind: uvicorn on an event loop of ours, inside of the
+limits of `serve`, and granian's `embed.Server`. They carry the ready-made application over the
+example repository, so that every request does the whole work, and an empty handler, so that the
+servers themselves can be compared. granian comes into an environment of its own. Linux only.
+Needs `wrk` (apt-get install wrk).
 """
 
 import contextlib
 import socket
+import subprocess
 import sys
 import time
 from functools import partial
@@ -15,20 +18,22 @@ from litestar import Litestar
 
 from _load import (
     EXAMPLES,
+    HERE,
+    SECONDS,
+    asgi,
     compare,
     free_port,
-    granian,
     need_wrk,
+    processor_seconds,
     rate,
     read_options,
     report,
     running,
 )
-from pyfly.config_cli._serve import HEADER_SECONDS
 from pyfly.config_litestar import create_app
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend
 
-UVICORN = "uvicorn[standard]==0.54.0"
+GRANIAN = "granian==2.8.7"
 PATH = "/config/orders/prod,eu"
 PATIENCE = 25
 
@@ -38,12 +43,10 @@ def make_app() -> Litestar:
     return create_app(ConfigServer(FilesystemConfigBackend(EXAMPLES)), auth=None)
 
 
-def uvicorn(port: int) -> list[str]:
-    """Return the command with every limit that uvicorn offers."""
-    program = ["uv", "run", "--frozen", "--quiet", "--with", UVICORN, "uvicorn"]
-    limits = ["--timeout-keep-alive", str(HEADER_SECONDS)]
-    common = ["--factory", "--log-level", "warning", "--port", str(port), "servers:make_app"]
-    return [*program, "--no-access-log", *limits, *common]
+def granian(port: int, factory: str) -> list[str]:
+    """Return the command that runs `module:function` on granian's embedded server."""
+    program = ["uv", "run", "--frozen", "--quiet", "--with", GRANIAN, "python"]
+    return [*program, str(HERE / "_embed.py"), str(port), factory]
 
 
 def closed_after(port: int, sent: bytes) -> str:
@@ -65,17 +68,40 @@ def closed_after(port: int, sent: bytes) -> str:
     return f"still open after {PATIENCE} s"
 
 
+def microseconds(process: subprocess.Popen[bytes], port: int, path: str) -> float:
+    """Return the processor time of a request in microseconds."""
+    pid = _server_of(process.pid)
+    before = processor_seconds(pid)
+    requests = rate(port, path) * SECONDS
+    return (processor_seconds(pid) - before) / requests * 1e6
+
+
+def _server_of(pid: int) -> int:
+    """Return the process that serves: `uv run` has it as its child."""
+    done = subprocess.run(
+        ["pgrep", "-P", str(pid)], capture_output=True, encoding="ascii", check=False
+    )
+    return int(done.stdout.split()[0]) if done.stdout else pid
+
+
 def main() -> int:
     options = read_options(__doc__)
     need_wrk()
-    ours, theirs = free_port(), free_port()
-    with (
-        running(granian(ours, "servers:make_app"), ours, PATH),
-        running(uvicorn(theirs), theirs, PATH),
-    ):
-        ports = {"uvicorn": theirs, "granian": ours}
+    with contextlib.ExitStack() as stack:
+        ports: dict[str, int] = {}
+        bare: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+        for name, command in {"granian": granian, "uvicorn": asgi}.items():
+            port = ports[name] = free_port()
+            stack.enter_context(running(command(port, "servers:make_app"), port, PATH))
+            port = free_port()
+            command_line = command(port, "serve:make_empty")
+            bare[name] = (stack.enter_context(running(command_line, port, PATH)), port)
         rates = compare({name: partial(rate, port, PATH) for name, port in ports.items()}, options)
-        report(rates, options, unit="requests")
+        costs = {
+            name: [microseconds(*at, PATH) for _ in range(options.rounds)]
+            for name, at in bare.items()
+        }
+        report(rates, options, unit="requests", microseconds_of_an_empty_request=costs)
         if not options.json:
             begun = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
             for name, port in ports.items():

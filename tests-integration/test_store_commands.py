@@ -97,6 +97,6 @@ def test_help_does_not_load_the_web_server() -> None:
     code = (
         "import sys\nfrom pyfly.config_cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "assert not {'litestar', 'granian', 'httpx'} & set(sys.modules)\n"
+        "assert not {'litestar', 'uvicorn', 'httpx'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -5,12 +5,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pyfly.config_cli._exit import EXIT_FAILED, EXIT_INTERRUPTED, exit_code
 from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import drop_output, finish_output, note, prepare_output
 from pyfly.config_cli._parser import make_parser
-from pyfly.config_cli._places import tell_unserved
 from pyfly.config_cli._sources import gather
 from pyfly.config_cli._utf8 import as_utf8
 from pyfly.config_core import ConfigError
@@ -44,9 +44,7 @@ def _run(argv: Sequence[str]) -> int:
     if arguments.run is None:
         from pyfly.config_cli import _serve  # noqa: PLC0415 - the others should not wait for it
 
-        values = gather(arguments, os.environ)
-        tell_unserved(values)
-        return _serve.run(values)
+        return _serve.run(partial(gather, arguments, os.environ))
     done = int(asyncio.run(arguments.run(arguments)))
     finish_output()  # or a reader that went away is noticed too late
     return done

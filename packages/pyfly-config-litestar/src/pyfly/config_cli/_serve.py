@@ -1,113 +1,59 @@
-"""`pyfly-config serve`: checks everything it can, says what it found, starts the workers."""
+"""`pyfly-config serve`: checks everything it can, serves, and says what it serves and where."""
 
 import asyncio
-import logging
+import contextlib
 import os
-import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from urllib.parse import quote
 
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server import Server
-from litestar import Litestar
-
-from pyfly.config_cli._encryption_settings import open_ring
-from pyfly.config_cli._known import PREFIX, SettingsError
+from pyfly.config_cli._known import SettingsError
+from pyfly.config_cli._places import tell_unserved
+from pyfly.config_cli._serving.http_server import BACKLOG
+from pyfly.config_cli._serving.listeners import bind, listen, resolve
+from pyfly.config_cli._serving.opening import check_exposure, open_server, set_up_logging
+from pyfly.config_cli._serving.supervisor import supervise
+from pyfly.config_cli._serving.worker import serve_alone
 from pyfly.config_cli._settings import ServeSettings, parse_settings
-from pyfly.config_cli._sources import settings_in
 from pyfly.config_core import SHARED_APPLICATION, ConfigKey, encode_slashes
-from pyfly.config_litestar import create_app
-from pyfly.config_server import Bundles, ConfigServer, Encryption, open_backend
-
-HEADER_SECONDS = 10
-"""A client has this long to send its request line and headers, and to use an idle connection."""
-HEADER_BYTES = 65_536
-"""Request line and headers together."""
-STOP_SECONDS = 8
-"""Running requests have this long to finish after SIGTERM."""
+from pyfly.config_server import Bundles, ConfigServer
 
 _SHOWN_NAMES = 12
 
 
-def run(values: Mapping[str, str]) -> int:
-    """Serve until a signal; return the exit code.
+def run(read_values: Callable[[], Mapping[str, str]]) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        read_values: Reads the settings, by name without prefix; called again at each reload.
 
     Raises:
         ConfigError: A setting, the store or the address cannot be used; nothing was started.
     """
+    values = read_values()
+    tell_unserved(values)
     settings = parse_settings(values)
+    if settings.workers > 1 and os.name != "posix":
+        raise SettingsError("several workers need a POSIX system; serve with one")
+    set_up_logging()
     server = open_server(settings)
-    _check_address(settings.host, settings.port)
-    print(asyncio.run(_report(server, settings)), flush=True)  # noqa: T201 - the command's output
-    os.environ.pop(PREFIX + "SETTINGS", None)
-    for name, value in values.items():  # how the worker processes learn what was said
-        os.environ[PREFIX + name] = value
-    Server(
-        f"{make_app.__module__}:{make_app.__name__}",
-        factory=True,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGI,
-        workers=settings.workers,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=HEADER_BYTES
-        ),
-        websockets=False,
-        log_access=False,
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-        workers_kill_timeout=STOP_SECONDS,
-    ).serve()
+    addresses = resolve(settings.host, settings.port)
+    check_exposure(settings, addresses)
+    listeners = bind(settings.host, addresses)
+    report = asyncio.run(_report(server, settings))
+    listen(settings.host, listeners, backlog=BACKLOG)
+    ready = partial(_say, report)
+    if settings.workers == 1:
+        serve_alone(read_values, values, listeners, ready=ready)
+    else:
+        supervise(read_values, values, listeners, count=settings.workers, ready=ready)
     return 0
 
 
-def make_app() -> Litestar:
-    """Return the application of one worker process, from the settings in its environment."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings = parse_settings(settings_in(os.environ))
-    return create_app(
-        open_server(settings),
-        auth=settings.credential,
-        health=settings.health,
-        hosts=settings.hosts,
-    )
-
-
-def open_server(settings: ServeSettings) -> ConfigServer:
-    """Open the keys and the stores, and put a server in front of them.
-
-    Raises:
-        ConfigError: A key or a store cannot be opened, or a setting cannot be used.
-    """
-    keys = None if settings.keys is None else open_ring(settings.keys)
-    try:
-        return ConfigServer(
-            *(open_backend(url) for url in settings.backends),
-            base_path=settings.base_path,
-            encryption=Encryption(keys=keys, **settings.encryption),
-            **settings.options,
-        )
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
-
-
-def _check_address(host: str, port: int) -> None:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, UnicodeError) as error:  # the latter for what cannot be a host name
-        reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {reason}; "
-            "choose another address with --host or another port with --port"
-        ) from error
+def _say(report: str) -> None:
+    """Print the report; a reader that has gone is no reason not to serve."""
+    with contextlib.suppress(OSError):
+        print(report, flush=True)  # noqa: T201 - the command's output
 
 
 async def _report(server: ConfigServer, settings: ServeSettings) -> str:

@@ -1,9 +1,10 @@
 """What `serve` can be told, and whether it makes sense. Nothing is read or opened here."""
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,12 @@ from pyfly.config_cli._suggest import nearest
 from pyfly.config_server import EncryptionKeys, HealthSettings, HostPolicy, SharedCredential
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_SHOWN: Final = re.compile(
+    r"(?P<start>//|)"
+    r"(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)?@)?"
+    r"(?P<end>(?:[\w.,~%-]*|\[[0-9A-Fa-f:.]*\])(?::\d+)?(?:/[^@?#]*)?)"
+    r"(?:\?[^@#]*)?"
+)
 _MAX_PORT: Final = 65_535
 _MAX_WORKERS: Final = 256
 
@@ -87,11 +94,6 @@ def parse_settings(values: Mapping[str, str]) -> ServeSettings:
     )
     if settings.workers > 1 and any(url.startswith("memory:") for url in settings.backends):
         raise SettingsError("'memory:' is one process's own; serve it with one worker")
-    if settings.credential is None and not insecure and not _is_loopback(settings.host):
-        raise SettingsError(
-            f"{settings.host} is reachable from other machines and no credential is configured; "
-            f"set {PREFIX}TOKEN, or {PREFIX}USERNAME and {PREFIX}PASSWORD, or say --insecure"
-        )
     return settings
 
 
@@ -102,7 +104,7 @@ def store_url(text: str) -> tuple[str, str]:
         SettingsError: There is no such directory.
     """
     if _SCHEME.match(text):
-        return text, text.partition(":")[0] + ":"
+        return text, shown_store(text)
     path = Path(text)
     if not path.exists():
         if "@" in text:  # meant as a URL, with a password in it
@@ -121,6 +123,18 @@ def _near(path: Path) -> str:
         return ""
     found = nearest(path.name, names)
     return "" if found is None else f"; did you mean {str(path.with_name(found))!r}?"
+
+
+def shown_store(url: str) -> str:
+    """Return the URL of a store as it may be shown: without password and without options.
+
+    What cannot be told apart from a password is left out, too.
+    """
+    scheme, _, rest = url.partition(":")
+    if rest.isprintable() and (match := _SHOWN.fullmatch(rest)):
+        user = "" if match["user"] is None else match["user"] + "@"
+        return f"{scheme}:{match['start']}{user}{match['end']}"
+    return f"{scheme}:"
 
 
 def _options(values: Mapping[str, str]) -> dict[str, Any]:
@@ -167,15 +181,20 @@ def _credential(values: Mapping[str, str]) -> SharedCredential | None:
 def _hosts(values: Mapping[str, str]) -> HostPolicy:
     names = (name.strip() for name in value_of(values, "ALLOWED_HOSTS").split(","))
     try:
-        return HostPolicy(allowed=frozenset(name for name in names if name))
+        policy = HostPolicy(allowed=frozenset(name for name in names if name))
     except ValueError as error:
         raise SettingsError(f"{PREFIX}ALLOWED_HOSTS: {error}") from error
+    host = value_of(values, "HOST")
+    with contextlib.suppress(ValueError):  # what cannot be a name is told when it is resolved
+        if not _is_address(host):  # requests by that name come from this machine, too
+            listening = HostPolicy(allowed=frozenset({host}))
+            policy = replace(policy, allowed=policy.allowed | listening.allowed)
+    return policy
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from pyfly.config_server import MAX_BODY_BYTES, HttpRequest, HttpResponse
+
+_PIECE_BYTES: Final = 65_536
 
 
 class Handles(Protocol):
@@ -34,7 +36,7 @@ def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaita
                 "headers": response.headers,
             }
         )
-        await send({"type": "http.response.body", "body": response.body, "more_body": False})
+        await _send_body(send, response.body)
 
     return handle
 
@@ -51,6 +53,15 @@ def request_of(scope: HTTPScope, receive: Receive) -> HttpRequest:
         headers=tuple(scope["headers"]),
         read_body=partial(_read_body, receive),
     )
+
+
+async def _send_body(send: Send, body: bytes) -> None:
+    """Send a body in pieces, so that each waits until the client has taken those before."""
+    for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
+        piece = body[start : start + _PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    last = body[(len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES :] if body else b""
+    await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -1,0 +1,1 @@
+"""The server process: sockets, limits of connections, one worker, several under a supervisor."""

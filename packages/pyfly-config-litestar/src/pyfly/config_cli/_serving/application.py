@@ -1,0 +1,95 @@
+"""The application of one process, which a reload replaces while requests run."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import cast
+
+from litestar import Litestar
+from litestar.types import Message, Receive, Scope, Send
+
+from pyfly.config_cli._serving.limits import RELOAD_SECONDS
+
+
+class ReplaceableApp:
+    """An ASGI application that passes requests on to the newest one.
+
+    It may be told to close: from then on every answer ends its connection.
+    """
+
+    def __init__(self) -> None:
+        self._current: _Running | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request with the application that is current when it comes in."""
+        running = self._current
+        assert running is not None  # noqa: S101 - nothing is served before
+        running.requests += 1
+        try:
+            await running.app(scope, receive, _ending(send) if self._closing else send)
+        finally:
+            running.requests -= 1
+            if not running.requests:
+                running.idle.set()
+
+    async def replace(self, app: Litestar) -> None:
+        """Start an application and let it answer; the one before ends when its requests have.
+
+        Raises:
+            Exception: What the start of the application raised; the one before goes on.
+        """
+        running = _Running(app=app, idle=asyncio.Event(), retired=asyncio.Event())
+        await running.start()
+        before, self._current = self._current, running
+        if before is not None:
+            before.retired.set()
+            self._leaving.add(before.task)
+            before.task.add_done_callback(self._leaving.discard)
+
+    def close_connections(self) -> None:
+        """End each connection with its next answer."""
+        self._closing = True
+
+    async def aclose(self) -> None:
+        """Shut down every application, this moment's and those that are leaving."""
+        if self._current is not None:
+            self._current.retired.set()
+            self._leaving.add(self._current.task)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+
+@dataclass(eq=False, kw_only=True)
+class _Running:
+    """An application between its start and its end, and how many requests it answers."""
+
+    app: Litestar
+    idle: asyncio.Event
+    retired: asyncio.Event
+    requests: int = 0
+
+    async def start(self) -> None:
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self._live(started))
+        await asyncio.wait([self.task, started], return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            await self.task  # raises what went wrong
+
+    async def _live(self, started: asyncio.Future[None]) -> None:
+        async with self.app.lifespan():  # entered and left in one task, as some libraries need
+            started.set_result(None)
+            await self.retired.wait()
+            if self.requests:
+                self.idle.clear()
+                async with asyncio.timeout(RELOAD_SECONDS):
+                    await self.idle.wait()
+
+
+def _ending(send: Send) -> Send:
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message["headers"], (b"connection", b"close")]
+            message = cast("Message", {**message, "headers": headers})
+        await send(message)
+
+    return send_closing

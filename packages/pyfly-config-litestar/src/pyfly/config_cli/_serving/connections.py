@@ -1,0 +1,224 @@
+"""Limits around the HTTP protocol of the ASGI server: bytes, times, number of connections.
+
+The ASGI server bounds idle connections only. A `BoundedConnection` stands between the transport
+and its protocol, reads along with a parser of its own, and passes on what is within the limits.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final, cast
+
+import httptools
+
+from pyfly.config_cli._serving.limits import ConnectionLimits
+
+_SLICE: Final = 16_384
+"""Heads are counted in pieces of this size."""
+_LINGER_SECONDS: Final = 2.0
+"""A refused client may read the reason for this long."""
+_MAX_LINGERING: Final = 200
+_SWEEP_SECONDS: Final = 1.0
+
+
+class Connections:
+    """The open connections of one process."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._open: set[BoundedConnection] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: "BoundedConnection") -> None:
+        """Count a connection."""
+        self._open.add(connection)
+
+    def discard(self, connection: "BoundedConnection") -> None:
+        """Forget a closed connection."""
+        self._open.discard(connection)
+
+    async def watch(self) -> None:
+        """Look for expired deadlines once a second, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = loop.time()
+            for connection in tuple(self._open):
+                connection.check(now)
+
+    def abort(self) -> None:
+        """Close every connection at once; what was not sent yet is lost."""
+        for connection in tuple(self._open):
+            connection.abort()
+
+
+class BoundedConnection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        connections: Where it is counted, and the limits.
+        make_protocol: Makes the protocol that answers requests. It is not called for a connection
+            beyond the limit.
+    """
+
+    def __init__(
+        self, connections: Connections, make_protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._connections = connections
+        self._limits = connections.limits
+        self._make_protocol = make_protocol
+        self._protocol: asyncio.Protocol | None = None  # absent in a refused connection
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the protocol's
+        self._in_head = True
+        self._requests = 0
+        self._received = 0
+        self._read_by = math.inf
+        self._write_by = math.inf
+
+    # --- asyncio.Protocol -------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Pass a connection on, or answer 503 when there are too many."""
+        transport = self._transport = cast("asyncio.Transport", transport)  # uvloop's is none
+        excess = len(self._connections) - self._limits.connections
+        self._connections.add(self)
+        if excess >= _MAX_LINGERING:
+            transport.abort()
+        elif excess >= 0:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        else:
+            self._read_by = self._loop.time() + self._limits.head_seconds
+            self._protocol = self._make_protocol()
+            self._protocol.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what is within the limits."""
+        if len(data) <= _SLICE:
+            self._take(data)
+            return
+        for start in range(0, len(data), _SLICE):
+            self._take(data[start : start + _SLICE])
+
+    def eof_received(self) -> bool | None:
+        """Tell the protocol; the transport closes itself."""
+        return self._protocol.eof_received() if self._protocol else None
+
+    def pause_writing(self) -> None:
+        """Start the deadline for sending: the client does not read."""
+        self._write_by = self._loop.time() + self._limits.write_seconds
+        if self._protocol:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """End the deadline for sending."""
+        self._write_by = math.inf
+        if self._protocol:
+            self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._connections.discard(self)
+        protocol, self._protocol = self._protocol, None
+        if protocol:
+            protocol.connection_lost(exc)
+
+    # --- callbacks of the parser ------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun, perhaps in the same piece as the request before it."""
+        self._received = max(self._received, 1)
+
+    def on_headers_complete(self) -> None:
+        """Note that a head is complete."""
+        self._in_head = False
+        self._requests += 1
+        self._read_by = math.inf
+
+    def on_message_complete(self) -> None:
+        """Note that a request is complete; the next head may follow."""
+        self._in_head = True
+        self._received = 0
+        self._read_by = math.inf
+
+    # --- limits -----------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """Close the connection if one of its deadlines has passed."""
+        transport = self._transport
+        if transport is None:
+            return
+        if now > self._write_by:
+            transport.abort()
+        elif transport.is_closing():
+            if self._write_by == math.inf:  # what is left to send has to be sent in time
+                self._write_by = now + self._limits.write_seconds
+        elif now > self._read_by and transport.is_reading():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _take(self, data: bytes) -> None:
+        protocol = self._protocol
+        if protocol is None:  # refused: what still arrives is dropped
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # answered as HTTP/1.1, as RFC 9110 §7.8 allows
+            pass
+        except httptools.HttpParserError:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        if self._received:
+            self._bound_unfinished()
+        if self._protocol:
+            protocol.data_received(data)
+
+    def _bound_unfinished(self) -> None:
+        """Start the deadline of a head or body that is not complete, and bound its bytes."""
+        limits = self._limits
+        if self._in_head and self._received > limits.head_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._received > limits.message_bytes:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif self._read_by == math.inf:
+            seconds = limits.head_seconds if self._in_head else limits.body_seconds
+            self._read_by = self._loop.time() + seconds
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Say why, and close. After a first request its answer may be under way: say nothing."""
+        transport, protocol = self._transport, self._protocol
+        assert transport is not None  # noqa: S101 - there is a connection
+        self._read_by = math.inf
+        self._write_by = self._loop.time() + _LINGER_SECONDS
+        if transport.is_closing():
+            return
+        if self._requests:
+            transport.close()
+            return
+        self._protocol = None
+        if protocol:
+            protocol.connection_lost(ConnectionAbortedError("refused"))
+        transport.write(_refusal(status))
+        if transport.can_write_eof():
+            transport.write_eof()
+        if not transport.is_reading():
+            transport.resume_reading()
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    retry = b"retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else b""
+    body = b'{"status":%d,"error":"%s"}' % (status, status.phrase.encode())
+    return (
+        b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"%sconnection: close\r\n\r\n%s"
+    ) % (status, status.phrase.encode(), len(body), retry, body)

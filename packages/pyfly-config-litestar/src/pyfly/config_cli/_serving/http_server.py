@@ -1,0 +1,131 @@
+"""The ASGI server uvicorn, with sockets, limits and an end of the command's own."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from litestar.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pyfly.config_cli._serving.connections import BoundedConnection, Connections
+from pyfly.config_cli._serving.limits import STOP_SECONDS, ConnectionLimits
+
+_LOG: Final = logging.getLogger("uvicorn.error")
+
+BACKLOG: Final = 4096
+"""Connections that the system keeps until they are accepted."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals to the command."""
+        yield
+
+
+class HttpServer:
+    """Serves an ASGI application on listening sockets in the running event loop.
+
+    Args:
+        app: What answers. Its lifespan is the caller's.
+        listeners: Bound sockets. They are closed at the end.
+        limits: Of its connections.
+        ready: Called once, as soon as requests are answered.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listeners: Sequence[socket.socket],
+        *,
+        limits: ConnectionLimits,
+        ready: Callable[[], None],
+    ) -> None:
+        self._listeners = list(listeners)
+        self._connections = Connections(limits)
+        self._ready = ready
+        self._started = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._drain_seconds = 0.0
+        self._grace_seconds = STOP_SECONDS
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http=_bounded(self._connections),
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                workers=1,
+                backlog=BACKLOG,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=limits.idle_seconds,
+                callback_notify=self._notify,
+            )
+        )
+        _LOG.setLevel(logging.ERROR)  # below it are lines that clients can cause
+
+    async def run(self) -> None:
+        """Serve until `stop`; return when the last connection is closed."""
+        helpers = [
+            asyncio.create_task(self._connections.watch()),
+            asyncio.create_task(self._end()),
+        ]
+        try:
+            await self._server.serve(sockets=self._listeners)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            self._connections.abort()
+
+    def stop(self, *, drain_seconds: float = 0.0, grace_seconds: float = STOP_SECONDS) -> None:
+        """Accept nothing more, finish what runs, and end.
+
+        Args:
+            drain_seconds: Connections without a request are closed after this time.
+            grace_seconds: Those with one are closed after this further time.
+        """
+        self._drain_seconds, self._grace_seconds = drain_seconds, grace_seconds
+        self._stop.set()
+
+    async def _notify(self) -> None:
+        if not self._started.is_set():
+            self._started.set()
+            self._ready()
+
+    async def _end(self) -> None:
+        await self._started.wait()
+        await self._stop.wait()
+        for server in self._server.servers:
+            server.close()
+        await asyncio.sleep(self._drain_seconds)
+        self._server.should_exit = True
+        await asyncio.sleep(self._grace_seconds)
+        self._connections.abort()
+        await asyncio.sleep(STOP_SECONDS / 2)
+        _LOG.setLevel(logging.CRITICAL)  # requests that still run are cancelled, which it logs
+        self._server.force_exit = True
+
+
+def _bounded(connections: Connections) -> type[asyncio.Protocol]:
+    """Return the protocol class of a server, whose signature is uvicorn's."""
+
+    class Bounded(BoundedConnection):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(connections, partial(HttpToolsProtocol, **options))
+
+    return Bounded
+
+
+def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end in the fastest event loop that is installed."""
+    config = uvicorn.Config("", log_config=None)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(main)

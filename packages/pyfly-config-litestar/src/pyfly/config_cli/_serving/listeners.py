@@ -1,0 +1,109 @@
+"""Listening sockets: names become addresses, and addresses become sockets."""
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from pyfly.config_cli._known import SettingsError
+
+_SEND_BUFFER_BYTES: Final = 131_072
+"""Memory of the system for each client that does not read."""
+_SEND_SECONDS: Final = 30
+"""A client that takes nothing for this long is disconnected by the system."""
+
+Address: TypeAlias = tuple[socket.AddressFamily, tuple[Any, ...]]
+"""A family, and the address of a socket as it has it; its first part is an IP address."""
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """Return every address that a host name, or an address in any form, stands for.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise _cannot(host, port, error) from error
+    return list(dict.fromkeys((family, (str(at[0]), *at[1:])) for family, _, _, _, at in found))
+
+
+def is_loopback(addresses: Iterable[Address]) -> bool:
+    """True if no other machine can reach any of the addresses."""
+    return all(
+        ipaddress.ip_address(address[0].partition("%")[0]).is_loopback for _, address in addresses
+    )
+
+
+def bind(host: str, addresses: Sequence[Address]) -> list[socket.socket]:
+    """Return a bound socket for each address; nobody is answered yet.
+
+    An address of a family that this machine lacks is left out when there is another one.
+
+    Raises:
+        SettingsError: An address is in use, or no address can be used.
+    """
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, address in addresses:
+        try:
+            sockets.append(_bind(family, address, only=len(addresses) > 1))
+        except OSError as error:
+            if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                missing = error
+                continue
+            _close(sockets)
+            raise _cannot(host, address[1], error) from error
+    if not sockets:
+        raise _cannot(host, addresses[0][1][1], missing) from missing
+    return sockets
+
+
+def listen(host: str, sockets: Sequence[socket.socket], *, backlog: int) -> None:
+    """Let clients connect.
+
+    Raises:
+        SettingsError: Another process began to listen there since `bind`.
+    """
+    for listener in sockets:
+        try:
+            listener.listen(backlog)
+        except OSError as error:
+            port = listener.getsockname()[1]
+            _close(sockets)
+            raise _cannot(host, port, error) from error
+
+
+def _bind(family: socket.AddressFamily, address: tuple[Any, ...], *, only: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # on Windows this would share the port with another process
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        if family == socket.AF_INET6:  # `::` alone is every address of both families
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only))
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            timeout = _SEND_SECONDS * 1000
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
+        listener.bind(address)
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+def _cannot(host: str, port: object, error: OSError | UnicodeError | None) -> SettingsError:
+    reason = error.strerror if isinstance(error, OSError) else "not a host name"
+    return SettingsError(
+        f"cannot listen on {host}:{port}: {reason}; "
+        "choose another address with --host or another port with --port"
+    )

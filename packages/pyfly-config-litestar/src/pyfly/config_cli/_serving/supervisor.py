@@ -1,0 +1,271 @@
+"""Several workers on the same listening sockets: started, restarted, replaced, stopped."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
+from pyfly.config_cli._serving.signals import on_hangup, on_stop
+from pyfly.config_cli._serving.worker import (
+    DRAIN,
+    READY,
+    WorkerOrder,
+    from_signal,
+    refuse_reload,
+)
+from pyfly.config_core import ConfigError
+
+_LOG: Final = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.2
+"""Seconds until a worker that ended is started again; doubles with each time."""
+LONGEST_PAUSE: Final = 30.0
+HEALTHY_SECONDS: Final = 30.0
+"""After so long the pause begins small again."""
+_START_SECONDS: Final = 60.0
+"""New workers have this long to get ready at a reload."""
+
+
+def supervise(
+    read_values: Callable[[], Mapping[str, str]],
+    values: Mapping[str, str],
+    listeners: Sequence[socket.socket],
+    *,
+    count: int,
+    ready: Callable[[], None],
+) -> None:
+    """Serve with `count` workers until SIGTERM or SIGINT; SIGHUP replaces them one and all.
+
+    Args:
+        read_values: Reads the settings again.
+        values: The settings at the start.
+        listeners: Listening sockets.
+        count: Number of worker processes.
+        ready: Called when the first worker answers.
+    """
+    asyncio.run(_Supervisor(read_values, listeners, count=count, ready=ready).run(values))
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        read_values: Callable[[], Mapping[str, str]],
+        listeners: Sequence[socket.socket],
+        *,
+        count: int,
+        ready: Callable[[], None],
+    ) -> None:
+        self._read_values = read_values
+        self._listeners = listeners
+        self._count = count
+        self._ready = ready
+        self._fleets: set[_Fleet] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def run(self, values: Mapping[str, str]) -> None:
+        loop = asyncio.get_running_loop()
+        stop, hangup = asyncio.Event(), asyncio.Event()
+        on_stop(from_signal(loop, stop.set))
+        on_hangup(from_signal(loop, hangup.set), from_signal(loop, stop.set))
+        fleet = self._make_fleet(values)
+        fleet.start(check=False)
+        reporting = asyncio.create_task(self._report(fleet))
+        stopping = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            hanging = asyncio.create_task(hangup.wait())
+            await asyncio.wait([stopping, hanging], return_when=asyncio.FIRST_COMPLETED)
+            hanging.cancel()
+            if hangup.is_set() and not stop.is_set():
+                hangup.clear()
+                replacing = asyncio.create_task(self._replace(fleet))
+                await asyncio.wait([stopping, replacing], return_when=asyncio.FIRST_COMPLETED)
+                if replacing.done():
+                    fleet = replacing.result()
+        reporting.cancel()
+        for listener in self._listeners:
+            listener.close()
+        await asyncio.gather(*(fleet.end() for fleet in self._fleets))
+
+    def _make_fleet(self, values: Mapping[str, str]) -> "_Fleet":
+        fleet = _Fleet(values, [one.fileno() for one in self._listeners], count=self._count)
+        self._fleets.add(fleet)
+        return fleet
+
+    async def _report(self, fleet: "_Fleet") -> None:
+        await fleet.first.wait()
+        self._ready()
+
+    async def _replace(self, fleet: "_Fleet") -> "_Fleet":
+        """Start new workers, and let the old ones go when all new ones answer."""
+        new: _Fleet | None = None
+        try:
+            values = dict(self._read_values())
+            refuse_reload(fleet.values, values)
+            new = self._make_fleet(values)
+            await new.start_together()
+        except (ConfigError, OSError, TimeoutError) as error:
+            _LOG.error("not reloaded, the settings before stay in use: %s", error)
+            if new is not None:
+                await new.end()
+                self._fleets.discard(new)
+            return fleet
+        leaving = asyncio.create_task(self._drain(fleet))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+        _LOG.info("settings reloaded")
+        return new
+
+    async def _drain(self, fleet: "_Fleet") -> None:
+        await fleet.drain()
+        self._fleets.discard(fleet)
+
+
+class _Fleet:
+    """The workers of one set of settings."""
+
+    def __init__(
+        self, values: Mapping[str, str], descriptors: Sequence[int], *, count: int
+    ) -> None:
+        self.values = values
+        self.first = asyncio.Event()
+        self._descriptors = descriptors
+        self._count = count
+        self._workers: dict[int, _Worker] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+
+    def start(self, *, check: bool) -> None:
+        """Start the workers, and start each again that ends."""
+        self._started: list[asyncio.Future[None]] = [
+            asyncio.get_running_loop().create_future() for _ in range(self._count)
+        ]
+        self._keepers = [
+            asyncio.create_task(self._keep(slot, check=check)) for slot in range(self._count)
+        ]
+
+    async def start_together(self) -> None:
+        """Start the workers and return when all of them answer.
+
+        Raises:
+            ConfigError: One of them cannot serve, and says why.
+            TimeoutError: One of them is not ready in time.
+        """
+        self.start(check=True)
+        async with asyncio.timeout(_START_SECONDS):
+            await asyncio.gather(*self._started)
+
+    async def drain(self) -> None:
+        """Let the workers finish what they do, and end."""
+        self._stop_keeping()
+        workers = [*self._workers.values()]
+        for worker in workers:
+            worker.send(DRAIN)
+        await _end(workers, after=DRAIN_SECONDS + RELOAD_SECONDS + KILL_SECONDS)
+
+    async def end(self) -> None:
+        """End the workers at once."""
+        self._stop_keeping()
+        await _end([*self._workers.values()], after=0)
+
+    def _stop_keeping(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        for started in self._started:
+            started.cancel()
+
+    async def _keep(self, slot: int, *, check: bool) -> None:
+        loop = asyncio.get_running_loop()
+        pause, started = FIRST_PAUSE, self._started[slot]
+        while True:
+            order = WorkerOrder(values=self.values, listeners=self._descriptors, check=check)
+            worker = self._workers[slot] = await _Worker.start(order)
+            began = loop.time()
+            said = await worker.hear()
+            if said == READY:
+                check = False
+                self.first.set()
+                if not started.done():
+                    started.set_result(None)
+            elif check:
+                reason = said.decode() or f"a new worker ended {await worker.ended()}"
+                started.set_exception(ConfigError(reason))
+                return
+            how = await worker.ended()
+            if loop.time() - began > HEALTHY_SECONDS:
+                pause = FIRST_PAUSE
+            reason = f": {said.decode()}" if said and said != READY else ""
+            _LOG.warning(
+                "worker %d ended %s%s; it starts again in %.1f s", slot + 1, how, reason, pause
+            )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Worker:
+    """A worker process and the channel to it; the end of the channel is the end of the worker."""
+
+    process: asyncio.subprocess.Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def start(cls, order: WorkerOrder) -> "_Worker":
+        ours, theirs = socket.socketpair()
+        isolated = "-I" if sys.flags.isolated else "-P"  # never the current directory
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, isolated, "-m", "pyfly.config_cli._serving.worker"),
+                stdin=theirs.fileno(),
+                pass_fds=order.listeners,
+                process_group=0,  # the terminal's signals are for the supervisor
+            )
+        reader, writer = await asyncio.open_connection(sock=ours)
+        worker = cls(process=process, reader=reader, writer=writer)
+        worker.send(order.encode())
+        return worker
+
+    def send(self, line: bytes) -> None:
+        self.writer.write(line.rstrip(b"\n") + b"\n")
+
+    async def hear(self) -> bytes:
+        """Return the next line that the worker says; empty when it ended."""
+        try:
+            return (await self.reader.readline()).strip()
+        except (ConnectionError, ValueError):
+            return b""
+
+    async def ended(self) -> str:
+        """Wait for the end of the process; say how it ended."""
+        code = await self.process.wait()
+        self.writer.close()
+        if code >= 0:
+            return f"with exit code {code}"
+        return f"by {signal.Signals(-code).name}"
+
+
+async def _end(workers: Sequence[_Worker], *, after: float) -> None:
+    """Wait for the end of workers, ask those that remain `after` seconds, then kill."""
+    if not workers:
+        return
+    waiting = [asyncio.create_task(worker.ended()) for worker in workers]
+    for step, seconds in ((signal.SIGTERM, after), (signal.SIGKILL, KILL_SECONDS - 0.5)):
+        _, pending = await asyncio.wait(waiting, timeout=seconds)
+        if not pending:
+            return
+        for worker in workers:
+            if worker.process.returncode is None:
+                _signal(worker.process.pid, step)
+    await asyncio.wait(waiting)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

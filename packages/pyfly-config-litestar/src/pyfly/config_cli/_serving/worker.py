@@ -1,0 +1,212 @@
+"""One server in this process: the command's own one, or a worker of the supervisor."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyfly.config_cli._known import SettingsError
+from pyfly.config_cli._serving.application import ReplaceableApp
+from pyfly.config_cli._serving.http_server import HttpServer, run_in_loop
+from pyfly.config_cli._serving.limits import (
+    DRAIN_SECONDS,
+    RELOAD_SECONDS,
+    ConnectionLimits,
+    connection_limit,
+)
+from pyfly.config_cli._serving.listeners import resolve
+from pyfly.config_cli._serving.opening import check_exposure, open_app, set_up_logging
+from pyfly.config_cli._serving.signals import on_hangup, on_stop
+from pyfly.config_cli._settings import parse_settings
+from pyfly.config_core import ConfigError
+
+_LOG: Final = logging.getLogger(__name__)
+
+DRAIN: Final = b"drain"
+"""What the supervisor sends to a worker that another one has replaced."""
+READY: Final = b"ready"
+"""What a worker sends when it answers; otherwise the reason why it does not."""
+
+
+def serve_alone(
+    read_values: Callable[[], Mapping[str, str]],
+    values: Mapping[str, str],
+    listeners: Sequence[socket.socket],
+    *,
+    ready: Callable[[], None],
+) -> None:
+    """Serve in this process until SIGTERM or SIGINT; SIGHUP reads the settings again.
+
+    Args:
+        read_values: Reads the settings again.
+        values: The settings at the start.
+        listeners: Bound sockets.
+        ready: Called when requests are answered.
+    """
+    run_in_loop(_serve_alone(read_values, values, listeners, ready))
+
+
+async def _serve_alone(
+    read_values: Callable[[], Mapping[str, str]],
+    values: Mapping[str, str],
+    listeners: Sequence[socket.socket],
+    ready: Callable[[], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    app = ReplaceableApp()
+    server = _make_server(app, listeners, ready)
+    hangups: asyncio.Queue[None] = asyncio.Queue(1)
+
+    def note_hangup() -> None:
+        if hangups.empty():
+            hangups.put_nowait(None)
+
+    await app.replace(await open_app(values, check=False))
+    stop = from_signal(loop, server.stop)
+    on_stop(stop)
+    on_hangup(from_signal(loop, note_hangup), stop)
+    reloading = asyncio.create_task(_reload_forever(app, values, read_values, hangups))
+    await server.run()
+    reloading.cancel()
+    await app.aclose()
+
+
+async def _reload_forever(
+    app: ReplaceableApp,
+    values: Mapping[str, str],
+    read_values: Callable[[], Mapping[str, str]],
+    hangups: "asyncio.Queue[None]",
+) -> None:
+    while True:
+        await hangups.get()
+        try:
+            new = dict(read_values())
+            refuse_reload(values, new)
+            await app.replace(await open_app(new, check=True))
+        except (ConfigError, OSError) as error:
+            _LOG.error("not reloaded, the settings before stay in use: %s", error)
+        except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
+            _LOG.error("not reloaded: %s", type(error).__name__)
+        else:
+            values = new
+            _LOG.info("settings reloaded")
+
+
+def refuse_reload(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Check that a running server can change from one set of settings to another.
+
+    Raises:
+        SettingsError: The new settings are wrong, need a restart, or would lose a store.
+    """
+    old, new = parse_settings(before), parse_settings(after)
+    if any(url.startswith("memory:") for url in old.backends):
+        raise SettingsError("'memory:' keeps its bundles in this process; a reload would lose them")
+    for name in ("host", "port", "workers"):
+        if getattr(old, name) != getattr(new, name):
+            raise SettingsError(f"a new value of {name!r} needs a restart")
+    check_exposure(new, resolve(new.host, new.port))
+
+
+def from_signal(
+    loop: asyncio.AbstractEventLoop, function: Callable[[], object]
+) -> Callable[[], object]:
+    """Return a function that signal handlers and threads may call to run another in the loop."""
+
+    def call() -> None:
+        try:
+            loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed: the process ends anyway
+            return
+
+    return call
+
+
+def _make_server(
+    app: ReplaceableApp, listeners: Sequence[socket.socket], ready: Callable[[], None]
+) -> HttpServer:
+    limits = ConnectionLimits(connections=connection_limit())
+    return HttpServer(app, listeners, limits=limits, ready=ready)
+
+
+# --- a worker of the supervisor -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOrder:
+    """What a worker is told at its start: one line of JSON on its channel."""
+
+    values: Mapping[str, str]
+    """The settings, by name without prefix; may hold secrets."""
+    listeners: Sequence[int]
+    """Descriptors of the sockets that all workers share."""
+    check: bool
+    """True if the worker must ask its stores before it answers."""
+
+    def encode(self) -> bytes:
+        """Return the line."""
+        order = {
+            "values": dict(self.values),
+            "listeners": [*self.listeners],
+            "check": self.check,
+        }
+        return json.dumps(order).encode() + b"\n"
+
+
+def main() -> int:
+    """Run a worker whose standard input is the channel to its supervisor."""
+    channel = socket.socket(fileno=os.dup(0))
+    channel.setblocking(True)  # noqa: FBT003 - the standard library's signature
+    line = _read_line(channel)
+    if not line:  # the supervisor has ended
+        return 1
+    order = WorkerOrder(**json.loads(line))
+    set_up_logging()
+    try:
+        run_in_loop(_work(order, channel))
+    except (ConfigError, OSError) as error:
+        channel.sendall(str(error).replace("\n", " ").encode() + b"\n")
+        return 1
+    return 0
+
+
+def _read_line(channel: socket.socket) -> bytes:
+    with channel.makefile("rb", buffering=0) as stream:
+        return stream.readline()
+
+
+async def _work(order: WorkerOrder, channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    app = ReplaceableApp()
+    listeners = [socket.socket(fileno=number) for number in order.listeners]
+    server = _make_server(app, listeners, lambda: channel.sendall(READY + b"\n"))
+    await app.replace(await open_app(order.values, check=order.check))
+    on_stop(from_signal(loop, server.stop))
+
+    def drain() -> None:
+        app.close_connections()
+        server.stop(drain_seconds=DRAIN_SECONDS, grace_seconds=RELOAD_SECONDS)
+
+    listening = threading.Thread(
+        target=_obey, args=(channel, from_signal(loop, drain)), daemon=True
+    )
+    listening.start()
+    await server.run()
+    await app.aclose()
+
+
+def _obey(channel: socket.socket, drain: Callable[[], object]) -> None:
+    """Do what the supervisor says; end with it, even when it was killed."""
+    while line := _read_line(channel):
+        if line.strip() == DRAIN:
+            drain()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
