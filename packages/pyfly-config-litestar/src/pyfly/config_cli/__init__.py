@@ -33,7 +33,11 @@ def _leave_out_current_directory() -> None:
         current = os.getcwd()  # noqa: PTH109 - as above
     except OSError:  # it was removed
         current = ""
-    sys.path[:last] = [entry for entry in sys.path[:last] if entry not in {"", ".", current}]
+    unsafe = {"", ".", current}
+    sys.path[:last] = [entry for entry in sys.path[:last] if entry not in unsafe]
+    if given := os.environ.pop("PYTHONPATH", None):
+        safe = [entry for entry in given.split(os.pathsep) if entry not in unsafe]
+        os.environ |= {"PYTHONPATH": os.pathsep.join(safe)} if safe else {}
 
 
 def _stop_at_once() -> None:
