@@ -61,11 +61,11 @@ def unserved(name: str) -> str | None:
 
 
 def _look(name: str) -> _Place | None:
-    url, shown = store_url(name)
+    url, _ = store_url(name)
     parts = urlsplit(url)
     if parts.scheme != "file" or not parts.path:
         return None
-    path = Path(name if shown == name else unquote(parts.path))
+    path = Path(unquote(parts.path) if url == name else name)  # a directory has become a URL
     return _Place(
         name=name,
         path=path,
