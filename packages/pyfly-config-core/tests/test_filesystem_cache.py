@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -196,3 +197,38 @@ def test_a_backend_is_used_by_one_event_loop_after_another(tmp_path: Path) -> No
     (tmp_path / "main").mkdir()
     for _ in range(3):
         assert asyncio.run(backend.fetch("orders", "prod")) is None
+
+
+def test_a_backend_is_used_by_two_event_loops_at_once(tmp_path: Path) -> None:
+    """Each fetch is asked for in one turn of its loop, between two of the other's."""
+    backend = FilesystemConfigBackend(tmp_path)
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "orders-prod.yaml").write_text("a: 1\n", encoding="utf-8")
+    turns = threading.Barrier(2, timeout=60)
+
+    async def fetch_often() -> int:
+        found = 0
+        for _ in range(50):
+            fetch = asyncio.ensure_future(backend.fetch("orders", "prod"))
+            asyncio.get_running_loop().call_soon(turns.wait)  # both are asked before either runs
+            found += (await asyncio.wait_for(fetch, 60)) is not None
+        return found
+
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(asyncio.run, fetch_often()) for _ in range(2)]
+        assert [run.result() for run in runs] == [50, 50]
+
+
+def test_what_waited_for_a_loop_that_was_closed_is_forgotten(tmp_path: Path) -> None:
+    backend = FilesystemConfigBackend(tmp_path)
+    (tmp_path / "main").mkdir()
+    closed = asyncio.new_event_loop()
+    closed.set_exception_handler(lambda *_: None)  # that a task is left undone is meant
+    task = closed.create_task(backend.fetch("orders", "prod"))
+    closed.call_soon(closed.stop)
+    closed.run_forever()
+    closed.close()
+    assert not task.done()
+    assert [*backend._reads._waiting] == [closed]
+    assert asyncio.run(backend.fetch("orders", "prod")) is None
+    assert backend._reads._waiting == {}

@@ -16,25 +16,30 @@ _TOGETHER: Final = 8
 
 
 class Reads:
-    """Runs functions in the threads of the running event loop."""
+    """Runs functions in the threads of the event loop that asks, which may be one of several."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[_Call] = []
+        self._waiting: dict[asyncio.AbstractEventLoop, list[_Call]] = {}
 
     async def run(self, function: Callable[[], _Result]) -> _Result:
         """Return what the function returns, or raise what it raises."""
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # what waited for a loop that is gone, waits no longer
-            self._loop, self._waiting = loop, []
         future: asyncio.Future[_Result] = loop.create_future()
-        self._waiting.append((function, future))
-        if len(self._waiting) == 1:
+        waiting = self._waiting.setdefault(loop, [])
+        waiting.append((function, future))
+        if len(waiting) == 1:
+            self._forget_closed_loops()
             loop.call_soon(self._hand_over, loop)
         return await future
 
+    def _forget_closed_loops(self) -> None:
+        """Drop what waited for loops that were closed in the same turn."""
+        for loop in [*self._waiting]:
+            if loop.is_closed():
+                self._waiting.pop(loop, None)
+
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting.pop(loop)
         for start in range(0, len(waiting), _TOGETHER):
             calls = waiting[start : start + _TOGETHER]
             done = loop.run_in_executor(None, _run, [function for function, _ in calls])
