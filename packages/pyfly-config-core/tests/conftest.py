@@ -1,5 +1,6 @@
 """What the tests of the core share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
+        written = path.stat().st_mtime - 2
+        os.utime(path, (written, written))  # complete for long enough to be read at once
         return path
 
     return put

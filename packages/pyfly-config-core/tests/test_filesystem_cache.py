@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -179,7 +180,9 @@ class CountingExecutor(ThreadPoolExecutor):
 def test_a_request_is_handed_to_a_thread_once(tmp_path: Path) -> None:
     (tmp_path / "main").mkdir()
     for name in ("orders-prod", "orders", "application-eu", "application"):
-        (tmp_path / "main" / f"{name}.yaml").write_text(f"{name}: 1\n", encoding="utf-8")
+        path = tmp_path / "main" / f"{name}.yaml"
+        path.write_text(f"{name}: 1\n", encoding="utf-8")
+        os.utime(path, (0, 0))  # complete for long: no read has to be repeated
 
     async def request() -> tuple[int, int]:
         executor = CountingExecutor()

@@ -59,7 +59,7 @@ class Failpoint:
     """
 
     OPERATIONS = frozenset(
-        {"open", "close", "dup", "stat", "fstat", "pread", "write", "fsync", "fchmod"}
+        {"open", "close", "dup", "stat", "fstat", "pread", "write", "utime", "fsync", "fchmod"}
         | {"mkdir", "rmdir", "unlink", "replace", "scandir", "listdir", "flock", "rmtree"}
     )
     HARMLESS = frozenset({"path", "strerror"} | {"samestat"})
@@ -126,6 +126,7 @@ def prepare(root: Path, label: str, stored: dict[str, Any]) -> None:
         path = root / label / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(properties), encoding="utf-8")
+        os.utime(path, (0, 0))  # complete for long
 
 
 def key(label: str) -> ConfigKey:

@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,8 +20,8 @@ from pyfly.config_core import (
     check_name,
     check_path,
 )
+from pyfly.config_server._filesystem import files
 from pyfly.config_server._filesystem.bundles import BundleFiles
-from pyfly.config_server._filesystem.files import check_platform
 from pyfly.config_server._filesystem.reads import Reads
 from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, ConfigSource, Expected
 
@@ -51,7 +52,7 @@ class FilesystemConfigBackend:
     """
 
     def __init__(self, root: str | os.PathLike[str], *, flat_label: str | None = None) -> None:
-        check_platform()
+        files.check_platform()
         if flat_label is not None:
             check_name("label", flat_label)
         self._files = BundleFiles(Path(root), flat_label=flat_label)
@@ -99,12 +100,12 @@ class FilesystemConfigBackend:
 
     async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
         """Return what `fetch` returns for each key, in the same order."""
-        return await self._read(lambda: self._files.fetch_many(keys))
+        return await self._read_settled(lambda: self._files.fetch_many(keys))
 
     async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
         """Return what the first of `<application>.yaml`, `.yml`, … holds, or `None`."""
         key = ConfigKey(application=application, profile=DEFAULT_PROFILE, label=label)
-        return await self._read(lambda: self._files.fetch_base(key))
+        return await self._read_settled(lambda: self._files.fetch_base(key))
 
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the plain file at `path` under a label, or `None`.
@@ -115,7 +116,7 @@ class FilesystemConfigBackend:
         """
         check_name("label", label)
         check_path(path)
-        return await self._read(lambda: self._files.open_resource(label, path))
+        return await self._read_settled(lambda: self._files.open_resource(label, path))
 
     async def save(self, source: ConfigSource) -> None:
         """Replace the bundle, durably.
@@ -207,6 +208,17 @@ class FilesystemConfigBackend:
     async def _read(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()
         return await self._reads.run(function)
+
+    async def _read_settled(self, function: Callable[[], _Result]) -> _Result:
+        """Read again while a file is being written, without keeping a thread waiting."""
+        deadline = time.monotonic() + files.SETTLED_SECONDS
+        while True:
+            try:
+                return await self._read(function)
+            except files.UnsettledFileError as error:
+                if time.monotonic() + error.seconds > deadline:
+                    raise
+                await asyncio.sleep(error.seconds)
 
     async def _write(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()

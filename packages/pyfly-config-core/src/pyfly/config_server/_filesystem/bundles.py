@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -90,7 +91,11 @@ class BundleFiles:
             next(entries, None)
 
     def fetch_many(self, keys: Sequence[ConfigKey]) -> list[ConfigSource | None]:
-        """Read several bundles; each label's directory is opened once."""
+        """Read several bundles; each label's directory is opened once.
+
+        Raises:
+            UnsettledFileError: A file is being written; try again.
+        """
         found: list[ConfigSource | None] = [None] * len(keys)
         for label in dict.fromkeys(key.label for key in keys):
             with files.translated(f"open '{label}'"):
@@ -150,7 +155,7 @@ class BundleFiles:
         identity = files.file_identity(descriptor, limit=MAX_DOCUMENT_BYTES)
         if known is not None and known.identity == identity:
             return known
-        content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES)
+        content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES, where=where)
         parsed = _Parsed(
             identity=content.identity,
             version=version_of(content.data),
@@ -215,7 +220,7 @@ class BundleFiles:
 
     def _entry(self, key: ConfigKey) -> ConfigEntry | None:
         try:
-            (source,) = self.fetch_many([key])
+            (source,) = files.settled(lambda: self.fetch_many([key]))
         except ConfigError as error:
             return ConfigEntry(key=key, version=self._version_of(key), error=str(error))
         return None if source is None else ConfigEntry(key=key, version=source.version)
@@ -232,7 +237,8 @@ class BundleFiles:
         found: list[ConfigSource] = []
         for key in keys:
             try:
-                found += [source for source in self.fetch_many([key]) if source is not None]
+                (source,) = files.settled(partial(self.fetch_many, [key]))
+                found += [] if source is None else [source]
             except ConfigError as error:
                 _LOG.warning("left out of the listing: %s", error)
         return found

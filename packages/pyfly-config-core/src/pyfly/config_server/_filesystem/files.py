@@ -10,11 +10,11 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from pyfly.config_core import (
     BackendAccessDeniedError,
@@ -23,6 +23,8 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 
+_Result = TypeVar("_Result")
+
 TEMPORARY_NAME: Final = ".pyfly-config.tmp"
 
 WRITE_SECONDS: Final = 10.0
@@ -30,6 +32,16 @@ WRITE_SECONDS: Final = 10.0
 
 _LOCK_POLL_SECONDS: Final = 0.01
 _READ_ATTEMPTS: Final = 5
+
+SETTLING_NANOSECONDS: Final = 100_000_000
+"""A file that was written less than this ago may not be complete."""
+EMPTY_NANOSECONDS: Final = 1_000_000_000
+"""The same for an empty file: whoever writes into a file empties it first."""
+SETTLED_SECONDS: Final = 1.2
+"""How long a read waits for a file that keeps changing."""
+_SHORTEST_PAUSE_SECONDS: Final = 0.01
+_LONGEST_PAUSE_SECONDS: Final = 0.05
+
 # Windows has not all of these. It can import this module; `check_platform` says what is missing.
 DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 REGULAR: Final = (  # a FIFO must not block the open
@@ -203,19 +215,63 @@ def file_identity(descriptor: int, *, limit: int) -> FileIdentity:
     return FileIdentity.of(status)
 
 
-def read_file(descriptor: int, *, limit: int) -> FileContent:
-    """Read an open file whole; read again when it changes meanwhile.
+class UnsettledFileError(BackendUnavailableError):
+    """A file is being written, or was a moment ago; it may hold a part of its new content."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(f"'{where}' keeps changing while it is read; replace it by renaming")
+        self.seconds = seconds
+        """When to try again."""
+
+
+def read_file(descriptor: int, *, limit: int, where: str) -> FileContent:
+    """Read an open file whole.
+
+    Somebody may be writing into the file, which first empties it and then fills it in pieces. So
+    it must not have been written for 0.1 seconds, or for 1 second if it is empty. What counts is
+    the time of the last write: a file that was renamed into its place can be read at once, if it
+    was written before that.
+
+    Args:
+        descriptor: The open file.
+        limit: Bytes.
+        where: The file as errors name it.
 
     Raises:
         ConfigFormatError: It is not a regular file, or larger than `limit` bytes.
-        BackendUnavailableError: It keeps changing.
+        UnsettledFileError: It may not be written to its end; try again.
     """
     for _ in range(_READ_ATTEMPTS):
         before = file_identity(descriptor, limit=limit)
+        _check_settled(before, where)
         data = _read_from_start(descriptor, limit)
         if file_identity(descriptor, limit=limit) == before and len(data) == before.size:
             return FileContent(data=data, identity=before)
-    raise BackendUnavailableError("the file keeps changing while it is read")
+    raise UnsettledFileError(where, _SHORTEST_PAUSE_SECONDS)
+
+
+def _check_settled(identity: FileIdentity, where: str) -> None:
+    quiet = EMPTY_NANOSECONDS if identity.size == 0 else SETTLING_NANOSECONDS
+    # The earlier of the two: a time in the future, set by hand, must not keep a file from use.
+    age = time.time_ns() - min(identity.modified, identity.changed)
+    if 0 <= age < quiet:
+        raise UnsettledFileError(where, min((quiet - age) / 1e9, _LONGEST_PAUSE_SECONDS))
+
+
+def settled(read: Callable[[], _Result]) -> _Result:
+    """Return what `read` returns; call it again, for a little over a second, while a file settles.
+
+    Raises:
+        UnsettledFileError: The file keeps changing.
+    """
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while True:
+        try:
+            return read()
+        except UnsettledFileError as error:
+            if time.monotonic() + error.seconds > deadline:
+                raise
+            time.sleep(error.seconds)
 
 
 def _read_from_start(descriptor: int, limit: int) -> bytes:
@@ -300,6 +356,9 @@ def replace_file(directory: int, name: str, data: bytes) -> None:
             if mode is not None:
                 os.fchmod(descriptor, mode)
             _write_all(descriptor, data)
+            # Complete before it is renamed: readers, in other processes too, need not wait.
+            settled_at = time.time_ns() - SETTLING_NANOSECONDS
+            os.utime(descriptor, ns=(settled_at, settled_at))
             os.fsync(descriptor)
         os.replace(TEMPORARY_NAME, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:

@@ -21,6 +21,7 @@ def read_resource(root: Path, path: str) -> ConfigResource | None:
     Raises:
         ConfigFormatError: It is larger than 10 MiB.
         BackendAccessDeniedError: A link leads out of the root, or permissions are missing.
+        UnsettledFileError: It is being written; try again.
         BackendUnavailableError: It cannot be read.
     """
     with files.translated(f"read '{path}'"):
@@ -31,7 +32,7 @@ def read_resource(root: Path, path: str) -> ConfigResource | None:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
             try:
-                content = files.read_file(descriptor, limit=MAX_RESOURCE_BYTES)
+                content = files.read_file(descriptor, limit=MAX_RESOURCE_BYTES, where=path)
             except ConfigFormatError as error:
                 raise error.at(path) from error
     modified = datetime.fromtimestamp(content.identity.modified // 10**9, UTC)

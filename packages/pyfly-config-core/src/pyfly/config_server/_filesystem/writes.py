@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -140,11 +141,13 @@ class BundleWriter:
             path = self._tree.path(key.label, name)
             descriptor = files.open_file(directory, name, root=self._tree.root, path=path)
             if descriptor is not None:
+                where = f"{key.label}/{name}"
+                read = partial(files.read_file, descriptor, limit=MAX_DOCUMENT_BYTES, where=where)
                 with files.opened(descriptor):
                     try:
-                        content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES)
+                        content = files.settled(read)
                     except ConfigFormatError as error:
-                        raise error.at(f"{key.label}/{name}") from error
+                        raise error.at(where) from error
                 return name, content.data
         return None
 
