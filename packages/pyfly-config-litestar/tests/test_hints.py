@@ -52,6 +52,12 @@ def test_nothing_is_suggested_for_what_is_not_alike(run: Run, store: Path) -> No
         assert "zzzzz" in done.err
 
 
+def test_no_other_bundle_is_suggested_for_a_name_that_is_right(run: Run, store: Path) -> None:
+    for names in (("orders", "qa"), ("billing", "prod"), ("orders", "dev", "--label", "next")):
+        done = run("get", store, *names)
+        assert (done.code, "did you mean" in done.err) == (4, False)
+
+
 def test_what_follows_a_misspelt_option_is_not_shown(run: Run, store: Path) -> None:
     for argv in (
         ("serve", "--token", "marker"),

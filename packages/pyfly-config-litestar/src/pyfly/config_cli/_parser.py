@@ -1,13 +1,15 @@
 """What can be said on the command line, and the help that teaches it."""
 
 import argparse
-from collections.abc import Awaitable, Callable
+import textwrap
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
 
 from pyfly.config_cli import _bundles, _copy, _diff, _edit, _encryption, _upgrade
 from pyfly.config_cli._arguments import Parser
 from pyfly.config_cli._exit import MEANINGS
 from pyfly.config_cli._known import KNOWN, PREFIX
+from pyfly.config_cli._secret_files import FILE_SETTINGS
 from pyfly.config_cli._sources import add_arguments, add_settings_argument
 from pyfly.config_core import DEFAULT_LABEL
 
@@ -273,6 +275,10 @@ def _examples(*lines: str) -> str:
     return "\n".join(["examples:", *(f"  pyfly-config {line}" for line in lines)])
 
 
+def _named(names: Iterable[str]) -> str:
+    return textwrap.fill(", ".join(sorted(names)), 90)
+
+
 def _serve_epilog() -> str:
     rows = "\n".join(
         f"  {PREFIX + name}\n      {setting.text}"
@@ -287,6 +293,9 @@ examples:
 
 settings in the environment (an argument wins):
 {rows}
+
+For each of these, the same name with _FILE at its end names a file that holds the value:
+{_named(FILE_SETTINGS.values())}
 
 exit codes: 0 stopped by a signal, 1 the store failed, 2 an argument or a setting is wrong
 """

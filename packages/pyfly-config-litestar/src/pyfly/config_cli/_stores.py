@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pyfly.config_cli._output import note
 from pyfly.config_cli._places import unserved
 from pyfly.config_cli._settings import store_url
-from pyfly.config_cli._suggest import did_you_mean, nearest
+from pyfly.config_cli._suggest import did_you_mean, nearest_key
 from pyfly.config_core import (
     DEFAULT_LABEL,
     ConfigError,
@@ -109,13 +109,12 @@ async def load(
 async def note_meant(error: ConfigError, bundles: Bundles, key: ConfigKey, *, store: str) -> None:
     """Add to an error of a missing bundle which one was probably meant."""
     try:
-        names = {str(entry.key): entry.key async for entry in bundles.entries()}
+        names = [entry.key async for entry in bundles.entries()]
     except ConfigError:
         return
     if not names and (remark := unserved(store)):
         error.add_note(remark)
-    if found := nearest(str(key), names):
-        meant = names[found]
+    if meant := nearest_key(key, names):
         at = "" if meant.label == DEFAULT_LABEL else f" --label {meant.label}"
         error.add_note(f"did you mean: {meant.application} {meant.profile}{at}")
 
