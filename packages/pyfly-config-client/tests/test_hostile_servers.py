@@ -180,7 +180,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "nests without end": as_json(b"[" * 200_000),
     "sends another encoding": as_json(WRONG.decode().encode("utf-16")),
     "sends two documents": as_json(WRONG + WRONG),
-    "sends a placeholder that never ends": as_json(sources({"a": "${b}", "b": "${a}"})),
 }
 ALL = pytest.mark.parametrize("behaviour", [pytest.param(b, id=n) for n, b in BEHAVIOURS.items()])
 

@@ -1,6 +1,8 @@
 """What a program does with what it has fetched."""
 
 import enum
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +17,10 @@ from pyfly.config_client import (
     PropertyTypeError,
     apply_to_environ,
 )
+from pyfly.config_client._result.change import compare
 from pyfly.config_client._result.facts import Facts
 from pyfly.config_client._result.properties import read_properties
-from pyfly.config_core import ConfigFormatError, FlatValue, PropertySource
+from pyfly.config_core import FlatValue, PropertySource
 
 PROD = "main/orders-prod.yaml"
 SHARED = "main/application-default.yaml"
@@ -45,12 +48,18 @@ def test_every_spelling_of_a_name_finds_the_property(spelling: str) -> None:
     assert made({"db.poolSize": 5}).get(spelling, int) == 5
 
 
-def test_a_mapping_itself_is_exact() -> None:
-    properties = made({"db.pool-size": 5})
-    assert properties == {"db.pool-size": 5}
-    assert "db.poolSize" not in properties
+@pytest.mark.parametrize("spelling", ["db.pool-size", "db.poolSize", "db.pool_size", "DB_POOLSIZE"])
+def test_a_mapping_takes_every_spelling_and_counts_names(spelling: str) -> None:
+    properties = made({"db.poolSize": 5}, {"db.pool-size": 1, "db.pool_size": 2})
+    assert properties == {"db.poolSize": 5} == dict(properties)
+    assert (spelling in properties, properties[spelling], len(properties)) == (True, 5, 1)
+    assert properties == {"db.POOL-SIZE": 5} != {"db.poolSize": 6}
+    assert properties != {"db.poolSize": 5, "db.pool-size": 5}
+    assert properties != {"db.pool": 5}
+    assert properties != 5
+    assert "db.pool" not in properties
     with pytest.raises(KeyError):
-        properties["db.poolSize"]
+        properties["db.pool"]
 
 
 def test_of_several_spellings_that_of_the_highest_source_wins() -> None:
@@ -126,7 +135,7 @@ def test_values_are_converted(value: Any, wanted: Any, expected: Any) -> None:
         ("marker", timedelta, "with its unit"),
         ("P", timedelta, "with its unit"),
         ("10 marker", DataSize, "not a size"),
-        ("marker", Level, "none of LOW, VERY_HIGH"),
+        ("marker", Level, "not one of LOW, VERY_HIGH"),
         ("marker", Decimal, "is not Decimal"),
         ("1,marker", list[int], r"'key\[1\]' is not int"),
         ("marker", dict[str, int], "is not a section"),
@@ -191,9 +200,70 @@ def test_placeholders_are_resolved_against_the_environment_and_the_bundle() -> N
     assert made({"a": "${db.host}", "db.host": "x"}, environ={"DB_HOST": "y"})["a"] == "y"
 
 
-def test_a_placeholder_that_leads_back_to_itself_is_no_configuration() -> None:
-    with pytest.raises(ConfigFormatError, match="'a': the placeholder"):
-        made({"a": "${b}", "b": "${a}"})
+def test_placeholders_find_every_spelling_of_a_name() -> None:
+    properties = made(
+        {"db.pool-size": 2, "a": "${db.poolSize}", "b": "${db.pool_size}", "c": "${POOL_MAX:1}"},
+        {"db.poolSize": 1, "d": "${app.poolMax}", "e": "${app.pool-max}"},
+        environ={"APP_POOL_MAX": "9"},
+    )
+    assert [properties[key] for key in "abcde"] == ["2", "2", "1", "9", "9"]
+
+
+def test_a_placeholder_that_leads_back_to_itself_harms_only_its_own_key() -> None:
+    properties = made({"username": "${username}", "a.b": "${a.c}", "a.c": "${a.b}", "x.y": 1})
+    assert (properties["x.y"], len(properties), "username" in properties) == (1, 4, True)
+    assert list(properties) == ["username", "a.b", "a.c", "x.y"]
+    assert properties.section("x") == {"y": 1}
+    assert properties.section("x").tree() == {"y": 1}
+    assert properties.bind("x", dict[str, int]) == {"y": 1}
+    assert properties.origin("username").line == 3
+    reads: list[Callable[[], object]] = [
+        lambda: properties["username"],
+        lambda: properties.get("userName"),
+        lambda: properties.get("username", str),
+        lambda: properties.get("username", str | None),
+        lambda: properties.get("username", Any),
+        lambda: properties.section(""),
+    ]
+    for read in reads[:-1]:
+        with pytest.raises(PropertyTypeError, match="'username' cannot be resolved: the placeh"):
+            read()
+    wholes: list[Callable[[], object]] = [
+        properties.tree,
+        lambda: dict(properties),
+        lambda: list(properties.values()),
+        lambda: properties.section("a").tree(),
+        lambda: properties.bind("a", dict[str, str]),
+        lambda: properties == dict.fromkeys(properties, 1),
+    ]
+    for read in wholes:
+        with pytest.raises(PropertyTypeError, match="cannot be resolved: the placeholder"):
+            read()
+
+
+def test_what_cannot_be_resolved_is_compared_without_being_read() -> None:
+    before = made({"username": "${username}", "password": "${nowhere}", "a": 1})
+    same = made({"userName": "${username}", "password": "${nowhere}", "a": 1})
+    after = made({"username": "me", "password": "${password}", "b": 1})
+    assert compare(before, same).keys == frozenset()
+    assert compare(before, after).changed == {"username", "password"}
+    assert compare(after, before).changed == {"username", "password"}
+    assert (compare(before, after).added, compare(before, after).removed) == ({"b"}, {"a"})
+
+
+def test_a_small_answer_cannot_keep_a_client_busy() -> None:
+    source: dict[str, FlatValue] = {"x0": ""}
+    source |= {f"x{n}": f"${{x{n - 1}}}${{x{n - 1}}}" for n in range(1, 17)}
+    source |= {f"y{n}": "${x16}" for n in range(40)}
+    source |= {"z0": "z", "last": "fine"}
+    source |= {f"z{n}": f"${{z{n - 1}}}${{z{n - 1}}}" for n in range(1, 40)}
+    began = time.process_time()
+    properties = made(source)
+    spent = time.process_time() - began
+    assert (properties["y39"], properties["last"], properties["z3"]) == ("", "fine", "zzzzzzzz")
+    with pytest.raises(PropertyTypeError, match="'z39' cannot be resolved"):
+        properties["z39"]
+    assert spent < 3  # seconds of this process
 
 
 # --- origins --------------------------------------------------------------------------
@@ -269,13 +339,13 @@ def test_placeholders_of_local_defaults_see_the_server() -> None:
 def test_properties_become_environment_variables() -> None:
     properties = made({"db.pool-size": 5, "flag": True, "hosts[0].name": "a"})
     assert apply_to_environ(properties, {}) == {
-        "DB_POOLSIZE": "5",
+        "DB_POOL_SIZE": "5",
         "FLAG": "true",
         "HOSTS_0_NAME": "a",
     }
     environ = {"FLAG": "false"}
     assert apply_to_environ(properties, environ, prefix="X_") == {
-        "X_DB_POOLSIZE": "5",
+        "X_DB_POOL_SIZE": "5",
         "X_FLAG": "true",
         "X_HOSTS_0_NAME": "a",
     }
@@ -292,6 +362,113 @@ def test_names_that_collide_and_values_that_no_variable_holds_are_refused() -> N
         apply_to_environ(made({"a": "marker\0"}), {})
 
 
-def test_a_key_that_no_tree_can_hold_is_an_error() -> None:
-    with pytest.raises(PropertyTypeError, match="malformed"):
-        made({"a..b": 1}).tree()
+def test_variables_that_are_set_under_another_name_stay() -> None:
+    properties = made({"db.pool-size": 5, "db.poolMax": 6, "db.pool.max": 7, "db.url": "u"})
+    assert apply_to_environ(properties, {"DB_POOLSIZE": "1"}) == {
+        "DB_POOLMAX": "6",
+        "DB_POOL_MAX": "7",
+        "DB_URL": "u",
+    }
+    assert apply_to_environ(properties, {"DB_POOL_SIZE": "1"}, overwrite=True) == {
+        "DB_POOL_SIZE": "5",
+        "DB_POOLMAX": "6",
+        "DB_POOL_MAX": "7",
+        "DB_URL": "u",
+    }
+
+
+def test_a_variable_that_cannot_be_resolved_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert apply_to_environ(made({"user": "${user}", "a": 1}), {}) == {"A": "1"}
+    assert "'user' cannot be resolved" in caplog.text
+    assert "left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "odd", ["a..b", ".a", "a.", "", "[0]", "a[0]b", "x[", "y]", "price[4711001]", "n[3][9]"]
+)
+def test_one_odd_key_harms_nobody_else(odd: str) -> None:
+    properties = made({odd: 1.5, "db.url": "u", "db.hosts[0]": "h"})
+    assert properties.bind("db", dict[str, Any]) == {"url": "u", "hosts": ["h"]}
+    assert properties.tree()["db"] == {"url": "u", "hosts": ["h"]}
+    assert properties[odd] == properties.get(odd, float) == 1.5
+    assert properties.bind("", dict[str, Any])["db"] == {"url": "u", "hosts": ["h"]}
+    assert apply_to_environ(properties, {})["DB_URL"] == "u"
+
+
+def test_indexes_make_a_list_only_where_they_can_be_one() -> None:
+    tree = made({"ports[80]": "a", "ports[443]": "b", "l[1]": 2, "l[0]": 1, "g[0]": 1, "g[2]": 3})
+    assert tree.tree() == {
+        "ports": {"80": "a", "443": "b"},
+        "l": [1, 2],
+        "g": [1, None, 3],
+    }
+    assert made({"a[0]": 1, "a[9]": 2}).tree() == {"a": {"0": 1, "9": 2}}
+    assert made({"a[0]": 1, "a.b": 2}).tree() == {"a": {"0": 1, "b": 2}}
+
+
+def test_deep_names_end_in_one_last_element() -> None:
+    key = ".".join("k" * 100)
+    properties = made({key: 1, "[0]" * 100: 2})
+    assert properties.get(key, int) == 1
+    assert properties.tree()
+
+
+def test_a_value_and_deeper_keys_are_both_reachable() -> None:
+    properties = made({"feature": "off"}, {"feature.enabled": True, "feature.limit": 3})
+    assert properties.get("feature", bool) is False
+    assert properties.bind("feature", dict[str, str]) == {"enabled": "true", "limit": "3"}
+    assert properties.tree() == {"feature": {"enabled": True, "limit": 3}}
+    assert properties.get("feature.limit", int) == 3
+
+
+def test_explanations_know_spellings_and_lists() -> None:
+    properties = made(
+        {"db.poolSize": 9, "hosts": "a,b", "m[k.1]": 1},
+        {"db.pool-size": 5, "hosts[0]": "x", "hosts[1]": "y", "m[k.1]": 2},
+    )
+    assert [one.key for one in properties.explain("DB_POOL_SIZE").losers] == ["db.pool-size"]
+    assert [one.key for one in properties.explain("hosts").losers] == ["hosts[0]", "hosts[1]"]
+    assert [one.key for one in properties.section("m").explain("[k.1]").losers] == ["m[k.1]"]
+    assert properties.section("db").explain("pool_size").key == "poolSize"
+
+
+# --- spellings of variables -----------------------------------------------------------
+
+
+def test_both_names_of_a_variable_are_read_and_springs_wins() -> None:
+    properties = made({"db.pool-size": 5, "db.maxWait": 1, "db.pool.max": 2, "db.pool-max": 3})
+    merged = properties.merge_into(
+        environ={
+            "DB_POOL_SIZE": "55",
+            "DB_MAX_WAIT": "6",
+            "DB_MAXWAIT": "7",
+            "DB_POOL_MAX": "8",
+        }
+    )
+    assert merged == {
+        "db.pool-size": "55",
+        "db.maxWait": "7",
+        "db.pool.max": "8",
+        "db.pool-max": 3,
+    }
+    assert str(merged.origin("db.pool-size")) == "environment (DB_POOL_SIZE)"
+
+
+def test_variables_replace_and_extend_lists() -> None:
+    properties = made({"hosts[0]": "a", "hosts[1]": "b", "dbs[0].url": "u", "dbs[0].pool-size": 1})
+    merged = properties.merge_into(
+        environ={"HOSTS_0": "x", "DBS_0_URL": "v", "DBS_1_POOL_SIZE": "2", "DBS_3_URL": "far"}
+    )
+    assert merged.tree() == {"hosts": ["x"], "dbs": [{"url": "v"}, {"pool-size": "2"}]}
+    merged = properties.merge_into(environ={"HOSTS_1": "y"})
+    with pytest.raises(PropertyTypeError, match=r"an element \[1\], but no element \[0\]"):
+        merged.get("hosts", list[str])
+    assert properties.merge_into(environ={"hosts": "c,d"}).get("hosts", list[str]) == ["c", "d"]
+
+
+def test_a_section_merges_by_its_own_names() -> None:
+    section = made({"db.pool-size": 5, "x.url": "n"}, {"db.url": "u"}).section("db")
+    merged = section.merge_into({"url": "local", "user": "me"}, environ={"POOL_SIZE": "7"})
+    assert merged == {"pool-size": "7", "url": "u", "user": "me"}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ServerRejectedError,
         ServerUnreachableError,
         SnapshotError,
+        UnsupportedTypeError,
     )
 
 _HOMES = {
@@ -55,6 +56,7 @@ __all__ = [
     "ServerUnreachableError",
     "SnapshotError",
     "SyncConfigClient",
+    "UnsupportedTypeError",
     "Watcher",
     "apply_to_environ",
     "config_lifespan",

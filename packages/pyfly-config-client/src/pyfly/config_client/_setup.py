@@ -155,6 +155,11 @@ class Setup:
         return doubles[-1] if doubles and self.transport is None else None
 
     @property
+    def uses_double(self) -> bool:
+        """True while a test double stands for the server, whose content a test may change."""
+        return self._double is not None
+
+    @property
     def _store(self) -> SnapshotStore:
         """Where snapshots live; nowhere for a transport of somebody else's, unless named."""
         directory = self.snapshot_dir

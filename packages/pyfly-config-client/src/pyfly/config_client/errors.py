@@ -6,7 +6,8 @@
     ├── InvalidPayloadError              an answer that is not the configuration asked for
     ├── SnapshotError                    no stored configuration that can be used
     ├── MissingPropertyError (KeyError)  a property that was asked for does not exist
-    └── PropertyTypeError (ValueError)   a property does not hold what was asked for
+    ├── PropertyTypeError (ValueError)   a property does not hold what was asked for
+    └── UnsupportedTypeError (TypeError) there is no conversion to the type that was asked for
 
 No message shows a credential or a value.
 """
@@ -23,6 +24,7 @@ __all__ = [
     "ServerRejectedError",
     "ServerUnreachableError",
     "SnapshotError",
+    "UnsupportedTypeError",
 ]
 
 
@@ -72,11 +74,13 @@ class SnapshotError(ConfigClientError):
 
 
 class MissingPropertyError(ConfigClientError, KeyError):
-    """There is no such property."""
+    """There is no such property, or it is empty where something else than a text is wanted."""
 
-    def __init__(self, key: str, close: Sequence[str] = ()) -> None:
+    def __init__(self, key: str, close: Sequence[str] = (), *, is_empty: bool = False) -> None:
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"there is no property {key!r}{hint}")
+        super().__init__(
+            f"the property {key!r} is empty" if is_empty else f"there is no property {key!r}{hint}"
+        )
         self.key = key
         """As asked for."""
 
@@ -85,4 +89,8 @@ class MissingPropertyError(ConfigClientError, KeyError):
 
 
 class PropertyTypeError(ConfigClientError, ValueError):
-    """What a property holds cannot be turned into the type that was asked for."""
+    """What a property holds cannot be turned into the type that was asked for, or resolved."""
+
+
+class UnsupportedTypeError(ConfigClientError, TypeError):
+    """There is no conversion from properties to the type that was asked for."""

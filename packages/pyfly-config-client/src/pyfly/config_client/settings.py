@@ -6,8 +6,8 @@ class Settings(BaseSettings):
     max_items: int = 100
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+import threading
+from typing import Any
 
 try:
     from pydantic.fields import FieldInfo
@@ -18,8 +18,8 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from pyfly.config_client._client import SyncConfigClient
-from pyfly.config_client._result.models import names_of, prepare
 from pyfly.config_client._result.properties import Properties
+from pyfly.config_client._result.pydantic_models import settings_of
 
 __all__ = ["ConfigServerSource", "from_config_server"]
 
@@ -40,13 +40,11 @@ class ConfigServerSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return what the server knows of the fields; the rest is left out."""
-        prepared = cast("Mapping[str, Any]", prepare(self._section.tree(), self.settings_cls))
-        known = names_of(self.settings_cls)
-        return {name: value for name, value in prepared.items() if name in known}
+        return settings_of(self.settings_cls, self._section.root)
 
 
 def from_config_server(
-    source: SyncConfigClient | Properties | None = None, *, prefix: str = ""
+    source: SyncConfigClient | Properties | None = None, *, prefix: str = "", refetch: bool = False
 ) -> Any:
     """Return a `settings_customise_sources` with the server below everything else.
 
@@ -54,10 +52,14 @@ def from_config_server(
     and all of them the server; the server outranks the defaults of the class.
 
     Args:
-        source: A client, which fetches whenever the class is instantiated, or what it has
-            fetched; without it a client told by `PYFLY_CONFIG_…` variables.
+        source: A client, or what one has fetched; without it a client told by
+            `PYFLY_CONFIG_…` variables when the class is first instantiated. A client fetches
+            once, however many classes and instances it serves; one that watches gives what is
+            current. A test double of the server is asked each time.
         prefix: Below which properties the fields are.
+        refetch: Fetch whenever the class is instantiated.
     """
+    given = _Source(source, refetch=refetch)
 
     def customise(
         _: type[BaseSettings],
@@ -66,10 +68,28 @@ def from_config_server(
         *sources: PydanticBaseSettingsSource,
         **named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        properties = source
-        if not isinstance(properties, Properties):
-            properties = (properties or SyncConfigClient.from_env()).fetch()
-        own = ConfigServerSource(settings_cls, properties, prefix=prefix)
+        own = ConfigServerSource(settings_cls, given.properties(), prefix=prefix)
         return (*sources, *named.values(), own)
 
     return classmethod(customise)
+
+
+class _Source:
+    """Gives properties, and fetches them if nobody has."""
+
+    def __init__(self, given: SyncConfigClient | Properties | None, *, refetch: bool) -> None:
+        self._given = given
+        self._refetch = refetch
+        self._lock = threading.Lock()
+
+    def properties(self) -> Properties:
+        """Return what is known, or fetch it; one thread at a time."""
+        with self._lock:
+            if self._given is None:
+                self._given = SyncConfigClient.from_env()
+            given = self._given
+            if isinstance(given, Properties):
+                return given
+            if self._refetch or given.uses_double or given.current is None:
+                return given.fetch()
+            return given.current

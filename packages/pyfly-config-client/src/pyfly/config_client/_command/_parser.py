@@ -19,10 +19,10 @@ _GET = """\
 Print properties. Without a KEY all of them, one 'key=value' in a line; with one its value alone.
 
 Keys are found in every spelling: db.pool-size, db.poolSize. A key above others prints what lies
-below it.
+below it, a list one element in a line.
 """
 _ENV = """\
-Print the configuration as environment variables for a shell: db.pool-size becomes DB_POOLSIZE.
+Print the configuration as environment variables for a shell: db.pool-size becomes DB_POOL_SIZE.
 Values are quoted. Variables that are set already are left out, because they outrank the server.
 """
 _RUN = """\
@@ -70,7 +70,11 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the document as the server sent it: a baseline for an image",
     )
-    get.add_argument("--explain", action="store_true", help="say where KEY comes from, no value")
+    get.add_argument(
+        "--explain",
+        action="store_true",
+        help="say where KEY comes from, or all keys below it; no values",
+    )
     env = add("env", _show.env, _ENV, f'eval "$(pyfly-config-client env {url})"')
     env.add_argument("--json", action="store_true", help="print JSON, for machines")
     env.add_argument("--prefix", default="", help="what every name begins with")

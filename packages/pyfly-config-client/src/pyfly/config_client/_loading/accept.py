@@ -22,7 +22,6 @@ from pyfly.config_client.errors import (
     InvalidPayloadError,
     ServerUnreachableError,
 )
-from pyfly.config_core import ConfigFormatError
 
 Policy = Literal["prefer_server", "require_server", "offline"]
 Strategy = Literal["always", "connection-timeout-only"]
@@ -132,12 +131,7 @@ def read(job: Job, snapshot: Snapshot, facts: Facts, until: float = math.inf) ->
     )
     _check_time(snapshot, until)
     environ: Mapping[str, str] | None = os.environ if job.placeholders else None
-    try:
-        found = read_properties(
-            environment.property_sources, facts.of(environment), environ=environ
-        )
-    except ConfigFormatError as error:
-        raise InvalidPayloadError(f"{snapshot.url}: {error}") from None
+    found = read_properties(environment.property_sources, facts.of(environment), environ=environ)
     if not found and not job.allow_empty:
         raise InvalidPayloadError(
             f"{snapshot.url}: nothing is stored for {asked.application!r} with the profiles "

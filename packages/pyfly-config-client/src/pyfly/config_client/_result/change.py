@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pyfly.config_client._result.names import canonical
 from pyfly.config_client._result.properties import Properties
 
 
@@ -21,23 +22,30 @@ class Change:
         return self.added | self.removed | self.changed
 
     def touches(self, prefix: str) -> bool:
-        """Tell whether a key that differs is `prefix` or lies below it."""
-        return any(
-            key == prefix or key.startswith((f"{prefix}.", f"{prefix}[")) for key in self.keys
-        )
+        """True if a key that differs is `prefix`, in any spelling, or lies below it."""
+        start = canonical(prefix)
+        return not start or any(f"{canonical(key)}.".startswith(f"{start}.") for key in self.keys)
 
 
 def compare(previous: Properties, properties: Properties) -> Change:
-    """Return what differs; `1`, `1.0`, `True` and `"1"` are different values."""
-    before, after = dict(previous), dict(properties)
+    """Return what differs; `1`, `1.0`, `True` and `"1"` are different values.
+
+    Keys are spelt as in the new configuration; another spelling alone is no change. A value
+    whose placeholders cannot be resolved differs from every value that can be read.
+    """
+    before, after = previous.entries(), properties.entries()
     return Change(
         properties=properties,
         previous=previous,
-        added=frozenset(after.keys() - before.keys()),
-        removed=frozenset(before.keys() - after.keys()),
+        added=frozenset(after[name][0] for name in after.keys() - before.keys()),
+        removed=frozenset(before[name][0] for name in before.keys() - after.keys()),
         changed=frozenset(
-            key
-            for key in before.keys() & after.keys()
-            if before[key] != after[key] or type(before[key]) is not type(after[key])
+            after[name][0]
+            for name in before.keys() & after.keys()
+            if _differ(before[name][1], after[name][1])
         ),
     )
+
+
+def _differ(before: object, after: object) -> bool:
+    return before != after or type(before) is not type(after)

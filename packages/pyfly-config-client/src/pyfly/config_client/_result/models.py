@@ -1,92 +1,172 @@
-"""Properties for pydantic's models: names as the fields spell them, values as pydantic reads them.
+"""Classes with fields: dataclasses, attrs, msgspec, named tuples and typed dictionaries.
 
-pydantic itself is not imported: whoever has a model has it.
+attrs and msgspec are not imported: whoever has such a class has loaded them.
 """
 
-import types
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Union, cast, get_args, get_origin
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
+from typing import Any, get_origin
 
-from pyfly.config_client._result.names import relaxed
-from pyfly.config_client._result.quantities import parse_duration
-from pyfly.config_core import JsonValue
-
-
-def validate(model: Any, node: JsonValue) -> tuple[Any, list[tuple[str, str]]]:
-    """Return the model's instance, or what is wrong: places and reasons, without values."""
-    try:
-        return model.model_validate(prepare(node, model)), []
-    except ValueError as error:  # pydantic's ValidationError is one; it shows values
-        listed = getattr(error, "errors", None)
-        if listed is None:
-            return None, [("", f"is refused by {model.__name__}")]
-        rows = listed(include_input=False, include_url=False, include_context=False)
-        return None, [(_place(row["loc"]), _reason(row)) for row in rows]
+from pyfly.config_client._result.forms import hints_of
+from pyfly.config_client._result.names import canonical, folded, quoted
 
 
-def prepare(node: object, wanted: Any) -> object:
-    """Return a tree with the names of the model's fields, and its durations and lists read."""
-    inner = _without_none(wanted)
-    declared = getattr(inner, "model_fields", None)
-    if isinstance(declared, Mapping) and isinstance(node, dict):
-        return _fields(cast("dict[str, object]", node), cast("Mapping[str, Any]", declared))
-    origin, arguments = get_origin(inner), get_args(inner)
-    below = arguments[-1] if origin is dict and arguments else (arguments or (Any,))[0]
-    item = node
-    if isinstance(node, Mapping) and origin is dict:
-        rows = cast("Mapping[str, object]", node)  # of JSON
-        return {key: prepare(value, below) for key, value in rows.items()}
-    if origin in {list, set, frozenset, tuple}:
-        if isinstance(node, str):
-            node = [one.strip() for one in node.split(",")] if node.strip() else []
-        if isinstance(node, list):
-            return [prepare(item, below) for item in cast("list[object]", node)]
-    return _duration(node) if inner is timedelta and isinstance(node, str) else item
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a class."""
+
+    argument: str
+    """What the class is given it as."""
+    shown: str
+    """What a message calls it."""
+    names: tuple[str, ...]
+    """Canonical names of properties that fill it, the first one first."""
+    wanted: Any
+    required: bool
+    as_it_is: bool = False
+    """The class converts it by itself."""
 
 
-def _duration(text: str) -> object:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        return text  # for pydantic to refuse, or to read in another way
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A class with fields."""
+
+    name: str
+    fields: tuple[Field, ...]
+    make: Callable[[Mapping[str, Any]], Any]
+    """Raises what the class raises."""
+    positional: bool = False
+    """A list fills it, too."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The first name of each field."""
+        return tuple(one.names[0] for one in self.fields)
 
 
-def names_of(model: Any) -> set[str]:
-    """Return the names under which a model takes its fields."""
-    return {_taken_as(name, one) for name, one in model.model_fields.items()}
+def model_of(wanted: Any) -> Model | None:
+    """Return the fields of a class, or `None` if it is none that has fields.
+
+    Raises:
+        UnsupportedTypeError: The type of a field cannot be resolved.
+    """
+    origin = get_origin(wanted) or wanted
+    if not isinstance(origin, type):
+        return None
+    found = next((fields for test, fields in _KINDS if test(origin)), None)
+    if found is None:
+        return None
+    return Model(
+        name=origin.__name__,
+        fields=tuple(found(origin, hints_of(wanted))),
+        make=_checked(origin) if _is_msgspec(origin) else lambda arguments: origin(**arguments),
+        positional=_is_named_tuple(origin),
+    )
 
 
-def _taken_as(name: str, declared: Any) -> str:
-    alias = declared.validation_alias
-    return alias if isinstance(alias, str) else declared.alias or name
+def names_of(*spellings: str) -> tuple[str, ...]:
+    """Return the canonical names that spellings of a field may have as properties.
+
+    >>> names_of("pool_size", "poolSize")
+    ('poolsize', 'pool_size', 'poolSize')
+    """
+    found = ((folded(one) if "." not in one else canonical(one), quoted(one)) for one in spellings)
+    return tuple(dict.fromkeys(name for pair in found for name in pair))
 
 
-def _fields(node: dict[str, object], declared: Mapping[str, Any]) -> dict[str, object]:
-    accepted: dict[str, tuple[str, Any]] = {}
-    for name, one in declared.items():
-        taken = _taken_as(name, one)
-        accepted[relaxed(name)] = accepted[relaxed(taken)] = (taken, one.annotation)
-    renamed: dict[str, object] = {}
-    for key, value in node.items():
-        name, annotation = accepted.get(relaxed(key), (key, Any))
-        renamed[name] = prepare(value, annotation)
-    return renamed
+def _dataclass_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for one in dataclasses.fields(wanted):
+        if one.init:
+            yield Field(
+                argument=one.name,
+                shown=one.name,
+                names=names_of(one.name),
+                wanted=hints[one.name],
+                required=one.default is MISSING and one.default_factory is MISSING,
+            )
 
 
-def _without_none(wanted: Any) -> Any:
-    if get_origin(wanted) in {Union, types.UnionType}:
-        members = [one for one in get_args(wanted) if one is not type(None)]
-        return members[0] if len(members) == 1 else wanted
-    return wanted
+def _attrs_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    nothing = sys.modules["attr"].NOTHING
+    for one in wanted.__attrs_attrs__:
+        if one.init:
+            yield Field(
+                argument=one.alias,
+                shown=one.name,
+                names=names_of(one.name, one.alias),
+                wanted=hints.get(one.name, Any),
+                required=one.default is nothing,
+                as_it_is=one.converter is not None,
+            )
 
 
-def _place(location: tuple[object, ...]) -> str:
-    text = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in location)
-    return text.removeprefix(".")
+def _msgspec_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for one in sys.modules["msgspec"].structs.fields(wanted):
+        yield Field(
+            argument=one.name,
+            shown=one.name,
+            names=names_of(one.name, one.encode_name),
+            wanted=hints[one.name],
+            required=one.required,
+        )
 
 
-def _reason(row: Mapping[str, Any]) -> str:
-    if row["type"] in {"value_error", "assertion_error"}:
-        return "is refused by the model"  # the text is the program's own and may show the value
-    return "is missing" if row["type"] == "missing" else f"is not valid: {row['msg']}"
+def _checked(wanted: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what makes a structure of msgspec and applies the limits of its fields."""
+
+    def make(arguments: Mapping[str, Any]) -> Any:
+        msgspec = sys.modules["msgspec"]
+        sent = {one.name: one.encode_name for one in msgspec.structs.fields(wanted)}
+        try:
+            given = {sent[name]: msgspec.to_builtins(value) for name, value in arguments.items()}
+            msgspec.convert(given, wanted)
+        except msgspec.ValidationError:
+            raise
+        except TypeError:
+            pass  # msgspec knows nothing of the type of a field
+        return wanted(**arguments)
+
+    return make
+
+
+def _named_tuple_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for name in wanted._fields:
+        yield Field(
+            argument=name,
+            shown=name,
+            names=names_of(name),
+            wanted=hints.get(name, Any),
+            required=name not in wanted._field_defaults,
+        )
+
+
+def _typed_dict_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for name, hint in hints.items():
+        yield Field(
+            argument=name,
+            shown=name,
+            names=names_of(name),
+            wanted=hint,
+            required=name in wanted.__required_keys__,
+        )
+
+
+def _is_msgspec(wanted: type) -> bool:
+    return hasattr(wanted, "__struct_fields__")
+
+
+def _is_named_tuple(wanted: type) -> bool:
+    return hasattr(wanted, "_fields") and issubclass(wanted, tuple)
+
+
+_KINDS: tuple[
+    tuple[Callable[[type], bool], Callable[[Any, dict[str, Any]], Iterator[Field]]], ...
+] = (
+    (dataclasses.is_dataclass, _dataclass_fields),
+    (lambda wanted: hasattr(wanted, "__attrs_attrs__"), _attrs_fields),
+    (_is_msgspec, _msgspec_fields),
+    (_is_named_tuple, _named_tuple_fields),
+    (lambda wanted: hasattr(wanted, "__required_keys__"), _typed_dict_fields),
+)

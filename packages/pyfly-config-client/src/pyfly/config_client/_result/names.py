@@ -1,74 +1,169 @@
-"""Spellings of a property's name: relaxed ones, and those of environment variables."""
+"""The canonical form of a property's name, and the environment variables that stand for it.
+
+Every look-up by name in this package uses these functions, so that all spellings of a name mean
+the same property everywhere. The rules are those of Spring Boot's relaxed binding.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator
 from typing import Final
 
+MAX_ELEMENTS: Final = 64
+"""What lies deeper is one last element, with its dots."""
+
+_QUOTED_DOT: Final = "\0"
+"""Stands for a dot within brackets in a canonical form."""
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_ELEMENT: Final = re.compile(r"([^.\[\]]+)|\[([^\[\]]*)\]")
+_WELL_FORMED: Final = re.compile(r"[^.\[\]]+(?:\[[^\[\]]*\])*(?:\.[^.\[\]]+(?:\[[^\[\]]*\])*)*")
 _SEPARATORS: Final = re.compile(r"[.\[]+")
 _REMOVED: Final = re.compile(r"[-\]]")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
-_IGNORED: Final = str.maketrans("", "", "-_")
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+Element = tuple[str, bool]
+"""One part of a key as it is spelt, and whether brackets enclose it."""
 
 
-def relaxed(key: str) -> str:
-    """Return what all spellings of a key have in common (Spring's relaxed binding).
+def canonical(key: str) -> str:
+    """Return what all spellings of a key have in common: its elements, joined with dots.
 
-    >>> {relaxed(key) for key in ("db.pool-size", "db.poolSize", "db.pool_size", "DB_POOLSIZE")}
+    An element is compared without regard to case, dashes and underscores; one in brackets as it
+    is. So `hosts[0]` and `hosts.0` are one key, and `m[a.b]` and `m.a.b` are two.
+
+    >>> {canonical(key) for key in ("db.pool-size", "DB.poolSize", "db.pool_size")}
     {'db.poolsize'}
+    >>> canonical("Hosts[0].User-Name"), canonical("labels[App-Name]")
+    ('hosts.0.username', 'labels.App-Name')
     """
-    if "." not in key and key.isupper():
-        key = key.replace("_", ".")
-    return folded(key)
+    if "[" not in key:
+        form = key.lower().replace("-", "").replace("_", "")
+        if form and form[0] != "." and form[-1] != "." and ".." not in form:
+            return form
+    return ".".join(map(_canonical_element, elements(key)))
 
 
 def folded(name: str) -> str:
-    """Return a name of one part without what spellings differ in."""
-    return name.lower().translate(_IGNORED)
+    """Return the canonical form of one element without brackets.
+
+    >>> folded("pool-Size"), folded("__")
+    ('poolsize', '__')
+    """
+    return name.lower().replace("-", "").replace("_", "") or name
+
+
+def quoted(name: str) -> str:
+    """Return the canonical form of one element in brackets."""
+    return name.replace(".", _QUOTED_DOT)
+
+
+def _canonical_element(element: Element) -> str:
+    name, in_brackets = element
+    return quoted(name) if in_brackets else folded(name)
+
+
+def elements(key: str) -> list[Element]:
+    """Return the elements of a key, as they are spelt.
+
+    A bracket that is never closed is a character like any other.
+
+    >>> elements("m[a.b].c[0]")
+    [('m', False), ('a.b', True), ('c', False), ('0', True)]
+    """
+    if "[" not in key:
+        return [(name, False) for name in key.split(".")]
+    if _WELL_FORMED.fullmatch(key):
+        return [(name or inside, not name) for name, inside in _ELEMENT.findall(key)]
+    return list(_iter_elements(key))
+
+
+def _iter_elements(key: str) -> Iterator[Element]:
+    closings = _closings(key)
+    position = 0
+    while True:
+        if position in closings:
+            yield key[position + 1 : closings[position]], True
+            position = closings[position] + 1
+            if position == len(key):
+                return
+            position += key[position] == "."
+            if position in closings:
+                continue
+        end = _end_of_name(key, position, closings)
+        yield key[position:end], False
+        if end == len(key):
+            return
+        position = end + (key[end] == ".")
+
+
+def _end_of_name(key: str, position: int, closings: Container[int]) -> int:
+    """Return where the name ends that begins at a position: at a dot, or at a bracket."""
+    for end in range(position, len(key)):
+        if key[end] == "." or (end > position and end in closings):
+            return end
+    return len(key)
+
+
+def _closings(key: str) -> dict[int, int]:
+    """Return where each outermost pair of brackets begins and ends."""
+    pairs: dict[int, int] = {}
+    opened: list[int] = []
+    for position, char in enumerate(key):
+        if char == "[":
+            opened.append(position)
+        elif char == "]" and opened:
+            start = opened.pop()
+            if not opened:
+                pairs[start] = position
+    return pairs
+
+
+def is_index(name: str) -> bool:
+    """True if the name of an element is a number that can be the index of a list."""
+    return _INDEX.fullmatch(name) is not None
+
+
+def join(parts: list[Element]) -> str:
+    """Return a key with these elements.
+
+    >>> join([("a", False), ("0", True), ("b", False)])
+    'a[0].b'
+    """
+    text = "".join(f"[{name}]" if in_brackets else f".{name}" for name, in_brackets in parts)
+    return text[1:] if parts and not parts[0][1] else text
+
+
+def without_prefix(key: str, count: int) -> str:
+    """Return a key without its first elements.
+
+    >>> without_prefix("db.pool.size", 1), without_prefix("hosts[0]", 1)
+    ('pool.size', '[0]')
+    """
+    return key.split(".", count)[-1] if "[" not in key else join(elements(key)[count:])
+
+
+def below(prefix: str, key: str) -> str:
+    """Return a key with a prefix before it.
+
+    >>> below("db", "url"), below("hosts", "[0]"), below("", "a")
+    ('db.url', 'hosts[0]', 'a')
+    """
+    return f"{prefix}{key}" if not prefix or key.startswith("[") else f"{prefix}.{key}"
 
 
 def variable(key: str) -> str:
-    """Return the environment variable that stands for a key (Spring's rule).
+    """Return the environment variable that stands for a key by Spring's rule.
 
-    >>> variable("db.pool-size"), variable("hosts[0].name")
-    ('DB_POOLSIZE', 'HOSTS_0_NAME')
+    >>> variable("db.pool-size"), variable("db.poolSize"), variable("hosts[0].name")
+    ('DB_POOLSIZE', 'DB_POOLSIZE', 'HOSTS_0_NAME')
     """
     return _NOT_IN_NAMES.sub("_", _REMOVED.sub("", _SEPARATORS.sub("_", key)).upper())
 
 
-def below(keys: Iterable[str], prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys that are `prefix` or lie below it, with what follows the prefix.
+def snake_variable(key: str) -> str:
+    """Return the environment variable with an underscore between all words of a key.
 
-    >>> list(below(["db.url", "DB.hosts[0]", "dbx", "db"], "db"))
-    [('db.url', '.url'), ('DB.hosts[0]', '.hosts[0]'), ('db', '')]
+    >>> snake_variable("db.pool-size"), snake_variable("db.poolSize"), snake_variable("hosts[0]")
+    ('DB_POOL_SIZE', 'DB_POOL_SIZE', 'HOSTS_0')
     """
-    wanted = relaxed(prefix)
-    ends: dict[str, bool] = {}
-    for key in keys:
-        for end in _ends(key):
-            stem = key[:end]
-            if stem not in ends:
-                ends[stem] = relaxed(stem) == wanted
-            if ends[stem]:
-                yield key, key[end:]
-                break
-
-
-def _ends(key: str) -> Iterator[int]:
-    """Yield where a part of a key ends."""
-    for position, char in enumerate(key):
-        if char in ".[" and position:
-            yield position
-    yield len(key)
-
-
-def from_variables(
-    keys: Iterable[str], environ: Mapping[str, str], prefix: str = ""
-) -> dict[str, str]:
-    """Return the keys that environment variables set, a list also as a whole: `HOSTS=a,b`."""
-    found: dict[str, str] = {}
-    for key in keys:
-        stem = key.partition("[")[0]
-        for name in dict.fromkeys((stem, key)):
-            if (value := environ.get(prefix + variable(name))) is not None:
-                found[name] = value
-    return found
+    return variable(_HUMP.sub("_", key).replace("-", "_"))

@@ -1,9 +1,12 @@
 """Where a value comes from, and what it hides."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pyfly.config_client._result.merging import list_of, lists_in
+from pyfly.config_client._result.names import canonical
 from pyfly.config_core import PropertySource
 
 _POSITION: Final = re.compile(r"(\d+):(\d+)")
@@ -45,8 +48,31 @@ class Explanation:
         return "\n".join(lines)
 
 
-def origin_in(source: PropertySource, key: str) -> Origin:
-    """Return where in a source a key is."""
+def explanation(sources: Sequence[PropertySource], shown: str, key: str) -> Explanation:
+    """Return which source gives a property its value.
+
+    A list hides the lists of that name, and single values of it, in all other sources.
+
+    Args:
+        sources: Highest precedence first.
+        shown: The key as it is asked for, without the prefix of a section.
+        key: The key as the source that wins spells it.
+    """
+    lists = lists_in(source.source for source in sources)
+    name = canonical(key)
+    group = list_of(key, lists) or name
+    holder = next(source for source in sources if key in source.source)
+    losers = [
+        _origin_in(source, other)
+        for source in sources
+        for other in source.source
+        if (canonical(other) == name and (source is not holder or other != key))
+        or (source is not holder and group in {canonical(other), list_of(other, lists)})
+    ]
+    return Explanation(key=shown, winner=_origin_in(holder, key), losers=tuple(losers))
+
+
+def _origin_in(source: PropertySource, key: str) -> Origin:
     told = source.origins.get(key)
     position = None if told is None else _POSITION.fullmatch(told)
     if position is None:

@@ -2,52 +2,67 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar, cast, overload
+from types import GenericAlias, UnionType
+from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar, cast, overload
 
 from pyfly.config_client._result.facts import Facts, LoadedFrom
-from pyfly.config_client._result.layers import competes, cut, inside, resolve, source_of
-from pyfly.config_client._result.names import below, from_variables, relaxed, variable
-from pyfly.config_client.errors import MissingPropertyError, PropertyTypeError
-from pyfly.config_core import (
-    DEFAULT_PROFILE,
-    ConfigFormatError,
-    FlatValue,
-    JsonValue,
-    PropertySource,
-    merge,
-    rebuild,
+from pyfly.config_client._result.forms import is_form
+from pyfly.config_client._result.merging import (
+    Merged,
+    cut,
+    merge_sources,
+    resolve,
+    source_of,
 )
+from pyfly.config_client._result.names import below, canonical, without_prefix
+from pyfly.config_client.errors import MissingPropertyError
+from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from pyfly.config_client._result.merging import Broken
+    from pyfly.config_client._result.nodes import Node
     from pyfly.config_client._result.origin import Explanation, Origin
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 _REQUIRED: Final = object()
+_DEFAULTS: Final = frozenset({type(None), str, int, bool, float})
+"""Most defaults are of these types."""
 
 
-class Properties(Mapping[str, FlatValue]):
+class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
     """The merged properties of an application: flat keys to values, highest precedence applied.
 
-    An immutable mapping, equal to the plain dict of its content. Lists are taken whole from the
-    highest source that has any part of them (contract §4.1). Placeholders `${key:default}` are
-    resolved against the process environment and these properties, in this order; one without
-    value and default stays as it is (§4.4).
+    An immutable mapping. All spellings of a name are one key, as in Spring Boot's relaxed
+    binding: `db.pool-size`, `db.poolSize` and `db.pool_size`. Look-ups take every spelling,
+    iteration gives that of the source that wins, and equality and length count names. So it is
+    equal to the plain dict of its content.
+
+    A list is taken whole from the highest source that has any element of it. Placeholders
+    `${key:default}` are resolved against the process environment and these properties, in this
+    order; one without value and default stays as it is. A value that leads back to itself raises
+    `PropertyTypeError` when it is read, and so do `values()`, `items()` and `dict(…)` then.
     """
 
-    __slots__ = ("_facts", "_relaxed", "_sources", "_values")
+    __slots__ = ("_facts", "_merged", "_prefix", "_root", "_sources")
 
     def __init__(
-        self, sources: Sequence[PropertySource], values: Mapping[str, FlatValue], facts: Facts
+        self,
+        sources: Sequence[PropertySource],
+        merged: Merged,
+        facts: Facts,
+        *,
+        prefix: str = "",
     ) -> None:
         """Use `read_properties`, which merges and resolves."""
         self._sources = tuple(sources)
-        self._values = values
+        self._merged = merged
         self._facts = facts
-        self._relaxed: dict[str, str] | None = None
+        self._prefix = prefix
+        self._root: Node | None = None
 
     @classmethod
     def of(cls, properties: Mapping[str, object], *, application: str = "test") -> "Properties":
@@ -62,8 +77,7 @@ class Properties(Mapping[str, FlatValue]):
             application: The `name` of the result.
 
         Raises:
-            ConfigFormatError: The tree is too deep, too large, or of other types than JSON has; or
-                a placeholder leads back to itself.
+            ConfigFormatError: The tree is too deep, too large, or of other types than JSON has.
         """
         facts = Facts(name=application, profiles=(DEFAULT_PROFILE,), place="test")
         return read_properties([source_of("test", properties)], facts, environ={})
@@ -113,27 +127,52 @@ class Properties(Mapping[str, FlatValue]):
     def confirmed(self, place: str) -> "Properties":
         """Return the same properties as given by a server just now."""
         facts = Facts(loaded_from="server", place=place)
-        return Properties(self._sources, self._values, facts.of(self._facts))
+        return Properties(self._sources, self._merged, facts.of(self._facts), prefix=self._prefix)
 
     def __getitem__(self, key: str) -> FlatValue:
-        return self._values[key]
+        merged = self._merged
+        if key not in merged.values:
+            found = self._spelling(key)
+            if found is None:
+                raise KeyError(key)
+            key = found
+        return merged.read(key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._spelling(key) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self._merged.values)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._merged.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        rows = cast("Mapping[object, object]", other)  # isinstance cannot tell the parameters
+        if len(rows) != len(self):
+            return False
+        return all(isinstance(key, str) and key in self for key in rows) and all(
+            self[cast("str", key)] == value for key, value in rows.items()
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} properties)"
 
-    # A class as second argument is what is wanted here, and a default in every other mapping.
+    # A type as second argument is what is wanted here, and a default in every other mapping.
     @overload
     def get(self, key: str, /) -> FlatValue | None: ...
     @overload
     def get(self, key: str, wanted: type[T], /) -> T: ...
     @overload
     def get(self, key: str, wanted: type[T], /, *, default: D) -> T | D: ...
+    @overload
+    def get(self, key: str, wanted: UnionType | GenericAlias | NewType, /) -> Any: ...
+    @overload
+    def get(
+        self, key: str, wanted: UnionType | GenericAlias | NewType, /, *, default: object
+    ) -> Any: ...
     @overload
     def get(self, key: str, default: FlatValue | D, /) -> FlatValue | D: ...
     @overload
@@ -143,62 +182,89 @@ class Properties(Mapping[str, FlatValue]):
     ) -> object:
         """Return a property under any of its spellings: `db.pool-size`, `db.poolSize`.
 
-        Without a type this is the `get` of every mapping. With one, such as `int`, `bool`,
-        `timedelta`, `DataSize`, `list[str]` or an enumeration, the value is converted; lists are
-        put together from `hosts[0]`, `hosts[1]` or split at commas.
+        Without a type this is the `get` of every mapping. With one, such as `int`, `int | None`,
+        `timedelta`, `DataSize`, `list[str]` or a class with fields, the value is converted. A
+        type is told by its form: a class, or what `typing` and `|` make. A text is a default.
 
         Raises:
-            MissingPropertyError: There is no such property; only with a type and no default.
-            PropertyTypeError: It does not hold what is wanted. Shows no value.
+            MissingPropertyError: There is no such property, or it is empty and no text is
+                wanted; only with a type and no default.
+            PropertyTypeError: It does not hold what is wanted, or its placeholders cannot be
+                resolved. Shows no value.
+            UnsupportedTypeError: There is no conversion to that type; raised before the
+                property is looked at.
         """
-        typed = isinstance(wanted, type) or hasattr(wanted, "__origin__")
-        if not typed:
-            found = self._spelling(key)
+        if type(wanted) in _DEFAULTS or not is_form(wanted):
             missing = wanted if default is _REQUIRED else default
-            return missing if found is None else self._values[found]
-        node = self._node(key)
-        if node is not None:
-            from pyfly.config_client._result.convert import convert  # noqa: PLC0415 - not by a plain start
+            found = self._spelling(key)
+            return missing if found is None else self[found]
+        from pyfly.config_client._result.typed import get_as  # noqa: PLC0415 - not by a plain start
 
-            return convert(node, wanted, key)
+        result = get_as(self._node, self._leaf, key, wanted)
+        if result is not None:
+            return result[0]
         if default is _REQUIRED:
-            raise MissingPropertyError(key, self._close(key))
+            raise MissingPropertyError(key, self._close(key), is_empty=key in self)
         return default
 
     def section(self, prefix: str) -> "Properties":
-        """Return the properties below a prefix, without it; none when there are none."""
-        values = {rest[1:]: self._values[key] for key, rest in below(self, prefix) if inside(rest)}
-        return Properties([cut(one, prefix) for one in self._sources], values, self._facts)
+        """Return the properties below a prefix, without it; none if there are none.
+
+        The elements of a list are below its name: `[0]`, `[1]`.
+        """
+        if not prefix:
+            return self
+        merged = self._merged
+        start = canonical(prefix) + "."
+        count = start.count(".")
+        spellings = {
+            name[len(start) :]: key
+            for name, key in merged.spellings.items()
+            if name.startswith(start)
+        }
+        short = {key: without_prefix(key, count) for key in spellings.values()}
+        return Properties(
+            self._sources,
+            Merged(
+                values={cut_key: merged.values[key] for key, cut_key in short.items()},
+                spellings={name: short[key] for name, key in spellings.items()},
+                broken={short[key]: why for key, why in merged.broken.items() if key in short},
+            ),
+            self._facts,
+            prefix=below(self._prefix, prefix),
+        )
 
     def bind(self, prefix: str, model: type[T]) -> T:
-        """Return a dataclass or a pydantic model filled from the properties below a prefix.
+        """Return a class with fields, filled from the properties below a prefix.
 
-        Names are relaxed: the field `pool_size` is filled from `pool-size` or `poolSize`.
-        What the model does not know is ignored.
+        Names are relaxed: the field `pool_size` is filled from `pool-size` or `poolSize`. Only
+        the properties that the class asks for are looked at.
 
         Args:
             prefix: As in `db`; empty for all properties.
-            model: A dataclass, whose fields may be dataclasses, lists and mappings, or a
-                pydantic model.
+            model: A dataclass, a pydantic model, a class of attrs or msgspec, a named tuple or a
+                `TypedDict`; any other type that `get` takes, too.
 
         Raises:
             PropertyTypeError: Properties are missing or do not fit; names all, shows no value.
+            UnsupportedTypeError: There is no conversion to the type of a field.
         """
-        from pyfly.config_client._result.convert import convert  # noqa: PLC0415 - not by a plain start
+        from pyfly.config_client._result.typed import bind_as  # noqa: PLC0415 - not by a plain start
 
-        section = self.section(prefix) if prefix else self
-        return cast("T", convert(section.tree(), model, prefix))  # of that type, or it raised
+        return cast("T", bind_as(self._node, prefix, model))  # of that type, or it raised
 
     def tree(self) -> dict[str, JsonValue]:
         """Return the properties as nested mappings and lists, which the caller may change.
 
+        Indexes from 0 on make a list, and a mapping if more of them are missing than there are.
+        Where a name has a value and there are deeper names, the deeper ones are returned.
+
         Raises:
-            PropertyTypeError: A key cannot stand in a tree, such as `a..b`.
+            PropertyTypeError: The placeholders of a value cannot be resolved.
         """
-        try:
-            return rebuild(self._values)
-        except ConfigFormatError as error:
-            raise PropertyTypeError(str(error)) from error
+        from pyfly.config_client._result.nodes import plain  # noqa: PLC0415 - not by a plain start
+
+        return {child.name: plain(child) for child in self.root.children.values()}
 
     def origin(self, key: str) -> "Origin":
         """Return where the value of a property comes from.
@@ -217,19 +283,9 @@ class Properties(Mapping[str, FlatValue]):
         found = self._spelling(key)
         if found is None:
             raise MissingPropertyError(key, self._close(key))
-        from pyfly.config_client._result.origin import Explanation, origin_in  # noqa: PLC0415 - if asked
+        from pyfly.config_client._result.origin import explanation  # noqa: PLC0415 - if asked
 
-        holders = [source for source in self._sources if found in source.source]
-        winner = origin_in(holders[0], found)
-        hidden = (
-            (source, other)
-            for source in self._sources
-            for other in source.source
-            if competes(other, found) and (source is not holders[0])
-        )
-        return Explanation(
-            key=found, winner=winner, losers=tuple(origin_in(one, other) for one, other in hidden)
-        )
+        return explanation(self._sources, found, below(self._prefix, found))
 
     def merge_into(
         self,
@@ -242,9 +298,9 @@ class Properties(Mapping[str, FlatValue]):
         """Return these properties merged with what the program itself knows.
 
         The order, highest first: `arguments`, environment variables, these properties, `local`.
-        An environment variable counts when its name is that of a key in one of the others:
-        `DB_POOLSIZE` for `db.pool-size`, `HOSTS=a,b` for a whole list. Nothing that was passed
-        is changed.
+        An environment variable counts if its name is that of a key in one of the others:
+        `DB_POOL_SIZE` or `DB_POOLSIZE` for `db.pool-size`, `HOSTS=a,b` for a whole list, or
+        `HOSTS_0`, `HOSTS_1`. Nothing that was passed is changed.
 
         Args:
             local: The program's defaults; flat, nested, or both.
@@ -253,40 +309,57 @@ class Properties(Mapping[str, FlatValue]):
             prefix: What the names of environment variables begin with, such as `ORDERS_`.
 
         Raises:
-            ConfigFormatError: A tree is too deep, too large or of other types than JSON has; or
-                a placeholder leads back to itself.
+            ConfigFormatError: A tree is too deep, too large or of other types than JSON has.
         """
+        from pyfly.config_client._result.environment import from_variables  # noqa: PLC0415 - if asked
+
         given = source_of("arguments", arguments)
         defaults = source_of("local defaults", local)
         variables = os.environ if environ is None else environ
-        keys = {key: None for one in (given, defaults) for key in one.source} | dict.fromkeys(self)
-        for source in self._sources:
-            keys |= dict.fromkeys(source.source)
-        found = from_variables(keys, variables, prefix)
-        names = {key: prefix + variable(key) for key in found}
-        outside = PropertySource(name="environment", source=found, origins=names)
-        return read_properties(
-            [given, outside, *self._sources, defaults], self._facts, environ=variables
-        )
+        own = [cut(one, self._prefix) if self._prefix else one for one in self._sources]
+        keys = {key: None for one in (given, *own, defaults) for key in one.source}
+        outside = from_variables(keys, variables, prefix)
+        return read_properties([given, outside, *own, defaults], self._facts, environ=variables)
 
-    def _node(self, key: str) -> JsonValue:
-        """Return the value of a key, or the tree below it; `None` when there is neither."""
+    def entries(self) -> "dict[str, tuple[str, FlatValue | Broken]]":
+        """Return all properties by their canonical names: spellings and values; never raises."""
+        values, broken = self._merged.values, self._merged.broken
+        return {
+            name: (key, broken[key] if key in broken else values[key])
+            for name, key in self._merged.spellings.items()
+        }
+
+    @property
+    def root(self) -> "Node":
+        """All properties as a tree of nodes."""
+        if self._root is None:
+            from pyfly.config_client._result.nodes import grow  # noqa: PLC0415 - not by a plain start
+
+            self._root = grow(self._merged)
+        return self._root
+
+    def _node(self, key: str) -> "Node | None":
+        """Return the node of a name, with what lies below it; the root for an empty name."""
+        return self.root.find(canonical(key)) if key else self.root
+
+    def _leaf(self, key: str) -> "Node | None":
+        """Return the node of a property, without what lies below its name."""
+        from pyfly.config_client._result.nodes import Node  # noqa: PLC0415 - not by a plain start
+
         found = self._spelling(key)
-        if found is not None:
-            return self._values[found]
-        inner = {f"x{rest}": self._values[one] for one, rest in below(self, key)}
-        return rebuild(inner)["x"] if inner else None
+        if found is None:
+            return None
+        broken = self._merged.broken
+        return Node(found, value=broken[found] if found in broken else self._merged.values[found])
 
     def _spelling(self, key: str) -> str | None:
-        """Return how a key is spelt here; of several spellings that of the highest source."""
-        if self._relaxed is None:
-            spellings: dict[str, str] = {}
-            for source in self._sources:
-                for one in source.source:
-                    if one in self._values:
-                        spellings.setdefault(relaxed(one), one)
-            self._relaxed = spellings
-        return self._relaxed.get(relaxed(key))
+        """Return how a key is spelt here, or `None` if there is no such property."""
+        found = self._merged.spellings.get(canonical(key))
+        if found is None and key.isupper() and "." not in key:
+            from pyfly.config_client._result.environment import key_of  # noqa: PLC0415 - if asked
+
+            return key_of(key, self._merged.values)
+        return found
 
     def _close(self, key: str) -> list[str]:
         from difflib import get_close_matches  # noqa: PLC0415 - only for an error
@@ -303,12 +376,9 @@ def read_properties(
         sources: Highest precedence first.
         facts: What is known beside them.
         environ: Where placeholders look first; `None` leaves them as they are.
-
-    Raises:
-        ConfigFormatError: A placeholder leads back to itself. Names the key, shows no value.
     """
     kept = [source for source in sources if source.source]
-    values = merge([source.source for source in kept])
+    merged = merge_sources([source.source for source in kept])
     if environ is not None:
-        resolve(values, environ)
-    return Properties(kept, values, facts)
+        resolve(merged, environ)
+    return Properties(kept, merged, facts)

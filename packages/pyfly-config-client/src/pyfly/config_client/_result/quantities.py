@@ -4,14 +4,15 @@ import re
 from datetime import timedelta
 from typing import Any, Final
 
-_DURATION: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)")
+_DURATION: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)", re.IGNORECASE)
 _ISO: Final = re.compile(
-    r"(?P<sign>[+-]?)P(?:(?P<days>\d+)D)?"
-    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
+    r"(?P<sign>[+-]?)P(?:(?P<days>[+-]?\d+)D)?"
+    r"(?:T(?:(?P<hours>[+-]?\d+)H)?(?:(?P<minutes>[+-]?\d+)M)?"
+    r"(?:(?P<seconds>[+-]?\d+(?:\.\d+)?)S)?)?",
     re.IGNORECASE,
 )
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE: Final = re.compile(r"(\d+)\s*(|B|K|KB|KIB|M|MB|MIB|G|GB|GIB|T|TB|TIB)", re.IGNORECASE)
+_SIZE: Final = re.compile(r"([+-]?\d+)\s*(|B|K|KB|KIB|M|MB|MIB|G|GB|GIB|T|TB|TIB)", re.IGNORECASE)
 _POWERS: Final = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -26,7 +27,7 @@ def parse_duration(text: str) -> timedelta:
             nearly everybody else for seconds.
     """
     if found := _DURATION.fullmatch(text.strip()):
-        return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+        return timedelta(seconds=float(found[1]) * _SECONDS[found[2].lower()])
     iso = _ISO.fullmatch(text.strip())
     parts = {} if iso is None else {k: v for k, v in iso.groupdict().items() if v and k != "sign"}
     if iso is None or not parts:

@@ -1,0 +1,208 @@
+"""Property sources merged by canonical names, and their placeholders resolved. Pure functions."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final, TypeAlias
+
+from pyfly.config_client._result.names import (
+    canonical,
+    elements,
+    folded,
+    is_index,
+    quoted,
+    snake_variable,
+    variable,
+    without_prefix,
+)
+from pyfly.config_client.errors import PropertyTypeError
+from pyfly.config_core import (
+    ConfigFormatError,
+    FlatValue,
+    PlaceholderResolver,
+    PropertySource,
+    copy_properties,
+    flatten,
+)
+
+_RETIRED_KEY: Final = "spring.profiles"
+
+_Named: TypeAlias = "tuple[str, FlatValue]"
+"""A key as it is spelt, and its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """Stands for a value whose placeholders cannot be resolved."""
+
+    key: str = field(compare=False)
+    text: str = field(repr=False)
+    """As the source has it."""
+    reason: str = field(compare=False)
+
+    def error(self) -> PropertyTypeError:
+        """Return what is raised when the value is read."""
+        return PropertyTypeError(f"the property {self.key!r} cannot be resolved: {self.reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What several sources say together."""
+
+    values: dict[str, FlatValue] = field(repr=False)
+    """By the spelling of the source that wins."""
+    spellings: dict[str, str]
+    """From canonical names to these spellings."""
+    broken: dict[str, Broken] = field(default_factory=dict[str, "Broken"])
+    """Keys whose placeholders cannot be resolved."""
+
+    def read(self, key: str) -> FlatValue:
+        """Return the value of a key.
+
+        Raises:
+            PropertyTypeError: Its placeholders cannot be resolved.
+        """
+        if key in self.broken:
+            raise self.broken[key].error()
+        return self.values[key]
+
+
+def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> Merged:
+    """Return what sources say together; the highest one that has a property wins.
+
+    Spellings of one name are one property. A list is taken whole from the highest source that
+    has any element of it. Indexes in brackets make a list if one source has the index 0; others
+    are the keys of a mapping, which is merged. Plain properties come first, in the order of
+    their first appearance from the lowest source up; lists follow.
+
+    >>> merge_sources([{"db.pool-size": 2, "l[0]": "z"}, {"db.poolSize": 1, "l[1]": "b"}]).values
+    {'db.pool-size': 2, 'l[0]': 'z'}
+
+    Args:
+        sources: Highest precedence first.
+    """
+    lists = lists_in(sources)
+    plain: dict[str, _Named] = {}
+    groups: dict[str, dict[str, _Named]] = {}
+    for source in reversed(sources):
+        own_plain, own_groups = _by_name(source, lists)
+        for name in own_plain.keys() & groups.keys():
+            del groups[name]
+        for stem in own_groups.keys() & plain.keys():
+            del plain[stem]
+        plain.update(own_plain)
+        groups.update(own_groups)
+    for group in groups.values():
+        plain.update(group)
+    plain.pop(_RETIRED_KEY, None)
+    return Merged(
+        values=dict(plain.values()),
+        spellings={name: key for name, (key, _) in plain.items()},
+    )
+
+
+def _by_name(
+    source: Mapping[str, FlatValue], lists: Collection[str]
+) -> tuple[dict[str, _Named], dict[str, dict[str, _Named]]]:
+    """Return the plain properties of one source, and its lists by their names."""
+    plain: dict[str, _Named] = {}
+    groups: dict[str, dict[str, _Named]] = {}
+    for named in source.items():
+        key = named[0]
+        place, name = plain, canonical(key)
+        if "[" in key and (stem := list_of(key, lists)) is not None:
+            place = groups.setdefault(stem, {})
+        if name not in place or _rank(key) > _rank(place[name][0]):
+            place[name] = named
+    for stem in plain.keys() & groups.keys():
+        del groups[stem]  # as Spring: the value of the name itself, such as a comma list
+    return plain, groups
+
+
+def _rank(key: str) -> int:
+    """Return how near the spelling of a key is to Spring's own, for two in one source."""
+    if "_" in key:
+        return 1
+    return 2 if "-" in key and key.islower() else 0
+
+
+def _stems(key: str) -> Iterator[tuple[str, str]]:
+    """Yield the canonical names before every index of a key, with that index."""
+    stem = ""
+    for name, in_brackets in elements(key):
+        if in_brackets and is_index(name):
+            yield stem, name
+        form = quoted(name) if in_brackets else folded(name)
+        stem = f"{stem}.{form}" if stem else form
+
+
+def lists_in(sources: Iterable[Mapping[str, FlatValue]]) -> Collection[str]:
+    """Return the canonical names of all lists: what has an index 0 in a source."""
+    return {
+        stem
+        for source in sources
+        for key in source
+        if "[0]" in key
+        for stem, index in _stems(key)
+        if index == "0"
+    }
+
+
+def list_of(key: str, lists: Collection[str]) -> str | None:
+    """Return the outermost of these lists that a key is in, or `None`."""
+    if "[" not in key:
+        return None
+    return next((stem for stem, _ in _stems(key) if stem in lists), None)
+
+
+def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
+    """Resolve placeholders in place, against variables first and then the values.
+
+    Keys in placeholders may be spelt in every way. A value that cannot be resolved is noted as
+    broken and stays as it is.
+    """
+    raw = dict(merged.values)
+
+    @cache
+    def look_up(key: str) -> str | None:
+        found = environ.get(key) if key else None
+        for name in (variable(key), snake_variable(key)) if key and found is None else ():
+            found = environ.get(name) if found is None else found
+        spelling = merged.spellings.get(canonical(key))
+        return found if found is not None or spelling is None else as_text(raw[spelling])
+
+    resolver = PlaceholderResolver(look_up)
+    for key, value in raw.items():
+        if isinstance(value, str) and "${" in value:
+            try:
+                merged.values[key] = resolver.resolve(value)
+            except ConfigFormatError as error:
+                merged.broken[key] = Broken(key=key, text=value, reason=error.reason)
+
+
+def as_text(value: FlatValue) -> str:
+    """Return a value as text; truth values as `true` and `false`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def source_of(name: str, tree: Mapping[str, object] | None) -> PropertySource:
+    """Return a tree, flat or nested, as a source.
+
+    Raises:
+        ConfigFormatError: It is too deep, too large, or of other types than JSON has.
+    """
+    return PropertySource(name=name, source=flatten(copy_properties(tree or {})))
+
+
+def cut(source: PropertySource, prefix: str) -> PropertySource:
+    """Return what lies below a prefix, without it."""
+    start = canonical(prefix) + "."
+    count = start.count(".")
+    keys = {
+        key: without_prefix(key, count) for key in source.source if canonical(key).startswith(start)
+    }
+    return PropertySource(
+        name=source.name,
+        source={short: source.source[key] for key, short in keys.items()},
+        origins={s: source.origins[key] for key, s in keys.items() if key in source.origins},
+    )
