@@ -240,8 +240,10 @@ async def test_an_answer_has_at_most_1000_values_that_rsa_decrypts(kind: str) ->
         ({"k": "x" * 1_048_000}, 201),
         ({"k": "x" * 1_048_576}, 413),
         ({"a.b": 1, "a": {"b": 2}}, 422),
+        ({"spring": {"config": {"activate": {"on-profile": "a & (b"}}}}, 422),
+        ({"spring.config.activate.on-profile": "a & b"}, 201),
     ],
-    ids=["20,000", "20,001", "1 MiB", "more", "collision"],
+    ids=["20,000", "20,001", "1 MiB", "more", "collision", "bad condition", "condition"],
 )
 async def test_what_could_not_be_served_is_not_stored(
     properties: dict[str, Any], status: int

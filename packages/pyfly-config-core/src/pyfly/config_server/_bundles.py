@@ -14,8 +14,10 @@ from pyfly.config_core import (
     UnsupportedOperationError,
     check_collisions,
     check_not_reserved,
+    flatten,
 )
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_server._activation import is_active
 from pyfly.config_server._amounts import is_large, run
 from pyfly.config_server.storage import (
     ConfigBackend,
@@ -185,10 +187,12 @@ def check_storable(source: ConfigSource) -> None:
 
     Raises:
         InvalidConfigKeyError: The name is reserved.
-        ConfigFormatError: The properties collide, are too many, too deep or too large.
+        ConfigFormatError: The properties collide, are too many, too deep or too large, or hold
+            a condition that cannot be read.
     """
     check_not_reserved(source.key)
     check_collisions(source.properties)
+    is_active(flatten(source.properties), frozenset())
     size = len(json.dumps(source.properties, ensure_ascii=False).encode())
     if size > MAX_DOCUMENT_BYTES:
         raise ConfigFormatError(f"{size:,} bytes of JSON, more than {MAX_DOCUMENT_BYTES:,}")

@@ -1,0 +1,31 @@
+"""Generated requests and raw bytes against a running server: the long form.
+
+No answer is an error of the server's own, and the process does not grow. The tests run the same
+with 1,000 of each.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TEST = "tests-integration/fuzz"
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seed", type=int, default=1, help="what the requests are made from")
+    options.add_argument("--requests", type=int, default=20_000, help="so many of each kind")
+    chosen = options.parse_args()
+    environment = os.environ | {
+        "PYFLY_PROOF_SEED": str(chosen.seed),
+        "PYFLY_PROOF_REQUESTS": str(chosen.requests),
+    }
+    command = [sys.executable, "-m", "pytest", TEST, "-q", "-s", "--show-capture=no"]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
