@@ -1,5 +1,6 @@
 """`.properties` files, as `java.util.Properties` reads them."""
 
+import time
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyfly.config_core import ConfigFormatError
+from pyfly.config_server._properties_text import parse_properties
 from pyfly.config_server.text import parse_documents
 
 
@@ -96,3 +98,28 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except ConfigFormatError:
         return
     assert all(isinstance(value, str) for tree in found for value in tree.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"a{number}=1\n" for number in range(15_000)) + "#---\n#x\n" * 100_000,
+        "a=1\\\n" * 150_000,
+        "\n" * 1_000_000,
+        "a=" + "\\\\" * 500_000,
+        "a=" + "\\u0041" * 150_000,
+        "\\ " * 500_000,
+    ],
+    ids=["separators", "continued", "blank", "backslashes", "escapes", "key"],
+)
+def test_a_text_of_1_mib_is_read_in_a_second(text: str) -> None:
+    before = time.process_time()
+    parse_properties(text.encode(), limit=1_048_576)
+    assert time.process_time() - before < 3 * 1.0
+
+
+@pytest.mark.parametrize("text", ["{}=1\n", "{}\n#---\n"])
+def test_more_than_20_000_properties_of_all_documents_are_refused(text: str) -> None:
+    data = "".join(text.replace("{}", f"k{number}") for number in range(20_001)).encode()
+    with pytest.raises(ConfigFormatError, match="more than 20,000 properties"):
+        parse_properties(data, limit=1_048_576)

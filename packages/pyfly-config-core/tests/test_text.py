@@ -31,6 +31,7 @@ SCALARS: Any = (
             "null",
             ".inf",
             "0x1F",
+            "._",
         ]
     )
     | st.sampled_from(["-", "?", ":", "#", "---", "...", "a:b"])
@@ -92,6 +93,11 @@ def test_infinities_are_kept_by_yaml_and_refused_by_json() -> None:
         (b"a: !!int x\n", ".yaml", "not of the type !!int"),
         (b"a: !!int " + b"1:59" * 50_000, ".yaml", "line 1, column 4: a value of more than 1,024"),
         (b"a: !!int 0x" + b"f" * 50_000, ".yaml", "line 1, column 4: a value of more than 1,024"),
+        (b"%TAG !a! x\n" * 101 + b"--- a\n", ".yaml", "more than 100 lines begin with %TAG"),
+        (b"---\na: 1\n" * 30_000, ".yaml", "50,000 mappings, lists and values"),
+        (b"---\n" * 60_000, ".yaml", "50,000 mappings, lists and values"),
+        (b"a: [" + b"[]," * 50_000 + b"]", ".yaml", "50,000 mappings, lists and values"),
+        (b'{"a": [' + b"{}," * 50_000 + b"{}]}", ".json", "more than 50,000 objects"),
         (b"a: ._\n", ".yaml", "line 1, column 4: a number has no digits"),
         (b"a: b\0c\n", ".yaml", "line 1: a character is not allowed"),
         (b"\xff\xfea", ".yaml", "not UTF-8 at byte 0"),

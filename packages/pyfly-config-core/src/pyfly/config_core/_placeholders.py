@@ -181,25 +181,22 @@ class _Source(NamedTuple):
     def parts(self, start: int, end: int) -> Iterator[_Part]:
         """Yield the parts between two places, without the backslashes of escapes."""
         text = self.text
-        position = start
+        literal = position = start
         while (opened := text.find(_OPEN, position, end)) >= 0:
             behind = opened + len(_OPEN)
             closed = self.closings.get(opened)
             backslashes = self._backslashes(position, opened)
             if backslashes and not (self.is_value and closed is None):
-                yield _Part(position, opened - backslashes)
-                yield _Part(opened, behind)
-                position = behind
-            elif closed is None:
-                yield _Part(position, behind)
-                position = behind
-            else:
-                if opened > position:
-                    yield _Part(position, opened)
+                yield _Part(literal, opened - backslashes)
+                literal = opened
+            elif closed is not None:
+                if opened > literal:
+                    yield _Part(literal, opened)
                 yield _Part(behind, closed, is_placeholder=True)
-                position = closed + 1
-        if position < end:
-            yield _Part(position, end)
+                literal = behind = closed + 1
+            position = behind
+        if literal < end:
+            yield _Part(literal, end)
 
     def split(self, part: _Part) -> tuple[str, int | None]:
         r"""Return the key before the first colon, and where the default begins if there is one."""

@@ -41,7 +41,7 @@ class _Copy:
     """Makes one copy and counts its nodes."""
 
     def __init__(self) -> None:
-        self._nodes = 0
+        self._nodes = 1
 
     def mapping(
         self, node: Mapping[object, object], path: _Path, depth: int

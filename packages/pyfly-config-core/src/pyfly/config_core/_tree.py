@@ -9,6 +9,7 @@ from pyfly.config_core._quoting import shown
 from pyfly.config_core.errors import ConfigFormatError
 from pyfly.config_core.limits import MAX_DEPTH, MAX_NODES, MAX_PROPERTIES
 
+_TOO_DEEP: Final = f"is nested deeper than {MAX_DEPTH} levels"
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
@@ -29,18 +30,17 @@ def rebuild(flat: Mapping[str, FlatValue]) -> dict[str, JsonValue]:
     """
     builder = _Builder()
     for key, value in flat.items():
-        steps = _steps(key)
         try:
-            builder.insert(steps, value)
+            builder.insert(key, value)
         except ConfigFormatError as error:
-            raise ConfigFormatError(f"{shown(key)}: {error.reason}") from error
+            raise ConfigFormatError(f"the key {shown(key)} {error.reason}") from error
     return builder.tree
 
 
 def _steps(key: str) -> list[str | int]:
-    """Split a key into names and indexes."""
+    """Split a key into names and indexes; errors say what the key does wrong."""
     if key.count(".") > MAX_DEPTH:
-        raise _too_deep(key)
+        raise ConfigFormatError(_TOO_DEEP)
     parts = key.split(".")
     if not parts[-1] and all(parts[:-1]):  # the last name alone may be empty
         return [*(_steps(key[:-1]) if key else []), ""]
@@ -48,11 +48,11 @@ def _steps(key: str) -> list[str | int]:
     for part in parts:
         name, indexes = _name_and_indexes(part)
         if not name or _INDEX.search(name):
-            raise ConfigFormatError(f"the key {shown(key)} is malformed")
+            raise ConfigFormatError("is malformed")
         steps.append(name)
-        steps += [_index(digits, key) for digits in indexes]
+        steps += [_index(digits) for digits in indexes]
         if len(steps) > MAX_DEPTH:
-            raise _too_deep(key)
+            raise ConfigFormatError(_TOO_DEEP)
     return steps
 
 
@@ -70,14 +70,10 @@ def _name_and_indexes(part: str) -> tuple[str, list[str]]:
     return part[:end], indexes[::-1]
 
 
-def _index(digits: str, key: str) -> int:
+def _index(digits: str) -> int:
     if len(digits) > len(str(MAX_PROPERTIES)) or int(digits) >= MAX_PROPERTIES:
-        raise ConfigFormatError(f"the key {shown(key)} has an index that is too large")
+        raise ConfigFormatError("has an index that is too large")
     return int(digits)
-
-
-def _too_deep(key: str) -> ConfigFormatError:
-    return ConfigFormatError(f"the key {shown(key)} is nested deeper than {MAX_DEPTH} levels")
 
 
 class _Builder:
@@ -86,19 +82,37 @@ class _Builder:
     def __init__(self) -> None:
         self.tree: dict[str, JsonValue] = {}
         self._gaps = 0
-        self._nodes = 0
+        self._nodes = 1
+        self._above: str | None = None
+        """The last key up to its last dot: the next one often begins the same."""
+        self._mapping = self.tree
+        """What lies there."""
 
-    def insert(self, steps: list[str | int], value: FlatValue) -> None:
+    def insert(self, key: str, value: FlatValue) -> None:
         """Put a value in its place."""
-        node: dict[str, JsonValue] | list[JsonValue] = self.tree
         self._count(1)
+        cut = key.rfind(".") + 1
+        above, name = key[:cut], key[cut:]
+        if name and above == self._above and "[" not in name:
+            self._mapping[name] = value
+            return
+        self._above = None
+        node = self._insert(_steps(key), value)
+        if "[" not in name and isinstance(node, dict):
+            self._above, self._mapping = above, node
+
+    def _insert(
+        self, steps: list[str | int], value: FlatValue
+    ) -> dict[str, JsonValue] | list[JsonValue] | None:
+        """Put a value in its place from the root on; return where that is, unless in a part."""
+        node: dict[str, JsonValue] | list[JsonValue] = self.tree
         for position, step in enumerate(steps):
             following = steps[position + 1] if position + 1 < len(steps) else None
             if isinstance(node, dict):
                 name = str(step)
                 if following is not None and _is_single(node, name):
                     node[_compound(steps[position:])] = value
-                    return
+                    return None
                 below = value if following is None else self._below(node.get(name), following)
                 node[name] = below
             else:
@@ -108,6 +122,7 @@ class _Builder:
                 node[index] = below
             if isinstance(below, dict | list):
                 node = below
+        return node
 
     def _below(
         self, found: JsonValue, following: str | int
@@ -118,7 +133,7 @@ class _Builder:
             self._count(1)
             return new
         if type(found) is not type(new):
-            raise ConfigFormatError("a key is a mapping in one place and a list in another")
+            raise ConfigFormatError("is a mapping in one place and a list in another")
         return found
 
     def _extend(self, node: list[JsonValue], index: int) -> None:
@@ -127,13 +142,13 @@ class _Builder:
         self._gaps += gaps
         self._count(gaps)
         if self._gaps > MAX_PROPERTIES:
-            raise ConfigFormatError("an index leaves too many gaps in a list")
+            raise ConfigFormatError("leaves too many gaps in a list")
         node += [None] * (index + 1 - len(node))
 
     def _count(self, nodes: int) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise ConfigFormatError(f"more than {MAX_NODES:,} mappings, lists and values")
+            raise ConfigFormatError(f"makes more than {MAX_NODES:,} mappings, lists and values")
 
 
 def _is_single(node: dict[str, JsonValue], name: str) -> bool:

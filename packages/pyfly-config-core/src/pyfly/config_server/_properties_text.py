@@ -13,6 +13,7 @@ from pyfly.config_server.storage import ConfigDocument
 
 _LINE: Final = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _SEPARATOR: Final = re.compile(r"[#!]---\s*")
+_MARKS: Final = frozenset("#!")
 _BLANKS: Final = " \t\f"
 _KEY_END: Final = re.compile(r"\\.|([=: \t\f])", re.DOTALL)
 _BEFORE_VALUE: Final = re.compile(r"[ \t\f]*[=:]?[ \t\f]*")
@@ -36,6 +37,9 @@ def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
     budget = FlatBudget()
     mark_before = ""
     for number, line in _logical_lines(_decoded(data)):
+        if not line:
+            mark_before = ""
+            continue
         mark = _comment_mark(line)
         if not mark:
             documents[-1].read_pair(line, number, budget)
@@ -56,7 +60,7 @@ def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
 
 def _comment_mark(line: str) -> str:
     first = line.lstrip(_BLANKS)[:1]
-    return first if first in {"#", "!"} else ""
+    return first if first in _MARKS else ""
 
 
 class _Document:
@@ -69,7 +73,7 @@ class _Document:
         self.origins: dict[str, str] = {}
 
     def read_pair(self, line: str, number: int, budget: FlatBudget) -> None:
-        """Take the key and the value of a logical line; one that is blank has none."""
+        """Take the key and the value of a logical line."""
         end = next((found.start() for found in _KEY_END.finditer(line) if found[1]), len(line))
         before = _BEFORE_VALUE.match(line, end)
         column = end if before is None else before.end()
@@ -97,8 +101,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         line = found[1]
         stripped = line.lstrip(_BLANKS)
         if not pieces:
-            if _comment_mark(line):
-                yield number, line
+            if not stripped or stripped[0] in _MARKS:
+                yield number, line if stripped else ""
                 continue
             first = number
         if _is_continued(stripped):

@@ -5,8 +5,9 @@ as if every alias were written out, so that a small hostile file cannot become a
 """
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import yaml
 from yaml.events import (
@@ -14,12 +15,19 @@ from yaml.events import (
     CollectionEndEvent,
     CollectionStartEvent,
     DocumentEndEvent,
+    DocumentStartEvent,
     Event,
+    MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
 )
 
 from pyfly.config_core import MAX_DEPTH, ConfigFormatError, JsonValue
+from pyfly.config_core.limits import MAX_NODES
 from pyfly.config_server._scalars import (
     TAG_PREFIX,
     Merge,
@@ -31,26 +39,34 @@ from pyfly.config_server._scalars import (
 )
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-if TYPE_CHECKING:
-    _Dumper = yaml.SafeDumper
-else:
-    _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_emit: Any = yaml.emit  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Value: TypeAlias = Any
 """A scalar, a list, a dict with string keys, or `Merge`."""
 
-_MAX_NODES: Final = 50_000
 _MAX_BYTES: Final = 5_000_000
 _MAX_ALIASES: Final = 1_000
+_MAX_TAG_DIRECTIVES: Final = 100
 _MAX_KEY: Final = 4_096
 _MAX_SCALAR: Final = 262_144
 _NODE_BYTES: Final = 8
+_TOO_MANY_NODES: Final = (
+    f"more than {MAX_NODES:,} mappings, lists and values, with aliases written out"
+)
 _DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?"
     r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?"
 )
+_TAG_DIRECTIVE: Final = re.compile("(?:^|[\r\n\x85\u2028\u2029])%TAG")
 _LINE_BREAK: Final = re.compile("[\n\x85\u2028\u2029]")
-_TAG_NAMES: Final[dict[type, str]] = {bool: "bool", int: "int", float: "float", Merge: "merge"}
+_TAG_NAMES: Final[dict[type, str]] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    type(None): "null",
+}
+_STR: Final = TAG_PREFIX + "str"
 
 
 def load_documents(text: str) -> list[JsonValue]:
@@ -73,6 +89,8 @@ def load_with_origins(text: str) -> list[tuple[JsonValue, JsonValue]]:
         ConfigFormatError: The text does not parse, has a duplicate key, an unsupported tag, or
             exceeds a limit; with line and column, without content.
     """
+    if len(_TAG_DIRECTIVE.findall(text)) > _MAX_TAG_DIRECTIVES:  # libyaml compares all with all
+        raise ConfigFormatError(f"more than {_MAX_TAG_DIRECTIVES} lines begin with %TAG")
     builder = _Builder()
     try:
         for event in yaml.parse(text, Loader=_Loader):
@@ -92,28 +110,87 @@ def load_with_origins(text: str) -> list[tuple[JsonValue, JsonValue]]:
 
 def dump(properties: Mapping[str, JsonValue]) -> str:
     """Return block-style YAML that `load_documents` reads back as the same tree."""
-    text: str = yaml.dump(
-        dict(properties),
-        Dumper=_QuotingDumper,
-        allow_unicode=True,
-        default_flow_style=False,
-        sort_keys=False,
-        width=10_000,
-    )
-    return text
+    return _emitted(dict(properties), _plain_event, width=10_000)
 
 
 def dump_like_spring(value: JsonValue) -> str:
-    """Return block-style YAML as a Spring server writes it (contract §4.3), for reading only."""
-    text: str = yaml.dump(
-        value,
-        Dumper=_SpringDumper,
-        allow_unicode=True,
-        default_flow_style=False,
-        sort_keys=False,
-        width=80,
-    )
-    return text.removesuffix("...\n")
+    """Return block-style YAML as a Spring server writes it, for reading only.
+
+    As SnakeYAML writes it: dates quoted, texts of several lines as blocks, long texts folded,
+    floats as Java writes them.
+    """
+    return _emitted(value, _spring_event, width=80).removesuffix("...\n")
+
+
+def _emitted(value: JsonValue, scalar: Callable[[Scalar], ScalarEvent], *, width: int) -> str:
+    """Write a value through libyaml, event by event, so that no second tree is made of it."""
+    text: str = _emit(_events(value, scalar), Dumper=_Dumper, width=width, allow_unicode=True)
+    return text
+
+
+def _events(root: JsonValue, scalar: Callable[[Scalar], ScalarEvent]) -> Iterator[Event]:
+    yield StreamStartEvent()
+    yield DocumentStartEvent(explicit=False)
+    stack: list[tuple[Iterator[JsonValue], Event]] = [
+        (iter((root,)), DocumentEndEvent(explicit=False))
+    ]
+    while stack:
+        values, end = stack[-1]
+        for value in values:
+            if isinstance(value, dict):
+                yield MappingStartEvent(None, None, implicit=True, flow_style=False)
+                stack.append((chain.from_iterable(value.items()), MappingEndEvent()))
+                break
+            if isinstance(value, list):
+                yield SequenceStartEvent(None, None, implicit=True, flow_style=False)
+                stack.append((iter(value), SequenceEndEvent()))
+                break
+            yield scalar(value)
+        else:
+            stack.pop()
+            yield end
+    yield StreamEndEvent()
+
+
+def _plain_event(value: Scalar) -> ScalarEvent:
+    """Return how a value is written so that it reads back, with `1.0e+16` for floats."""
+    return _scalar_event(value, _float_text)
+
+
+def _spring_event(value: Scalar) -> ScalarEvent:
+    """Return how SnakeYAML writes a value."""
+    if isinstance(value, str) and _LINE_BREAK.search(value):
+        return ScalarEvent(None, _STR, (False, True), value, style="|")
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return ScalarEvent(None, _STR, (False, True), value)
+    return _scalar_event(value, java_float)
+
+
+def _scalar_event(value: Scalar, float_text: Callable[[float], str]) -> ScalarEvent:
+    """Return a value without quotes, unless it is a text that would mean something else."""
+    if isinstance(value, str):
+        return ScalarEvent(None, _STR, (_meaning(value) is str, True), value)
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif value is None:
+        text = "null"
+    else:
+        text = float_text(value) if isinstance(value, float) else str(value)
+    tag = TAG_PREFIX + _TAG_NAMES[type(value)]
+    return ScalarEvent(None, tag, (_meaning(text) is type(value), False), text)
+
+
+def _float_text(value: float) -> str:
+    text = repr(value).replace("inf", ".inf").replace("nan", ".nan")
+    return text if "." in text else text.replace("e", ".0e")
+
+
+def _meaning(text: str) -> type | None:
+    """Return the type that a text without quotes is read as; `None` if it is refused."""
+    try:
+        return type(resolve_plain(text))
+    except ConfigFormatError:
+        return None
 
 
 class _Finished(NamedTuple):
@@ -155,6 +232,7 @@ class _Builder:
         self._open: list[_Node] = []
         self._anchors: dict[str, _Finished] = {}
         self._aliases = 0
+        self._nodes = 0
         self._root: _Finished | None = None
 
     def take(self, event: Event) -> None:
@@ -173,10 +251,16 @@ class _Builder:
         elif isinstance(event, AliasEvent):
             self._alias(event)
         elif isinstance(event, DocumentEndEvent):
-            if self._root is not None and self._root.value is not None:
-                self.documents.append((self._root.value, self._root.origin))
-            self._root = None
-            self._anchors.clear()
+            self._end_document(event)
+
+    def _end_document(self, event: Event) -> None:
+        root, self._root = self._root, None
+        self._anchors.clear()
+        self._nodes += 1 if root is None else root.nodes
+        if self._nodes > MAX_NODES:
+            raise _error(f"documents of {_TOO_MANY_NODES}", event.start_mark)
+        if root is not None and root.value is not None:
+            self.documents.append((root.value, root.origin))
 
     def _scalar(self, event: ScalarEvent) -> None:
         text: str = event.value
@@ -225,9 +309,12 @@ class _Builder:
             self._root = done
             return
         node = self._open[-1]
-        node.nodes += done.nodes
+        is_key = isinstance(node.value, dict) and node.key is None
+        node.nodes += 0 if is_key else done.nodes
         node.size += done.size
-        if node.nodes > _MAX_NODES or node.size > _MAX_BYTES:
+        if node.nodes > MAX_NODES:
+            raise _error(_TOO_MANY_NODES, event.start_mark)
+        if node.size > _MAX_BYTES:
             raise _error("too large with its aliases written out", event.start_mark)
         if isinstance(node.value, list):
             node.value.append(_plain(value, event))
@@ -297,46 +384,3 @@ def _error(reason: str, mark: Any) -> ConfigFormatError:
     if mark is None:
         return ConfigFormatError(reason)
     return ConfigFormatError(reason, line=mark.line + 1, column=mark.column + 1)
-
-
-class _QuotingDumper(_Dumper):
-    """Quotes exactly the strings that this module would read as something else."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
-        """Write everything out."""
-        return True
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        """Return the tag of a node that would be written without one."""
-        if kind is not yaml.ScalarNode:
-            return TAG_PREFIX + ("map" if kind is yaml.MappingNode else "seq")
-        if not implicit[0]:
-            return TAG_PREFIX + "str"
-        resolved = resolve_plain(value)
-        if isinstance(resolved, str):
-            return TAG_PREFIX + "str"
-        return TAG_PREFIX + _TAG_NAMES.get(type(resolved), "null")
-
-
-class _SpringDumper(_QuotingDumper):
-    """Writes what SnakeYAML writes: dates quoted, long texts folded, Java's floats."""
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        """Return the tag of a node that would be written without one."""
-        if kind is yaml.ScalarNode and implicit[0] and _DATE.fullmatch(value):
-            return TAG_PREFIX + "timestamp"
-        return super().resolve(kind, value, implicit)
-
-
-def _represent_text(dumper: Any, text: str) -> Any:
-    """Write a text of several lines as a block."""
-    style = "|" if _LINE_BREAK.search(text) else None
-    return dumper.represent_scalar(TAG_PREFIX + "str", text, style=style)
-
-
-def _represent_float(dumper: Any, value: float) -> Any:
-    return dumper.represent_scalar(TAG_PREFIX + "float", java_float(value))
-
-
-_SpringDumper.add_representer(str, _represent_text)
-_SpringDumper.add_representer(float, _represent_float)
