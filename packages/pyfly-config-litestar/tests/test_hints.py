@@ -119,7 +119,21 @@ def test_a_directory_without_bundles_is_told(run: Run, store: Path, tmp_path: Pa
     done = run("list", empty)
     assert (done.code, done.out.splitlines()) == (0, ["LABEL  APPLICATION  PROFILE  VERSION"])
     assert "there are no bundles in" in done.err
-    assert "no bundle matches" in run("list", store, "--application", "nobody").err
+
+
+def test_a_filter_that_matches_nothing_is_told(run: Run, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    for options, said in (
+        (("--label", "nxet"), "no bundle has the label 'nxet'; did you mean 'next'?"),
+        (("--application", "order"), "the application 'order'; did you mean 'orders'?"),
+        (("--profile", "zz"), "no bundle has the profile 'zz'\n"),
+        (("--label", "next", "--profile", "dev"), "no bundle matches\n"),
+    ):
+        listed = run("list", store, *options)
+        assert (listed.code, said in listed.err) == (0, True)
+        copied = run("copy", store, tmp_path / "to", *options)
+        assert (copied.code, said in copied.err) == (4, True)
+    assert run("copy", tmp_path / "to", store).code == 0
 
 
 def test_a_flat_directory_of_directories_is_told(store: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from pyfly.config_cli import _stores as stores
-from pyfly.config_cli._exit import EXIT_CONDITION, EXIT_FAILED
+from pyfly.config_cli._exit import EXIT_CONDITION, EXIT_FAILED, EXIT_NOT_FOUND
 from pyfly.config_cli._output import Progress, note, say, say_json, table
 from pyfly.config_core import (
     BackendAccessDeniedError,
@@ -30,13 +30,7 @@ _Row: TypeAlias = tuple[ConfigKey, Outcome, str]
 _TOGETHER: Final = 32
 """Bundles that are copied at the same time: a store may write them together."""
 
-_MEANINGS: Final[dict[Outcome, str]] = {
-    "created": "were not there before",
-    "replaced": "were there with other content",
-    "unchanged": "were there already",
-    "differs": "are there with other content and were left alone; --overwrite replaces them",
-    "failed": "could not be copied",
-}
+_ALWAYS_COUNTED: Final[tuple[Outcome, ...]] = ("created", "replaced", "unchanged")
 
 
 async def copy(arguments: argparse.Namespace) -> int:
@@ -67,6 +61,8 @@ async def copy(arguments: argparse.Namespace) -> int:
         _show(outcomes, counts, dry_run=arguments.dry_run)
     if counts["failed"]:
         return EXIT_FAILED
+    if not keys and stores.is_filtered(arguments):
+        return EXIT_NOT_FOUND
     return EXIT_CONDITION if counts["differs"] else 0
 
 
@@ -132,7 +128,15 @@ def _show(outcomes: Sequence[_Row], counts: Mapping[Outcome, int], *, dry_run: b
     for key, outcome, error in outcomes:
         if outcome in {"differs", "failed"}:
             note(f"{outcome}: {key}" + (f": {error}" if error else ""))
-    rows = [(outcome, str(counts[outcome]), _MEANINGS[outcome]) for outcome in _MEANINGS]
-    say(table(("OUTCOME", "BUNDLES", ""), [row for row in rows if row[1] != "0"]))
+    say(_summary(counts))
     if dry_run:
         note("This was a dry run: nothing was stored.")
+
+
+def _summary(counts: Mapping[Outcome, int]) -> str:
+    parts = [f"{counts[outcome]} {outcome}" for outcome in _ALWAYS_COUNTED]
+    if counts["differs"]:
+        parts.append(f"{counts['differs']} left alone that differ (--overwrite replaces them)")
+    if counts["failed"]:
+        parts.append(f"{counts['failed']} failed")
+    return ", ".join(parts)

@@ -24,7 +24,7 @@ MEANINGS: Final = {
     EXIT_FAILED: "the store failed, or cannot do this, or holds what does not parse",
     EXIT_USAGE: "an argument or a setting is wrong",
     EXIT_CONDITION: "the condition does not hold: somebody else's content is there; or it differs",
-    EXIT_NOT_FOUND: "there is no such bundle or version",
+    EXIT_NOT_FOUND: "there is no such bundle or version, or it was not there to be removed",
     EXIT_INTERRUPTED: "interrupted",
 }
 

@@ -70,10 +70,25 @@ async def chosen(bundles: Bundles, arguments: argparse.Namespace) -> list[Config
         and arguments.profile in {None, entry.key.profile}
     ]
     if not found:
-        named = {arguments.application, arguments.profile, arguments.label} != {None}
-        nothing = "no bundle matches" if named else "there are no bundles in this store"
-        note(unserved(arguments.store) or nothing)
+        note(await _why_nothing(bundles, arguments))
     return found
+
+
+def is_filtered(arguments: argparse.Namespace) -> bool:
+    """True if a filter of `chosen` was given."""
+    return {arguments.application, arguments.profile, arguments.label} != {None}
+
+
+async def _why_nothing(bundles: Bundles, arguments: argparse.Namespace) -> str:
+    keys = [entry.key async for entry in bundles.entries()]
+    if not keys:
+        return unserved(arguments.store) or "there are no bundles in this store"
+    for field in ("label", "application", "profile"):
+        name: str | None = getattr(arguments, field)
+        known = {str(getattr(key, field)) for key in keys}
+        if name is not None and name not in known:
+            return f"no bundle has the {field} {name!r}{did_you_mean(name, sorted(known))}"
+    return "no bundle matches"
 
 
 def expectation(text: str) -> Expected:
