@@ -169,9 +169,36 @@ def test_a_variable_that_may_be_misspelt_is_noted(caplog: pytest.LogCaptureFixtu
             "PYFLY_CONFIG_SERVER_PORT": "1",
         }
     )
-    assert "PYFLY_CONFIG_PROFIL is not a variable" in caplog.text
+    assert (
+        "PYFLY_CONFIG_PROFIL is not a variable of this client; did you mean PYFLY_CONFIG_PROFILE?"
+    ) in caplog.text
     assert "SERVER_PORT" not in caplog.text
     assert "marker-value" not in caplog.text
+
+
+@pytest.mark.parametrize("service", ["PYFLY_CONFIG", "PYFLY_CONFIG_SERVER", "PYFLY_CONFIG_TOKEN"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1"])
+def test_what_kubernetes_injects_for_services_is_ignored(
+    caplog: pytest.LogCaptureFixture, service: str, address: str
+) -> None:
+    at = f"[{address}]" if ":" in address else address
+    injected = {
+        f"{service}_SERVICE_HOST": address,
+        f"{service}_SERVICE_PORT": "8888",
+        f"{service}_SERVICE_PORT_HTTP": "8888",
+        f"{service}_PORT": f"tcp://{at}:8888",
+        f"{service}_PORT_8888_TCP": f"tcp://{at}:8888",
+        f"{service}_PORT_8888_TCP_PROTO": "tcp",
+        f"{service}_PORT_8888_TCP_PORT": "8888",
+        f"{service}_PORT_8888_TCP_ADDR": address,
+    }
+    own = {"PYFLY_CONFIG_URL": "http://pyfly-config:8888", "PYFLY_CONFIG_APPLICATION": "orders"}
+    made = SyncConfigClient.from_env(injected | own)
+    assert repr(made) == "SyncConfigClient('http://pyfly-config:8888/config/orders/default')"
+    assert caplog.text == ""
+    # The same names with other values were set by somebody.
+    SyncConfigClient.from_env(own | {"PYFLY_CONFIG_PORT": "8888"})
+    assert "PYFLY_CONFIG_PORT is not a variable of this client" in caplog.text
 
 
 # --- run ------------------------------------------------------------------------------

@@ -121,8 +121,19 @@ def read_variables(environ: Mapping[str, str], arguments: Mapping[str, Any]) -> 
 
 
 def _note_unknown(environ: Mapping[str, str]) -> None:
-    for name in environ:
-        if name.startswith(PREFIX) and not name.startswith(SERVER_PREFIX):
-            short = name.removeprefix(PREFIX)
-            if short not in KNOWN:
-                _LOG.warning("%s is not a variable of this client; is it misspelt?", name)
+    """Log variables that may be misspelt; not those that Kubernetes injects for its Services."""
+    for name, value in environ.items():
+        short = name.removeprefix(PREFIX)
+        if short == name or name.startswith(SERVER_PREFIX) or short in KNOWN:
+            continue
+        from pyfly.config_core.service_links import is_service_link  # noqa: PLC0415 - if need be
+
+        if not is_service_link(short, value):
+            _LOG.warning("%s is not a variable of this client%s", name, _hint(short))
+
+
+def _hint(short: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a warning
+
+    close = get_close_matches(short, KNOWN, 1)
+    return f"; did you mean {PREFIX}{close[0]}?" if close else ""

@@ -11,10 +11,10 @@ from typing import Final, cast
 
 from pyfly.config_cli._known import KNOWN, LISTS, MAPPINGS, PREFIX, SECRETS, SettingsError
 from pyfly.config_cli._secret_files import FILE_SETTINGS, read_secret_files
-from pyfly.config_cli._service_links import is_service_link
 from pyfly.config_cli._suggest import nearest
 from pyfly.config_cli._utf8 import as_utf8
 from pyfly.config_core import ConfigFormatError, copy_properties
+from pyfly.config_core.service_links import is_service_link
 
 _FILE: Final = "SETTINGS"
 _FOR_OTHERS: Final = stat.S_IRWXO

@@ -2,13 +2,16 @@
 
 For a Service called `pyfly-config-server` every Pod of its namespace gets variables that begin
 with `PYFLY_CONFIG_SERVER_`, as settings do: `PYFLY_CONFIG_SERVER_PORT=tcp://10.0.0.1:8888`. The
-same goes for Services whose names begin with it, such as `pyfly-config-server-token`. Rules:
+same goes for Services whose names begin with it, such as `pyfly-config-server-token`, and for the
+variables of clients, which begin with `PYFLY_CONFIG_`. Rules:
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 """
 
 import ipaddress
 import re
 from typing import Final
+
+__all__ = ["is_service_link", "is_service_url"]
 
 _URL: Final = re.compile(r"(?:tcp|udp|sctp)://[\[\]0-9A-Fa-f:.]+:[0-9]{1,5}")
 _PROTOCOL: Final = re.compile(r"tcp|udp|sctp")
@@ -22,6 +25,17 @@ _FORMS: Final = (
     (re.compile(r"(?:.+_)?SERVICE_PORT(?:_.+)?"), _NUMBER),
 )
 _ADDRESSES: Final = re.compile(rf"{_PORT}_ADDR|(?:.+_)?SERVICE_HOST")
+
+
+def is_service_url(name: str, value: str) -> bool:
+    """True if a variable has the name and the value of an injected address with a protocol.
+
+    Nobody sets such a variable to configure a port, as may be with the other forms.
+
+    >>> is_service_url("REDIS_PORT", "tcp://10.0.0.1:6379"), is_service_url("REDIS_PORT", "6379")
+    (True, False)
+    """
+    return any(names.fullmatch(name) and form.fullmatch(value) for names, form in _FORMS[:2])
 
 
 def is_service_link(name: str, value: str) -> bool:
