@@ -125,8 +125,6 @@ def test_the_help_teaches(run: Any) -> None:
     assert code == 0
     assert "PYFLY_CONFIG_TOKEN_FILE" in out
     assert "there is no such property" in out
-    for command in ("get", "env", "run", "doctor"):
-        assert "examples:\n  pyfly-config-client " in run(command, "--help")[1]
 
 
 # --- variables ------------------------------------------------------------------------

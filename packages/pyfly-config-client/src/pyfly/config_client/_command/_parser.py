@@ -54,15 +54,24 @@ def make_parser() -> argparse.ArgumentParser:
             name,
             help=text.partition(".")[0].partition("\n")[0],
             description=text,
-            epilog="\n".join(["examples:", *(f"  pyfly-config-client {e}" for e in examples)]),
+            epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         made.set_defaults(run=run, client=SyncConfigClient)
         _add_options(made)
         return made
 
-    url = "--url http://config:8888 --application orders"
-    get = add("get", _show.get, _GET, f"get {url} --profile prod", f"get {url} db.url")
+    own = "pyfly-config-client"
+    orders = "--url http://config:8888 --application orders --profile prod"
+    get = add(
+        "get",
+        _show.get,
+        _GET,
+        f"{own} get {orders}",
+        f"{own} get {orders} db.url",
+        f"{own} get {orders} db.url --explain",
+        f"{own} get {orders} --document > baseline.json",
+    )
     get.add_argument("key", metavar="KEY", nargs="?", help="one property, or a key above several")
     get.add_argument("--json", action="store_true", help="print JSON, for machines")
     get.add_argument(
@@ -75,13 +84,13 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="say where KEY comes from, or all keys below it; no values",
     )
-    env = add("env", _show.env, _ENV, f'eval "$(pyfly-config-client env {url})"')
+    env = add("env", _show.env, _ENV, f'eval "$({own} env {orders})"')
     env.add_argument("--json", action="store_true", help="print JSON, for machines")
     env.add_argument("--prefix", default="", help="what every name begins with")
-    run = add("run", _show.run, _RUN, f"run {url} -- gunicorn orders:app")
+    run = add("run", _show.run, _RUN, f"{own} run {orders} -- python -m orders")
     run.add_argument("--prefix", default="", help="what every name begins with")
     run.add_argument("command", metavar="-- CMD", nargs="+", help="the command and its arguments")
-    doctor = add("doctor", _doctor.doctor, _DOCTOR, f"doctor {url}")
+    doctor = add("doctor", _doctor.doctor, _DOCTOR, f"{own} doctor {orders}")
     doctor.set_defaults(client=_doctor.Patient)
     doctor.add_argument("--json", action="store_true", help="print JSON, for machines")
     return parser
