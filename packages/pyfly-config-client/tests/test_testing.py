@@ -1,9 +1,10 @@
 """The server in memory for the tests of programs."""
 
+import queue
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,18 +64,122 @@ def test_overrides_end_with_their_block(config_server: ConfigServerDouble) -> No
         ("401", ServerRejectedError),
     ],
 )
-async def test_faults(
-    config_server: ConfigServerDouble, fault: Fault, error: type[Exception]
+@pytest.mark.parametrize("attempts", [None, 50])
+async def test_a_program_sees_a_fault_at_once(
+    config_server: ConfigServerDouble,
+    fault: Fault,
+    error: type[Exception],
+    attempts: int | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Nobody waits, although the program asks for retries: a pause here would end them."""
+    monkeypatch.setattr("pyfly.config_client._loading.plan.backoff", lambda *_, **__: 599.0)
     config_server.put("orders", "prod", {"db.url": "x"})
-    began = time.monotonic()
+    asked = 1 if fault == "401" else attempts or 1
+    arguments: Any = {"application": "orders", "profile": "prod", "attempts": attempts}
+    arguments |= {"server_url": "http://config:8888", "timeout": 599.0}
     with config_server.fault(fault):
         with pytest.raises(error):
-            config_server.client("orders", "prod").fetch()
+            SyncConfigClient(**arguments).fetch()
+        assert len(config_server.requests) == asked
         with pytest.raises(error):
-            await config_server.async_client("orders", "prod").fetch()
-    assert time.monotonic() - began < 5  # nobody waits, although the timeout is ten seconds
+            await ConfigClient(**arguments).fetch()
+        assert len(config_server.requests) == 2 * asked
     assert program() == "x"
+
+
+def test_a_fault_that_there_is_not_is_refused(config_server: ConfigServerDouble) -> None:
+    wrong: Any = "dwon"
+    with pytest.raises(ValueError, match=r"no fault 'dwon', .*; did you mean 'down'") as caught:
+        config_server.fault(wrong).__enter__()
+    assert "slow, torn, stale, 401" in str(caught.value)
+
+
+def test_overrides_keep_their_types(config_server: ConfigServerDouble) -> None:
+    config_server.put("orders", "prod", {"a": 1, "hosts": ["x", "y"]})
+    given = {"a": 5, "on": True, "rate": 0.5, "text": "5", "none": None, "hosts": ["z"]}
+    with config_server.override(given):
+        found = config_server.client("orders", "prod").fetch()
+    expected = {"a": 5, "on": True, "rate": 0.5, "text": "5", "none": "", "hosts[0]": "z"}
+    assert found == expected
+    assert [type(value) for value in dict(sorted(found.items())).values()] == [
+        type(value) for value in dict(sorted(expected.items())).values()
+    ]
+    assert str(found.origin("a")) == "overrides"
+    with config_server.override({"only": 1}):  # for an application with nothing stored, too
+        assert config_server.client("billing").fetch() == {"only": 1}
+
+
+def test_watchers_see_an_override_come_and_go(config_server: ConfigServerDouble) -> None:
+    config_server.put("orders", "prod", {"a": 1})
+    client = config_server.client("orders", "prod")
+    seen: queue.Queue[object] = queue.Queue()
+    with client.watch(lambda change: seen.put(change.properties["a"]), interval=0.01):
+        with config_server.override({"a": 5}):
+            assert seen.get(timeout=60) == 5
+        assert seen.get(timeout=60) == 1
+
+
+SCOPES = """
+import pytest
+from pyfly.config_client import SyncConfigClient
+
+def value():
+    return SyncConfigClient(server_url="http://config", application="orders").fetch()["a"]
+
+@pytest.fixture(scope="session")
+def of_session(session_config_server):
+    session_config_server.put("orders", "default", {"a": "session"})
+    return session_config_server
+
+@pytest.fixture(scope="package")
+def of_package(package_config_server):
+    package_config_server.put("orders", "default", {"a": "package"})
+
+@pytest.fixture(scope="module")
+def of_module(module_config_server):
+    module_config_server.put("orders", "default", {"a": "module"})
+
+@pytest.fixture(scope="class")
+def of_class(class_config_server):
+    class_config_server.put("orders", "default", {"a": "class"})
+
+def test_session(of_session):
+    assert value() == "session"
+
+def test_package(of_session, of_package):
+    assert value() == "package"
+
+def test_module(of_session, of_package, of_module):
+    assert value() == "module"
+
+class TestClass:
+    def test_class(self, of_module, of_class):
+        assert value() == "class"
+
+    def test_function(self, of_class, config_server):
+        config_server.put("orders", "default", {"a": "function"})
+        assert value() == "function"
+
+    def test_class_again(self, of_class):
+        assert value() == "class"
+
+def test_module_again(of_module):
+    assert value() == "module"
+"""
+
+
+def test_there_is_a_fixture_of_every_scope(tmp_path: Path) -> None:
+    (tmp_path / "test_scopes.py").write_text(SCOPES, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio"]
+    done = subprocess.run(
+        [*command, "--rootdir", tmp_path, tmp_path],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed" in done.stdout
 
 
 def test_a_stale_server_repeats_what_it_said(config_server: ConfigServerDouble) -> None:

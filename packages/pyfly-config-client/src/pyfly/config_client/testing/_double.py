@@ -40,7 +40,9 @@ Fault: TypeAlias = Literal["down", "slow", "torn", "stale", "401"]
 """Refuses connections; answers too late; breaks off; repeats what it said; wants a credential."""
 
 _OVERRIDES: Final = "overrides"
+_CONDITION: Final = "If-None-Match"
 _OK: Final = 200
+_NOT_MODIFIED: Final = 304
 _UNAUTHORIZED: Final = 401
 
 
@@ -150,6 +152,7 @@ class ConfigServerDouble:
     def _ask(self, url: str, send: Send) -> Answer:
         controller = Controller(ConfigServer(self._stored), auth=None)
         headers = {**send.request.headers, **send.headers}
+        known = headers.pop(_CONDITION, None) if self._overrides else None
         request = HttpRequest(
             method="GET",
             raw_path=urlsplit(url).path.encode(),
@@ -158,7 +161,12 @@ class ConfigServerDouble:
         done = _finish(controller.handle(request))
         named = {name.decode(): value.decode() for name, value in done.headers}
         answer = Answer(status=done.status, headers=named, body=done.body)
-        return _overridden(answer, self._overrides) if self._overrides else answer
+        if not self._overrides or answer.status != _OK:
+            return answer
+        answer = _overridden(answer, self._overrides)
+        if answer.headers["etag"] == known:
+            return Answer(status=_NOT_MODIFIED, headers=answer.headers, body=b"")
+        return answer
 
     def _arguments(
         self, application: str, profile: str, arguments: Mapping[str, Any]
@@ -168,9 +176,7 @@ class ConfigServerDouble:
 
 
 def _overridden(answer: Answer, overrides: Mapping[str, FlatValue]) -> Answer:
-    """Return an answer with one more source, above all others."""
-    if answer.status != _OK:
-        return answer
+    """Return a document with one more source, above all others."""
     document = json.loads(answer.body)
     document["propertySources"].insert(0, {"name": _OVERRIDES, "source": dict(overrides)})
     body = json.dumps(document).encode()
