@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from pyfly.config_core._properties import FlatValue, JsonValue
+from pyfly.config_core._properties import FlatBudget, FlatValue, JsonValue
+from pyfly.config_core._quoting import shown
 from pyfly.config_core.errors import ConfigFormatError
-from pyfly.config_core.limits import MAX_FLAT_BYTES, MAX_PROPERTIES, MAX_SOURCES
+from pyfly.config_core.limits import MAX_SOURCES
 
 MEDIA_TYPE_V2: Final = "application/vnd.spring-cloud.config-server.v2+json"
 _ORIGIN_FIELDS: Final = {"value", "origin"}
-_SHOWN_KEY_LENGTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +110,7 @@ class _SourceReader:
     """Reads the property sources of one document, and bounds what they hold together."""
 
     def __init__(self) -> None:
-        self._properties = 0
-        self._bytes = 0
+        self._budget = FlatBudget(" in one answer")
 
     def read(self, item: object, index: int) -> PropertySource:
         """Return one property source; `index` is its place in the document."""
@@ -119,33 +118,29 @@ class _SourceReader:
         fields = _object(item, place)
         name = _string(fields.get("name"), f"the name of {place}")
         source = _object(fields.get("source"), f"the source of {place}")
-        self._properties += len(source)
-        if self._properties > MAX_PROPERTIES:
-            raise ConfigFormatError(f"more than {MAX_PROPERTIES:,} properties")
         values: dict[str, FlatValue] = {}
         origins: dict[str, str] = {}
         for key, value in source.items():
             plain, origin = _split_origin(value)
             values[key] = self._value(plain, place, key)
             if isinstance(origin, str):
-                origins[key] = _unicode(origin, f"the origin of {_shown(key)} in {place}")
+                origins[key] = _unicode(origin, f"the origin of {shown(key)} in {place}")
         return PropertySource(name=name, source=values, origins=origins)
 
     def _value(self, value: object, place: str, key: str) -> FlatValue:
-        self._count(key, f"a key in {place}")
-        if value is None:
-            return ""
+        size = _size(key, f"a key in {place}")
         if isinstance(value, str):
-            self._count(value, f"{_shown(key)} in {place}")
-            return value
-        if isinstance(value, bool | int | float):
-            return value
-        raise ConfigFormatError(f"{_shown(key)} in {place} is not a single value")
+            size += _size(value, f"{shown(key)} in {place}")
+        elif value is None:
+            value = ""
+        elif not isinstance(value, bool | int | float):
+            raise ConfigFormatError(f"{shown(key)} in {place} is not a single value")
+        self._budget.take(size)
+        return value
 
-    def _count(self, text: str, place: str) -> None:
-        self._bytes += len(text) if text.isascii() else len(_unicode(text, place).encode())
-        if self._bytes > MAX_FLAT_BYTES:
-            raise ConfigFormatError(f"more than {MAX_FLAT_BYTES:,} bytes of keys and values")
+
+def _size(text: str, place: str) -> int:
+    return len(text) if text.isascii() else len(_unicode(text, place).encode())
 
 
 def _split_origin(value: object) -> tuple[object, object]:
@@ -193,7 +188,3 @@ def _unicode(text: str, place: str) -> str:
         except UnicodeEncodeError:  # not chained: it holds the text
             raise ConfigFormatError(f"{place} is not valid Unicode") from None
     return text
-
-
-def _shown(key: str) -> str:
-    return repr(key[:_SHOWN_KEY_LENGTH])
