@@ -160,6 +160,15 @@ async def test_a_file_in_several_roles_counts_in_the_lowest(
     ]
 
 
+async def test_a_file_in_several_roles_is_counted_once(
+    write: Write, serve: Callable[..., Any], root: Path
+) -> None:
+    """Thrice it would be more properties than an answer may have."""
+    write("a-b-c.yml", "".join(f"k{number}: 1\n" for number in range(15_000)))
+    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    assert await names(ask, "/config/a,a-b,a-b-c/b-c,c") == ["main/a-b-c.yml"]
+
+
 async def test_a_flat_directory_may_have_another_label_and_is_written(
     root: Path, write: Write, serve: Callable[..., Any]
 ) -> None:

@@ -99,6 +99,7 @@ class StoreReader:
         for application, base in zip(lookup.bases, bases, strict=False):
             if base is not None:
                 bundles.append((base, application))
+        bundles = _in_lowest_roles(bundles)
 
         def compose() -> list[FoundSource]:
             return [
@@ -137,6 +138,16 @@ class StoreReader:
                     origins=document.origins,
                 )
                 yield FoundSource(source=named, key=None if source.resource else source.key)
+
+
+def _in_lowest_roles(bundles: Sequence[tuple[ConfigSource, str]]) -> list[tuple[ConfigSource, str]]:
+    """Leave out a file where it comes again below: it is composed, and counted, once."""
+    last = {source.resource: place for place, (source, _) in enumerate(bundles)}
+    return [
+        bundle
+        for place, bundle in enumerate(bundles)
+        if bundle[0].resource is None or last[bundle[0].resource] == place
+    ]
 
 
 def _documents(source: ConfigSource) -> Sequence[ConfigDocument]:
