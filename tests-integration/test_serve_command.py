@@ -91,6 +91,22 @@ def test_ctrl_c_stops_it_cleanly(tree: Path, start_server: Callable[..., Any]) -
     assert "Traceback" not in server.output()
 
 
+def test_what_kubernetes_and_files_provide_is_used(
+    tree: Path, start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("sesame\n", encoding="utf-8")
+    injected = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT_HTTP": "8888"}
+    server = start_server(
+        tree / "main", TOKEN_FILE=str(file), PORT="tcp://10.0.0.1:8888", **injected
+    )
+    assert get(server, "/config/orders/prod")[0] == 401
+    admitted = get(server, "/config/orders/prod", "Authorization: Bearer sesame")
+    assert admitted[0] == 404  # there is no label
+    assert f"files lie directly in '{tree}/main' and are not served" in server.output()
+    assert f"Did you mean '{tree}', where 'main' is a label" in server.output()
+
+
 def test_settings_may_come_from_the_environment(
     tree: Path, start_server: Callable[..., Any]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_cli import _rewriting
+from pyfly.config_cli import _places, _rewriting
 from pyfly.config_cli._places import tell_unserved, unserved
 from pyfly.config_server import InMemoryConfigBackend
 
@@ -102,20 +102,34 @@ def test_a_repository_of_spring_is_told_beside_directories(store: Path) -> None:
     assert "(application.yml)" in told
 
 
+def test_a_label_with_slashes_is_served(tmp_path: Path) -> None:
+    (tmp_path / "feature/x").mkdir(parents=True)
+    (tmp_path / "feature/x/orders-prod.yaml").write_text("a: 1\n", encoding="utf-8")
+    assert unserved(str(tmp_path)) is None
+
+
+def test_a_look_at_a_large_tree_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        (tmp_path / f"d{number}" / "e").mkdir(parents=True)
+    looked: list[Path] = []
+    real = _places._entries
+    monkeypatch.setattr(_places, "_LOOKED_AT", 5)
+    monkeypatch.setattr(_places, "_entries", lambda path: (looked.append(path), real(path))[1])
+    assert "there are no bundles" in str(unserved(str(tmp_path)))
+    assert len(looked) < 15
+
+
 def test_a_repository_of_git_is_no_label(store: Path) -> None:
     (store / "main/.git").mkdir()
     assert "is a label" not in str(unserved(str(store / "main")))
 
 
 def test_a_directory_without_bundles_is_told(run: Run, store: Path, tmp_path: Path) -> None:
-    told = unserved(str(tmp_path))
-    assert told == (
-        f"there are no bundles in '{tmp_path}': no directory in it holds "
-        f"<application>-<profile>.yaml; did you mean '{store}'?"
-    )
     empty = tmp_path / "empty"
     (empty / "main").mkdir(parents=True)
-    assert "did you mean" not in str(unserved(str(empty)))
+    assert unserved(str(empty)) == (
+        f"there are no bundles in '{empty}': no directory in it holds <application>-<profile>.yaml"
+    )
     done = run("list", empty)
     assert (done.code, done.out.splitlines()) == (0, ["LABEL  APPLICATION  PROFILE  VERSION"])
     assert "there are no bundles in" in done.err

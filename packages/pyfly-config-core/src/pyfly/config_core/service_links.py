@@ -1,4 +1,4 @@
-"""Environment variables that Kubernetes and Docker inject for services. Pure functions.
+"""Environment variables that Kubernetes injects for Services. Pure functions.
 
 For a Service called `pyfly-config-server` every Pod of its namespace gets variables that begin
 with `PYFLY_CONFIG_SERVER_`, as settings do: `PYFLY_CONFIG_SERVER_PORT=tcp://10.0.0.1:8888`. The

@@ -16,7 +16,7 @@ from pyfly.config_server.text import SUFFIXES
 
 _SHOWN: Final = 3
 _LOOKED_AT: Final = 1000
-"""Entries of one directory; these are remarks, so a part of a large directory is enough."""
+"""Directories, and entries of one of them: remarks need no more than a part of a large tree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class _Place:
     files: list[str]
     """Files that could be bundles, directly in it."""
     labels: list[str]
-    """Directories with such files in them."""
+    """Some directories below it with such files in them."""
 
 
 def tell_unserved(values: Mapping[str, str]) -> None:
@@ -71,7 +71,7 @@ def _look(name: str) -> _Place | None:
         path=path,
         is_flat=parse_qs(parts.query).get("layout", ["labels"]) != ["labels"],
         files=_files(path),
-        labels=[entry.name for entry in _directories(path) if _files(entry)],
+        labels=[*islice(_labels(path), _SHOWN + 1)],
     )
 
 
@@ -95,11 +95,9 @@ def _remark(place: _Place) -> str | None:
         )
     if place.labels:
         return None
-    below = [str(one) for one in _directories(place.path) if any(map(_files, _directories(one)))]
-    meant = f"; did you mean {below[0]!r}?" if below else ""
     return (
         f"there are no bundles in {place.name!r}: "
-        f"no directory in it holds <application>-<profile>.yaml{meant}"
+        "no directory in it holds <application>-<profile>.yaml"
     )
 
 
@@ -109,13 +107,24 @@ def _are(names: list[str]) -> str:
 
 
 def _files(path: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in _entries(path) if entry.name.endswith(SUFFIXES) and entry.is_file()
-    )
+    return sorted(entry.name for entry in _entries(path) if _is_bundle(entry))
 
 
-def _directories(path: Path) -> list[Path]:
-    return sorted(Path(entry.path) for entry in _entries(path) if entry.is_dir())
+def _labels(path: Path) -> Iterator[str]:
+    """Yield the directories below a directory that hold files; a label may have slashes."""
+    waiting = [path]
+    for _ in range(_LOOKED_AT):
+        if not waiting:
+            return
+        directory = waiting.pop()
+        if directory != path and any(map(_is_bundle, _entries(directory))):
+            yield directory.relative_to(path).as_posix()
+        below = (Path(entry.path) for entry in _entries(directory) if entry.is_dir())
+        waiting += sorted(below, reverse=True)
+
+
+def _is_bundle(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(SUFFIXES) and entry.is_file()
 
 
 def _entries(path: Path) -> Iterator[os.DirEntry[str]]:

@@ -135,13 +135,15 @@ async def note_meant(error: ConfigError, bundles: Bundles, key: ConfigKey, *, st
 
 
 async def new_label(bundles: Bundles, label: str) -> str | None:
-    """Return a remark when nothing is stored under a label yet, other labels or not the default.
+    """Return a remark when a save will make a label; none for the default label of an empty store.
 
     Raises:
         BackendError: The store failed.
     """
     backend = bundles.backend
     if isinstance(backend, SupportsLabels):
+        if await backend.has_label(label):  # which is cheap, unlike the names of all labels
+            return None
         known = await backend.labels()
     else:
         known = sorted({entry.key.label async for entry in bundles.entries()})
