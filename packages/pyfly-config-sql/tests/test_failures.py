@@ -129,7 +129,16 @@ def of_sqlite(name: str, kind: type[Exception]) -> tuple[str, Callable[[], Excep
         (of_mysql(2013), BackendUnavailableError, "2013"),
         (of_sqlite("SQLITE_BUSY", sqlite3.OperationalError), BackendUnavailableError, "BUSY"),
         (of_sqlite("SQLITE_FULL", sqlite3.OperationalError), BackendUnavailableError, "FULL"),
-        (of_sqlite("SQLITE_READONLY_DBMOVED", sqlite3.OperationalError), BackendError, "refuses"),
+        (
+            of_sqlite("SQLITE_READONLY_DBMOVED", sqlite3.OperationalError),
+            BackendUnavailableError,
+            "removed or replaced",
+        ),
+        (
+            of_sqlite("SQLITE_READONLY_DIRECTORY", sqlite3.OperationalError),
+            BackendAccessDeniedError,
+            "refuses",
+        ),
         (of_sqlite("SQLITE_NOTADB", sqlite3.DatabaseError), BackendError, "damaged"),
         (of_sqlite("SQLITE_ERROR", sqlite3.OperationalError), BackendError, "db upgrade"),
         (("postgresql+asyncpg", TimeoutError), BackendUnavailableError, "TimeoutError"),

@@ -54,7 +54,7 @@ def statements(backend: SqlConfigBackend) -> Generator[list[str]]:
     [
         ("orders", "prod"),
         ("orders,billing,inventory", "dev,prod,eu"),
-        (",".join(f"app{n}" for n in range(32)), ",".join(f"p{n}" for n in range(32))),
+        (",".join(f"app{n}" for n in range(15)), ",".join(f"p{n}" for n in range(15))),
     ],
 )
 async def test_a_request_is_one_statement(

@@ -2,8 +2,10 @@
 
 import asyncio
 import builtins
+import contextlib
 import itertools
 import secrets
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,8 +42,8 @@ class _Change:
 class InMemoryConfigBackend:
     """Every ability, nothing kept after the process ends.
 
-    For one event loop: each operation is atomic because it does not wait inside. The history is
-    kept whole and grows with every save.
+    Each operation is atomic, also when several event loops use it from several threads. The
+    history is kept whole and grows with every save.
 
     Args:
         default_label: The label that exists even without a bundle (design §8).
@@ -56,6 +58,7 @@ class InMemoryConfigBackend:
         self._epoch = secrets.token_hex(4)  # another process must not give the same versions
         self._last = self._epoch
         self._watchers: set[_Watcher] = set()
+        self._guard = threading.Lock()
         self._closed = False
 
     @classmethod
@@ -129,13 +132,13 @@ class InMemoryConfigBackend:
             ConfigConflictError: `expected` does not hold.
         """
         self._check_open()
-        self._check_expected(source.key, expected)
-        version = self._next_version()
-        stored = replace(source, version=version, resource=None, documents=())
-        row = ConfigVersion(
-            version=version, saved_at=datetime.now(UTC), author=author, message=message
-        )
-        self._record(source.key, _Change(row=row, source=stored))
+        now = datetime.now(UTC)
+        with self._guard:
+            self._check_expected(source.key, expected)
+            version = self._next_version()
+            stored = replace(source, version=version, resource=None, documents=())
+            row = ConfigVersion(version=version, saved_at=now, author=author, message=message)
+            self._record(source.key, _Change(row=row, source=stored))
         return version
 
     async def delete(
@@ -153,11 +156,12 @@ class InMemoryConfigBackend:
         """
         self._check_open()
         key = ConfigKey(application=application, profile=profile, label=label)
-        self._check_expected(key, expected)
-        if self._current(key) is not None:
-            version = self._next_version()
-            row = ConfigVersion(version=version, saved_at=datetime.now(UTC), deleted=True)
-            self._record(key, _Change(row=row, source=None))
+        with self._guard:
+            self._check_expected(key, expected)
+            if self._current(key) is not None:
+                version = self._next_version()
+                row = ConfigVersion(version=version, saved_at=datetime.now(UTC), deleted=True)
+                self._record(key, _Change(row=row, source=None))
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return copies of all sources, ordered by label, application, profile."""
@@ -240,15 +244,16 @@ class InMemoryConfigBackend:
     async def aclose(self) -> None:
         """Refuse everything from now on and end every waiting `changes`."""
         self._closed = True
-        for watcher in self._watchers:
-            watcher.wake.set()
+        for watcher in [*self._watchers]:
+            watcher.tell(None)
 
     def _keys(self) -> builtins.list[ConfigKey]:
-        stored = [key for key, changes in self._changes.items() if changes[-1].source is not None]
+        changed = [*self._changes.items()]  # in one step: another thread may add to it
+        stored = [key for key, changes in changed if changes[-1].source is not None]
         return sorted(stored, key=lambda key: key.sort_key)
 
     def _carried(self) -> set[str]:
-        return {key.label for key in self._keys()} | {label for _, label in self._bases}
+        return {key.label for key in self._keys()} | {label for _, label in [*self._bases]}
 
     def _current(self, key: ConfigKey) -> ConfigSource | None:
         changes = self._changes.get(key)
@@ -263,9 +268,8 @@ class InMemoryConfigBackend:
     def _record(self, key: ConfigKey, change: _Change) -> None:
         self._changes.setdefault(key, []).append(change)
         self._last = change.row.version
-        for watcher in self._watchers:
-            watcher.keys[key] = key
-            watcher.wake.set()
+        for watcher in [*self._watchers]:
+            watcher.tell(key)
 
     def _next_version(self) -> str:
         return f"{next(self._numbers)}-{self._epoch}"
@@ -281,3 +285,11 @@ class _Watcher:
     def __init__(self) -> None:
         self.keys: dict[ConfigKey, ConfigKey] = {}
         self.wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def tell(self, key: ConfigKey | None) -> None:
+        """Wake the reader, in whichever event loop it waits."""
+        if key is not None:
+            self.keys[key] = key
+        with contextlib.suppress(RuntimeError):  # its event loop is closed
+            self._loop.call_soon_threadsafe(self.wake.set)

@@ -47,7 +47,8 @@ class SqlConfigBackend:
     as far as the database is. On SQLite the file and its tables are made when they are missing;
     elsewhere `upgrade` makes the tables, and without them every method raises `BackendError`.
 
-    For one event loop. Connections are opened when they are needed.
+    For one event loop, the first that uses it; in another one every method raises `BackendError`.
+    Connections are opened when they are needed.
 
     Args:
         engine: Where connections come from; its owner closes it, and has chosen its limits. On

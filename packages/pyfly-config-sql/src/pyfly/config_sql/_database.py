@@ -7,10 +7,11 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pyfly.config_core import BackendUnavailableError
+from pyfly.config_core import BackendError, BackendUnavailableError
 from pyfly.config_sql import _schema as schema
 from pyfly.config_sql._engine import LISTEN
 from pyfly.config_sql._failures import translated
+from pyfly.config_sql._sqlite_files import FilesSeen, SqliteFiles
 
 
 class Database:
@@ -37,6 +38,10 @@ class Database:
         self._writers = (  # what was committed while a writer waited has to be seen
             engine.execution_options(isolation_level="READ COMMITTED") if postgres else engine
         )
+        self._files = SqliteFiles.of(engine)
+        self._opened: FilesSeen | None = None
+        self._was_open = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._is_ready = False
         self._closed = False
@@ -58,13 +63,16 @@ class Database:
             await self._prepare()
             async with self._transaction() as connection:
                 yield connection
+                self._check_kept()
 
     async def upgrade(self) -> list[str]:
         """Bring the schema up to date; return the schemas it went through."""
         with self._use():
             async with self._opening:
+                await self._let_go_of_lost_files()
+                self._note_opening()
                 steps = await self._upgrade()
-                self._is_ready = True
+                self._note_opened()
                 return steps
 
     def check_open(self) -> None:
@@ -75,6 +83,20 @@ class Database:
         """
         if self._closed:
             raise BackendUnavailableError("the backend is closed")
+
+    def check_loop(self) -> None:
+        """Raise in another event loop than the first: connections belong to theirs.
+
+        Raises:
+            BackendError: It is another one.
+        """
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise BackendError(
+                "the database was opened in another event loop; open a backend for each event loop"
+            )
 
     async def aclose(self) -> None:
         """Refuse what comes, wait for what runs, close what is owned."""
@@ -88,6 +110,7 @@ class Database:
     @contextmanager
     def _use(self) -> Generator[None]:
         self.check_open()
+        self.check_loop()
         self._running += 1
         try:
             with translated():
@@ -108,20 +131,69 @@ class Database:
                 raise
 
     async def _prepare(self) -> None:
-        if not self._is_ready:
+        if not self._is_ready or not self._are_files_kept():
             async with self._opening:
+                await self._let_go_of_lost_files()
                 await self._open()
+
+    def _are_files_kept(self) -> bool:
+        if self._files is None or self._opened is None:
+            return True
+        return self._files.look().are_of(self._opened)
+
+    def _check_kept(self) -> None:
+        """Raise if a commit went into a file that nobody will find.
+
+        Raises:
+            BackendUnavailableError: The outcome is unknown.
+        """
+        if not self._are_files_kept():
+            raise BackendUnavailableError(
+                "the SQLite file was removed or replaced during a write; the outcome is unknown"
+            )
+
+    async def _let_go_of_lost_files(self) -> None:
+        """Close the connections to files that were removed or replaced.
+
+        Raises:
+            BackendUnavailableError: There is no file in their place.
+        """
+        if not self._are_files_kept():
+            self._is_ready = False
+            self._opened = None
+            await self.engine.dispose()
+        if self._was_open and self._files is not None and not self._files.look().exists:
+            raise BackendUnavailableError(
+                "the SQLite file is not there any more; put it back, or restart to begin anew"
+            )
+
+    def _note_opening(self) -> None:
+        """Remember which files are about to be opened."""
+        if self._files is not None and self._opened is None:
+            self._opened = self._files.look()
+
+    def _note_opened(self) -> None:
+        """Remember the files that opening has made, too: the log, or the database itself."""
+        if self._files is not None and self._are_files_kept():
+            self._opened = self._files.look()
+        self._is_ready = self._was_open = True
 
     async def _open(self) -> None:
         if self._is_ready:
             return
+        self._note_opening()
         async with self._readers.connect() as connection:
             found = await connection.run_sync(schema.read_revision)
+        if self.dialect == "sqlite" and found is None and self._was_open:
+            raise BackendUnavailableError(
+                "the SQLite file was replaced by one without tables; put the right one in its "
+                "place, or make the tables: pyfly-config db upgrade URL"
+            )
         if self.dialect == "sqlite" and schema.is_old(found):
             await self._upgrade()
         else:
             schema.check_revision(found)
-        self._is_ready = True
+        self._note_opened()
 
     async def _upgrade(self) -> list[str]:
         if self.dialect == "sqlite":

@@ -27,6 +27,7 @@ _SHARED: Final = (
 )
 _READ_ONLY: Final = "the database can only be read at the moment"
 _BROKEN: Final = "the database file is damaged, or no database"
+_MOVED: Final = "the SQLite file was removed or replaced"
 _AWAY: Final = "the database cannot be reached, or did not answer in time"
 
 _DRIVERS: Final = frozenset({"aiosqlite", "asyncmy", "asyncpg", "sqlite3"})
@@ -68,9 +69,10 @@ _MYSQL_CODES: Final[dict[int, _Kind]] = {
 _SQLITE_NAMES: Final[dict[str, _Kind]] = {
     **dict.fromkeys(("AUTH", "PERM", "READONLY"), (BackendAccessDeniedError, _DENIED)),
     **dict.fromkeys(("CORRUPT", "NOTADB"), (BackendError, _BROKEN)),
+    "READONLY_DBMOVED": (BackendUnavailableError, _MOVED),
     "ERROR": (BackendError, _MISSING),  # our statements are right; tables may have been removed
 }
-"""SQLite: the word after `SQLITE_`; longer names specify it."""
+"""SQLite: what follows `SQLITE_`, whole, or else its first word."""
 
 
 @contextmanager
@@ -123,7 +125,8 @@ def _by_code(code: str | int | None) -> _Kind | None:
     if code is None:
         return None
     if code.startswith("SQLITE_"):
-        return _SQLITE_NAMES.get(code.split("_")[1])
+        name = code.removeprefix("SQLITE_")
+        return _SQLITE_NAMES.get(name) or _SQLITE_NAMES.get(name.partition("_")[0])
     return _SQLSTATES.get(code) or _SQLSTATES.get(code[:2])
 
 

@@ -62,9 +62,10 @@ class Writer:
 
         Raises:
             ConfigConflictError: Its condition does not hold.
-            BackendError: The transaction failed.
+            BackendError: The transaction failed, or this is another event loop than the first.
         """
         self._database.check_open()
+        self._database.check_loop()
         self._waiting.append(change)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pyfly.config_core import DEFAULT_LABEL, InvalidConfigKeyError, JsonValue
+from pyfly.config_core import DEFAULT_LABEL, ConfigError, InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 from pyfly.config_server.testing._isolation import IsolationConformance
 from pyfly.config_server.testing._suite import (
@@ -21,6 +21,8 @@ from pyfly.config_server.testing._suite import (
 from pyfly.config_server.testing._values import KEYS, LARGE, VALUES
 
 _SECRET = "hunter2-of-the-suite"  # noqa: S105 - a value to look for, no credential
+_HANGS_SECONDS = 120
+"""A store that has not answered after this time never will."""
 _WIDTH = 200
 """Properties of one tree in the tests of atomicity: more than fits in one small write."""
 
@@ -168,6 +170,35 @@ class BackendConformance(IsolationConformance):
         assert found.properties in (_uniform(1).properties, _uniform(2).properties)
         await backend.save(bundle("billing"))
         assert await fetched(backend, bundle("billing")) is not None
+
+    async def test_another_event_loop_is_served_or_refused_at_once(
+        self, backend: ConfigBackend
+    ) -> None:
+        """Used from two threads at the same time; nobody waits for ever, nothing gets lost."""
+
+        async def save_and_fetch(name: str) -> int:
+            for number in range(4):
+                source = bundle(name, properties={"number": number})
+                await backend.save(source)
+                assert (await stored(backend, source)).properties == source.properties
+            return 4
+
+        def elsewhere(name: str) -> int:
+            try:
+                return asyncio.run(asyncio.wait_for(save_and_fetch(name), _HANGS_SECONDS))
+            except ConfigError:
+                return 0  # refused, by an error that says so
+
+        here = asyncio.ensure_future(save_and_fetch("here"))
+        others = await asyncio.gather(
+            *(asyncio.to_thread(elsewhere, name) for name in ("there", "there2"))
+        )
+        assert await here == 4
+        found = [source.application for source in await backend.list()]
+        assert "here" in found
+        assert len(found) >= 1 + sum(map(bool, others))
+        for name in ("later", "later2"):  # one event loop after the other
+            await asyncio.to_thread(elsewhere, name)
 
     async def test_repr_shows_no_value(self, backend: ConfigBackend) -> None:
         """Neither the store nor what it returns shows a value by accident."""
