@@ -155,7 +155,7 @@ async def test_brackets_that_hold_no_number_belong_to_the_key(text: Any) -> None
 @pytest.mark.case(67)
 async def test_a_list_alone_is_shown_without_its_key(text: Any) -> None:
     assert (await text("- c\n- d\n", "yml")).body == b"- c\n- d\n"
-    assert (await text("just text\n", "yml")).body == b"just text"
+    assert (await text("just text\n", "yml")).body == b"just text\n"
     assert (await text("- c\n", "json")).json == {"document": ["c"]}
 
 
@@ -185,6 +185,7 @@ async def test_the_key_of_a_list_alone_can_be_kept(
         ("a: ${b}\nb: ${none}-", {"a": "${none}-", "b": "${none}-"}),
         ("a: ${b ${c}\nc: 1", {"a": "${b 1", "c": 1}),
         ("a: ${ c }\nc: 1", {"a": "1", "c": 1}),
+        ("a: '${x.${q:}z}'", {"a": "${x.z}"}),
         ("a: '${${c}}'\nc: d\nd: 2", {"a": "2", "c": "d", "d": 2}),
     ],
 )
@@ -259,6 +260,26 @@ async def test_texts_are_quoted_where_they_would_read_as_something_else(text: An
     assert answer.body.decode() == (
         "a: '8080'\nb: 'true'\nc: '2001-12-14'\nd: ''\ne: |\n  one\n  two\nf: 1.0E10\ng: y\nh: ''\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("5", "'5'\n"),
+        ("1e10", "'1.0E10'\n"),
+        ("yes", "'true'\n"),
+        ("|\n a\n b\n", "|\n  a\n  b\n"),
+        ("document: {a: 1}", "a: 1\n"),
+    ],
+)
+async def test_a_value_alone_is_shown_as_a_text(text: Any, content: str, shown: str) -> None:
+    assert (await text(content, "yml")).body.decode() == shown
+
+
+async def test_digits_behind_a_zero_are_quoted(text: Any) -> None:
+    content = "a: 08\nb: '0_8'\nc: -08\nd: '01'\n'09': 0x\n"
+    answer = await text(content, "yml")
+    assert answer.body.decode() == "a: '08'\nb: '0_8'\nc: -08\nd: '01'\n'09': 0x\n"
 
 
 async def test_floats_and_texts_are_written_as_java_does(text: Any) -> None:

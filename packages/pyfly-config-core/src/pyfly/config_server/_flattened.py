@@ -52,9 +52,9 @@ def render(
     shown: JsonValue = tree
     if strip_document and tree.keys() == {_DOCUMENT}:
         shown = tree[_DOCUMENT]
-    if isinstance(shown, dict | list):
-        return dump_for_reading(shown).encode()
-    return ("null" if shown is None else text_of(shown)).encode()
+    if not isinstance(shown, dict | list):  # a text, quoted where it would read as another type
+        shown = "null" if shown is None else text_of(shown)
+    return dump_for_reading(shown).encode()
 
 
 def text_of(value: FlatValue) -> str:

@@ -58,6 +58,7 @@ _DATE: Final = re.compile(
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?"
     r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?"
 )
+_LEADING_ZERO: Final = re.compile(r"0[0-9_]+")
 _TAG_DIRECTIVE: Final = re.compile("(?:^|[\r\n\x85\u2028\u2029])%TAG")
 _LINE_BREAK: Final = re.compile("[\n\x85\u2028\u2029]")
 _TAG_NAMES: Final[dict[type, str]] = {
@@ -161,7 +162,7 @@ def _spring_event(value: Scalar) -> ScalarEvent:
     """Return how SnakeYAML writes a value."""
     if isinstance(value, str) and _LINE_BREAK.search(value):
         return ScalarEvent(None, _STR, (False, True), value, style="|")
-    if isinstance(value, str) and _DATE.fullmatch(value):
+    if isinstance(value, str) and (_DATE.fullmatch(value) or _LEADING_ZERO.fullmatch(value)):
         return ScalarEvent(None, _STR, (False, True), value)
     return _scalar_event(value, java_float)
 
