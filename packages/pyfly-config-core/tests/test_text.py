@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server.text import dump_text, holds_several_documents, parse_text
+from pyfly.config_server.text import (
+    dump_text,
+    holds_several_documents,
+    parse_documents,
+    parse_text,
+)
 
 SCALARS: Any = (
     st.none()
@@ -144,10 +149,20 @@ def test_no_error_shows_what_the_file_holds() -> None:
         (b"- a\n", {"document": ["a"]}),
         (b"just text\n", {"document": "just text"}),
         (b"---\na: 1\n---\n---\n", {"a": 1}),
+        (b"''\n", {}),
+        (b"[]\n", {}),
+        (b"' '\n", {"document": " "}),
+        (b"0\n", {"document": 0}),
+        (b"no\n", {"document": False}),
     ],
 )
 def test_what_is_at_the_top(data: bytes, tree: Any) -> None:
     assert parse_text(data, suffix=".yaml") == tree
+
+
+def test_a_document_that_is_an_empty_text_or_list_does_not_count() -> None:
+    documents = parse_documents(b"a: 1\n---\n''\n---\n[]\n---\n{}\n---\nb: 2\n", suffix=".yaml")
+    assert [document.properties for document in documents] == [{"a": 1}, {}, {"b": 2}]
 
 
 @pytest.mark.parametrize(

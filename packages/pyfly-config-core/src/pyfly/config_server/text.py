@@ -40,14 +40,15 @@ def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
             column where there are any, without content. `where` is left to the caller.
     """
     value = _parse(data, suffix)
-    return {} if value is None else _mapping(value)
+    return {} if _is_nothing(value) else _mapping(value)
 
 
 def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
     """Return the documents of a file that are not empty, from first to last (contract §3.5).
 
-    A list or a single value at the top is put under the key `document` (contract §2.3). JSON
-    holds one document, and its values have no origins. The values of `.properties` are texts.
+    A list or a single value at the top is put under the key `document` (contract §2.3); an empty
+    list or text there is an empty document, as for Spring. JSON holds one document, and its
+    values have no origins. The values of `.properties` are texts.
 
     Raises:
         ConfigFormatError: As `parse_text`, or all documents together have more than 20,000
@@ -57,12 +58,13 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
         return parse_properties(data, limit=MAX_DOCUMENT_BYTES)
     if suffix == ".json":
         value = _parse(data, suffix)
-        return () if value is None else (ConfigDocument(properties=_mapping(value)),)
+        return () if _is_nothing(value) else (ConfigDocument(properties=_mapping(value)),)
     # What the values take is counted where they are flattened; their origins are flattened here.
     budget = FlatBudget(limit=MAX_FLAT_BYTES + MAX_PROPERTIES * _LONGEST_ORIGIN)
     return tuple(
         ConfigDocument(properties=_mapping(value), origins=_texts(_mapping(origins), budget))
         for value, origins in _yaml.load_with_origins(_decoded(data))
+        if not _is_nothing(value)
     )
 
 
@@ -93,6 +95,10 @@ def parse_scalar(text: str) -> bool | int | float | str | None:
     if isinstance(value, str):
         return value if text.startswith(("'", '"')) else text
     return text if isinstance(value, dict | list) or "#" in text else value
+
+
+def _is_nothing(value: JsonValue) -> bool:
+    return value is None or value in ("", [])
 
 
 def _mapping(value: JsonValue) -> dict[str, JsonValue]:
