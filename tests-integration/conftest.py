@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import boto3
+import httpx
 import pytest
 
 from pyfly.config_server import KeyStoreFile
@@ -218,6 +220,43 @@ def key_store(run: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactor
     return KeyStoreFile(location=path, password=password, alias="k1")
 
 
+@pytest.fixture(scope="module")
+def s3(free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of a moto server; credentials for it are in the environment."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        with subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-p", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                _wait_for_bucket_server(address)
+                yield address
+            finally:
+                process.terminate()
+
+
+@pytest.fixture(scope="module")
+def make_bucket(s3: str) -> Callable[[str], str]:
+    """Make an empty bucket with versions, and return the URL of a store in it."""
+
+    def make(name: str) -> str:
+        client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
+        client.create_bucket(Bucket=name)
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        client.close()
+        return f"s3://{name}/team?endpoint_url={s3}"
+
+    return make
+
+
 def _wait_until_live(server: RunningServer) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:
@@ -228,3 +267,15 @@ def _wait_until_live(server: RunningServer) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise RuntimeError(f"the server did not start:\n{server.output()}")
+
+
+def _wait_for_bucket_server(address: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            httpx.get(address)
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline, "moto did not start"
+            time.sleep(0.05)
+        else:
+            return

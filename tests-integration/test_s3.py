@@ -1,14 +1,12 @@
 """Server processes on a bucket: their own writes at once, those of others within a moment."""
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -18,50 +16,10 @@ PATIENCE = 60.0
 START_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
-def s3(free_port: Callable[[], int]) -> Iterator[str]:
-    """The address of a moto server; credentials for it are in the environment."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        with subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                _wait_for(address)
-                yield address
-            finally:
-                process.terminate()
-
-
 @pytest.fixture
-def store(s3: str, request: pytest.FixtureRequest) -> str:
+def store(make_bucket: Callable[[str], str], request: pytest.FixtureRequest) -> str:
     """The URL of an empty bucket."""
-    name = f"bucket-{abs(hash(request.node.name))}"
-    client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
-    client.create_bucket(Bucket=name)
-    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    client.close()
-    return f"s3://{name}/team?endpoint_url={s3}"
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            httpx.get(address)
-        except httpx.HTTPError:
-            assert time.monotonic() < deadline, "moto did not start"
-            time.sleep(0.05)
-        else:
-            return
+    return make_bucket(f"bucket-{abs(hash(request.node.name))}")
 
 
 def _sources(client: httpx.Client) -> list[dict[str, Any]]:

@@ -171,11 +171,13 @@ class BoundedConnection(asyncio.Protocol):
         if protocol is None:  # refused: what still arrives is dropped
             return
         self._received += len(data)
+        passed_on = self._requests
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # answered as HTTP/1.1, as RFC 9110 §7.8 allows
             pass
         except httptools.HttpParserError:
+            self._requests = passed_on  # a head may have ended just before what is wrong
             self._refuse(HTTPStatus.BAD_REQUEST)
             return
         if self._received:

@@ -1,0 +1,40 @@
+"""Servers whose cost is measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .metered import SETTINGS, MeteredServer, write_files
+
+StartServer = Callable[..., Any]
+
+
+def _start(start_server: StartServer, store: Path | str) -> MeteredServer:
+    server = start_server(store, **SETTINGS)
+    return MeteredServer(port=server.port, pid=server.process.pid)
+
+
+@pytest.fixture(scope="session")
+def metered_files(
+    tmp_path_factory: pytest.TempPathFactory, start_server: StartServer
+) -> MeteredServer:
+    """A server of files that were not written through it."""
+    root = tmp_path_factory.mktemp("files")
+    write_files(root)
+    return _start(start_server, root)
+
+
+@pytest.fixture(scope="module", params=["files", "memory", "sqlite", "s3"])
+def metered_store(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    start_server: StartServer,
+) -> MeteredServer:
+    """A server of an empty store of each kind."""
+    root = tmp_path_factory.mktemp("store")
+    if request.param == "s3":
+        return _start(start_server, request.getfixturevalue("make_bucket")("limits"))
+    stores = {"files": str(root), "memory": "memory:", "sqlite": f"sqlite:///{root}/bundles.db"}
+    return _start(start_server, stores[request.param])
