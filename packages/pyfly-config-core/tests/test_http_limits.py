@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from pyfly.config_core.limits import (
     MAX_PROPERTIES,
 )
 from pyfly.config_server import (
+    ConfigBackend,
     ConfigServer,
     ConfigSource,
     Controller,
     Encryption,
     EncryptionKeys,
+    FilesystemConfigBackend,
     HttpRequest,
     HttpResponse,
     InMemoryConfigBackend,
@@ -37,7 +40,7 @@ pytestmark = pytest.mark.anyio
 Ask = Callable[..., Any]
 
 
-def asking(*backends: InMemoryConfigBackend, **options: Any) -> Ask:
+def asking(*backends: ConfigBackend, **options: Any) -> Ask:
     controller = Controller(ConfigServer(*backends, **options), auth=SharedCredential.bearer("t"))
 
     async def ask(
@@ -325,3 +328,61 @@ async def test_a_small_document_is_answered_in_the_loop() -> None:
         assert ((await ask(path)).status, threads.submitted) == (200, 0), path
     await store(backend, "b", "p", large_tree())
     assert ((await ask("b/p")).status, threads.submitted > 0) == (200, True)
+
+
+# --- stored text --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Nine bundles of 1,000,000 bytes, nearly all of it blanks."""
+    (tmp_path / "main").mkdir()
+    for number in range(9):
+        text = '{"k": 1' + " " * 999_992 + "}"
+        (tmp_path / "main" / f"a{number}-p.json").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+async def test_an_answer_is_made_of_at_most_8_mib_of_stored_text(directory: Path) -> None:
+    backend = FilesystemConfigBackend(directory)
+    ask = asking(backend)
+    assert (await ask(f"{names('a', 8)}/p")).status == 200
+    answer = await ask(f"{names('a', 9)}/p")
+    assert answer.status == 500
+    assert "more than 8,388,608 bytes of stored text in one answer; ask for" in message(answer)
+    await backend.aclose()
+
+
+async def test_base_bundles_count_too(directory: Path) -> None:
+    for number in range(9):
+        file = directory / "main" / f"a{number}-p.json"
+        file.rename(directory / "main" / f"a{number}.json")
+    backend = FilesystemConfigBackend(directory)
+    ask = asking(backend)
+    assert (await ask(f"{names('a', 8)}/p")).status == 200
+    assert (await ask(f"{names('a', 9)}/p")).status == 500
+    await backend.aclose()
+
+
+async def test_many_bundles_are_read_a_few_at_a_time() -> None:
+    reading = most = 0
+
+    class ThreeMethods:
+        async def fetch(
+            self, application: str, profile: str, label: str = "main"
+        ) -> ConfigSource | None:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            await asyncio.sleep(0)
+            reading -= 1
+            return None
+
+        async def save(self, source: ConfigSource) -> None:
+            raise AssertionError
+
+        async def list(self) -> list[ConfigSource]:
+            raise AssertionError
+
+    assert (await asking(ThreeMethods())(f"{names('a', 31)}/{names('p', 7)}")).status == 200
+    assert 1 < most <= 16

@@ -1,5 +1,6 @@
 """What the suite of every store does not ask: statements, versions of the whole, broken rows."""
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -272,3 +273,18 @@ async def test_commits_reach_the_disk_before_they_return(backend: SqlConfigBacke
             for name in ("journal_mode", "synchronous")
         ]
     assert modes == ["wal", 2]  # 2 is FULL
+
+
+async def test_one_answer_is_made_of_at_most_8_mib_and_large_rows_are_parsed_in_a_thread(
+    backend: SqlConfigBackend,
+) -> None:
+    keys = [ConfigKey(application=f"a{number}", profile="p") for number in range(9)]
+    for key in keys:
+        await backend.save(bundle(key.application, key.profile, k="x" * 1_000_000))
+    began = time.thread_time()
+    found = await backend.fetch_many(keys[:8])
+    spent = time.thread_time() - began
+    assert [source and source.size > 1_000_000 for source in found] == [True] * 8
+    assert spent < 0.1  # of this thread, which is the loop's; measured: below 0.03
+    with pytest.raises(ConfigFormatError, match="8,388,608 bytes of stored text in one answer"):
+        await backend.fetch_many(keys)

@@ -7,18 +7,18 @@ from typing import Any, Final, TypeVar
 
 from pyfly.config_core import (
     Environment,
+    FlatBudget,
     InvalidConfigKeyError,
     JsonValue,
 )
 from pyfly.config_core.limits import MAX_LOOKUPS
+from pyfly.config_server.storage import TOO_LARGE, ConfigSource, check_stored_bytes
 
 _Result = TypeVar("_Result")
 
 LARGE: Final = 1_000
 """Values in a tree, or properties in an answer, from which on work is done in a thread: they
 take about 2 ms, and a thread 0.1 ms."""
-TOO_LARGE: Final = "ask for fewer applications, profiles or labels at once, or store less for them"
-"""What to do when an answer is too large."""
 _CONTAINERS: Final = (dict, list)
 
 
@@ -46,6 +46,24 @@ def is_large(trees: Iterable[Mapping[str, JsonValue]]) -> bool:
 def count_properties(environment: Environment) -> int:
     """Return how many properties all sources of a document have together."""
     return sum(len(source.source) for source in environment.property_sources)
+
+
+class AnswerBudget:
+    """Counts what one answer is made of, and refuses what is too much while it is gathered."""
+
+    def __init__(self) -> None:
+        self.flat: Final = FlatBudget(f" in one answer; {TOO_LARGE}")
+        """What flattening made."""
+        self._stored = 0
+
+    def take(self, sources: Iterable[ConfigSource | None]) -> None:
+        """Count the stored text of more bundles.
+
+        Raises:
+            ConfigFormatError: All together have more than 8 MiB.
+        """
+        self._stored += sum(source.size for source in sources if source is not None)
+        check_stored_bytes(self._stored)
 
 
 def check_lookups(**counts: int) -> None:

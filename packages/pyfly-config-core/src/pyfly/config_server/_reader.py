@@ -16,7 +16,7 @@ from pyfly.config_core import (
     flatten,
 )
 from pyfly.config_server._activation import is_active
-from pyfly.config_server._amounts import is_large, run
+from pyfly.config_server._amounts import AnswerBudget, is_large, run
 from pyfly.config_server._order import Lookup
 from pyfly.config_server.storage import (
     ConfigBackend,
@@ -30,6 +30,8 @@ from pyfly.config_server.storage import (
     default_is_base,
 )
 
+_TOGETHER: Final = 16
+"""Bundles that are read at the same time, each of which may have 1 MiB."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -70,7 +72,7 @@ class StoreReader:
         self._snapshots = backend if isinstance(backend, SupportsSnapshots) else None
         self._bases = backend if isinstance(backend, SupportsBaseBundles) else None
 
-    async def read(self, lookup: Lookup, budget: FlatBudget) -> Found:
+    async def read(self, lookup: Lookup, budget: AnswerBudget) -> Found:
         """Return what is stored; large bundles are composed in a thread.
 
         Args:
@@ -83,29 +85,22 @@ class StoreReader:
                 be too large.
             BackendError: The store failed.
         """
-        bases: Sequence[ConfigSource | None] = ()
-        if self._bases is None:
-            stored = await self._fetch_many(lookup.keys)
-        else:
-            stored, bases = await asyncio.gather(
-                self._fetch_many(lookup.keys), _fetch_bases(self._bases, lookup)
-            )
-        bundles = [
-            (source, f"{source.application}-{source.profile}")
-            for source in stored.sources
-            if source is not None
-        ]
-        # of bases there are none, or all
-        for application, base in zip(lookup.bases, bases, strict=False):
-            if base is not None:
-                bundles.append((base, application))
-        bundles = _in_lowest_roles(bundles)
+        stored, bases = await asyncio.gather(
+            self._fetch_many(lookup.keys, budget), self._fetch_bases(lookup)
+        )
+        budget.take(bases)
+        bundles = _in_lowest_roles(
+            [
+                *((one, f"{one.application}-{one.profile}") for one in stored.sources if one),
+                *((one, name) for name, one in zip(lookup.bases, bases, strict=False) if one),
+            ]
+        )
 
         def compose() -> list[FoundSource]:
             return [
                 one
                 for source, stem in bundles
-                for one in self._sources(source, stem, lookup.profiles, budget)
+                for one in self._sources(source, stem, lookup.profiles, budget.flat)
             ]
 
         large = is_large(one.properties for source, _ in bundles for one in _documents(source))
@@ -113,13 +108,35 @@ class StoreReader:
         known = bool(found) or self._labels is None or await self._labels.has_label(lookup.label)
         return Found(sources=found if known else None, version=stored.version)
 
-    async def _fetch_many(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
+    async def _fetch_many(self, keys: Sequence[ConfigKey], budget: AnswerBudget) -> ConfigSnapshot:
+        """Read a few bundles at a time, but all of a snapshot at once."""
         if self._snapshots is not None:
-            return await self._snapshots.fetch_snapshot(keys)
+            snapshot = await self._snapshots.fetch_snapshot(keys)
+            budget.take(snapshot.sources)
+            return snapshot
+        sources: list[ConfigSource | None] = []
+        for start in range(0, len(keys), _TOGETHER):
+            some = await self._fetch_some(keys[start : start + _TOGETHER])
+            budget.take(some)
+            sources += some
+        return ConfigSnapshot(sources=tuple(sources))
+
+    async def _fetch_some(self, keys: Sequence[ConfigKey]) -> Sequence[ConfigSource | None]:
         if self._batch is not None:
-            return ConfigSnapshot(sources=tuple(await self._batch.fetch_many(keys)))
+            return await self._batch.fetch_many(keys)
         fetches = (self._backend.fetch(key.application, key.profile, key.label) for key in keys)
-        return ConfigSnapshot(sources=tuple(await asyncio.gather(*fetches)))
+        return await asyncio.gather(*fetches)
+
+    def _fetch_bases(self, lookup: Lookup) -> "asyncio.Future[list[ConfigSource | None]]":
+        """Begin to read one for each application, now, in the same turn as the other reads.
+
+        Without the ability there are none.
+        """
+        if self._bases is None:
+            return asyncio.gather()
+        return asyncio.gather(
+            *(self._bases.fetch_base(name, lookup.label) for name in lookup.bases)
+        )
 
     def _sources(
         self, source: ConfigSource, stem: str, profiles: frozenset[str], budget: FlatBudget
@@ -173,15 +190,6 @@ def unique_sources(found: Iterable[FoundSource]) -> list[PropertySource]:
             name = f"{one.source.name} ({one.key})"
             taken.setdefault(name, replace(one, source=replace(one.source, name=name)))
     return [one.source for one in reversed(taken.values())]
-
-
-def _fetch_bases(
-    backend: SupportsBaseBundles, lookup: Lookup
-) -> "asyncio.Future[list[ConfigSource | None]]":
-    """Begin now, in the same turn of the event loop as the other reads of the request."""
-    return asyncio.gather(
-        *(backend.fetch_base(application, lookup.label) for application in lookup.bases)
-    )
 
 
 def _flat(

@@ -16,7 +16,6 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigNotFoundError,
     Environment,
-    FlatBudget,
     JsonValue,
     PropertySource,
     check_name,
@@ -26,7 +25,7 @@ from pyfly.config_core import (
     split_names,
     split_profiles,
 )
-from pyfly.config_server._amounts import TOO_LARGE, check_lookups
+from pyfly.config_server._amounts import AnswerBudget, check_lookups
 from pyfly.config_server._bundles import Bundles, first_writable
 from pyfly.config_server._encryption import Encryption
 from pyfly.config_server._order import Lookup, plan_lookups
@@ -231,7 +230,7 @@ class ConfigServer:
         Args:
             plans: The lookups for stores by their `default_is_base`.
         """
-        budget = FlatBudget(f" in one answer; {TOO_LARGE}")
+        budget = AnswerBudget()
         reads = [
             _read_store(reader, plans[reader.default_is_base], budget) for reader in self._readers
         ]
@@ -327,7 +326,7 @@ class ConfigServer:
 
 
 async def _read_store(
-    reader: StoreReader, lookups: Sequence[Lookup], budget: FlatBudget
+    reader: StoreReader, lookups: Sequence[Lookup], budget: AnswerBudget
 ) -> list[Found]:
     return [await reader.read(lookup, budget) for lookup in lookups]
 

@@ -48,9 +48,9 @@ def keys_of(label: str, names: Iterable[str]) -> list[ConfigKey]:
 
 
 def source_of(
-    key: ConfigKey, *, name: str, version: str, documents: tuple[ConfigDocument, ...]
+    key: ConfigKey, *, name: str, version: str, documents: tuple[ConfigDocument, ...], size: int = 0
 ) -> ConfigSource:
-    """Return the bundle that the file `name` holds."""
+    """Return the bundle that the file `name`, of `size` bytes, holds."""
     return ConfigSource(
         application=key.application,
         profile=key.profile,
@@ -59,6 +59,7 @@ def source_of(
         version=version,
         resource=name,
         documents=documents,
+        size=size,
     )
 
 

@@ -19,10 +19,12 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 from pyfly.config_core import (
     DEFAULT_LABEL,
     ConfigConflictError,
+    ConfigFormatError,
     ConfigKey,
     JsonValue,
     copy_properties,
 )
+from pyfly.config_core.limits import MAX_STORED_BYTES
 
 
 class Precondition(Enum):
@@ -39,6 +41,9 @@ class Precondition(Enum):
 ABSENT: Final = Precondition.ABSENT
 ANY: Final = Precondition.ANY
 PRESENT: Final = Precondition.PRESENT
+
+TOO_LARGE: Final = "ask for fewer applications, profiles or labels at once, or store less for them"
+"""What to do when an answer is too large."""
 
 Expected: TypeAlias = str | Precondition
 """A version that must still be the stored one, `ABSENT`, `PRESENT` or `ANY`."""
@@ -106,6 +111,9 @@ class ConfigSource:
     """Text stores: the name of the file, without its label."""
     documents: tuple[ConfigDocument, ...] = field(default=(), repr=False)
     """Text stores: the documents of a file from first to last, empty ones left out."""
+    size: int = field(default=0, compare=False)
+    """Bytes of the stored text, where the store knows. All bundles of one answer may have 8 MiB
+    together; with 0 only what is made of them is bounded."""
 
     def __post_init__(self) -> None:
         ConfigKey(application=self.application, profile=self.profile, label=self.label)
@@ -164,6 +172,21 @@ class ConfigResource:
     """Its bytes, whole."""
     modified: datetime | None = None
     """When it was last changed, in UTC, where the store knows."""
+
+
+def check_stored_bytes(size: int) -> None:
+    """Refuse to make one answer of too much text. A store may ask before it reads or parses.
+
+    Args:
+        size: Bytes of stored text that are needed for one answer.
+
+    Raises:
+        ConfigFormatError: It is more than 8 MiB.
+    """
+    if size > MAX_STORED_BYTES:
+        raise ConfigFormatError(
+            f"more than {MAX_STORED_BYTES:,} bytes of stored text in one answer; {TOO_LARGE}"
+        )
 
 
 @runtime_checkable

@@ -178,6 +178,7 @@ def _source(key: ConfigKey, file_name: str, stored: StoredObject) -> ConfigSourc
         name=file_name,
         version=version_of(stored.etag, stored.version_id),
         documents=parse_documents(stored.data, suffix=PurePosixPath(file_name).suffix),
+        size=len(stored.data),
     )
 
 

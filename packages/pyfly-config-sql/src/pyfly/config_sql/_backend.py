@@ -1,5 +1,6 @@
 """The storage interface in terms of statements; which database it is matters little here."""
 
+import asyncio
 import builtins
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -22,6 +23,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     ConfigVersion,
     Expected,
+    check_stored_bytes,
 )
 from pyfly.config_sql import _content as content
 from pyfly.config_sql import _statements as statements
@@ -34,6 +36,8 @@ NAMES: Final = 1000
 """Names that one statement of a listing reads."""
 CONTENTS: Final = 100
 """Bundles that one statement of a listing reads."""
+_LARGE: Final = 16_384
+"""Characters of stored bundles from which on they are parsed in a thread."""
 _MAX_DIGITS: Final = 18
 
 _LOG: Final = logging.getLogger(__name__)
@@ -112,8 +116,14 @@ class SqlConfigBackend:
         found = {statements.key_of(row): row for row in rows}
         known = [found[key] for key in keys if key in found]
         version = str(max(row.version for row in known)) if known else None
-        sources = (_source(key, found[key]) if key in found else None for key in keys)
-        return ConfigSnapshot(sources=tuple(sources), version=version)
+        size = sum(len(row.properties or "") for row in known)
+        check_stored_bytes(size)
+
+        def parse() -> tuple[ConfigSource | None, ...]:
+            return tuple(_source(key, found[key]) if key in found else None for key in keys)
+
+        sources = await asyncio.to_thread(parse) if size > _LARGE else parse()
+        return ConfigSnapshot(sources=sources, version=version)
 
     async def save(self, source: ConfigSource) -> None:
         """Store the source, whatever is there."""
@@ -288,6 +298,7 @@ def _source(key: ConfigKey, row: Row[Any]) -> ConfigSource | None:
         label=key.label,
         properties=content.load(row.properties, key),
         version=str(row.version),
+        size=len(row.properties),
     )
 
 

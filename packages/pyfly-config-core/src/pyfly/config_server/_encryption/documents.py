@@ -15,9 +15,9 @@ from pyfly.config_core import (
     flatten,
 )
 from pyfly.config_core.limits import MAX_CIPHERS_RSA
-from pyfly.config_server._amounts import TOO_LARGE
 from pyfly.config_server._encryption.keyring import KeyRing, check_installed
 from pyfly.config_server._encryption.prefix import CIPHER_MARK
+from pyfly.config_server.storage import TOO_LARGE
 from pyfly.config_server.text import parse_documents
 
 _LOG: Final = logging.getLogger(__name__)

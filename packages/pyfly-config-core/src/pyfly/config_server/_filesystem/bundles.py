@@ -133,7 +133,13 @@ class BundleFiles:
             if parsed is not None:
                 if parsed is not known:
                     _warn_of_shadowed(directory, key.label, name, names)
-                return source_of(key, name=name, version=parsed.version, documents=parsed.documents)
+                return source_of(
+                    key,
+                    name=name,
+                    version=parsed.version,
+                    documents=parsed.documents,
+                    size=parsed.identity.size,
+                )
         return None
 
     def _read(self, directory: int, label: str, name: str, known: _Parsed | None) -> _Parsed | None:

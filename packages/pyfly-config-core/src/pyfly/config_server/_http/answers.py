@@ -11,11 +11,11 @@ from zlib import crc32
 
 from pyfly.config_core import MEDIA_TYPE_V2, ConfigFormatError, JsonValue
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
-from pyfly.config_server._amounts import TOO_LARGE
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse
 from pyfly.config_server._http.negotiation import is_current
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server.documents import encode_json
+from pyfly.config_server.storage import TOO_LARGE
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain;charset=UTF-8"
