@@ -53,6 +53,70 @@ def test_get_prints_all_one_or_a_section(run: Any) -> None:
     assert json.loads(run("get", "--json")[1]) == {"db.url": "marker-value", "hosts[0]": "c"}
 
 
+def test_get_prints_a_list_one_element_in_a_line(run: Any, server: Any, document: Any) -> None:
+    document["propertySources"][0]["source"] = {
+        "pay-methods[0]": "card",
+        "pay-methods[1]": True,
+        "dbs[0].url": "u",
+        "dbs[1].url": "v",
+        "one": "a,b",
+        "broken[0]": "${broken[0]}",
+        "broken[1]": "fine",
+    }
+    server.answer_json(document)
+    assert run("get", "payMethods") == (0, "card\ntrue\n", "")
+    assert run("get", "PAY_METHODS", "--json") == (0, '[\n  "card",\n  true\n]\n', "")
+    assert run("get", "hosts") == (0, "a\nb\n", "")
+    assert run("get", "dbs") == (0, "[0].url=u\n[1].url=v\n", "")
+    assert json.loads(run("get", "dbs", "--json")[1]) == [{"url": "u"}, {"url": "v"}]
+    assert run("get", "dbs[1]") == (0, "url=v\n", "")
+    assert run("get", "one") == (0, "a,b\n", "")
+    code, out, err = run("get", "broken")
+    assert (code, out) == (0, "[1]=fine\n")
+    assert err.startswith(
+        "pyfly-config-client: left out: the property 'broken[0]' cannot be resolved"
+    )
+
+
+def test_what_cannot_be_resolved_fails_only_who_asks_for_it(
+    run: Any, server: Any, document: Any
+) -> None:
+    document["propertySources"][0]["source"]["user"] = "${user}"
+    server.answer_json(document)
+    assert run("get", "db.url") == (0, "marker-value\n", "")
+    code, out, err = run("get")
+    assert (code, out) == (0, "db.url=marker-value\nhosts[0]=c\n")
+    assert "left out: the property 'user' cannot be resolved" in err
+    code, out, err = run("get", "user")
+    assert (code, out, "'user' cannot be resolved" in err) == (1, "", True)
+    code, out, err = run("env")
+    assert (code, out) == (0, "export DB_URL=marker-value\nexport HOSTS_0=c\n")
+    assert len(server.requests) == 4
+
+
+def test_get_explains_every_key_of_a_section_and_of_a_list(
+    run: Any, server: Any, document: Any
+) -> None:
+    document["propertySources"][1]["source"] |= {"db.poolSize": 1, "DB.url": 2}
+    server.answer_json(document)
+    assert run("get", "db", "--explain") == (
+        0,
+        "db.poolSize comes from main/application-default.yaml\n"
+        "db.url comes from main/orders-prod.yaml\n"
+        "  instead of 'DB.url' in main/application-default.yaml\n",
+        "",
+    )
+    code, out, err = run("get", "hosts", "--explain")
+    assert (code, err, out.splitlines()[0]) == (0, "", "hosts[0] comes from main/orders-prod.yaml")
+    code, out, err = run("get", "db", "--explain", "--json")
+    rows = json.loads(out)
+    assert list(rows) == ["db.poolSize", "db.url"]
+    assert rows["db.url"]["winner"]["source"] == "main/orders-prod.yaml"
+    assert [one["key"] for one in rows["db.url"]["losers"]] == ["DB.url"]
+    assert "marker" not in out
+    assert run("get", "nothing", "--explain")[0] == 3
+
+
 def test_get_explains_without_the_value(run: Any) -> None:
     assert run("get", "db.url", "--explain") == (0, "db.url comes from main/orders-prod.yaml\n", "")
     code, out, err = run("get", "--explain")

@@ -1,12 +1,14 @@
 """pydantic-settings reads from the server, below everything else."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pyfly.config_client import Properties, SyncConfigClient
 from pyfly.config_client.settings import from_config_server
 from pyfly.config_client.testing import ConfigServerDouble
 
@@ -80,3 +82,103 @@ def test_what_was_fetched_before_is_a_source_too(
         max_items: int = 0
 
     assert Settings().max_items == 200
+
+
+# --- how often the server is asked ----------------------------------------------------
+
+
+@pytest.fixture
+def asked(server: Any, document: dict[str, Any]) -> list[str]:
+    """The requests to a server, as they come in."""
+    server.answer_json(document)
+    return server.requests
+
+
+def client_of(server: Any) -> SyncConfigClient:
+    return SyncConfigClient(server_url=server.url, application="orders", profile="prod")
+
+
+def test_a_client_fetches_once_for_all_classes_and_instances(server: Any, asked: list[str]) -> None:
+    client = client_of(server)
+
+    class First(BaseSettings):
+        settings_customise_sources = from_config_server(client, prefix="db")
+        url: str
+
+    class Second(BaseSettings):
+        settings_customise_sources = from_config_server(client)
+        hosts: list[str]
+
+    assert asked == []
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(lambda: First()) for _ in range(4)]  # noqa: PLW0108 # pyright: ignore[reportCallIssue]
+    assert {one.result().url for one in found} == {"marker-value"}
+    assert Second().hosts == ["c"]  # pyright: ignore[reportCallIssue]
+    assert len(asked) == 1
+    client.fetch()
+    assert (First().url, len(asked)) == ("marker-value", 2)  # pyright: ignore[reportCallIssue]
+
+
+def test_every_instance_fetches_if_it_is_told_to(server: Any, asked: list[str]) -> None:
+    class Settings(BaseSettings):
+        settings_customise_sources = from_config_server(
+            client_of(server), prefix="db", refetch=True
+        )
+        url: str
+
+    assert [Settings().url for _ in range(3)] == ["marker-value"] * 3  # pyright: ignore[reportCallIssue]
+    assert len(asked) == 3
+
+
+def test_a_test_double_is_asked_each_time(config_server: ConfigServerDouble) -> None:
+    class Settings(BaseSettings):
+        settings_customise_sources = from_config_server(config_server.client("orders"))
+        size: int = 0
+
+    for size in (1, 2):
+        config_server.put("orders", "default", {"size": size})
+        assert Settings().size == size
+
+
+# --- what is read ---------------------------------------------------------------------
+
+
+class Strange(BaseSettings):
+    settings_customise_sources = from_config_server(
+        Properties.of(
+            {
+                "size": "marker",
+                "wait": 30,
+                "maybe": "",
+                "MAX-ITEMS": "5",
+                "pool": {"size": "7", "wait": "2s"},
+                "unread": "${unread}",
+                "price": {"4711001": 1.5},
+            }
+        )
+    )
+    model_config = SettingsConfigDict(env_nested_delimiter="__")
+
+    size: int = 0
+    wait: timedelta = timedelta()
+    maybe: int | None = 5
+    MAX_ITEMS: int = 1
+    pool: Pool = Pool()
+
+
+def test_what_does_not_fit_is_refused_without_its_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Strange()
+    text = str(caught.value)
+    assert "input_value=<is not int>" in text
+    assert "input_value=<is not a duration " in text
+    assert "marker" not in text
+
+
+def test_what_outranks_the_server_covers_what_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POOL__SIZE", "8")
+    found = Strange(size=3, wait=timedelta(seconds=1))
+    assert (found.size, found.maybe, found.MAX_ITEMS) == (3, None, 5)
+    assert found.pool == Pool(size=8, wait=timedelta(seconds=2))

@@ -56,7 +56,10 @@ def convert(node: Node, read: Reader, path: str) -> Any:
         PropertyTypeError: It cannot be had; names every property at fault, shows no value.
     """
     faults: list[str] = []
-    result = read(node, path, faults)
+    try:
+        result = read(node, path, faults)
+    except RecursionError:
+        raise PropertyTypeError(f"the property {path!r} is nested too deeply") from None
     if faults:
         raise PropertyTypeError("; ".join(faults))
     return result
@@ -112,7 +115,9 @@ class Types:
         if (members := members_of(found)) is not None:
             inner = [one for one in members if one is not type(None)]
             optional = len(inner) < len(members)
-            return union_reader(inner, [self.reader(one) for one in inner], optional=optional)
+            lists = [kind_of(one) == "list" for one in inner]
+            readers = [self.reader(one) for one in inner]
+            return union_reader(list(zip(inner, readers, lists, strict=True)), optional=optional)
         if get_origin(found) is Literal:
             return literal_reader(get_args(found))
         return self._model(found) or self._container(found) or self._single(found)

@@ -49,13 +49,16 @@ def _is_alias(wanted: object) -> bool:
 
 def _aliased(wanted: Any, origin: Any) -> Any:
     if _is_alias(wanted):
-        return wanted.__value__
-    return substituted(origin.__value__, dict(zip(origin.__type_params__, get_args(wanted))))  # noqa: B905 - as typing
+        value = wanted.__value__
+        return _resolved(value, wanted.__module__) if isinstance(value, str) else value
+    return substituted(
+        origin.__value__, dict(zip(origin.__type_params__, get_args(wanted), strict=False))
+    )
 
 
-def _resolved(reference: str | typing.ForwardRef) -> Any:
+def _resolved(reference: str | typing.ForwardRef, module: str = "builtins") -> Any:
     text = reference if isinstance(reference, str) else reference.__forward_arg__
-    holder = type("Holder", (), {"__annotations__": {"wanted": text}, "__module__": "builtins"})
+    holder = type("Holder", (), {"__annotations__": {"wanted": text}, "__module__": module})
     try:
         return typing.get_type_hints(holder, include_extras=True)["wanted"]
     except (NameError, SyntaxError, TypeError, AttributeError):
@@ -67,7 +70,7 @@ def _resolved(reference: str | typing.ForwardRef) -> Any:
 def hints_of(model: Any) -> dict[str, Any]:
     """Return the types of a class's fields by their names, forward references resolved.
 
-    A parameter of a generic class is replaced by what stands in the brackets.
+    A parameter of a generic class is replaced by what stands in the brackets, or by anything.
 
     Raises:
         UnsupportedTypeError: A forward reference cannot be resolved.
@@ -80,7 +83,9 @@ def hints_of(model: Any) -> dict[str, Any]:
             f"the types of {named(origin)} cannot be resolved ({error}); define them where the "
             "class is defined, at the top of a module"
         ) from None
-    parameters = dict(zip(getattr(origin, "__parameters__", ()), get_args(model)))  # noqa: B905 - as typing
+    declared = getattr(origin, "__parameters__", ())
+    given = get_args(model) or [one.__bound__ or Any for one in declared]
+    parameters = dict(zip(declared, given, strict=False))
     if not parameters:
         return hints
     return {name: substituted(hint, parameters) for name, hint in hints.items()}

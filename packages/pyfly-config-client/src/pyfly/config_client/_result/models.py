@@ -118,17 +118,21 @@ def _checked(wanted: Any) -> Callable[[Mapping[str, Any]], Any]:
 
     def make(arguments: Mapping[str, Any]) -> Any:
         msgspec = sys.modules["msgspec"]
-        sent = {one.name: one.encode_name for one in msgspec.structs.fields(wanted)}
-        try:
-            given = {sent[name]: msgspec.to_builtins(value) for name, value in arguments.items()}
-            msgspec.convert(given, wanted)
-        except msgspec.ValidationError:
-            raise
-        except TypeError:
-            pass  # msgspec knows nothing of the type of a field
+        for one in msgspec.structs.fields(wanted):
+            if one.name in arguments:
+                _check_limits(msgspec, arguments[one.name], one.type)
         return wanted(**arguments)
 
     return make
+
+
+def _check_limits(msgspec: Any, value: object, wanted: Any) -> None:
+    try:
+        msgspec.convert(msgspec.to_builtins(value), wanted)
+    except msgspec.ValidationError:
+        raise
+    except TypeError:
+        pass  # msgspec knows nothing of this type, and so of no limits
 
 
 def _named_tuple_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:

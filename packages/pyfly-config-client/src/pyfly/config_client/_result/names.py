@@ -8,7 +8,9 @@ import re
 from collections.abc import Container, Iterator
 from typing import Final
 
-MAX_ELEMENTS: Final = 64
+from pyfly.config_core.limits import MAX_DEPTH
+
+MAX_ELEMENTS: Final = MAX_DEPTH
 """What lies deeper is one last element, with its dots."""
 
 _QUOTED_DOT: Final = "\0"

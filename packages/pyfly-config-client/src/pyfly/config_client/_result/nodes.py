@@ -7,6 +7,7 @@ from typing import TypeAlias, cast
 from pyfly.config_client._result.merging import Broken, Merged
 from pyfly.config_client._result.names import MAX_ELEMENTS, elements, is_index, join, quoted
 from pyfly.config_core import FlatValue, JsonValue
+from pyfly.config_core.limits import MAX_DEPTH
 
 NodeValue: TypeAlias = FlatValue | Broken | None
 
@@ -58,6 +59,15 @@ class Node:
             if node.in_brackets and is_index(node.name)
         ]
 
+    def is_list(self) -> bool:
+        """True if all children are indexes from 0 on, and more of them are there than missing."""
+        indexes = self.indexes()
+        return (
+            "0" in self.children
+            and len(indexes) == len(self.children)
+            and max(indexes) < 2 * len(indexes)
+        )
+
 
 def grow(merged: Merged) -> Node:
     """Return the root of the tree of all properties."""
@@ -92,15 +102,21 @@ def _descend(root: Node, name: str, key: str) -> tuple[Node, Node]:
     return above, node
 
 
-def node_of(name: str, tree: object) -> Node:
-    """Return a node for a tree of JSON; nulls and empty lists are empty texts."""
+def node_of(name: str, tree: object, depth: int = 0) -> Node:
+    """Return a node for a tree of JSON; nulls and empty lists are empty texts.
+
+    Raises:
+        ValueError: It is deeper than 64 levels.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     node = Node(name)
     if isinstance(tree, Mapping):
         for key, value in cast("Mapping[str, object]", tree).items():  # JSON has no other keys
-            node.children[quoted(key)] = node_of(key, value)
+            node.children[quoted(key)] = node_of(key, value, depth + 1)
     elif isinstance(tree, list) and tree:
         for index, value in enumerate(cast("list[object]", tree)):
-            below = node.children[str(index)] = node_of(str(index), value)
+            below = node.children[str(index)] = node_of(str(index), value, depth + 1)
             below.in_brackets = True
     else:
         node.value = tree if isinstance(tree, bool | int | float | str) else ""
@@ -119,12 +135,9 @@ def plain(node: Node) -> JsonValue:
     """
     if not node.children:
         return node.read()
-    indexes = node.indexes()
-    if len(indexes) == len(node.children) and "0" in node.children:
-        length = max(indexes) + 1
-        if length <= 2 * len(indexes):
-            listed: list[JsonValue] = [None] * length
-            for child in node.children.values():
-                listed[int(child.name)] = plain(child)
-            return listed
+    if node.is_list():
+        listed: list[JsonValue] = [None] * (max(node.indexes()) + 1)
+        for child in node.children.values():
+            listed[int(child.name)] = plain(child)
+        return listed
     return {child.name: plain(child) for child in node.children.values()}

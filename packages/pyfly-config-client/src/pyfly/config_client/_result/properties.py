@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import GenericAlias, UnionType
-from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from pyfly.config_client._result.facts import Facts, LoadedFrom
 from pyfly.config_client._result.forms import is_form
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 D = TypeVar("D")
+P = TypeVar("P", bound="FlatValue | Sequence[object] | Mapping[str, object] | None")
 
 _REQUIRED: Final = object()
 _DEFAULTS: Final = frozenset({type(None), str, int, bool, float})
@@ -161,6 +161,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         return f"{type(self).__name__}({self.name!r}, {len(self)} properties)"
 
     # A type as second argument is what is wanted here, and a default in every other mapping.
+    # Type checkers have no word yet for `int | None` and the like as an argument: such are `Any`.
     @overload
     def get(self, key: str, /) -> FlatValue | None: ...
     @overload
@@ -168,15 +169,11 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
     @overload
     def get(self, key: str, wanted: type[T], /, *, default: D) -> T | D: ...
     @overload
-    def get(self, key: str, wanted: UnionType | GenericAlias | NewType, /) -> Any: ...
-    @overload
-    def get(
-        self, key: str, wanted: UnionType | GenericAlias | NewType, /, *, default: object
-    ) -> Any: ...
-    @overload
-    def get(self, key: str, default: FlatValue | D, /) -> FlatValue | D: ...
+    def get(self, key: str, default: P, /) -> FlatValue | P: ...
     @overload
     def get(self, key: str, /, *, default: D) -> FlatValue | D: ...
+    @overload
+    def get(self, key: str, wanted: object, /, *, default: object = ...) -> Any: ...
     def get(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, key: str, wanted: object = None, /, *, default: object = _REQUIRED
     ) -> object:
@@ -234,7 +231,11 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
             prefix=below(self._prefix, prefix),
         )
 
-    def bind(self, prefix: str, model: type[T]) -> T:
+    @overload
+    def bind(self, prefix: str, model: type[T]) -> T: ...
+    @overload
+    def bind(self, prefix: str, model: object) -> Any: ...
+    def bind(self, prefix: str, model: object) -> object:
         """Return a class with fields, filled from the properties below a prefix.
 
         Names are relaxed: the field `pool_size` is filled from `pool-size` or `poolSize`. Only
@@ -251,7 +252,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         """
         from pyfly.config_client._result.typed import bind_as  # noqa: PLC0415 - not by a plain start
 
-        return cast("T", bind_as(self._node, prefix, model))  # of that type, or it raised
+        return bind_as(self._node, prefix, model)
 
     def tree(self) -> dict[str, JsonValue]:
         """Return the properties as nested mappings and lists, which the caller may change.

@@ -83,7 +83,7 @@ def settings_of(model: Any, node: Node) -> dict[str, Any]:
         value = one.reader(option)(child, option.taken, faults)
         if faults:
             plain(child)  # raises if a value cannot be resolved
-            value = _Unfit(faults)
+            value = _Unfit(faults[0].removeprefix(f"the property {option.taken!r} "))
         if value is not ABSENT:
             found[option.taken] = value
     return found
@@ -92,11 +92,11 @@ def settings_of(model: Any, node: Node) -> dict[str, Any]:
 class _Unfit:
     """Stands for a value that does not fit; pydantic shows its `repr` as the input."""
 
-    def __init__(self, faults: list[str]) -> None:
-        self._faults = faults
+    def __init__(self, fault: str) -> None:
+        self._fault = fault
 
     def __repr__(self) -> str:
-        return f"<{'; '.join(self._faults)}>"
+        return f"<{self._fault}>"
 
 
 class _Option(NamedTuple):

@@ -102,12 +102,17 @@ def literal_reader(choices: tuple[Any, ...]) -> Reader:
     return guarded(read)
 
 
-def union_reader(members: list[Any], readers: list[Reader], *, optional: bool) -> Reader:
+def union_reader(members: Sequence[tuple[Any, Reader, bool]], *, optional: bool) -> Reader:
     """Return the reader of the first type that fits; of an empty text if that is optional.
 
     A value that has one of the types already keeps it, as with pydantic.
+
+    Args:
+        members: Types, their readers, and whether they are lists, which go first for a list.
+        optional: `None` is one of the types, too.
     """
-    kept = {one for one in map(bare, members) if one in (bool, int, float, str)}
+    kept = {one for wanted, _, _ in members if (one := bare(wanted)) in (bool, int, float, str)}
+    lists_first = sorted(members, key=lambda member: not member[2])
 
     def read(node: Node, path: str, faults: list[str]) -> Any:
         value = None if node.children else node.read()
@@ -116,14 +121,14 @@ def union_reader(members: list[Any], readers: list[Reader], *, optional: bool) -
         if type(value) in kept:
             return value
         found: list[str] = []
-        for reader in readers:
+        for _, reader, _ in lists_first if node.is_list() else members:
             found = []
             result = reader(node, path, found)
             if not found:
                 return None if optional and result is ABSENT else result
-        if len(readers) == 1:
+        if len(members) == 1:
             return faults.extend(found)
-        return fault(faults, path, f"is not {', '.join(map(named, members))}")
+        return fault(faults, path, f"is not {', '.join(named(one) for one, _, _ in members)}")
 
     return guarded(read)
 
