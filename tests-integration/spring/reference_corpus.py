@@ -48,6 +48,8 @@ class Subject:
     endings: Sequence[str] = ("yml", "yaml", "properties")
     whole: Sequence[str] = ()
     """Texts of whole YAML files."""
+    share: float = 0.4
+    """How many of the files are such texts."""
     plain: Mapping[str, str] = field(default_factory=dict[str, str])
     """Plain files."""
 
@@ -67,7 +69,7 @@ PLACEHOLDERS: Final = (
 )
 CIRCLES: Final = ("'${a}'", "'${b.c}'", "'x${b.d}'", "'${db.url:${a}}'", "'${b.${last}}'", "end")
 SCALARS: Final = (
-    *("1", "0", "-5", "+7", "010", "0x1F", "0b11", "1_000", "0o10", "-010", "0x", "1__0"),
+    *("1", "0", "-5", "+7", "010", "0x1F", "0b11", "1_000", "08", "0o10", "-010", "0x", "1__0"),
     *("1.0", "1.10", ".5", "1.", "1e3", "1.5e3", "1.0e20", "1.0e-5", "-0.0", "0.001", "1e-7"),
     *("12345678.9", "3.4028235e38", "1E3", "1e+3", "6.02e23", "-1.5E-10", "0.1e1", "1_0.5"),
     *("1e10", "1.0e10", "1e16", "10000000.0", "9999999.0", "1234567.0", "0.0001", "1e0"),
@@ -156,6 +158,20 @@ WHOLE: Final = (
     "a: 1\nb: {c: 2}\n--- # next\na: 3\n",
     "a: 1 # no line end",
 )
+SINGLES: Final = (
+    *("just text\n", "5\n", "true\n", "1.5\n", "'08'\n", "018\n", "|\n  one\n  two\n", "'x: y'\n"),
+    *(
+        "''\n",
+        "[]\n",
+        "~\n",
+        "2001-12-14\n",
+        "Grüße\n",
+        "'- x'\n",
+        "--- text\n",
+        "${gone}\n",
+        "1e3\n",
+    ),
+)
 BROKEN: Final = (
     *("a: [\n", "a: 1\na: 2\n", "a: 'open\n", "a: 1\n b: 2\n", "a: *none\n", "\tb: 1\n"),
     *("a: b: c\n", "a: @x\n", "{a: 1\n", "a: 1\n---\nb: [\n", "- a\nb: 1\n", 'a: "\\q"\n'),
@@ -205,6 +221,7 @@ SUBJECTS: Final = {
     "keys": Subject(blocks=KEYED, endings=("yml", "yaml")),
     "lists": Subject(blocks=LISTS),
     "odd": Subject(blocks=ODD, whole=WHOLE, endings=("yml", "yaml")),
+    "singles": Subject(whole=SINGLES, share=1, endings=("yml", "yaml")),
     "properties": Subject(endings=("properties", "yml")),
     "broken": Subject(whole=(*BROKEN, *WHOLE[-2:]), endings=("yml", "yaml")),
 }
@@ -242,7 +259,7 @@ def _stems(subject: Subject) -> Iterator[str]:
 
 
 def _yaml(subject: Subject, chance: random.Random) -> str:
-    if subject.whole and chance.random() < 0.4:
+    if subject.whole and chance.random() < subject.share:
         return chance.choice(subject.whole)
     documents = [_document(subject, chance)]
     for condition in chance.sample(subject.conditions, k=min(len(subject.conditions), 3)):
