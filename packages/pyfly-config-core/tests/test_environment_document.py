@@ -119,3 +119,10 @@ def test_all_sources_together_are_bounded() -> None:
     decode_environment(with_sources(*[{}] * limits.MAX_SOURCES))
     with pytest.raises(ConfigFormatError, match="more than 4,096 property sources"):
         decode_environment(with_sources(*[{}] * (limits.MAX_SOURCES + 1)))
+
+
+def test_a_long_name_is_shortened_in_a_message() -> None:
+    source = {"name": "n" * 100_000, "source": {"k" * 100_000: []}}
+    with pytest.raises(ConfigFormatError, match="is not a single value") as caught:
+        decode_environment(DOCUMENT | {"propertySources": [source]})
+    assert len(str(caught.value)) < 300
