@@ -5,7 +5,11 @@ and its protocol, reads along with a parser of its own, and passes on what is wi
 """
 
 import asyncio
+import contextlib
 import math
+import re
+import socket
+import struct
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, cast
@@ -13,9 +17,14 @@ from typing import Final, cast
 import httptools
 
 from pyfly.config_cli._serving.limits import ConnectionLimits
+from pyfly.config_cli._serving.transport import ClosableTransport
 
 _SLICE: Final = 16_384
 """Heads are counted in pieces of this size."""
+_END: Final = b"\r\n\r\n"
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_RESET: Final = struct.pack("ii", 1, 0)
+"""Lets the system drop what it has not sent, too."""
 _LINGER_SECONDS: Final = 2.0
 """A refused client may read the reason for this long."""
 _MAX_LINGERING: Final = 200
@@ -76,6 +85,7 @@ class BoundedConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the protocol's
         self._in_head = True
+        self._head = bytearray()
         self._requests = 0
         self._received = 0
         self._read_by = math.inf
@@ -95,7 +105,7 @@ class BoundedConnection(asyncio.Protocol):
         else:
             self._read_by = self._loop.time() + self._limits.head_seconds
             self._protocol = self._make_protocol()
-            self._protocol.connection_made(transport)
+            self._protocol.connection_made(ClosableTransport(transport))
 
     def data_received(self, data: bytes) -> None:
         """Pass on what is within the limits."""
@@ -154,7 +164,7 @@ class BoundedConnection(asyncio.Protocol):
         if transport is None:
             return
         if now > self._write_by:
-            transport.abort()
+            self.abort()
         elif transport.is_closing():
             if self._write_by == math.inf:  # what is left to send has to be sent in time
                 self._write_by = now + self._limits.write_seconds
@@ -162,28 +172,48 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def abort(self) -> None:
-        """Close at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        """Close at once, and forget what was not sent."""
+        if self._transport is None:
+            return
+        if (connection := self._transport.get_extra_info("socket")) is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
 
     def _take(self, data: bytes) -> None:
         protocol = self._protocol
         if protocol is None:  # refused: what still arrives is dropped
             return
         self._received += len(data)
+        if self._in_head:
+            data = self._whole_head(data)
         passed_on = self._requests
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # answered as HTTP/1.1, as RFC 9110 §7.8 allows
-            pass
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._requests = passed_on  # a head may have ended just before what is wrong
             self._refuse(HTTPStatus.BAD_REQUEST)
             return
         if self._received:
             self._bound_unfinished()
-        if self._protocol:
+        if self._protocol and data:
             protocol.data_received(data)
+
+    def _whole_head(self, data: bytes) -> bytes:
+        """Return nothing until a head is complete, then the head and what came behind it.
+
+        An offer to change the protocol is renamed, because the parser would take it for accepted
+        and the body for the other protocol. Java's client makes this offer with every request.
+        """
+        searched = max(0, len(self._head) - len(_END) + 1)
+        self._head += data
+        end = self._head.find(_END, searched)
+        if end < 0 and self._head[:1].isalpha() and len(self._head) <= self._limits.head_bytes:
+            return b""
+        whole, self._head = bytes(self._head), bytearray()
+        if b"upgrade" in whole[:end].lower():
+            whole = _UPGRADE.sub(b"\r\nx-grade:", whole[: end + 2]) + whole[end + 2 :]
+        return whole
 
     def _bound_unfinished(self) -> None:
         """Start the deadline of a head or body that is not complete, and bound its bytes."""

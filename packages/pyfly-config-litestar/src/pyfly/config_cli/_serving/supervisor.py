@@ -13,7 +13,6 @@ from typing import Final
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.worker import (
-    DRAIN,
     READY,
     WorkerOrder,
     from_signal,
@@ -164,7 +163,7 @@ class _Fleet:
         self._stop_keeping()
         workers = [*self._workers.values()]
         for worker in workers:
-            worker.send(DRAIN)
+            worker.send(b"drain")
         await _end(workers, after=DRAIN_SECONDS + RELOAD_SECONDS + KILL_SECONDS)
 
     async def end(self) -> None:
@@ -192,13 +191,13 @@ class _Fleet:
                 if not started.done():
                     started.set_result(None)
             elif check:
-                reason = said.decode() or f"a new worker ended {await worker.ended()}"
+                reason = said or f"a new worker ended {await worker.ended()}"
                 started.set_exception(ConfigError(reason))
                 return
             how = await worker.ended()
             if loop.time() - began > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE
-            reason = f": {said.decode()}" if said and said != READY else ""
+            reason = f": {said}" if said and said != READY else ""
             _LOG.warning(
                 "worker %d ended %s%s; it starts again in %.1f s", slot + 1, how, reason, pause
             )
@@ -220,7 +219,7 @@ class _Worker:
         isolated = "-I" if sys.flags.isolated else "-P"  # never the current directory
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, isolated, "-m", "pyfly.config_cli._serving.worker"),
+                *(sys.executable, isolated, "-m", "pyfly.config_cli._serving.child"),
                 stdin=theirs.fileno(),
                 pass_fds=order.listeners,
                 process_group=0,  # the terminal's signals are for the supervisor
@@ -233,12 +232,12 @@ class _Worker:
     def send(self, line: bytes) -> None:
         self.writer.write(line.rstrip(b"\n") + b"\n")
 
-    async def hear(self) -> bytes:
+    async def hear(self) -> str:
         """Return the next line that the worker says; empty when it ended."""
         try:
-            return (await self.reader.readline()).strip()
+            return (await self.reader.readline()).decode().strip()
         except (ConnectionError, ValueError):
-            return b""
+            return ""
 
     async def ended(self) -> str:
         """Wait for the end of the process; say how it ended."""

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import logging
-import os
 import socket
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._serving.application import ReplaceableApp
+from pyfly.config_cli._serving.child import Channel
 from pyfly.config_cli._serving.http_server import HttpServer, run_in_loop
 from pyfly.config_cli._serving.limits import (
     DRAIN_SECONDS,
@@ -28,9 +27,7 @@ from pyfly.config_core import ConfigError
 
 _LOG: Final = logging.getLogger(__name__)
 
-DRAIN: Final = b"drain"
-"""What the supervisor sends to a worker that another one has replaced."""
-READY: Final = b"ready"
+READY: Final = "ready"
 """What a worker sends when it answers; otherwise the reason why it does not."""
 
 
@@ -158,33 +155,23 @@ class WorkerOrder:
         return json.dumps(order).encode() + b"\n"
 
 
-def main() -> int:
-    """Run a worker whose standard input is the channel to its supervisor."""
-    channel = socket.socket(fileno=os.dup(0))
-    channel.setblocking(True)  # noqa: FBT003 - the standard library's signature
-    line = _read_line(channel)
-    if not line:  # the supervisor has ended
-        return 1
-    order = WorkerOrder(**json.loads(line))
+def work(channel: Channel) -> int:
+    """Run a worker of the supervisor at the other end of the channel; return the exit code."""
+    order = WorkerOrder(**json.loads(channel.order()))
     set_up_logging()
     try:
         run_in_loop(_work(order, channel))
     except (ConfigError, OSError) as error:
-        channel.sendall(str(error).replace("\n", " ").encode() + b"\n")
+        channel.say(str(error))
         return 1
     return 0
 
 
-def _read_line(channel: socket.socket) -> bytes:
-    with channel.makefile("rb", buffering=0) as stream:
-        return stream.readline()
-
-
-async def _work(order: WorkerOrder, channel: socket.socket) -> None:
+async def _work(order: WorkerOrder, channel: Channel) -> None:
     loop = asyncio.get_running_loop()
     app = ReplaceableApp()
     listeners = [socket.socket(fileno=number) for number in order.listeners]
-    server = _make_server(app, listeners, lambda: channel.sendall(READY + b"\n"))
+    server = _make_server(app, listeners, partial(channel.say, READY))
     await app.replace(await open_app(order.values, check=order.check))
     on_stop(from_signal(loop, server.stop))
 
@@ -192,21 +179,6 @@ async def _work(order: WorkerOrder, channel: socket.socket) -> None:
         app.close_connections()
         server.stop(drain_seconds=DRAIN_SECONDS, grace_seconds=RELOAD_SECONDS)
 
-    listening = threading.Thread(
-        target=_obey, args=(channel, from_signal(loop, drain)), daemon=True
-    )
-    listening.start()
+    channel.on_drain(from_signal(loop, drain))
     await server.run()
     await app.aclose()
-
-
-def _obey(channel: socket.socket, drain: Callable[[], object]) -> None:
-    """Do what the supervisor says; end with it, even when it was killed."""
-    while line := _read_line(channel):
-        if line.strip() == DRAIN:
-            drain()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
