@@ -368,6 +368,16 @@ def test_values_of_plain_files(path: str, text: str, expected: str) -> None:
     assert off.decrypt_resource(path, filled) == filled
 
 
+def test_a_clear_text_that_holds_a_cipher_text_is_put_in_as_it_is() -> None:
+    keys = open_keys(EncryptionKeys(default="foo"))
+    inner = "{cipher}" + keys.encrypt("inner")
+    outer = "{cipher}" + keys.encrypt(f"<{inner}>")
+    decrypted = Encryption(keys=keys, decrypts_resources=True).decrypt_resource(
+        "a.properties", f"a={inner}\nb={outer}\nc={inner}\n"
+    )
+    assert decrypted == f"a=inner\nb=<{inner}>\nc=inner\n"
+
+
 def test_a_plain_file_is_decrypted_whole_or_refused() -> None:
     encryption = Encryption(keys=open_keys(EncryptionKeys(default="foo")), decrypts_resources=True)
     with pytest.raises(ConfigFormatError, match=r"^a\.yaml: a value cannot be decrypted"):

@@ -1,7 +1,7 @@
 """Cipher texts in documents and in plain files (contract §5, §6.3)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -131,8 +131,7 @@ class Encryption:
         try:
             ciphers = _ciphers(text, suffix)
             self._check_ciphers(ciphers)
-            for value in ciphers:
-                text = text.replace(value, self._text(value))
+            text = _replaced(text, {value: self._text(value) for value in ciphers})
         except ConfigFormatError as error:
             raise error.at(path) from error
         except EncryptionError as error:
@@ -141,10 +140,26 @@ class Encryption:
 
 
 def _ciphers(text: str, suffix: str) -> list[str]:
-    """Return the values that begin with `{cipher}`, the longest first: one may begin another."""
+    """Return the different values that begin with `{cipher}`."""
     documents = parse_documents(text.encode(), suffix=suffix)
     values = {value for one in documents for value in flatten(one.properties).values()}
-    return sorted((str(value) for value in values if _is_cipher(value)), key=len, reverse=True)
+    return [str(value) for value in values if _is_cipher(value)]
+
+
+def _replaced(text: str, clear: Mapping[str, str]) -> str:
+    """Return a text with clear texts for cipher texts, in one pass: what was put in stays.
+
+    Where one cipher text begins another, the longer one counts.
+    """
+    lengths = sorted({len(value) for value in clear}, reverse=True)
+    done: list[str] = []
+    position = 0
+    while (start := text.find(CIPHER_MARK, position)) >= 0:
+        values = (text[start : start + length] for length in lengths)
+        value = next((one for one in values if one in clear), CIPHER_MARK)
+        done += [text[position:start], clear.get(value, value)]
+        position = start + len(value)
+    return "".join((*done, text[position:]))
 
 
 def _is_cipher(value: object) -> bool:
