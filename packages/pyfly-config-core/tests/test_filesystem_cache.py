@@ -14,6 +14,7 @@ import pytest
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend, text
 from pyfly.config_server._filesystem import bundles
+from pyfly.config_server.threads import Threads
 
 
 async def count(backend: FilesystemConfigBackend) -> int:
@@ -169,30 +170,25 @@ def test_many_reads_at_once_are_each_answered(tmp_path: Path) -> None:
     ]
 
 
-class CountingExecutor(ThreadPoolExecutor):
-    handed_over = 0
-
-    def submit(self, *args: Any, **more: Any) -> Any:
-        self.handed_over += 1
-        return super().submit(*args, **more)
-
-
-def test_a_request_is_handed_to_a_thread_once(tmp_path: Path) -> None:
+def test_a_request_is_handed_to_a_thread_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "main").mkdir()
     for name in ("orders-prod", "orders", "application-eu", "application"):
         path = tmp_path / "main" / f"{name}.yaml"
         path.write_text(f"{name}: 1\n", encoding="utf-8")
         os.utime(path, (0, 0))  # complete for long: no read has to be repeated
+    handed_over: list[object] = []
+    run = Threads.run
 
-    async def request() -> tuple[int, int]:
-        executor = CountingExecutor()
-        asyncio.get_running_loop().set_default_executor(executor)
-        found = await ConfigServer(FilesystemConfigBackend(tmp_path)).environment(
-            "orders", "prod,eu", "main"
-        )
-        return len(found.property_sources), executor.handed_over
+    async def count_and_run(threads: Threads, function: Any, *, deadline: float) -> Any:
+        handed_over.append(function)
+        return await run(threads, function, deadline=deadline)
 
-    assert asyncio.run(request()) == (4, 1)
+    monkeypatch.setattr(Threads, "run", count_and_run)
+    server = ConfigServer(FilesystemConfigBackend(tmp_path))
+    found = asyncio.run(server.environment("orders", "prod,eu", "main"))
+    assert (len(found.property_sources), len(handed_over)) == (4, 1)
 
 
 def test_a_backend_is_used_by_one_event_loop_after_another(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from pyfly.config_s3._names import Places, bundles_in, holds_configuration, vers
 from pyfly.config_s3._objects import StoredVersion
 from pyfly.config_s3._probe import PROBE_NAME
 from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
-from pyfly.config_s3._threads import Threads
 from pyfly.config_s3._url import S3Location, check_location, parse_url
 from pyfly.config_s3._writer import BundleWriter, Note
 from pyfly.config_server.layout import (
@@ -43,6 +42,7 @@ from pyfly.config_server.storage import (
     ConfigVersion,
     Expected,
 )
+from pyfly.config_server.threads import Threads
 
 _LOG: Final = logging.getLogger(__name__)
 

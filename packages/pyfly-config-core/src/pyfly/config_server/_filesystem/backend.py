@@ -5,10 +5,9 @@ import builtins
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyfly.config_core import (
@@ -23,10 +22,21 @@ from pyfly.config_core import (
 from pyfly.config_server._filesystem import files
 from pyfly.config_server._filesystem.bundles import BundleFiles
 from pyfly.config_server._filesystem.reads import Reads
+from pyfly.config_server._filesystem.turns import Turns
 from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, ConfigSource, Expected
+from pyfly.config_server.threads import Threads
 
 _Result = TypeVar("_Result")
 _LISTING_STEP: Final = 64
+
+READ_SECONDS: Final = 10.0
+"""How long a read may take, the wait for a thread and parsing included."""
+LISTING_SECONDS: Final = 60.0
+"""The same for one step of a listing."""
+FLUSH_SECONDS: Final = 10.0
+"""How long a write may take after its turn has come; afterwards its outcome is unknown."""
+_READERS: Final = 16
+_WRITERS: Final = 16
 
 
 class FilesystemConfigBackend:
@@ -57,8 +67,11 @@ class FilesystemConfigBackend:
             check_name("label", flat_label)
         self._files = BundleFiles(Path(root), flat_label=flat_label)
         self.default_is_base: Final = flat_label is None
-        self._reads = Reads()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="pyfly-config-save")
+        self._readers = Threads(_READERS, name="pyfly-config-read")
+        self._writers = Threads(_WRITERS, name="pyfly-config-save")
+        self._reads = Reads(self._readers, seconds=READ_SECONDS)
+        self._turns = Turns()
+        self._writes: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     @classmethod
@@ -141,7 +154,9 @@ class FilesystemConfigBackend:
             ConfigConflictError: `expected` does not hold.
             ConfigObstructedError: As `save`.
         """
-        return await self._write(lambda: self._files.save(source, expected))
+        return await self._write(
+            source.label, lambda deadline: self._files.save(source, expected, deadline)
+        )
 
     async def delete(
         self,
@@ -158,15 +173,15 @@ class FilesystemConfigBackend:
             ConfigObstructedError: As `save`.
         """
         key = ConfigKey(application=application, profile=profile, label=label)
-        await self._write(lambda: self._files.delete(key, expected))
+        await self._write(label, lambda deadline: self._files.delete(key, expected, deadline))
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return every readable bundle, ordered by label, application, profile."""
-        keys = await self._read(self._files.keys)
+        keys = await self._list(self._files.keys)
         found: builtins.list[ConfigSource] = []
         for start in range(0, len(keys), _LISTING_STEP):
             step = keys[start : start + _LISTING_STEP]
-            found += await self._read(partial(self._files.sources, step))
+            found += await self._list(partial(self._files.sources, step))
         return found
 
     async def keys(
@@ -176,10 +191,10 @@ class FilesystemConfigBackend:
 
         Every file is parsed, so that what is wrong with it is told.
         """
-        keys = await self._read(lambda: self._files.keys(label, after))
+        keys = await self._list(lambda: self._files.keys(label, after))
         for start in range(0, len(keys), _LISTING_STEP):
             step = keys[start : start + _LISTING_STEP]
-            for entry in await self._read(partial(self._files.entries, step)):
+            for entry in await self._list(partial(self._files.entries, step)):
                 yield entry
 
     async def has_label(self, label: str) -> bool:
@@ -189,7 +204,7 @@ class FilesystemConfigBackend:
 
     async def labels(self) -> builtins.list[str]:
         """Return the labels that carry a bundle, sorted."""
-        return await self._read(self._files.labels)
+        return await self._list(self._files.labels)
 
     async def check(self) -> None:
         """Return when the root can be opened.
@@ -203,7 +218,8 @@ class FilesystemConfigBackend:
     async def aclose(self) -> None:
         """Wait for a running save; refuse everything afterwards."""
         self._closed = True
-        await asyncio.to_thread(self._writer.shutdown)
+        await self._writers.close(deadline=time.monotonic() + files.WRITE_SECONDS + FLUSH_SECONDS)
+        await self._readers.close(deadline=time.monotonic())
 
     async def _read(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()
@@ -220,9 +236,31 @@ class FilesystemConfigBackend:
                     raise
                 await asyncio.sleep(error.seconds)
 
-    async def _write(self, function: Callable[[], _Result]) -> _Result:
+    async def _list(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(self._writer, function)
+        deadline = time.monotonic() + LISTING_SECONDS
+        return await self._readers.run(function, deadline=deadline)
+
+    async def _write(self, label: str, function: Callable[[float], _Result]) -> _Result:
+        """Run a function that is given its deadline, after the other writers of the label."""
+        self._check_open()
+        deadline = time.monotonic() + files.WRITE_SECONDS
+        write = self._write_in_turn(label, partial(function, deadline), deadline)
+        running = asyncio.ensure_future(write)
+        self._writes.add(running)
+        running.add_done_callback(self._written)
+        return await asyncio.shield(running)  # a write that was begun keeps its turn
+
+    def _written(self, write: asyncio.Future[Any]) -> None:
+        self._writes.discard(write)
+        if not write.cancelled():
+            write.exception()  # the caller was told, or has been cancelled
+
+    async def _write_in_turn(
+        self, label: str, function: Callable[[], _Result], deadline: float
+    ) -> _Result:
+        async with self._turns.of(label, deadline=deadline):
+            return await self._writers.run(function, deadline=deadline + FLUSH_SECONDS)
 
     def _check_open(self) -> None:
         if self._closed:

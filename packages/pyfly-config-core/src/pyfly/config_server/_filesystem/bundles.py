@@ -19,7 +19,7 @@ from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server._filesystem import files
 from pyfly.config_server._filesystem.resources import read_resource
 from pyfly.config_server._filesystem.tree import Tree
-from pyfly.config_server._filesystem.writes import BundleWriter, version_of
+from pyfly.config_server._filesystem.writes import BundleWriter, version_of, write_deadline
 from pyfly.config_server.layout import (
     base_file_names,
     file_names,
@@ -251,13 +251,13 @@ class BundleFiles:
 
     # --- writing ----------------------------------------------------------------------
 
-    def save(self, source: ConfigSource, expected: Expected) -> str:
+    def save(self, source: ConfigSource, expected: Expected, deadline: float | None = None) -> str:
         """Replace the file that a reader uses, in its format; return the new version."""
-        return self._writer.save(source, expected)
+        return self._writer.save(source, expected, deadline=deadline or write_deadline())
 
-    def delete(self, key: ConfigKey, expected: Expected) -> None:
+    def delete(self, key: ConfigKey, expected: Expected, deadline: float | None = None) -> None:
         """Remove the files of a bundle; the label goes with its last file."""
-        self._writer.delete(key, expected)
+        self._writer.delete(key, expected, deadline=deadline or write_deadline())
 
 
 def _is_settled(identity: files.FileIdentity) -> bool:

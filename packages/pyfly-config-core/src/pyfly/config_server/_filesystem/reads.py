@@ -5,8 +5,12 @@ the event loop is therefore handed over together, a few calls to a thread.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
+
+from pyfly.config_server.threads import Threads
 
 _Result = TypeVar("_Result")
 _Call = tuple[Callable[[], Any], asyncio.Future[Any]]
@@ -16,13 +20,25 @@ _TOGETHER: Final = 8
 
 
 class Reads:
-    """Runs functions in the threads of the event loop that asks, which may be one of several."""
+    """Hands functions to threads, for one event loop or several.
 
-    def __init__(self) -> None:
+    Args:
+        threads: Where they run.
+        seconds: How long all that is handed over together may take.
+    """
+
+    def __init__(self, threads: Threads, *, seconds: float) -> None:
+        self._threads = threads
+        self._seconds = seconds
+        self._running: set[asyncio.Future[Any]] = set()
         self._waiting: dict[asyncio.AbstractEventLoop, list[_Call]] = {}
 
     async def run(self, function: Callable[[], _Result]) -> _Result:
-        """Return what the function returns, or raise what it raises."""
+        """Return what the function returns, or raise what it raises.
+
+        Raises:
+            BackendUnavailableError: It was not done in time.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_Result] = loop.create_future()
         waiting = self._waiting.setdefault(loop, [])
@@ -42,7 +58,11 @@ class Reads:
         waiting = self._waiting.pop(loop)
         for start in range(0, len(waiting), _TOGETHER):
             calls = waiting[start : start + _TOGETHER]
-            done = loop.run_in_executor(None, _run, [function for function, _ in calls])
+            run = partial(_run, [function for function, _ in calls])
+            deadline = time.monotonic() + self._seconds
+            done = loop.create_task(self._threads.run(run, deadline=deadline))
+            self._running.add(done)  # an event loop keeps no tasks alive
+            done.add_done_callback(self._running.discard)
             done.add_done_callback(_answering([future for _, future in calls]))
 
 

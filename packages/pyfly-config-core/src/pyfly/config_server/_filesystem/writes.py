@@ -29,6 +29,11 @@ from pyfly.config_server.text import SUFFIXES, dump_text
 _PAUSE_SECONDS: Final = 0.002
 
 
+def write_deadline() -> float:
+    """Return until when a write that begins now waits for others, of the monotonic clock."""
+    return time.monotonic() + files.WRITE_SECONDS
+
+
 def version_of(data: bytes) -> str:
     """Return the version of a bundle: the digest of its file."""
     return hashlib.sha256(data).hexdigest()
@@ -40,10 +45,11 @@ class BundleWriter:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
 
-    def save(self, source: ConfigSource, expected: Expected) -> str:
+    def save(self, source: ConfigSource, expected: Expected, *, deadline: float) -> str:
         """Replace the file that a reader uses, in its format; return the new version.
 
-        A save that is refused or fails leaves no directory behind.
+        A save that is refused or fails leaves no directory behind. Until the deadline it waits
+        for other writers.
         """
         key = source.key
         check_writable(key)
@@ -52,9 +58,9 @@ class BundleWriter:
         text = dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
         version: str | None = None
         with files.translated(f"save '{key.label}/{file_stem(key)}'"):
-            attempts = _attempts(key.label, time.monotonic() + files.WRITE_SECONDS)
+            attempts = _attempts(key.label, deadline)
             while version is None:
-                deadline = next(attempts)
+                next(attempts)
                 with (
                     contextlib.suppress(FileNotFoundError),  # the directory has been removed
                     self._turn(key.label, deadline) as directory,
@@ -84,12 +90,11 @@ class BundleWriter:
         files.remove_files(directory, [other for other in file_names(key) if other != name])
         return version_of(text)
 
-    def delete(self, key: ConfigKey, expected: Expected) -> None:
+    def delete(self, key: ConfigKey, expected: Expected, *, deadline: float) -> None:
         """Remove the file that a reader uses, and those it shadows; the label with its last file.
 
         What a save must not rewrite is not removed either.
         """
-        deadline = time.monotonic() + files.WRITE_SECONDS
         with (
             files.translated(f"delete '{key.label}/{file_stem(key)}'"),
             self._turn(key.label, deadline) as directory,
@@ -152,18 +157,18 @@ class BundleWriter:
         return None
 
 
-def _attempts(label: str, deadline: float) -> Iterator[float]:
-    """Yield the deadline until it has passed, with a pause between.
+def _attempts(label: str, deadline: float) -> Iterator[None]:
+    """Yield until the deadline has passed, with a pause between.
 
     The directory of a label may be removed, with its last file, while it is being opened.
 
     Raises:
         BackendUnavailableError: The deadline has passed.
     """
-    yield deadline
+    yield
     while time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS * random.random())  # noqa: S311 - spreads writers
-        yield deadline
+        yield
     raise BackendUnavailableError(
         f"the directory of '{label}' keeps being replaced or removed; nothing was written"
     )

@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar
 
 from pyfly.config_core import BackendUnavailableError
 
+__all__ = ["Threads"]
+
 _Result = TypeVar("_Result")
 
 _STUCK_TIMES: Final = 3
