@@ -27,7 +27,8 @@ _ALWAYS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-_SHOWN_PATH_LENGTH: Final = 1024
+SHOWN_PATH_LENGTH: Final = 1024
+"""Bytes of a path that an error or a log line repeats."""
 
 
 def answer(
@@ -132,7 +133,7 @@ def problem_answer(
 
 
 def _shown_path(request: HttpRequest) -> str:
-    return request.raw_path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
+    return request.raw_path[:SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
 
 
 def text_answer(text: str, media_type: str) -> HttpResponse:

@@ -10,6 +10,7 @@ from pyfly.config_server._amounts import LARGE, count_properties, run
 from pyfly.config_server._http.access import SharedCredential
 from pyfly.config_server._http.answers import (
     JSON,
+    SHOWN_PATH_LENGTH,
     allowed_methods,
     answer,
     bounded_answer,
@@ -25,7 +26,15 @@ from pyfly.config_server._http.negotiation import negotiate
 from pyfly.config_server._http.openapi import openapi_document
 from pyfly.config_server._http.refusals import Refusal, details_of, refusal_of
 from pyfly.config_server._http.resources import ResourceRoutes
-from pyfly.config_server._http.routes import Match, Operation, find_route, is_own, is_too_long
+from pyfly.config_server._http.routes import (
+    MAX_PATH_BYTES,
+    MAX_QUERY_BYTES,
+    Match,
+    Operation,
+    find_route,
+    is_own,
+    is_too_long,
+)
 from pyfly.config_server._server import ConfigServer
 from pyfly.config_server.documents import encode_json
 
@@ -98,7 +107,12 @@ class Controller:
             challenge = (b"www-authenticate", self._auth.challenge)
             raise Refusal(401, "unauthorized", headers=(challenge,))
         if is_too_long(request.raw_path, request.query, base_path=self._server.base_path):
-            raise Refusal(414, "target-too-long", "the path or the query is longer than any name")
+            raise Refusal(
+                414,
+                "target-too-long",
+                f"a path has at most {MAX_PATH_BYTES:,} bytes below the base path, a query "
+                f"{MAX_QUERY_BYTES:,}; ask for fewer names at once",
+            )
         match = find_route(
             request.raw_path,
             request.method,
@@ -142,9 +156,8 @@ class Controller:
     ) -> HttpResponse:
         if error is not None:
             level = logging.INFO if refusal.status < 500 else logging.ERROR  # noqa: PLR2004 - HTTP
-            _LOG.log(
-                level, "%s %a: %d: %s", request.method, request.raw_path, refusal.status, error
-            )
+            path = request.raw_path[:SHOWN_PATH_LENGTH]
+            _LOG.log(level, "%s %a: %d: %s", request.method, path, refusal.status, error)
         if is_own(request.raw_path, base_path=self._server.base_path):
             more = {} if error is None else details_of(error)
             return problem_answer(request, refusal, more=more)
@@ -154,4 +167,5 @@ class Controller:
 def _log_failure(request: HttpRequest, error: Exception) -> None:
     """Log where a stranger's error came from; its text might hold a value."""
     frames = "".join(traceback.format_tb(error.__traceback__))
-    _LOG.error("%s %a: 500: %s\n%s", request.method, request.raw_path, type(error).__name__, frames)
+    path = request.raw_path[:SHOWN_PATH_LENGTH]
+    _LOG.error("%s %a: 500: %s\n%s", request.method, path, type(error).__name__, frames)

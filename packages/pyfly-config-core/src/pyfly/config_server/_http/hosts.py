@@ -107,7 +107,10 @@ class HostPolicy:
 
 def _from_elsewhere() -> Refusal:
     return Refusal(
-        403, "cross-site", "without a credential this server answers no page of another site"
+        403,
+        "cross-site",
+        "without a credential this server answers no web page of another site; configure one if "
+        "such pages need it",
     )
 
 
