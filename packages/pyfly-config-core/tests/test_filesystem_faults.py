@@ -23,6 +23,7 @@ from pyfly.config_server import (
     FilesystemConfigBackend,
     HttpRequest,
     HttpResponse,
+    InMemoryConfigBackend,
 )
 from pyfly.config_server.storage import ABSENT, ANY
 
@@ -174,6 +175,45 @@ def test_a_write_that_stops_half_way_keeps_the_old_bundle_and_removes_the_half(r
         ["limited", large, "old", here],
         ["no longer limited", None, "larger", here],
     ]
+
+
+READ_ONLY_FIRST = """
+async def story():
+    from pyfly.config_server import ConfigServer, InMemoryConfigBackend
+    from pyfly.config_server.storage import ABSENT
+
+    await save("at first", "old")
+    mount("-o", "remount,ro")
+    second = InMemoryConfigBackend()
+    first = FilesystemConfigBackend(root)
+    server = ConfigServer(first, second)
+    source = ConfigSource(application="orders", profile="prod", label="x", properties={"a": 1})
+    await server.bundles.commit(source, expected=ABSENT)
+    rows.append([first.is_read_only, len(await second.list())])
+    mount("-o", "remount,rw")
+    rows.append([first.is_read_only, ConfigServer(first, second).bundles.backend is first])
+
+
+mount("-t", "tmpfs", "-o", "size=64k")
+"""
+
+
+def test_a_store_on_a_read_only_disk_leaves_the_writes_to_the_next(
+    root: Path, own_mounts: tuple[str, ...]
+) -> None:
+    told = told_by(READ_ONLY_FIRST, root, *own_mounts)
+    assert told[1:] == [[True, 1], [False, True]]
+
+
+def test_a_store_that_says_it_is_read_only_is_not_written_to(root: Path) -> None:
+    class View(InMemoryConfigBackend):
+        is_read_only = True
+
+    second = FilesystemConfigBackend(root)
+    assert ConfigServer(View(), second).bundles.backend is second
+    only = View()
+    assert ConfigServer(only).bundles.backend is only
+    assert FilesystemConfigBackend(root / "missing").is_read_only is False
 
 
 # --- the tree -----------------------------------------------------------------------------

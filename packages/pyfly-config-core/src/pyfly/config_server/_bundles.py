@@ -29,6 +29,7 @@ from pyfly.config_server.storage import (
     SupportsDelete,
     SupportsHistory,
     SupportsKeys,
+    is_read_only,
 )
 
 _Ability = TypeVar("_Ability")
@@ -173,8 +174,15 @@ class Bundles:
 
 
 def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
-    """Return the first store that saves under conditions, or else the first."""
-    able = (backend for backend in backends if isinstance(backend, SupportsConditionalSave))
+    """Return the first store that saves under conditions and is not read-only, or else the first.
+
+    What is asked is how the stores are when the server is made.
+    """
+    able = (
+        backend
+        for backend in backends
+        if isinstance(backend, SupportsConditionalSave) and not is_read_only(backend)
+    )
     return next(able, backends[0])
 
 

@@ -193,7 +193,8 @@ def check_stored_bytes(size: int) -> None:
 class ConfigBackend(Protocol):
     """A store of configuration. These three methods are all that is required.
 
-    A store may also have an attribute `default_is_base`, see the function of that name.
+    A store may also have the attributes `default_is_base` and `is_read_only`, see the functions
+    of these names.
     """
 
     async def fetch(
@@ -228,6 +229,15 @@ def default_is_base(backend: ConfigBackend) -> bool:
     the attribute is one where they count for every profile.
     """
     return bool(getattr(backend, "default_is_base", True))
+
+
+def is_read_only(backend: ConfigBackend) -> bool:
+    """True if this store, though its class can save, cannot: a read-only disk, a view of another.
+
+    A store says so in an attribute of this name. Of several stores the first that is not read-only
+    and saves under conditions takes the writes. A store without the attribute is not read-only.
+    """
+    return bool(getattr(backend, "is_read_only", False))
 
 
 @runtime_checkable

@@ -101,6 +101,14 @@ class FilesystemConfigBackend:
             )
         return cls(unquote(parts.path), flat_label=label)
 
+    @property
+    def is_read_only(self) -> bool:
+        """True if the root lies on a file system that is mounted read-only."""
+        try:
+            return bool(os.statvfs(self._files.root).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False  # a root that is not there is an error, for reads and writes
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({os.fspath(self._files.root)!r})"
 
