@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pyfly.config_cli._known import KNOWN, PREFIX, SettingsError
-from pyfly.config_cli._settings import parse_settings
+from pyfly.config_cli._settings import parse_settings, shown_store
 from pyfly.config_cli._sources import add_arguments, gather
 from pyfly.config_server import HealthRepository, HealthSettings, HostPolicy
 
@@ -34,6 +34,38 @@ def test_a_url_is_shown_without_what_it_may_carry() -> None:
     found = settings("postgresql://user:marker@host/db")
     assert found.shown == "postgresql://user@host/db"
     assert "marker" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://user:marker@host/db", "postgresql://user@host/db"),
+        ("postgresql://user@host:5432/db?password=marker", "postgresql://user@host:5432/db"),
+        ("postgresql://[::1]:5432/db", "postgresql://[::1]:5432/db"),
+        ("postgresql://a:1,b:2/db", "postgresql:"),
+        ("postgresql://user:mar/ker@host/db", "postgresql:"),
+        ("postgresql://user:mar?ker@host/db", "postgresql:"),
+        ("postgresql://user:mar#ker@host/db", "postgresql:"),
+        ("postgresql://user:mar@ker@host/db", "postgresql:"),
+        ("postgresql://host/db?password=mar@ker", "postgresql:"),
+        ("postgresql://user:marker", "postgresql:"),
+        ("s3://bucket/prefix?region=x", "s3://bucket/prefix"),
+        ("s3://KEY:marker@bucket", "s3://KEY@bucket"),
+        ("sqlite:///var/lib/config.db", "sqlite:///var/lib/config.db"),
+        ("file:///etc/pyfly?layout=flat", "file:///etc/pyfly"),
+        ("memory:", "memory:"),
+        ("x://host/\x1b[0m", "x:"),
+    ],
+)
+def test_a_store_is_shown_so_that_it_is_known_but_without_a_password(url: str, shown: str) -> None:
+    assert shown_store(url) == shown
+
+
+def test_a_server_answers_to_the_name_that_it_listens_on() -> None:
+    assert settings("memory:", "--host", "config.corp").hosts == HostPolicy(
+        allowed=frozenset({"config.corp"})
+    )
+    assert settings("memory:", "--host", "::1").hosts == HostPolicy()
 
 
 def test_credentials_come_from_the_environment_and_stay_hidden() -> None:

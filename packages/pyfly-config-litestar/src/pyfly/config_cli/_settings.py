@@ -23,7 +23,7 @@ from pyfly.config_server import EncryptionKeys, HealthSettings, HostPolicy, Shar
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _SHOWN: Final = re.compile(
-    r"(?P<start>//|)"
+    r"(?P<start>//|(?!//))"
     r"(?:(?P<user>[^:@/?#]*)(?::[^@/?#]*)?@)?"
     r"(?P<end>(?:[\w.,~%-]*|\[[0-9A-Fa-f:.]*\])(?::\d+)?(?:/[^@?#]*)?)"
     r"(?:\?[^@#]*)?"

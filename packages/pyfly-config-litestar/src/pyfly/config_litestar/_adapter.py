@@ -1,4 +1,4 @@
-"""Between Litestar's ASGI messages and the controller's values. No decisions are made here."""
+"""Between Litestar's ASGI messages and the controller's values."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -10,6 +10,19 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from pyfly.config_server import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
 _PIECE_BYTES: Final = 65_536
+MAX_PENDING_BYTES: Final = 134_217_728
+"""Bytes of large answers that one handler holds at a time, until their clients have taken them."""
+
+_BUSY_BODY: Final = b'{"status":503,"error":"Service Unavailable"}'
+_BUSY: Final = HttpResponse(
+    status=503,
+    headers=(
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(_BUSY_BODY)).encode()),
+        (b"retry-after", b"5"),
+    ),
+    body=_BUSY_BODY,
+)
 
 
 class Handles(Protocol):
@@ -21,22 +34,31 @@ class Handles(Protocol):
 
 
 def make_handler(controller: Handles) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return a raw ASGI handler in front of a controller. It reads no body unless asked to."""
+    """Return a raw ASGI handler in front of a controller. It reads no body unless asked to.
+
+    While clients are slow to take large answers of `MAX_PENDING_BYTES` together, a further large
+    one is replaced by 503, so that they cannot fill the memory.
+    """
     answer = controller.handle
+    pending = 0
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
             return
+        nonlocal pending
         response = await answer(request_of(scope, receive))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": response.headers,
-            }
-        )
-        await _send_body(send, response.body)
+        size = len(response.body)
+        if size <= _PIECE_BYTES:
+            await _send(send, response)
+        elif pending + size > MAX_PENDING_BYTES:
+            await _send(send, _BUSY)
+        else:
+            pending += size
+            try:
+                await _send(send, response)
+            finally:
+                pending -= size
 
     return handle
 
@@ -55,8 +77,10 @@ def request_of(scope: HTTPScope, receive: Receive) -> HttpRequest:
     )
 
 
-async def _send_body(send: Send, body: bytes) -> None:
-    """Send a body in pieces, so that each waits until the client has taken those before."""
+async def _send(send: Send, response: HttpResponse) -> None:
+    """Send an answer in pieces, so that each waits until the client has taken those before."""
+    headers, body = response.headers, response.body
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
         piece = body[start : start + _PIECE_BYTES]
         await send({"type": "http.response.body", "body": piece, "more_body": True})
