@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,13 @@ import httpx
 import pytest
 
 from pyfly.config_client import (
+    ConfigClient,
     ServerRejectedError,
     ServerUnreachableError,
     SyncConfigClient,
 )
 from pyfly.config_client._command import main
+from pyfly.config_client._loading import accept, plan
 from pyfly.config_client._loading.shared import only_shared
 
 pytestmark = pytest.mark.anyio
@@ -160,6 +163,43 @@ async def test_what_is_refused_is_not_asked_for_again(
     with pytest.raises(ServerRejectedError):
         await fetch(attempts=None, timeout=60)
     assert len(server.requests) == 1
+
+
+async def test_redirects_are_not_followed_and_not_repeated(server: Any, fetch: Fetch) -> None:
+    for status in ("301 Moved", "302 Found", "303 See Other", "307 Again", "308 For Ever"):
+        server.requests.clear()
+        server.answer(b"", "Location: /config/orders/prod", status=status)
+        with pytest.raises(ServerRejectedError, match="redirects are not followed"):
+            await fetch(attempts=None, timeout=60)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("count", "own"), [(10, False), (19_000, True)])
+async def test_a_large_answer_does_not_hold_up_the_event_loop(
+    server: Any, document: Any, count: int, own: bool, monkeypatch: pytest.MonkeyPatch, kept: Any
+) -> None:
+    """It is read in a thread of its own, also from a snapshot; the program's check is not."""
+    readers: set[threading.Thread] = set()
+    checkers: set[threading.Thread] = set()
+
+    def watched(*given: Any) -> Any:
+        readers.add(threading.current_thread())
+        return read_document(*given)
+
+    read_document = accept.read
+    monkeypatch.setattr(accept, "read", watched)
+    monkeypatch.setattr(plan, "read", watched)
+    values = {f"k{i}": i for i in range(count)}
+    server.answer_json(document | {"propertySources": [{"name": "x", "source": values}]})
+    arguments: Any = {"server_url": server.url, "application": "orders", "profile": "prod"}
+    for _ in range(2):
+        found = await ConfigClient(
+            **arguments, **kept, validate=lambda _: checkers.add(threading.current_thread())
+        ).fetch()
+        assert len(found) == count
+    main_thread = threading.current_thread()
+    assert (main_thread not in readers) == own
+    assert checkers == {main_thread}
 
 
 async def test_a_base_path_that_is_given_twice_is_named(server: Any, fetch: Fetch) -> None:

@@ -126,3 +126,10 @@ def test_a_long_name_is_shortened_in_a_message() -> None:
     with pytest.raises(ConfigFormatError, match="is not a single value") as caught:
         decode_environment(DOCUMENT | {"propertySources": [source]})
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("part", ["a.", "[0]"])
+def test_a_key_of_countless_parts_is_refused(part: str) -> None:
+    decode_environment(with_sources({part * limits.MAX_KEY_PARTS: 1}))
+    with pytest.raises(ConfigFormatError, match="more than 1,000 parts"):
+        decode_environment(with_sources({part * (limits.MAX_KEY_PARTS + 1): 1}))

@@ -10,7 +10,7 @@ from typing import Final, cast
 from pyfly.config_core._properties import FlatBudget, FlatValue, JsonValue
 from pyfly.config_core._quoting import shown
 from pyfly.config_core.errors import ConfigFormatError
-from pyfly.config_core.limits import MAX_SOURCES
+from pyfly.config_core.limits import MAX_KEY_PARTS, MAX_SOURCES
 
 MEDIA_TYPE_V2: Final = "application/vnd.spring-cloud.config-server.v2+json"
 _ORIGIN_FIELDS: Final = {"value", "origin"}
@@ -85,8 +85,8 @@ def decode_environment(document: object) -> Environment:
 
     Raises:
         ConfigFormatError: A field is missing or of the wrong type, a text is not valid Unicode,
-            or the document holds more than 20,000 properties, 4,096 property sources or 4 MiB of
-            keys and values; names the field, shows no value.
+            a key has more than 1,000 parts, or the document holds more than 20,000 properties,
+            4,096 property sources or 4 MiB of keys and values; names the field, no value.
     """
     fields = _object(document, "the document")
     sources = fields.get("propertySources")
@@ -129,6 +129,8 @@ class _SourceReader:
 
     def _value(self, value: object, place: str, key: str) -> FlatValue:
         size = _size(key, f"a key in {place}")
+        if key.count(".") + key.count("[") > MAX_KEY_PARTS:
+            raise ConfigFormatError(f"{shown(key)} has more than {MAX_KEY_PARTS:,} parts")
         if isinstance(value, str):
             size += _size(value, f"{shown(key)} in {place}")
         elif value is None:

@@ -6,6 +6,7 @@ asked of the caller.
 """
 
 import re
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -237,7 +238,7 @@ def _closings(text: str, limit: int) -> dict[int, int]:
         ConfigFormatError: There are more than `limit`.
     """
     closings: dict[int, int] = {}
-    opened: list[int] = []
+    opened = array("q")  # a text may hold millions that are never closed
     for brace in _BRACE.finditer(text):
         if brace[0] == _OPEN:
             opened.append(brace.start())

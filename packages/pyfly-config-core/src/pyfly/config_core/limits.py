@@ -29,6 +29,8 @@ MAX_PLACEHOLDERS: Final = 100_000
 
 MAX_LOOKUPS: Final = 256
 """Bundles that one request may ask for: applications x profiles x labels."""
+MAX_KEY_PARTS: Final = 1_000
+"""Dots and brackets in one flat key that a client accepts."""
 MAX_SOURCES: Final = 4_096
 """Property sources that a client accepts in one answer; a file may give several."""
 MAX_STORED_BYTES: Final = 8_388_608
