@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_client import SyncConfigClient
+from pyfly.config_client import Properties, SyncConfigClient
 from pyfly.config_client._command import main
 
 COMMAND = Path(sys.executable).with_name("pyfly-config-client")
@@ -261,6 +261,17 @@ def test_what_kubernetes_injects_for_services_is_ignored(
     # The same names with other values were set by somebody.
     SyncConfigClient.from_env(own | {"PYFLY_CONFIG_PORT": "8888"})
     assert "PYFLY_CONFIG_PORT is not a variable of this client" in caplog.text
+
+
+def test_the_address_of_a_service_is_not_the_value_of_a_property() -> None:
+    injected = {"REDIS_PORT": "tcp://10.0.0.1:6379", "REDIS_PORT_6379_TCP": "tcp://10.0.0.1:6379"}
+    given = Properties.of({"redis.port": 6379, "url": "redis://x:${redis.port}"})
+    merged = given.merge_into(environ=injected)
+    assert (merged.get("redis.port", int), merged["url"]) == (6379, "redis://x:6379")
+    merged = given.merge_into(environ=injected | {"REDIS_PORT": "7000"})
+    assert (merged.get("redis.port", int), merged["url"]) == (7000, "redis://x:7000")
+    named = Properties.of({"url": "${REDIS_PORT}"}).merge_into(environ=injected)
+    assert named["url"] == "tcp://10.0.0.1:6379"  # somebody asks for it by its own name
 
 
 # --- run ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pyfly.config_client._result.names import (
     variable,
 )
 from pyfly.config_core import PropertySource
+from pyfly.config_core.service_links import is_service_url
 
 _NO_LETTERS: Final = re.compile(r"[^A-Z0-9]+")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
@@ -25,13 +26,15 @@ def from_variables(
 
     `db.pool-size` is set by `DB_POOLSIZE` or else by `DB_POOL_SIZE`, as in Spring; the same
     names in lower case count where those are not set. A list is set as a whole by `HOSTS=a,b` or
-    else by `HOSTS_0`, `HOSTS_1`, …, which may be more than there were.
+    else by `HOSTS_0`, `HOSTS_1`, …, which may be more than there were. Addresses that Kubernetes
+    injects for services do not count: `REDIS_PORT=tcp://10.0.0.1:6379` does not set `redis.port`.
 
     Args:
         keys: All spellings that are known.
         environ: Names to values.
         prefix: What the names begin with.
     """
+    environ = {name: value for name, value in environ.items() if not is_service_url(name, value)}
     lists: dict[str, list[tuple[str, str, str]]] = {}
     wanted: dict[str, None] = {}
     for key in keys:

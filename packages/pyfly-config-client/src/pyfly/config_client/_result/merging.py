@@ -167,7 +167,10 @@ def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
     def look_up(key: str) -> str | None:
         found = environ.get(key) if key else None
         for name in (variable(key), snake_variable(key)) if key and found is None else ():
-            found = environ.get(name) if found is None else found
+            value = environ.get(name)
+            # `${redis.port}` is not the address that Kubernetes injects for a service `redis`.
+            injected = value is not None and "://" in value and _is_service_url(name, value)
+            found = value if found is None and not injected else found
         spelling = merged.spellings.get(canonical(key))
         return found if found is not None or spelling is None else as_text(raw[spelling])
 
@@ -178,6 +181,12 @@ def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
                 merged.values[key] = resolver.resolve(value)
             except ConfigFormatError as error:
                 merged.broken[key] = Broken(key=key, text=value, reason=error.reason)
+
+
+def _is_service_url(name: str, value: str) -> bool:
+    from pyfly.config_core.service_links import is_service_url  # noqa: PLC0415 - if need be
+
+    return is_service_url(name, value)
 
 
 def as_text(value: FlatValue) -> str:
