@@ -408,6 +408,22 @@ def test_indexes_make_a_list_only_where_they_can_be_one() -> None:
     assert made({"a[0]": 1, "a.b": 2}).tree() == {"a": {"0": 1, "b": 2}}
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["[0]" * 30_000, "a[1]" * 25_000, "a." * 50_000, "[" * 100_000, "[a" * 40_000 + "]"],
+    ids=lambda key: key[:4],
+)
+def test_long_names_cost_time_that_is_proportional_to_their_length(key: str) -> None:
+    began = time.process_time()
+    properties = made({key: 1, "x": 2}, {key: 3})
+    assert properties.get(key, int) == 1
+    assert properties.get("x", int) == 2
+    assert properties.tree()
+    assert apply_to_environ(properties, {})["X"] == "2"
+    assert len(properties.merge_into(environ={"X": "9"})) == len(properties)
+    assert time.process_time() - began < 5  # seconds of this process; quadratic would be minutes
+
+
 def test_deep_names_end_in_one_last_element() -> None:
     key = ".".join("k" * 100)
     properties = made({key: 1, "[0]" * 100: 2})
@@ -421,6 +437,14 @@ def test_a_value_and_deeper_keys_are_both_reachable() -> None:
     assert properties.bind("feature", dict[str, str]) == {"enabled": "true", "limit": "3"}
     assert properties.tree() == {"feature": {"enabled": True, "limit": 3}}
     assert properties.get("feature.limit", int) == 3
+
+
+def test_an_index_without_brackets_is_an_element_of_the_list() -> None:
+    properties = made({"hosts.0": "x"}, {"hosts[0]": "a", "hosts[1]": "b"})
+    assert properties == {"hosts.0": "x"}
+    assert properties.get("hosts", list[str]) == ["x"]
+    properties = made({"hosts[0]": "x"}, {"Hosts.0": "a", "hosts.1": "b"})
+    assert properties.get("hosts", list[str]) == ["x"]
 
 
 def test_explanations_know_spellings_and_lists() -> None:

@@ -164,6 +164,14 @@ def test_json_text_is_read_to_the_depth_of_every_tree() -> None:
         properties.get("m", dict[str, Any])
 
 
+def test_texts_of_many_elements_are_bounded() -> None:
+    many = Properties.of({"c": "," * 30_000, "j": "[" + "0," * 30_000 + "0]", "few": "," * 9})
+    for key in ("c", "j"):
+        with pytest.raises(PropertyTypeError, match=f"'{key}' has more than 20,000 elements"):
+            many.get(key, list[str])
+    assert many.get("few", list[str]) == [""] * 10
+
+
 def test_names_of_any_depth_end_in_an_answer() -> None:
     key = ".".join(["below", "0"] * 31)
     properties = Properties.of({f"{key}.name": "x", f"{'a' + '[0]' * 60}": 1})
@@ -474,6 +482,22 @@ def test_settings_of_models_hold() -> None:
     assert Properties.of({"m": {"x": {"y": "1"}}}).get("m", dict[str, Root]) == {
         "x": Root({"y": 1})
     }
+
+
+class Filled(pydantic.BaseModel):
+    size: int
+    label: str
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def fill(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {"label": "filled", **given}
+
+
+def test_a_validator_of_a_model_may_fill_what_is_missing() -> None:
+    assert Properties.of({"size": "1"}).bind("", Filled) == Filled(size=1, label="filled")
+    with pytest.raises(PropertyTypeError, match=r"^the property 'size' is missing$"):
+        Properties.of({"label": "x"}).bind("", Filled)
 
 
 class Cat(pydantic.BaseModel):

@@ -56,14 +56,23 @@ def from_variables(
     )
 
 
-def key_of(name: str, keys: Iterable[str]) -> str | None:
+def key_of(name: str, spellings: Mapping[str, str]) -> str | None:
     """Return the key that a variable stands for, or `None`.
 
-    >>> key_of("DB_POOL_SIZE", ["db.url", "db.pool-size"])
+    >>> key_of("DB_POOL_SIZE", {"db.url": "db.url", "db.poolsize": "db.pool-size"})
     'db.pool-size'
+
+    Args:
+        name: Of the variable.
+        spellings: Canonical names to keys.
     """
+    letters = _letters(name)
+    wanted = letters.lower()
     found: str | None = None
-    for key in keys:
+    for canonical_name, key in spellings.items():
+        plain = canonical_name.replace(".", "")
+        if plain != wanted and (plain.isalnum() or _letters(plain) != letters):
+            continue
         if variable(key) == name:
             return key
         if found is None and snake_variable(key) == name:

@@ -1,11 +1,14 @@
 """Property sources merged by canonical names, and their placeholders resolved. Pure functions."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import Final, TypeAlias
 
 from pyfly.config_client._result.names import (
+    MAX_ELEMENTS,
     canonical,
     elements,
     folded,
@@ -25,6 +28,8 @@ from pyfly.config_core import (
     flatten,
 )
 
+_INDEXED: Final = re.compile(r"\.[0-9]")
+"""Found in the canonical name of every key that has an index behind a name."""
 _RETIRED_KEY: Final = "spring.profiles"
 
 _Named: TypeAlias = "tuple[str, FlatValue]"
@@ -110,7 +115,8 @@ def _by_name(
     for named in source.items():
         key = named[0]
         place, name = plain, canonical(key)
-        if "[" in key and (stem := list_of(key, lists)) is not None:
+        indexed = lists and (_INDEXED.search(name) or name[:1].isdigit())
+        if indexed and (stem := list_of(key, lists)) is not None:
             place = groups.setdefault(stem, {})
         if name not in place or _rank(key) > _rank(place[name][0]):
             place[name] = named
@@ -126,33 +132,31 @@ def _rank(key: str) -> int:
     return 2 if "-" in key and key.islower() else 0
 
 
-def _stems(key: str) -> Iterator[tuple[str, str]]:
-    """Yield the canonical names before every index of a key, with that index."""
+def _indexes(key: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the indexes of a key: what is before, the index, and whether it is in brackets."""
     stem = ""
-    for name, in_brackets in elements(key):
-        if in_brackets and is_index(name):
-            yield stem, name
+    for name, in_brackets in elements(key)[:MAX_ELEMENTS]:
         form = quoted(name) if in_brackets else folded(name)
+        if is_index(form):
+            yield stem, form, in_brackets
         stem = f"{stem}.{form}" if stem else form
 
 
 def lists_in(sources: Iterable[Mapping[str, FlatValue]]) -> Collection[str]:
-    """Return the canonical names of all lists: what has an index 0 in a source."""
-    return {
-        stem
-        for source in sources
-        for key in source
-        if "[0]" in key
-        for stem, index in _stems(key)
-        if index == "0"
-    }
+    """Return the canonical names of lists: what has an index 0 in brackets in a source.
+
+    Lists within lists are left out, because the outer one is what is taken whole.
+    """
+    found: set[str] = set()
+    for key in (key for source in sources for key in source if "[0]" in key):
+        stems = (stem for stem, index, in_brackets in _indexes(key) if in_brackets and index == "0")
+        found.update(islice(stems, 1))
+    return found
 
 
 def list_of(key: str, lists: Collection[str]) -> str | None:
     """Return the outermost of these lists that a key is in, or `None`."""
-    if "[" not in key:
-        return None
-    return next((stem for stem, _ in _stems(key) if stem in lists), None)
+    return next((stem for stem, _, _ in _indexes(key) if stem in lists), None)
 
 
 def resolve(merged: Merged, environ: Mapping[str, str]) -> None:

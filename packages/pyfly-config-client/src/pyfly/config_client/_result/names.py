@@ -18,6 +18,7 @@ _QUOTED_DOT: Final = "\0"
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _ELEMENT: Final = re.compile(r"([^.\[\]]+)|\[([^\[\]]*)\]")
 _WELL_FORMED: Final = re.compile(r"[^.\[\]]+(?:\[[^\[\]]*\])*(?:\.[^.\[\]]+(?:\[[^\[\]]*\])*)*")
+_BRACKET: Final = re.compile(r"[\[\]]")
 _SEPARATORS: Final = re.compile(r"[.\[]+")
 _REMOVED: Final = re.compile(r"[-\]]")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
@@ -108,15 +109,18 @@ def _end_of_name(key: str, position: int, closings: Container[int]) -> int:
 
 def _closings(key: str) -> dict[int, int]:
     """Return where each outermost pair of brackets begins and ends."""
-    pairs: dict[int, int] = {}
+    closed: dict[int, int] = {}
     opened: list[int] = []
-    for position, char in enumerate(key):
-        if char == "[":
-            opened.append(position)
-        elif char == "]" and opened:
-            start = opened.pop()
-            if not opened:
-                pairs[start] = position
+    for bracket in _BRACKET.finditer(key):
+        if bracket[0] == "[":
+            opened.append(bracket.start())
+        elif opened:
+            closed[opened.pop()] = bracket.start()
+    pairs: dict[int, int] = {}
+    end = -1
+    for start in sorted(closed):
+        if start > end:
+            end = pairs[start] = closed[start]
     return pairs
 
 
@@ -131,7 +135,12 @@ def join(parts: list[Element]) -> str:
     >>> join([("a", False), ("0", True), ("b", False)])
     'a[0].b'
     """
-    text = "".join(f"[{name}]" if in_brackets else f".{name}" for name, in_brackets in parts)
+    text = ""
+    after_empty = False
+    for name, in_brackets in parts:
+        dot = "." if after_empty or not in_brackets else ""
+        text += f"{dot}[{name}]" if in_brackets else f".{name}"
+        after_empty = not (name or in_brackets)
     return text[1:] if parts and not parts[0][1] else text
 
 
@@ -150,7 +159,8 @@ def below(prefix: str, key: str) -> str:
     >>> below("db", "url"), below("hosts", "[0]"), below("", "a")
     ('db.url', 'hosts[0]', 'a')
     """
-    return f"{prefix}{key}" if not prefix or key.startswith("[") else f"{prefix}.{key}"
+    in_brackets = key.startswith("[") and elements(key)[0][1] and not prefix.endswith(".")
+    return f"{prefix}{key}" if not prefix or in_brackets else f"{prefix}.{key}"
 
 
 def variable(key: str) -> str:

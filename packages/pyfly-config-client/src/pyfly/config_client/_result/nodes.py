@@ -83,7 +83,7 @@ def grow(merged: Merged) -> Node:
                 node = parent.children[tail] = Node(key[key.rindex(".") + 1 :])
         else:
             parent, node = _descend(root, name, key)
-            if name.count(".") < MAX_ELEMENTS:
+            if dot and name.count(".") < MAX_ELEMENTS:
                 parents[head] = parent
         node.value = value
     return root

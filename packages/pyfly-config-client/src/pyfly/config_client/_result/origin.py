@@ -60,7 +60,8 @@ def explanation(sources: Sequence[PropertySource], shown: str, key: str) -> Expl
     """
     lists = lists_in(source.source for source in sources)
     name = canonical(key)
-    group = list_of(key, lists) or name
+    outer = list_of(key, lists)
+    group = name if outer is None else outer
     holder = next(source for source in sources if key in source.source)
     losers = [
         _origin_in(source, other)

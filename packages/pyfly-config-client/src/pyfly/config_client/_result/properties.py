@@ -359,7 +359,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         if found is None and key.isupper() and "." not in key:
             from pyfly.config_client._result.environment import key_of  # noqa: PLC0415 - if asked
 
-            return key_of(key, self._merged.values)
+            return key_of(key, self._merged.spellings)
         return found
 
     def _close(self, key: str) -> list[str]:

@@ -180,22 +180,31 @@ def _fields(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, 
         return ()
     found: dict[str, Any] = {}
     seen: set[int] = set()
+    missing: list[str] = []
+    before = len(faults)
     for one in _fields_of(model):
         option, child = one.find(section)
         if option is None or child is None:
             if one.required:
-                fault(faults, below(path, one.name), "is missing")
+                fault(missing, below(path, one.name), "is missing")
             continue
         seen.add(id(child))
         value = one.reader(option)(child, place_of(path, child), faults)
         if value is not ABSENT:
             found[option.taken] = value
         elif one.required:
-            fault(faults, place_of(path, child), "is empty")
-    if model.model_config.get("extra") in {"allow", "forbid"}:
-        others = [child for child in section.children.values() if id(child) not in seen]
-        found.update((child.name, plain(child)) for child in others)
-    return (found,)
+            fault(missing, place_of(path, child), "is empty")
+    if len(faults) > before:
+        faults += missing  # else pydantic says so, unless a validator of the model fills them
+    return ({**found, **_others(model, section, seen)},)
+
+
+def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
+    """Return what a model does not know, if it allows that, or forbids it and has to see it."""
+    if model.model_config.get("extra") not in {"allow", "forbid"}:
+        return {}
+    others = (child for child in section.children.values() if id(child) not in seen)
+    return {child.name: plain(child) for child in others}
 
 
 def _validated(model: Any, prepared: tuple[Any, ...], path: str, faults: list[str]) -> Any:

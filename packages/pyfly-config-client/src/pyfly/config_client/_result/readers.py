@@ -11,6 +11,7 @@ from pyfly.config_client._result.names import Element, below, is_index, join
 from pyfly.config_client._result.nodes import Node, node_of, plain
 from pyfly.config_client._result.scalars import MISMATCH, ExplainedError
 from pyfly.config_client.errors import PropertyTypeError
+from pyfly.config_core.limits import MAX_PROPERTIES
 
 Make: TypeAlias = Callable[[Any], Any]
 Reader: TypeAlias = Callable[[Node, str, list[str]], Any]
@@ -175,6 +176,9 @@ def _items(node: Node, path: str, faults: list[str]) -> Sequence[Node]:
         parsed = _parsed(value, "[")
         if parsed is not None:
             return parsed.items()
+        if value.count(",") >= MAX_PROPERTIES:
+            fault(faults, path, f"has more than {MAX_PROPERTIES:,} elements")
+            return []
         return [Node("", value=one.strip()) for one in value.split(",")] if value.strip() else []
     if value is not None:
         return [Node("", value=value)]
@@ -189,7 +193,7 @@ def _items(node: Node, path: str, faults: list[str]) -> Sequence[Node]:
 
 def _parsed(text: str, opening: str) -> Node | None:
     """Return what JSON text says, or `None` if it is no JSON or begins otherwise."""
-    if not text.lstrip().startswith(opening):
+    if not text.lstrip().startswith(opening) or sum(map(text.count, ",[{")) > MAX_PROPERTIES:
         return None
     try:
         return node_of("", json.loads(text))
