@@ -15,6 +15,7 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     SharedCredential,
 )
+from pyfly.config_server._http import bundles as bundle_routes
 
 pytestmark = pytest.mark.anyio
 
@@ -238,6 +239,24 @@ async def test_a_listing_comes_in_pages(serve: Any, store: Any) -> None:
     filtered = (await send("GET", "/config/_bundles?label=v1&application=b&profile=y")).json
     assert [b["application"] for b in filtered["bundles"]] == ["b"]
     assert (await send("GET", "/config/_bundles?label=nothing")).json["bundles"] == []
+
+
+async def test_a_page_of_a_slow_listing_ends_early_and_the_next_goes_on(
+    serve: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for application in "abc":
+        await store.save(ConfigSource(application=application, profile="x", properties={}))
+    monkeypatch.setattr(bundle_routes, "PAGE_SECONDS", -1.0)
+    send = client(serve(store, auth=CREDENTIAL))
+    for query in ("limit=100", "application=c"):
+        found: list[str] = []
+        pages, cursor = 0, ""
+        while pages == 0 or cursor:
+            path = f"/config/_bundles?{query}" + (f"&cursor={cursor}" if cursor else "")
+            page = (await send("GET", path)).json
+            found += [bundle["application"] for bundle in page["bundles"]]
+            pages, cursor = pages + 1, page["next"]
+        assert (pages, found) == (3, ["c"] if "=c" in query else ["a", "b", "c"])
 
 
 @pytest.mark.parametrize(

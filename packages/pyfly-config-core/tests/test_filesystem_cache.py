@@ -231,3 +231,36 @@ def test_what_waited_for_a_loop_that_was_closed_is_forgotten(tmp_path: Path) -> 
     assert [*backend._reads._waiting] == [closed]
     assert asyncio.run(backend.fetch("orders", "prod")) is None
     assert backend._reads._waiting == {}
+
+
+def test_a_broken_file_is_parsed_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
+    parsed: list[str] = []
+
+    def parse(data: bytes, *, suffix: str) -> Any:
+        parsed.append(suffix)
+        return text.parse_documents(data, suffix=suffix)
+
+    monkeypatch.setattr(bundles, "parse_documents", parse)
+    path = tmp_path / "main" / "orders-prod.yaml"
+    path.parent.mkdir()
+    path.write_text("a: 1\nb: [\n", encoding="utf-8")
+    backend = FilesystemConfigBackend(tmp_path)
+
+    async def messages() -> set[str]:
+        found: set[str] = set()
+        for _ in range(3):
+            with pytest.raises(ConfigFormatError) as caught:
+                await backend.fetch("orders", "prod")
+            found.add(str(caught.value))
+        return found
+
+    (message,) = asyncio.run(messages())
+    assert message.startswith("main/orders-prod.yaml, line 3, column 1: ")
+    assert len(parsed) == 1
+    path.write_text("a: 1\nb: []\n", encoding="utf-8")
+    source = asyncio.run(backend.fetch("orders", "prod"))
+    assert source is not None
+    assert source.properties == {"a": 1, "b": []}

@@ -91,12 +91,6 @@ def test_a_damaged_line_is_named_without_what_it_holds(tmp_path: Path, line: str
     assert "hunter2" not in str(damage.value)
 
 
-def test_a_number_that_cannot_be_read_again_is_not_saved(tmp_path: Path) -> None:
-    source = ConfigSource(application="a", profile="b", properties={"n": 10**5000})
-    with pytest.raises(ConfigFormatError, match="too long"):
-        asyncio.run(ExampleConfigBackend(tmp_path).save(source))
-
-
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
     backend = ExampleConfigBackend(tmp_path)
     asyncio.run(backend.save(ConfigSource(application="a", profile="b", properties={})))

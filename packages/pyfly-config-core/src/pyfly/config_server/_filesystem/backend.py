@@ -27,7 +27,7 @@ from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, Config
 from pyfly.config_server.threads import Threads
 
 _Result = TypeVar("_Result")
-_LISTING_STEP: Final = 64
+_LISTING_STEP: Final = 16
 
 READ_SECONDS: Final = 10.0
 """How long a read may take, the wait for a thread and parsing included."""

@@ -3,6 +3,7 @@
 `FilesystemConfigBackend` runs these methods in threads.
 """
 
+import copy
 import logging
 import os
 import threading
@@ -51,6 +52,18 @@ class _Parsed:
     identity: files.FileIdentity
     version: str
     documents: tuple[ConfigDocument, ...] = field(repr=False)
+    error: ConfigFormatError | None = None
+    """Why it does not parse: a broken text is not parsed again for every request."""
+
+    def checked(self) -> "_Parsed":
+        """Return this.
+
+        Raises:
+            ConfigFormatError: The text does not parse.
+        """
+        if self.error is not None:
+            raise copy.copy(self.error)
+        return self
 
 
 class BundleFiles:
@@ -146,14 +159,14 @@ class BundleFiles:
         where = f"{label}/{name}"
         with files.translated(f"read '{where}'"):
             if known is not None and files.identity_at(directory, name) == known.identity:
-                return known
+                return known.checked()
             path = self._tree.path(label, name)
             descriptor = files.open_file(directory, name, root=self.root, path=path)
             if descriptor is None:
                 return None
             with files.opened(descriptor):
                 try:
-                    return self._parse(descriptor, where, known)
+                    return self._parse(descriptor, where, known).checked()
                 except ConfigFormatError as error:
                     raise error.at(where) from error.__cause__
 
@@ -162,10 +175,17 @@ class BundleFiles:
         if known is not None and known.identity == identity:
             return known
         content = files.read_file(descriptor, limit=MAX_DOCUMENT_BYTES, where=where)
+        documents: tuple[ConfigDocument, ...] = ()
+        failure: ConfigFormatError | None = None
+        try:
+            documents = parse_documents(content.data, suffix=Path(where).suffix)
+        except ConfigFormatError as error:
+            failure = error.at(where)
         parsed = _Parsed(
             identity=content.identity,
             version=version_of(content.data),
-            documents=parse_documents(content.data, suffix=Path(where).suffix),
+            documents=documents,
+            error=failure,
         )
         self._remember(where, parsed)
         return parsed

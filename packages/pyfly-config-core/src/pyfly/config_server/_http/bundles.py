@@ -1,5 +1,6 @@
 """Our own routes: the stored bundles, read as they are and written under conditions (design §5)."""
 
+import time
 from functools import partial
 from typing import Final
 
@@ -29,6 +30,8 @@ from pyfly.config_server.documents import (
 from pyfly.config_server.storage import ABSENT, ConfigSource
 from pyfly.config_server.text import parse_mapping
 
+PAGE_SECONDS: Final = 1.0
+"""A page of a listing ends after this time, with as many rows as there are by then."""
 _LARGE: Final = 16_384
 """Bytes of a body from which on it is parsed in a thread."""
 _SUFFIXES: Final = {
@@ -47,24 +50,29 @@ class BundleRoutes:
         self._bundles = bundles
 
     async def page(self, request: HttpRequest, match: Match) -> HttpResponse:
-        """Return one page of names and versions."""
+        """Return one page of names and versions.
+
+        A store may have to read each bundle for its version, so a page is bounded in time, too.
+        """
         del match  # this route has no parameters
         _check_accepts_json(request)
         page = parse_page(request.query)
+        deadline = time.monotonic() + PAGE_SECONDS
         rows: list[JsonValue] = []
-        last: ConfigKey | None = None
-        following = False
+        looked_at: ConfigKey | None = None
+        following: ConfigKey | None = None
         async for entry in self._bundles.entries(page.label, after=page.after):
-            if not page.includes(entry.key):
-                continue
-            following = len(rows) == page.limit
-            if following:
+            wanted = page.includes(entry.key)
+            is_full = wanted and len(rows) == page.limit
+            if looked_at is not None and (is_full or time.monotonic() > deadline):
+                following = looked_at
                 break
-            rows.append(entry_document(entry))
-            last = entry.key
+            looked_at = entry.key
+            if wanted:
+                rows.append(entry_document(entry))
         document: dict[str, JsonValue] = {
             "bundles": rows,
-            "next": encode_cursor(last) if following and last is not None else None,
+            "next": None if following is None else encode_cursor(following),
         }
         return answer(request, encode_json(document), JSON)
 
