@@ -31,6 +31,7 @@ from uuid import UUID
 import attrs
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 from typing_extensions import TypeAliasType
 
@@ -463,6 +464,19 @@ def test_types_of_pydantic_stand_in_every_class() -> None:
     with pytest.raises(PropertyTypeError) as caught:
         Properties.of({"secret": "s", "site": "marker"}).bind("", Access)
     assert str(caught.value) == "the property 'site' is not HttpUrl"
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    size: int = pydantic.Field(gt=0)
+    user: str = pydantic.Field(default="", alias="login-name")
+
+
+def test_dataclasses_of_pydantic() -> None:
+    found = Properties.of({"size": "5", "loginName": "me"}).bind("", Checked)
+    assert (found.size, found.user) == (5, "me")
+    with pytest.raises(PropertyTypeError, match=r"^the configuration is refused by Checked \(V"):
+        Properties.of({"size": 0}).bind("", Checked)
 
 
 class Strict(pydantic.BaseModel, extra="forbid", strict=True):

@@ -79,13 +79,23 @@ def names_of(*spellings: str) -> tuple[str, ...]:
 def _dataclass_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for one in dataclasses.fields(wanted):
         if one.init:
+            aliases = _aliases(wanted, one.name)
             yield Field(
-                argument=one.name,
+                argument=(*aliases, one.name)[0],
                 shown=one.name,
-                names=names_of(one.name),
+                names=names_of(*aliases, one.name),
                 wanted=hints[one.name],
                 required=one.default is MISSING and one.default_factory is MISSING,
             )
+
+
+def _aliases(wanted: Any, name: str) -> list[str]:
+    """Return under which other names a dataclass of pydantic takes a field."""
+    info = getattr(wanted, "__pydantic_fields__", {}).get(name)
+    if info is None:
+        return []
+    alias = info.alias if info.validation_alias is None else info.validation_alias
+    return [one for one in getattr(alias, "choices", [alias]) if isinstance(one, str)]
 
 
 def _attrs_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:

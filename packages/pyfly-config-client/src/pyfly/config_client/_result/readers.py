@@ -30,7 +30,7 @@ _NO_SECTION: Final = "is not a section"
 
 def fault(faults: list[str], path: str, text: str) -> None:
     """Note what is wrong with a property."""
-    faults.append(f"the property {path!r} {text}")
+    faults.append(f"the property {path!r} {text}" if path else f"the configuration {text}")
 
 
 def place_of(path: str, node: Node) -> str:
