@@ -92,7 +92,7 @@ async def measure(
             holders.append(asyncio.create_task(_again(hold, port)))
             if number % BATCH == 0:
                 await asyncio.sleep(0.02)
-        await asyncio.sleep(2)
+        await asyncio.sleep(2 + count / 500)  # until all of them are held
         times: list[float] = []
         failed = 0
         for _ in range(requests):

@@ -11,6 +11,7 @@ from pathlib import Path
 from _server import answers, free_port, serving, start, table
 
 STEP = 0.05
+TOGETHER = 4
 
 
 def children(pid: int) -> list[int]:
@@ -43,7 +44,10 @@ async def terminate(seconds: float, workers: int) -> tuple[int, float, bool, boo
 async def terminations(workers: int, until: float) -> list[object]:
     """Return a row over all moments of a start."""
     moments = [number * STEP for number in range(int(until / STEP) + 1)]
-    ends = [await terminate(moment, workers) for moment in moments]
+    ends: list[tuple[int, float, bool, bool]] = []
+    for some in range(0, len(moments), TOGETHER):
+        starts = [terminate(moment, workers) for moment in moments[some : some + TOGETHER]]
+        ends += await asyncio.gather(*starts)
     wrong = [end for end in ends if end[0] != 0 and (end[2] or end[0] != -signal.SIGTERM)]
     early = sum(end[0] == -signal.SIGTERM and not end[2] for end in ends)
     took = sorted(end[1] for end in ends)

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -337,6 +338,25 @@ def test_clients_that_never_read_cost_little_and_leave_nothing(serve: Serve, sto
         read_all()
     wait_until(lambda: resident(server.process.pid) - before < 30_000_000)
     assert held - before < 3 * 20 * 3_000_000
+
+
+def test_honest_requests_are_answered_beside_a_thousand_held_connections(
+    serve: Serve, store: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    server = serve(store)
+    host, port = server.url.split("/")[2].split(":")
+    try:
+        with contextlib.ExitStack() as stack:
+            for number in range(1_000):
+                held = stack.enter_context(socket.create_connection((host, int(port))))
+                if number % 2:
+                    held.sendall(b"GET / HTTP/1.1\r\nHost: c\r\nX: ")
+                if number % 50 == 0:
+                    assert server.get()["name"] == "orders"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def resident(pid: int) -> int:

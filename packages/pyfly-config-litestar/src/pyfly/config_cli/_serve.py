@@ -11,7 +11,7 @@ from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._places import tell_unserved
 from pyfly.config_cli._serving.http_server import BACKLOG
 from pyfly.config_cli._serving.listeners import bind, listen, resolve
-from pyfly.config_cli._serving.opening import check_exposure, open_server, set_up_logging
+from pyfly.config_cli._serving.opening import check_exposure, open_server, set_up_process
 from pyfly.config_cli._serving.supervisor import supervise
 from pyfly.config_cli._serving.worker import serve_alone
 from pyfly.config_cli._settings import ServeSettings, parse_settings
@@ -35,7 +35,7 @@ def run(read_values: Callable[[], Mapping[str, str]]) -> int:
     settings = parse_settings(values)
     if settings.workers > 1 and os.name != "posix":
         raise SettingsError("several workers need a POSIX system; serve with one")
-    set_up_logging()
+    set_up_process()
     server = open_server(settings)
     addresses = resolve(settings.host, settings.port)
     check_exposure(settings, addresses)

@@ -8,13 +8,18 @@ from litestar import Litestar
 from pyfly.config_cli._encryption_settings import open_ring
 from pyfly.config_cli._known import PREFIX, SettingsError
 from pyfly.config_cli._serving.listeners import Address, is_loopback
+from pyfly.config_cli._serving.memory import return_large_blocks
 from pyfly.config_cli._settings import ServeSettings, parse_settings
 from pyfly.config_litestar import create_app
 from pyfly.config_server import ConfigServer, Encryption, open_backend
 
 
-def set_up_logging() -> None:
-    """Let warnings of every module, and what the command itself has to say, go to stderr."""
+def set_up_process() -> None:
+    """Prepare this process for serving, once.
+
+    Warnings of every module, and what the command itself has to say, go to stderr.
+    """
+    return_large_blocks()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("pyfly.config_cli").setLevel(logging.INFO)
 

@@ -20,7 +20,7 @@ from pyfly.config_cli._serving.limits import (
     connection_limit,
 )
 from pyfly.config_cli._serving.listeners import resolve
-from pyfly.config_cli._serving.opening import check_exposure, open_app, set_up_logging
+from pyfly.config_cli._serving.opening import check_exposure, open_app, set_up_process
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._settings import parse_settings
 from pyfly.config_core import ConfigError
@@ -158,7 +158,7 @@ class WorkerOrder:
 def work(channel: Channel) -> int:
     """Run a worker of the supervisor at the other end of the channel; return the exit code."""
     order = WorkerOrder(**json.loads(channel.order()))
-    set_up_logging()
+    set_up_process()
     try:
         run_in_loop(_work(order, channel))
     except (ConfigError, OSError) as error:
