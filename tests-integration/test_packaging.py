@@ -178,7 +178,8 @@ def test_without_encryption_it_is_said_what_to_install(
     secret = tmp_path / "main" / "orders-default.yaml"
     secret.write_text("pw: '{cipher}00'\n", encoding="utf-8")
     server = start_server(tmp_path, python=with_litestar)
-    answer = server.exchange(b"GET /config/orders/default HTTP/1.1\r\nConnection: close\r\n\r\n")
+    request = b"GET /config/orders/default HTTP/1.0\r\nHost: localhost\r\n\r\n"
+    answer = server.exchange(request)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert command.encode() in answer
     with pytest.raises(RuntimeError, match=re.escape(command)):
