@@ -93,6 +93,14 @@ def test_a_resolver_goes_on_after_a_placeholder_that_leads_back_to_itself() -> N
     assert resolver.resolve("${c}") == "1"
 
 
+def test_a_chain_that_is_too_long_is_refused_with_the_place_where_it_ends() -> None:
+    chain = {f"k{n}": f"${{k{n + 1}}}" for n in range(100)}
+    with pytest.raises(ConfigFormatError, match="more than 64 deep, in the value of 'k63'"):
+        PlaceholderResolver(chain.get).resolve("${k0}")
+    with pytest.raises(ConfigFormatError, match=r"more than 64 deep\Z"):
+        resolve_placeholders("${" * 65 + "}" * 65, {}.get)
+
+
 def test_the_text_that_all_values_put_in_is_bounded_together() -> None:
     resolver = PlaceholderResolver({"a": "ü" * 100_000}.get)
     with pytest.raises(ConfigFormatError, match="put in more than 4,194,304 bytes, at 'a'"):

@@ -83,6 +83,21 @@ def test_infinities_are_kept_by_yaml_and_refused_by_json() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("x" * 300_000, "cannot hold these properties: a value is longer than 262,144"),
+        (10**1100, "cannot hold these properties: a value of more than 1,024"),
+    ],
+)
+def test_what_yaml_cannot_hold_is_refused_without_a_line_of_a_text_that_nobody_wrote(
+    value: Any, said: str
+) -> None:
+    with pytest.raises(ConfigFormatError, match=said) as caught:
+        dump_text({"a": value}, suffix=".yaml")
+    assert caught.value.line is None
+
+
+@pytest.mark.parametrize(
     ("data", "suffix", "said"),
     [
         (b"a: 1\nb: [\n", ".yaml", "line 3"),
@@ -103,6 +118,11 @@ def test_infinities_are_kept_by_yaml_and_refused_by_json() -> None:
         (b"---\n" * 60_000, ".yaml", "50,000 mappings, lists and values"),
         (b"a: [" + b"[]," * 50_000 + b"]", ".yaml", "50,000 mappings, lists and values"),
         (b'{"a": [' + b"{}," * 50_000 + b"{}]}", ".json", "more than 50,000 objects"),
+        (b"[" + b"1," * 50_000 + b"1]", ".json", "50,000 mappings, lists and values"),
+        (b"[" * 80 + b"]" * 80, ".json", "deeper than 64 levels"),
+        (b'["\\ud800"]', ".json", "'document[0]' is not valid Unicode"),
+        (b'"\\ud800"', ".json", "'document' is not valid Unicode"),
+        (b'{"a": {"\\ud800": 1}}', ".json", r"'a.\ud800' is not valid Unicode"),
         (b"a: ._\n", ".yaml", "line 1, column 4: a number has no digits"),
         (b"a: b\0c\n", ".yaml", "line 1: a character is not allowed"),
         (b"\xff\xfea", ".yaml", "not UTF-8 at byte 0"),

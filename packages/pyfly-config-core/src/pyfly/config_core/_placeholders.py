@@ -56,7 +56,8 @@ class PlaceholderResolver:
         self._lookup = lookup
         self._trim = trim
         self._resolved: dict[str, str] = {}
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, None] = {}
+        """Keys whose values are being resolved, the innermost last."""
         self._placeholders = 0
         self._bytes = 0
 
@@ -105,7 +106,10 @@ class PlaceholderResolver:
         if self._placeholders > MAX_PLACEHOLDERS:
             raise _too_many()
         if depth > MAX_PLACEHOLDER_DEPTH:
-            raise ConfigFormatError("placeholders are nested too deeply")
+            place = "".join(f", in the value of {shown(key)}" for key in [*self._under_way][-1:])
+            raise ConfigFormatError(
+                f"placeholders are nested more than {MAX_PLACEHOLDER_DEPTH} deep{place}"
+            )
         value = None
         if source.text.find(_OPEN, inside.start, inside.end) < 0:
             value = self._value(source.text[inside.start : inside.end], depth)
@@ -145,11 +149,11 @@ class PlaceholderResolver:
         if _OPEN in found:
             if key in self._under_way:
                 raise ConfigFormatError(f"the placeholder {shown(key)} leads back to itself")
-            self._under_way.add(key)
+            self._under_way[key] = None
             try:
                 found = self._expanded(found, depth)
             finally:
-                self._under_way.discard(key)
+                del self._under_way[key]
         self._resolved[key] = found
         return found
 

@@ -76,7 +76,7 @@ def _key(key: object, path: _Path) -> str:
     if not isinstance(key, str):
         place = f"below {_place(path)}" if path else "at the top"
         raise ConfigFormatError(f"a key {place} is a {type(key).__name__}, not a string")
-    return _unicode(key, path)
+    return _unicode(key, (path, key))
 
 
 def _unicode(text: str, path: _Path) -> str:

@@ -102,8 +102,11 @@ def java_float(value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     if value == 0 or _DECIMAL_FROM <= abs(value) < _DECIMAL_BELOW:
         return repr(value)
-    sign, digits, _ = Decimal(repr(value)).normalize().as_tuple()
-    exponent = Decimal(repr(value)).adjusted()
+    shortest, two_digits = repr(value), f"{value:.1e}"
+    # Of several numbers with two digits, Java takes the nearest: the smallest one is 4.9E-324.
+    exact = Decimal(two_digits if float(two_digits) == value else shortest)
+    sign, digits, _ = exact.normalize().as_tuple()
+    exponent = exact.adjusted()
     fraction = "".join(map(str, digits[1:])) or "0"
     return f"{'-' if sign else ''}{digits[0]}.{fraction}E{exponent}"
 

@@ -133,9 +133,13 @@ def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
     data = text.encode()
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ConfigFormatError(f"{len(data):,} bytes of text, more than {MAX_DOCUMENT_BYTES:,}")
-    if not same_tree(parse_text(data, suffix=suffix), properties):
-        raise ConfigFormatError(f"a {suffix} file cannot hold these properties")
-    return data
+    try:
+        if same_tree(parse_text(data, suffix=suffix), properties):
+            return data
+    except ConfigFormatError as error:  # without its line: nobody has seen this text
+        reason = f"a {suffix} file cannot hold these properties: {error.reason}"
+        raise ConfigFormatError(reason) from error
+    raise ConfigFormatError(f"a {suffix} file cannot hold these properties")
 
 
 def dump_for_reading(value: JsonValue) -> str:
@@ -191,7 +195,8 @@ def _parse_json(text: str) -> JsonValue:
     except ValueError as error:  # an integer of thousands of digits
         raise ConfigFormatError("a number is too long") from error
     # Depth and Unicode are checked where every tree is copied.
-    return copy_properties(value) if isinstance(value, dict) else value
+    copied = copy_properties(_mapping(value))
+    return copied if isinstance(value, dict) else copied[_ROOT_KEY]
 
 
 class _Objects:
