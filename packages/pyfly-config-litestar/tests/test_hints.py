@@ -62,6 +62,12 @@ def test_what_follows_a_misspelt_option_is_not_shown(run: Run, store: Path) -> N
     for argv in (
         ("serve", "--token", "marker"),
         ("serve", "--token=marker"),
+        ("serve", "--token", "-marker"),
+        ("serve", "--token", "--marker"),
+        ("encrypt", "a", "marker"),
+        ("decrypt", "--settings", "x", "a", "marker"),
+        ("delete", store, "orders", "prod", "password=marker", "--expect", "any"),
+        ("put", store, "orders", "prod", "--lable", "next", "password=marker"),
         ("get", store, "orders", "prod", "--password", "marker"),
         ("put", store, "orders", "prod", "marker"),
         ("list", "//user:marker@host/database"),
@@ -69,6 +75,21 @@ def test_what_follows_a_misspelt_option_is_not_shown(run: Run, store: Path) -> N
         done = run(*argv)
         assert done.code == 2
         assert "marker" not in done.err + done.out
+
+
+def test_an_option_that_is_a_setting_is_told_by_its_variable(run: Run, store: Path) -> None:
+    done = run("serve", store, "--token", "marker")
+    assert done.err.endswith("; set PYFLY_CONFIG_SERVER_TOKEN in the environment instead\n")
+    assert "did you mean" not in run("list", store, "--token", "marker").err
+
+
+def test_what_is_to_be_set_may_stand_behind_options(run: Run, store: Path) -> None:
+    behind = ("q=1", "--label", "next", "r=2", "--json", "s=3", "--", "-t=4")
+    assert run("put", store, "orders", "prod", *behind).code == 0
+    assert run("put", store, "orders", "prod", "--label", "next", "u=5").code == 0
+    done = run("get", store, "orders", "prod", "--label", "next", "--json").json
+    changed = {"q": 1, "r": 2, "s": 3, "-t": 4, "u": 5}
+    assert changed.items() <= done["properties"].items()
 
 
 # --- directories ----------------------------------------------------------------------
@@ -224,6 +245,21 @@ def test_a_lost_layout_is_told_and_nothing_else(run: Run, store: Path) -> None:
     given.write_text("a: '#1'\n", encoding="utf-8")
     done = run("put", store, "billing", "dev", "--file", given, "--expect", "any")
     assert (done.code, done.err) == (0, "")
+
+
+def test_a_properties_file_is_refused_without_a_word_about_its_layout(
+    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store / "main/plain-prod.properties").write_text("a = 1\n", encoding="utf-8")
+    monkeypatch.setenv("EDITOR", f"touch {tmp_path / 'started'}")
+    for command in (("put", store, "plain", "prod", "a=2"), ("edit", store, "plain", "prod")):
+        done = run(*command)
+        assert done.code == 1
+        assert done.err.startswith("pyfly-config: main/plain-prod.properties is in the way")
+    assert not (tmp_path / "started").exists()
+    done = run("put", store, "new", "prod", "--file", store / "main/plain-prod.properties")
+    assert done.code == 2
+    assert done.err.endswith("is a .properties file; give the bundle as YAML or JSON\n")
 
 
 def test_comments_of_a_given_file_are_told(run: Run, store: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from pyfly.config_server.documents import (
     name_document,
     version_document,
 )
+from pyfly.config_server.layout import PROPERTIES_SUFFIX
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
@@ -193,7 +194,9 @@ def _read(name: str, form: str | None) -> dict[str, JsonValue]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {name!r}: {error.strerror}") from error
-    suffix = _SUFFIXES[form] if form else Path(name).suffix
+    suffix = _SUFFIXES[form] if form else Path(name).suffix.lower()
+    if suffix == PROPERTIES_SUFFIX:
+        raise SettingsError(f"{name!r} is a .properties file; give the bundle as YAML or JSON")
     suffix = suffix if suffix == ".json" else ".yaml"
     try:
         properties = parse_mapping(data, suffix=suffix)

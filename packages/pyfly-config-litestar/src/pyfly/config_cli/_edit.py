@@ -12,7 +12,7 @@ from pathlib import Path
 from pyfly.config_cli import _stores as stores
 from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import note, say
-from pyfly.config_cli._rewriting import lost_text
+from pyfly.config_cli._rewriting import check_editable, lost_text
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.text import dump_text, parse_mapping
 
@@ -22,6 +22,7 @@ async def edit(arguments: argparse.Namespace) -> int:
     key = stores.key_of(arguments)
     async with stores.opened(arguments.store) as bundles:
         source, expected = await stores.current(bundles, key)
+        check_editable(source)
         before = b"" if source is None else dump_text(source.properties, suffix=".yaml")
         if (remark := await lost_text(bundles, key)) is not None:
             note(remark)

@@ -80,12 +80,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=shown)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    def add(name: str, text: str, description: str, epilog: str) -> Parser:
         return commands.add_parser(name, help=text, description=description, epilog=epilog)
 
     serve = add("serve", "serve configuration over HTTP", _SERVE, _serve_epilog())
     serve.set_defaults(run=None)
     add_arguments(serve)
+    serve.elsewhere = {_option(name): PREFIX + name for name in KNOWN}
     _add_readers(add)
     _add_writers(add)
     _add_for_two(add)
@@ -94,7 +95,11 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Add = Callable[[str, str, str, str], argparse.ArgumentParser]
+def _option(setting: str) -> str:
+    return "--" + setting.lower().replace("_", "-")
+
+
+_Add = Callable[[str, str, str, str], Parser]
 _Run = Callable[[argparse.Namespace], Awaitable[int]]
 
 

@@ -6,8 +6,9 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from pyfly.config_cli._output import note
-from pyfly.config_core import ConfigError, ConfigKey
+from pyfly.config_core import ConfigError, ConfigKey, ConfigObstructedError
 from pyfly.config_server import Bundles
+from pyfly.config_server.layout import PROPERTIES_SUFFIX
 from pyfly.config_server.storage import ConfigSource, SupportsResources
 from pyfly.config_server.text import dump_text
 
@@ -30,12 +31,27 @@ async def lost_text(bundles: Bundles, key: ConfigKey) -> str | None:
         source = await bundles.load(key)
         data = await _stored(bundles, source)
         suffix = PurePosixPath(source.resource or "").suffix
-        if data is None or data == dump_text(source.properties, suffix=suffix):
+        if data is None or suffix == PROPERTIES_SUFFIX:
+            return None
+        if data == dump_text(source.properties, suffix=suffix):
             return None
     except ConfigError:  # nothing is stored, or the save will tell what is wrong with it
         return None
     what = "comments and layout" if has_comments(data, suffix=suffix) else "layout"
     return f"{key.label}/{source.resource} is written anew: its {what} will be lost"
+
+
+def check_editable(source: ConfigSource | None) -> None:
+    """Refuse to edit what no save rewrites, before somebody does it in vain.
+
+    Raises:
+        ConfigObstructedError: It is a `.properties` file.
+    """
+    name = "" if source is None else source.resource or ""
+    if source is not None and name.endswith(PROPERTIES_SUFFIX):
+        raise ConfigObstructedError(
+            f"{source.label}/{name}", "a .properties file is never rewritten or removed"
+        )
 
 
 def may_go_on(remark: str, *, asks: bool) -> bool:
