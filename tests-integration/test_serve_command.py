@@ -143,6 +143,7 @@ def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any])
         (("serve", "git://host/x"), 2, "no backend for 'git:'; installed are: file:"),
         (("serve", "memory:", "--port", "99999"), 2, "from 1 to 65535"),
         (("serve", "memory:", "--base-path", "config"), 2, "base path 'config' must"),
+        (("serve", "memory:", "--base-path", "/a/../b"), 2, "without '.' and '..' between slashes"),
         (("serve", "memory:", "--host", "no.such.host.invalid", "--insecure"), 2, "cannot listen"),
         (("serve", "memory:", "--host", "x" * 64, "--insecure"), 2, "not a host name"),
         (("serve", "memory:", "--host", "0.0.0.0"), 2, "no credential"),

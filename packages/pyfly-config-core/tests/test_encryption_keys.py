@@ -31,6 +31,10 @@ def public(form: PublicFormat) -> str:
     return PRIVATE.public_key().public_bytes(Encoding.PEM, form).decode()
 
 
+def body(form: PrivateFormat = PrivateFormat.PKCS8) -> str:
+    return "\n".join(pem(form).splitlines()[1:-1])
+
+
 def elliptic(form: PrivateFormat) -> str:
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, form, PLAIN).decode()
 
@@ -51,6 +55,13 @@ UNUSABLE = {
     "elliptic": (elliptic(PKCS1), "only RSA keys can encrypt"),
     "elliptic-pkcs8": (elliptic(PrivateFormat.PKCS8), "only RSA keys can encrypt"),
     "base64-of-a-pem": (base64.b64encode(pem().encode()).decode(), "a PEM in base64"),
+    "base64-of-a-pem-behind-a-blank": (" " + base64.b64encode(pem().encode()).decode(), "base64"),
+    "base64-of-a-pem-in-lines": (base64.encodebytes(b"\n" + pem().encode()).decode(), "in base64"),
+    "without-first-and-last-line": (body(), "put '-----BEGIN PRIVATE KEY-----' before it"),
+    "without-those-in-one-line": (body(PKCS1).replace("\n", ""), "without its first and last"),
+    "small-letters": (pem().lower(), "no whole PEM"),
+    "putty": ("PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n", "in PuTTY's own format"),
+    "blank": (" \n", "a key is empty or blank"),
     "certificate": ("-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", "public key"),
 }
 
@@ -75,6 +86,8 @@ def test_a_pem_that_is_no_usable_rsa_key_is_refused_with_the_reason(text: str) -
         pem().replace("\n", "\\n"),
         pem().replace("\n", "\\r\\n"),
         " \n" + pem() + "\n",
+        f"-----BEGIN PRIVATE KEY-----\n{body()}\n-----END PRIVATE KEY-----",
+        f"-----BEGIN PRIVATE KEY-----\n{body(PKCS1)}\n-----END PRIVATE KEY-----",
         "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n" + pem(),
     ],
 )
@@ -113,6 +126,8 @@ def test_the_name_of_a_file_is_no_password(tmp_path: Path, monkeypatch: pytest.M
         "my PRIVATE KEY",
         "-----",
         "x" * 10_000,
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+        base64.b64encode(b"0\x82" + bytes(300)).decode(),
         "a\nb",
         "a\0b",
         "~",

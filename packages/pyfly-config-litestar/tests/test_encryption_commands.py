@@ -113,7 +113,8 @@ def test_a_key_that_cannot_be_used_encrypts_nothing(
     for settings, said in (
         ({"ENCRYPT_KEY": pem[:-60]}, "no whole PEM"),
         ({"ENCRYPT_KEY": str(file)}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
-        ({"ENCRYPT_KEY": "server.pem"}, "the name of a file, not a key"),
+        ({"ENCRYPT_KEY": "server.pem"}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
+        ({"ENCRYPT_KEY": "file:server.pem"}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{b: server.pem}"}, "key 'b': it is the name of"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{'{b': x}"}, "must not contain braces"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_SALT": "pepper"}, "hexadecimal"),

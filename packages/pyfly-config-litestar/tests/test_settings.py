@@ -113,6 +113,8 @@ def test_names_are_checked_unless_there_is_a_credential_or_everybody_may_read() 
         (("memory:",), {"USERNAME": "u", "PASSWORD": "p", "TOKEN": "t"}, "not both"),
         (("memory:",), {"USERNAME": "u:v", "PASSWORD": "p"}, "without ':'"),
         (("memory:",), {"TOKEN": "a b"}, "white space"),
+        (("memory:",), {"TOKEN": "a\0"}, "control characters"),
+        (("memory:",), {"TOKEN": "\ufeffa"}, "control characters"),
         (("memory:",), {"INSECURE": "maybe"}, "'true' or 'false'"),
         (("memory:",), {"HEALTH_REPOSITORIES": "{a: 1}"}, "'a' is a mapping of texts"),
         (("memory:",), {"HEALTH_REPOSITORIES": "{a: {x: y}}"}, "'name', 'profiles' and 'label'"),

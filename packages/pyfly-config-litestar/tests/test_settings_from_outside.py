@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pyfly.config_cli import main
-from pyfly.config_cli._known import PREFIX, SECRETS, SettingsError
+from pyfly.config_cli._known import MAPPINGS, PREFIX, SECRETS, SettingsError
 from pyfly.config_cli._secret_files import FILE_SETTINGS
 from pyfly.config_cli._settings import parse_settings
-from pyfly.config_cli._sources import add_arguments, gather, settings_in
+from pyfly.config_cli._sources import add_arguments, gather, settings_in, toml_key
 
 PRINTABLE = "".join(map(chr, range(33, 127))) + "äß€💥"
 PASSWORD = " " + PRINTABLE + " "
@@ -108,8 +108,9 @@ def test_every_secret_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     for setting, name in FILE_SETTINGS.items():
         file = tmp_path / setting
         for content, text in (("x y", "x y"), ("x\n", "x"), ("x\r\n", "x"), ("x\n\n", "x\n")):
-            file.write_bytes(content.encode())
-            assert values(**{setting: str(file)})[name] == text
+            for mark in (b"", b"\xef\xbb\xbf"):
+                file.write_bytes(mark + content.encode())
+                assert values(**{setting: str(file)})[name] == text
         toml = tmp_path / "server.toml"
         toml.write_text(
             f"{setting.lower().replace('_', '-')} = {json.dumps(str(file))}\n", encoding="utf-8"
@@ -150,6 +151,15 @@ def test_a_secret_that_is_the_name_of_a_file_is_refused(tmp_path: Path) -> None:
     for name in SECRETS:
         with pytest.raises(SettingsError, match=f"is the name of a file; .*{name}_FILE instead"):
             values("memory:", **{name: str(file)})
+        settings = tmp_path / "server.toml"
+        settings.write_text(f"{toml_key(name)} = {json.dumps(str(file))}\n", encoding="utf-8")
+        settings.chmod(0o600)
+        if name not in MAPPINGS:
+            said = (
+                f"'{toml_key(name)}' is the name of a file; .* set '{toml_key(name)}-file' instead"
+            )
+            with pytest.raises(SettingsError, match=said):
+                values("memory:", "--settings", str(settings))
     for text in (str(tmp_path), str(tmp_path / "none"), "/" + "x" * 5000, "token"):
         assert values("memory:", TOKEN=text)["TOKEN"] == text
 

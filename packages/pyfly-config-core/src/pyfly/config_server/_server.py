@@ -101,10 +101,10 @@ class ConfigServer:
         encryption: Encryption | None = None,
         version: str | None = None,
     ) -> None:
-        if not _BASE_PATH.fullmatch(base_path):
+        if not _BASE_PATH.fullmatch(base_path) or {".", ".."} & {*base_path.split("/")}:
             raise ValueError(
                 f"base path {base_path!r} must be empty or begin with '/' and not end with it, "
-                "of letters, digits and . _ ~ -"
+                "of letters, digits and . _ ~ -, without '.' and '..' between slashes"
             )
         check_name("label", default_label)
         check_name("application", default_application_name)

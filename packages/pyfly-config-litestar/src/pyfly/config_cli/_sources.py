@@ -88,7 +88,7 @@ def read_settings(file: str | None, environ: Mapping[str, str]) -> dict[str, str
     named = given.pop(_FILE, None)
     path = file or named
     from_file = read_file(Path(path)) if path else {}
-    return from_file | read_secret_files(given, where=PREFIX)
+    return from_file | read_secret_files(given, spelled=lambda name: PREFIX + name)
 
 
 def settings_in(environ: Mapping[str, str]) -> dict[str, str]:
@@ -120,7 +120,7 @@ def read_file(path: Path) -> dict[str, str]:
         raise SettingsError(f"{str(path)!r} is not UTF-8") from None
     except ValueError as error:  # broken TOML
         raise SettingsError(f"{str(path)!r}: {error}") from error
-    known = {name.lower().replace("_", "-"): name for name in [*KNOWN, *FILE_SETTINGS]}
+    known = {toml_key(name): name for name in [*KNOWN, *FILE_SETTINGS]}
     for key in document:
         _check_known(key, known, prefix="", where=f"{str(path)!r}: ")
     values = {
@@ -133,7 +133,14 @@ def read_file(path: Path) -> dict[str, str]:
             f"{str(path)!r} holds a secret and is open to everybody on this machine; "
             f"close it with: chmod o= {path}"
         )
-    return read_secret_files(values, where=f"{str(path)!r}: ")
+    return read_secret_files(
+        values, where=f"{str(path)!r}: ", spelled=lambda name: repr(toml_key(name))
+    )
+
+
+def toml_key(name: str) -> str:
+    """Return how a settings file names a setting."""
+    return name.lower().replace("_", "-")
 
 
 def _text(name: str, value: object, where: str) -> str:

@@ -37,8 +37,8 @@ def _encryptor(text: str, salt: str) -> TextEncryptor:
     private = private_key_of(text)
     if private is not None:
         return RsaEncryptor(private.public_key(), private)
-    if not text:
-        raise EncryptionKeyError("a key is empty")
+    if not text.strip():
+        raise EncryptionKeyError("a key is empty or blank")
     check_no_file(text)
     return SymmetricEncryptor(text, salt=salt)
 

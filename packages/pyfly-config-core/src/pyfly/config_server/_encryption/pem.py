@@ -13,8 +13,11 @@ from pyfly.config_core import EncryptionKeyError
 
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----(.*?)-----END \1-----", re.DOTALL)
 _PUBLIC: Final = re.compile(r"PUBLIC KEY|BEGIN CERTIFICATE|\Assh-(?:rsa|dss|ed25519)|\Aecdsa-sha2-")
-_TRACE: Final = re.compile(r"-----BEGIN|-----END|PRIVATE KEY-----")
-_ENCODED_PEM: Final = base64.b64encode(b"-----BEGIN ").decode()[:14]
+_TRACE: Final = re.compile(r"-----BEGIN|-----END|PRIVATE KEY-----", re.IGNORECASE)
+_BEGIN: Final = b"-----BEGIN "
+_ENCODED_PEM: Final = base64.b64encode(_BEGIN).decode()[:14]
+_PUTTY: Final = "PuTTY-User-Key-File-"
+_DER_SEQUENCE: Final = b"\x30\x82"
 _PRIVATE: Final = frozenset({"RSA PRIVATE KEY", "PRIVATE KEY"})
 _SPACE: Final = re.compile(r"\s|\\[nr]")
 _MAX_PATH: Final = 4096
@@ -56,9 +59,24 @@ def private_key_der(text: str) -> bytes | None:
             "it is no whole PEM; it must go from '-----BEGIN PRIVATE KEY-----' to "
             "'-----END PRIVATE KEY-----'"
         )
-    if text.startswith(_ENCODED_PEM):
-        raise EncryptionKeyError("it is a PEM in base64; decode it with: base64 -d")
+    _check_not_encoded(text)
     return None
+
+
+def _check_not_encoded(text: str) -> None:
+    """Refuse a key in another form than PEM."""
+    if text.startswith(_PUTTY):
+        raise EncryptionKeyError(
+            "it is in PuTTY's own format; convert it with: puttygen KEY -O private-openssh -o PLAIN"
+        )
+    data = _decoded(text) or b""
+    if _BEGIN in data or text.startswith(_ENCODED_PEM):
+        raise EncryptionKeyError("it is a PEM in base64; decode it with: base64 -d")
+    if data.startswith(_DER_SEQUENCE) and int.from_bytes(data[2:4], "big") + 4 == len(data):
+        raise EncryptionKeyError(
+            "it is a key without its first and last line; put '-----BEGIN PRIVATE KEY-----' "
+            "before it and '-----END PRIVATE KEY-----' behind it"
+        )
 
 
 def check_no_file(text: str) -> None:
@@ -87,7 +105,15 @@ def check_no_file(text: str) -> None:
 def _der(body: str) -> bytes:
     if "Proc-Type:" in body or "DEK-Info:" in body:
         raise EncryptionKeyError(_ADVICE["ENCRYPTED PRIVATE KEY"])
+    data = _decoded(body)
+    if data is None:
+        raise EncryptionKeyError("the PEM does not hold base64")
+    return data
+
+
+def _decoded(text: str) -> bytes | None:
+    """Return what a text in base64 stands for, `None` where it is something else."""
     try:
-        return base64.b64decode(_SPACE.sub("", body), validate=True)
-    except ValueError as error:  # also for what is not ASCII
-        raise EncryptionKeyError("the PEM does not hold base64") from error
+        return base64.b64decode(_SPACE.sub("", text), validate=True)
+    except ValueError:  # also for what is not ASCII
+        return None

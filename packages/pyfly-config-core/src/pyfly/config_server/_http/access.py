@@ -35,10 +35,11 @@ class SharedCredential:
         """Admit this token (RFC 6750).
 
         Raises:
-            ValueError: It is empty or contains white space.
+            ValueError: It is empty or contains white space or control characters, which no header
+                can carry.
         """
-        if not token or token.split() != [token]:
-            raise ValueError("a token without white space is needed")
+        if not token.isprintable() or token.split() != [token]:
+            raise ValueError("a token without white space and control characters is needed")
         return cls("bearer", token.encode())
 
     def __repr__(self) -> str:
