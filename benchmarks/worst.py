@@ -19,7 +19,7 @@ from _load import HERE, free_port, program, running
 sys.path.append(str(HERE.parent / "tests-integration"))
 
 from limits.cases import ATTACKS, FILE_READS, LEGAL, Case
-from limits.metered import SETTINGS, MeteredServer, write_files
+from limits.metered import MeteredServer, settings, write_files
 
 SHOWN = 25
 """Rows that are shown of each part, unless they are chosen by name."""
@@ -28,7 +28,7 @@ SHOWN = 25
 @contextmanager
 def serving(store: str) -> Generator[MeteredServer]:
     """Run `pyfly-config serve` on a store."""
-    os.environ.update({f"PYFLY_CONFIG_SERVER_{name}": value for name, value in SETTINGS.items()})
+    os.environ.update({f"PYFLY_CONFIG_SERVER_{name}": value for name, value in settings().items()})
     port = free_port()
     command = [program("pyfly-config"), "serve", store, "--port", str(port)]
     with running(command, port, "/health/live") as process:

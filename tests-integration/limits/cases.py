@@ -9,7 +9,7 @@ from .bundles import BUNDLES, FILES, MEGABYTE, as_json
 HEAD_BYTES: Final = 60_000
 """Close below what the server takes as a head."""
 TOKEN: Final = "limits"
-WHOLE_NAME: Final = "application/octet-stream"
+_BYTES: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,14 +167,29 @@ def _file_reads() -> Iterator[Case]:
             statuses=frozenset({200, 400, 500}),
         )
     yield Case(
+        name="document of 1,000 values encrypted with RSA",
+        target="/config/secrets/default",
+        statuses=frozenset({200}),
+        budget=COLD,
+    )
+    yield Case(
+        name="document of more values encrypted with RSA",
+        target="/config/moresecrets/default",
+        statuses=frozenset({500}),
+        budget=COLD,
+    )
+    yield Case(
         name="plain file large.bin as bytes",
         target="/config/x/default/main/large.bin",
-        headers={"Accept": WHOLE_NAME},
+        headers={"Accept": _BYTES},
         statuses=frozenset({200}),
     )
 
 
 FILE_READS: Final = tuple(_file_reads())
+
+SECRETS: Final = {"secrets": 1_000, "moresecrets": 1_001}
+"""Applications, and how many values of theirs are encrypted with RSA: all that may be, and more."""
 
 PLAIN_FILES: Final = {
     "plain.txt": b"\xc3\xa9x" * (MEGABYTE // 3),
@@ -245,6 +260,10 @@ _PATHS: Final = {
     "limit": "/config/_bundles?limit=" + "9" * HEAD_BYTES,
     "listing": "/config/_bundles?limit=1000",
     "openapi": "/config/_openapi.json",
+    "history": "/config/_bundles/many/default/main/history",
+    "public key": "/config/key",
+    "public key by name": "/config/key/many/default",
+    "state of encryption": "/config/encrypt/status",
     "health": "/health/ready",
     "actuator": "/actuator/health",
 }

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from .metered import SETTINGS, MeteredServer, write_files
+from .metered import MeteredServer, settings, write_files
 
 StartServer = Callable[..., Any]
 
 
 def _start(start_server: StartServer, store: Path | str) -> MeteredServer:
-    server = start_server(store, **SETTINGS)
+    server = start_server(store, **settings())
     return MeteredServer(port=server.port, pid=server.process.pid)
 
 

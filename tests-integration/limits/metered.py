@@ -1,22 +1,23 @@
 """A server whose cost is measured, request by request, and the files that it serves."""
 
 import contextlib
+import functools
+import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from pyfly.config_server import EncryptionKeys, open_keys
 
 from .bundles import FILES
-from .cases import PLAIN_FILES, TOKEN, Case
+from .cases import PLAIN_FILES, SECRETS, TOKEN, Case
 from .meter import Cost, Meter
 
-SETTINGS: Final[Mapping[str, str]] = {
-    "TOKEN": TOKEN,
-    "ENCRYPT_KEY": "a password",
-    "DECRYPT_ENDPOINT": "true",
-}
-"""Settings of `pyfly-config serve`, which let every route answer."""
-_SECONDS: Final = 120.0
+_PASSWORD = "a password"
+_SECONDS = 120.0
 
 
 class MeteredServer:
@@ -53,3 +54,28 @@ def write_files(root: Path) -> None:
         (label / f"{suffix}-{name}").write_bytes(content)
     for name, content in PLAIN_FILES.items():
         (label / name).write_bytes(content)
+    for name, count in SECRETS.items():
+        (label / f"{name}-default.yaml").write_text(_secrets(count), encoding="utf-8")
+
+
+@functools.cache
+def _rsa_key() -> str:
+    key = generate_private_key(65_537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def settings() -> Mapping[str, str]:
+    """Return settings of `pyfly-config serve` that let every route answer."""
+    return {
+        "TOKEN": TOKEN,
+        "ENCRYPT_KEY": _PASSWORD,
+        "ENCRYPT_KEYS": json.dumps({"rsa": _rsa_key()}),
+        "DECRYPT_ENDPOINT": "true",
+    }
+
+
+def _secrets(count: int) -> str:
+    """Return a text with values that are encrypted with RSA, each with a key of its own."""
+    keys = open_keys(EncryptionKeys(default=_PASSWORD, named={"rsa": _rsa_key()}))
+    values = (keys.encrypt(f"{{key:rsa}}secret {number}") for number in range(count))
+    return "".join(f"key{n}: '{{cipher}}{value}'\n" for n, value in enumerate(values))
