@@ -125,7 +125,7 @@ def test_the_highest_source_wins_and_lists_are_whole(sources: list[dict[str, int
     lists = lists_in(sources)
 
     def group(key: str) -> str:
-        outer = list_of(key, lists)
+        outer = list_of(canonical(key), lists)
         return canonical(key) if outer is None else outer
 
     highest: dict[str, int] = {}

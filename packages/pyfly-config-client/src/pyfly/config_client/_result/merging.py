@@ -1,7 +1,7 @@
 """Property sources merged by canonical names, and their placeholders resolved. Pure functions."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -9,11 +9,10 @@ from typing import Final, TypeAlias
 
 from pyfly.config_client._result.names import (
     MAX_ELEMENTS,
+    below,
     canonical,
     elements,
-    folded,
     is_index,
-    quoted,
     snake_variable,
     variable,
     without_prefix,
@@ -30,6 +29,10 @@ from pyfly.config_core import (
 
 _INDEXED: Final = re.compile(r"\.[0-9]")
 """Found in the canonical name of every key that has an index behind a name."""
+_INDEX: Final = re.compile(r"\.(?:0|[1-9][0-9]{0,8})(?![^.])")
+"""An index behind a name, up to the next dot."""
+_FIRST: Final = ("0", True)
+"""The element of a key that makes a list: the index 0 in brackets."""
 _RETIRED_KEY: Final = "spring.profiles"
 
 _Named: TypeAlias = "tuple[str, FlatValue]"
@@ -60,6 +63,8 @@ class Merged:
     """From canonical names to these spellings."""
     broken: dict[str, Broken] = field(default_factory=dict[str, "Broken"])
     """Keys whose placeholders cannot be resolved."""
+    placeholders: bool = True
+    """Whether placeholders are resolved; else they are part of the values."""
 
     def read(self, key: str) -> FlatValue:
         """Return the value of a key.
@@ -116,7 +121,7 @@ def _by_name(
         key = named[0]
         place, name = plain, canonical(key)
         indexed = lists and (_INDEXED.search(name) or name[:1].isdigit())
-        if indexed and (stem := list_of(key, lists)) is not None:
+        if indexed and (stem := list_of(name, lists)) is not None:
             place = groups.setdefault(stem, {})
         if name not in place or _rank(key) > _rank(place[name][0]):
             place[name] = named
@@ -132,16 +137,6 @@ def _rank(key: str) -> int:
     return 2 if "-" in key and key.islower() else 0
 
 
-def _indexes(key: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the indexes of a key: what is before, the index, and whether it is in brackets."""
-    stem = ""
-    for name, in_brackets in elements(key)[:MAX_ELEMENTS]:
-        form = quoted(name) if in_brackets else folded(name)
-        if is_index(form):
-            yield stem, form, in_brackets
-        stem = f"{stem}.{form}" if stem else form
-
-
 def lists_in(sources: Iterable[Mapping[str, FlatValue]]) -> Collection[str]:
     """Return the canonical names of lists: what has an index 0 in brackets in a source.
 
@@ -149,14 +144,19 @@ def lists_in(sources: Iterable[Mapping[str, FlatValue]]) -> Collection[str]:
     """
     found: set[str] = set()
     for key in (key for source in sources for key in source if "[0]" in key):
-        stems = (stem for stem, index, in_brackets in _indexes(key) if in_brackets and index == "0")
-        found.update(islice(stems, 1))
+        parts = elements(key)[:MAX_ELEMENTS]
+        if _FIRST in parts:
+            forms = canonical(key).split(".", MAX_ELEMENTS)
+            found.add(".".join(forms[: parts.index(_FIRST)]))
     return found
 
 
-def list_of(key: str, lists: Collection[str]) -> str | None:
-    """Return the outermost of these lists that a key is in, or `None`."""
-    return next((stem for stem, _, _ in _indexes(key) if stem in lists), None)
+def list_of(name: str, lists: Collection[str]) -> str | None:
+    """Return the outermost of these lists that a canonical name is in, or `None`."""
+    if "" in lists and is_index(name.partition(".")[0]):
+        return ""
+    stems = (name[: index.start()] for index in islice(_INDEX.finditer(name), MAX_ELEMENTS))
+    return next((stem for stem in stems if stem in lists), None)
 
 
 def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
@@ -207,15 +207,19 @@ def source_of(name: str, tree: Mapping[str, object] | None) -> PropertySource:
     return PropertySource(name=name, source=flatten(copy_properties(tree or {})))
 
 
-def cut(source: PropertySource, prefix: str) -> PropertySource:
-    """Return what lies below a prefix, without it."""
+def keys_below(prefix: str, source: PropertySource) -> list[str]:
+    """Return the keys that lie below a prefix, without it; all of them for an empty one."""
+    if not prefix:
+        return list(source.source)
     start = canonical(prefix) + "."
     count = start.count(".")
-    keys = {
-        key: without_prefix(key, count) for key in source.source if canonical(key).startswith(start)
-    }
+    return [without_prefix(key, count) for key in source.source if canonical(key).startswith(start)]
+
+
+def put_below(prefix: str, source: PropertySource) -> PropertySource:
+    """Return a source with a prefix before all its keys."""
     return PropertySource(
         name=source.name,
-        source={short: source.source[key] for key, short in keys.items()},
-        origins={s: source.origins[key] for key, s in keys.items() if key in source.origins},
+        source={below(prefix, key): value for key, value in source.source.items()},
+        origins={below(prefix, key): origin for key, origin in source.origins.items()},
     )

@@ -41,7 +41,7 @@ def canonical(key: str) -> str:
     """
     if "[" not in key:
         form = key.lower().replace("-", "").replace("_", "")
-        if form and form[0] != "." and form[-1] != "." and ".." not in form:
+        if ".." not in f".{form}.":  # no element was but dashes and underscores
             return form
     return ".".join(map(_canonical_element, elements(key)))
 

@@ -48,29 +48,43 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explanation(sources: Sequence[PropertySource], shown: str, key: str) -> Explanation:
-    """Return which source gives a property its value.
+class Explainer:
+    """Tells where values come from. Looks at all keys once, however many are asked for.
 
     A list hides the lists of that name, and single values of it, in all other sources.
 
     Args:
         sources: Highest precedence first.
-        shown: The key as it is asked for, without the prefix of a section.
-        key: The key as the source that wins spells it.
     """
-    lists = lists_in(source.source for source in sources)
-    name = canonical(key)
-    outer = list_of(key, lists)
-    group = name if outer is None else outer
-    holder = next(source for source in sources if key in source.source)
-    losers = [
-        _origin_in(source, other)
-        for source in sources
-        for other in source.source
-        if (canonical(other) == name and (source is not holder or other != key))
-        or (source is not holder and group in {canonical(other), list_of(other, lists)})
-    ]
-    return Explanation(key=shown, winner=_origin_in(holder, key), losers=tuple(losers))
+
+    def __init__(self, sources: Sequence[PropertySource]) -> None:
+        self._lists = lists_in(source.source for source in sources)
+        self._groups: dict[str, list[tuple[PropertySource, str]]] = {}
+        for source in sources:
+            for key in source.source:
+                self._groups.setdefault(self._group(key), []).append((source, key))
+
+    def _group(self, key: str) -> str:
+        """Return the canonical name of what is taken whole from one source."""
+        name = canonical(key)
+        outer = list_of(name, self._lists)
+        return name if outer is None else outer
+
+    def explain(self, shown: str, key: str) -> Explanation:
+        """Return which source gives a property its value.
+
+        Args:
+            shown: The key as it is asked for, without the prefix of a section.
+            key: The key as the source that wins spells it.
+        """
+        name, group = canonical(key), self._groups[self._group(key)]
+        holder = next(source for source, other in group if other == key)
+        losers = [
+            _origin_in(source, other)
+            for source, other in group
+            if source is not holder or (other != key and canonical(other) == name)
+        ]
+        return Explanation(key=shown, winner=_origin_in(holder, key), losers=tuple(losers))
 
 
 def _origin_in(source: PropertySource, key: str) -> Origin:

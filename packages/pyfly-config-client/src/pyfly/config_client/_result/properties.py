@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from pyfly.config_client._result.facts import Facts, LoadedFrom
 from pyfly.config_client._result.forms import is_form
 from pyfly.config_client._result.merging import (
     Merged,
-    cut,
+    keys_below,
     merge_sources,
+    put_below,
     resolve,
     source_of,
 )
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyfly.config_client._result.merging import Broken
     from pyfly.config_client._result.nodes import Node
-    from pyfly.config_client._result.origin import Explanation, Origin
+    from pyfly.config_client._result.origin import Explainer, Explanation, Origin
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -47,7 +49,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
     `PropertyTypeError` when it is read, and so do `values()`, `items()` and `dict(…)` then.
     """
 
-    __slots__ = ("_facts", "_merged", "_prefix", "_root", "_sources")
+    __slots__ = ("_explainer", "_facts", "_merged", "_prefix", "_root", "_sources")
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         self._facts = facts
         self._prefix = prefix
         self._root: Node | None = None
+        self._explainer: Explainer | None = None
 
     @classmethod
     def of(cls, properties: Mapping[str, object], *, application: str = "test") -> "Properties":
@@ -114,7 +117,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
 
     @property
     def from_snapshot(self) -> bool:
-        """Whether the server was not asked, or did not give a usable answer."""
+        """True if the server was not asked, or did not give a usable answer."""
         return self._facts.loaded_from != "server"
 
     @property
@@ -226,6 +229,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
                 values={cut_key: merged.values[key] for key, cut_key in short.items()},
                 spellings={name: short[key] for name, key in spellings.items()},
                 broken={short[key]: why for key, why in merged.broken.items() if key in short},
+                placeholders=merged.placeholders,
             ),
             self._facts,
             prefix=below(self._prefix, prefix),
@@ -284,9 +288,10 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         found = self._spelling(key)
         if found is None:
             raise MissingPropertyError(key, self._close(key))
-        from pyfly.config_client._result.origin import explanation  # noqa: PLC0415 - if asked
+        from pyfly.config_client._result.origin import Explainer  # noqa: PLC0415 - if asked
 
-        return explanation(self._sources, found, below(self._prefix, found))
+        self._explainer = self._explainer or Explainer(self._sources)
+        return self._explainer.explain(found, below(self._prefix, found))
 
     def merge_into(
         self,
@@ -317,10 +322,15 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         given = source_of("arguments", arguments)
         defaults = source_of("local defaults", local)
         variables = os.environ if environ is None else environ
-        own = [cut(one, self._prefix) if self._prefix else one for one in self._sources]
-        keys = {key: None for one in (given, *own, defaults) for key in one.source}
+        own = self._prefix
+        known = (key for source in self._sources for key in keys_below(own, source))
+        keys = dict.fromkeys([*given.source, *known, *defaults.source])
         outside = from_variables(keys, variables, prefix)
-        return read_properties([given, outside, *own, defaults], self._facts, environ=variables)
+        if own:  # placeholders may lead out of a section
+            given, outside, defaults = (put_below(own, one) for one in (given, outside, defaults))
+        sources = [given, outside, *self._sources, defaults]
+        resolving = variables if self._merged.placeholders else None
+        return read_properties(sources, self._facts, environ=resolving).section(own)
 
     def entries(self) -> "dict[str, tuple[str, FlatValue | Broken]]":
         """Return all properties by their canonical names: spellings and values; never raises."""
@@ -380,6 +390,8 @@ def read_properties(
     """
     kept = [source for source in sources if source.source]
     merged = merge_sources([source.source for source in kept])
-    if environ is not None:
+    if environ is None:
+        merged = replace(merged, placeholders=False)
+    else:
         resolve(merged, environ)
     return Properties(kept, merged, facts)
