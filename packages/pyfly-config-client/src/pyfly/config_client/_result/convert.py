@@ -4,7 +4,8 @@ A type becomes a reader once; that says at once if it is not supported. The read
 nodes, looks only at those that the type asks for, and collects what is wrong with them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import UserString, defaultdict
+from collections.abc import Iterable, Mapping, MutableSet
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
@@ -29,7 +30,9 @@ from pyfly.config_client._result.readers import (
 from pyfly.config_client._result.scalars import SIMPLE, scalar
 from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
 
-_ABSTRACT: Any = {AbstractSet: set}
+_ABSTRACT: Any = {AbstractSet: set, MutableSet: set}
+_OF_OTHER_CONTENT: Any = (str, bytes, bytearray, range, defaultdict, UserString)
+"""Classes that can be iterated over, and are not made of a list or a mapping."""
 _CONTAINERS = {"builtins", "collections", "collections.abc"}
 _OF_A_MAPPING = 2
 
@@ -187,5 +190,5 @@ def _is_container(origin: Any, kind: type) -> bool:
         isinstance(origin, type)
         and origin.__module__ in _CONTAINERS
         and issubclass(origin, kind)
-        and not issubclass(origin, str | bytes)
+        and not issubclass(origin, _OF_OTHER_CONTENT)
     )

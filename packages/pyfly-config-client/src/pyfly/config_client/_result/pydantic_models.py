@@ -21,6 +21,7 @@ from pyfly.config_client._result.readers import (
     read_plainly,
     section_of,
 )
+from pyfly.config_client._result.scalars import MISMATCH
 
 _OWN_TEXT: Final = {"value_error", "assertion_error"}
 """Errors whose text the program has written, and which may show the value."""
@@ -53,7 +54,7 @@ def adapted(wanted: Any) -> Reader:
         for form in (value, as_text(value)) if isinstance(value, bool | int | float) else (value,):
             try:
                 return adapter.validate_python(form)
-            except ValueError:  # pydantic's is one; it shows values
+            except MISMATCH:  # pydantic's ValidationError is one; it shows values
                 continue
         return ABSENT if value == "" else fault(faults, path, f"is not {named(wanted)}")
 
@@ -210,7 +211,7 @@ def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
 def _validated(model: Any, prepared: tuple[Any, ...], path: str, faults: list[str]) -> Any:
     try:
         return model.model_validate(*prepared)
-    except ValueError as error:  # pydantic's ValidationError is one; it shows values
+    except MISMATCH as error:  # pydantic's ValidationError is one; it shows values
         listed = getattr(error, "errors", None)
         if listed is None:
             return fault(faults, path, f"is refused by {model.__name__}")

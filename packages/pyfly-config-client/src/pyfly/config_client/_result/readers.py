@@ -146,9 +146,18 @@ def list_reader(make: Make, read_item: Reader) -> Reader:
             _present(read_item(item, f"{path}[{number}]", faults), f"{path}[{number}]", faults)
             for number, item in enumerate(_items(node, path, faults))
         ]
-        return make(done) if len(faults) == before else None
+        return _made(make, done, path, faults) if len(faults) == before else None
 
     return guarded(read)
+
+
+def _made(make: Make, content: object, path: str, faults: list[str]) -> Any:
+    """Return a container, or note that it cannot hold its content, as a set no list."""
+    try:
+        return make(content)
+    except MISMATCH as error:
+        text = f"cannot be held by {named(make)} ({type(error).__name__})"
+        return fault(faults, path, text)
 
 
 def fixed_reader(readers: Sequence[Reader]) -> Reader:
@@ -226,13 +235,14 @@ def mapping_reader(make: Make, readers: tuple[Reader, Reader], kind: Kind) -> Re
         if section is None:
             return fault(faults, path, _NO_SECTION)
         before = len(faults)
-        found: dict[Any, Any] = {}
+        entries: list[tuple[Any, Any]] = []
         for parts, child in _entries(section, kind, ()):
             place = below(path, join(list(parts)))
             key = Node("", value=".".join(name for name, _ in parts))
             result = read_value(child, place, faults)
             if result is not ABSENT:
-                found[_present(read_key(key, place, faults), place, faults)] = result
+                entries.append((_present(read_key(key, place, faults), place, faults), result))
+        found: Any = _made(dict, entries, path, faults) if len(faults) == before else None
         return make(found) if len(faults) == before else None
 
     return guarded(read)

@@ -13,8 +13,19 @@ from pyfly.config_core import FlatValue
 
 Make: TypeAlias = Callable[[Any], Any]
 
-MISMATCH: Final = (ValueError, TypeError, ArithmeticError)
-"""What is raised where a value does not fit."""
+MISMATCH: Final = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+)
+"""What is raised where a value does not fit, by classes of the program, too.
+
+The text of such an error may show the value and is not passed on.
+"""
 
 _TRUE: Final = frozenset({"true", "on", "yes", "1"})
 _FALSE: Final = frozenset({"false", "off", "no", "0"})
