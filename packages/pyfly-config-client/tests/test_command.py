@@ -1,5 +1,6 @@
 """The command in this process; `run` and signals in one of its own."""
 
+import io
 import json
 import os
 import signal
@@ -364,3 +365,22 @@ def test_doctor_looks_at_a_start_offline_and_at_a_missing_token(run: Any, tmp_pa
     assert (code, "switched off" in out, "connection" in out) == (1, True, False)
     code, out, _ = run("doctor", "--token-file", str(tmp_path / "none"))
     assert (code, "FAIL  credential" in out) == (1, True)
+
+
+def test_a_key_without_a_name_is_no_variable(run: Any, server: Any, document: Any) -> None:
+    document["propertySources"][0]["source"] = {"": "odd", "[]": "odd", "a": "x"}
+    server.answer_json(document | {"propertySources": document["propertySources"][:1]})
+    code, out, _ = run("env")
+    assert (code, out) == (0, "export A=x\n")
+
+
+def test_an_output_that_lacks_characters_is_an_error_of_the_output(
+    run: Any, server: Any, document: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document["propertySources"][0]["source"]["a"] = "é"
+    server.answer_json(document)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    code, _, error = run("get")
+    assert code == 1
+    assert "encoded as ascii" in error
+    assert "PYTHONIOENCODING=utf-8" in error

@@ -25,7 +25,7 @@ def apply_to_environ(
 
     A variable that is set already stays, because the environment outranks the server; so does
     `DB_POOLSIZE`, which means the same property. A property whose placeholders cannot be
-    resolved is left out, and logged.
+    resolved is left out, and logged; one whose name is empty is left out.
 
     Args:
         properties: What a client has fetched.
@@ -78,4 +78,5 @@ def _texts(properties: Properties) -> Iterator[tuple[str, str]]:
         text = as_text(value)
         if "\0" in text:
             raise PropertyTypeError(f"the property {key!r} holds a NUL")
-        yield key, text
+        if variable(key):  # a key of brackets alone has no name
+            yield key, text

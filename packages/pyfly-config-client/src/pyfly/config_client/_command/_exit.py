@@ -3,6 +3,8 @@
 import sys
 from typing import Final
 
+from pyfly.config_client.errors import ConfigClientError
+
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_MISSING: Final = 3
@@ -22,8 +24,21 @@ MEANINGS: Final = {
 
 
 def say(text: str) -> None:
-    """Print a result."""
-    print(text)  # noqa: T201 - the command's output
+    """Print a result.
+
+    Raises:
+        ConfigClientError: The output is in an encoding that lacks some of the characters.
+    """
+    try:
+        print(text)  # noqa: T201 - the command's output
+    except UnicodeEncodeError as error:  # not chained: it holds the text
+        encoding = error.encoding
+    else:
+        return
+    raise ConfigClientError(
+        f"the output is encoded as {encoding}, which lacks some characters of the configuration; "
+        "set PYTHONIOENCODING=utf-8"
+    )
 
 
 def note(text: str) -> None:
