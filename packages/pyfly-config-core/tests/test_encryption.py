@@ -343,6 +343,17 @@ def test_values_of_documents(caplog: pytest.LogCaptureFixture) -> None:
     assert "mysecret" not in caplog.text
 
 
+def test_many_values_that_cannot_be_decrypted_do_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sources = [source(**{f"k{n}": "{cipher}00" for n in range(1_000)}) for _ in range(2)]
+    found = Encryption().decrypt(sources)
+    assert [len(one.source) for one in found] == [1_000, 1_000]
+    assert len(caplog.records) == 11
+    assert "s: 'k0' cannot be decrypted: no key is configured" in caplog.text
+    assert "1,990 further values of this answer cannot be decrypted" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("path", "text", "expected"),
     [

@@ -115,6 +115,17 @@ def test_the_name_of_a_file_is_no_password(tmp_path: Path, monkeypatch: pytest.M
             open_keys(EncryptionKeys(default="a password", named={"a": name}))
 
 
+def test_the_name_of_a_file_that_must_not_be_seen_is_no_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_file(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", is_file)  # tests may run as root, who sees everything
+    with pytest.raises(EncryptionKeyError, match="the name of a file, not a key"):
+        open_keys(EncryptionKeys(default="closed/key"))
+
+
 @pytest.mark.parametrize(
     "password",
     [

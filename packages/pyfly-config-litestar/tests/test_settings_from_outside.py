@@ -164,6 +164,24 @@ def test_a_secret_that_is_the_name_of_a_file_is_refused(tmp_path: Path) -> None:
         assert values("memory:", TOKEN=text)["TOKEN"] == text
 
 
+def test_a_secret_that_is_the_name_of_a_file_that_must_not_be_seen_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_file(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", is_file)  # tests may run as root, who sees everything
+    with pytest.raises(SettingsError, match="TOKEN_FILE instead"):
+        values("memory:", TOKEN="/closed/token")
+
+
+def test_a_directory_that_cannot_be_looked_for_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(SettingsError, match=r"cannot look for .*: File name too long"):
+        parse_settings(values("x" * 5000))
+    with pytest.raises(SettingsError, match="there is no directory"):
+        parse_settings(values("a\0b"))
+
+
 def test_a_settings_file_with_a_password_in_a_url_is_kept_from_others(tmp_path: Path) -> None:
     file = tmp_path / "server.toml"
     for url in ("postgresql://u:marker@h/d", "postgresql://u:marker/x@h/d"):

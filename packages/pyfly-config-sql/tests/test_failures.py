@@ -140,6 +140,11 @@ def of_sqlite(name: str, kind: type[Exception]) -> tuple[str, Callable[[], Excep
             "refuses",
         ),
         (of_sqlite("SQLITE_NOTADB", sqlite3.DatabaseError), BackendError, "damaged"),
+        (
+            of_sqlite("SQLITE_CANTOPEN", sqlite3.OperationalError),
+            BackendUnavailableError,
+            "may write it and its directory",
+        ),
         (of_sqlite("SQLITE_ERROR", sqlite3.OperationalError), BackendError, "db upgrade"),
         (("postgresql+asyncpg", TimeoutError), BackendUnavailableError, "TimeoutError"),
         (("mysql+asyncmy", ConnectionResetError), BackendUnavailableError, "Reset"),

@@ -34,6 +34,9 @@ _TOGETHER: Final = 16
 """Bundles that are read at the same time, each of which may have 1 MiB."""
 _LOG: Final = logging.getLogger(__name__)
 
+_LOGGED: Final = 10
+"""Keys that are named in one line of the log."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSource:
@@ -203,5 +206,6 @@ def _flat(
     except ConfigFormatError as error:
         raise error.at(where) from error
     if retired := drop_retired(flat):
-        _LOG.warning("%s: left out: %s", where, ", ".join(retired))
+        more = ", …" if len(retired) > _LOGGED else ""
+        _LOG.warning("%s: left out: %s%s", where, ", ".join(retired[:_LOGGED]), more)
     return flat

@@ -65,7 +65,10 @@ def _read(setting: str, path: Path) -> str:
 
 
 def _is_file(setting: str, text: str) -> bool:
-    """True if a secret is the name of an existing file; only that of a key may be relative."""
+    """True if a secret is the name of an existing file, or of one that this user may not see.
+
+    Only that of a key may be relative.
+    """
     path = text.removeprefix("file:")
     if len(path) > _MAX_PATH or "\0" in path:
         return False
@@ -73,5 +76,7 @@ def _is_file(setting: str, text: str) -> bool:
         return False
     try:
         return Path(path).is_file()
+    except PermissionError:  # it leads into a directory that this user may not read
+        return True
     except OSError:  # a name that is too long for this file system
         return False

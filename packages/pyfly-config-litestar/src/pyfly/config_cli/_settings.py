@@ -101,16 +101,22 @@ def store_url(text: str) -> tuple[str, str]:
     """Return the URL of a store that was named by a directory or a URL, and how to show it.
 
     Raises:
-        SettingsError: There is no such directory.
+        SettingsError: There is no such directory, or this user may not look for it.
     """
     if _SCHEME.match(text):
         return text, shown_store(text)
     path = Path(text)
-    if not path.exists():
+    try:
+        exists, is_directory = path.exists(), path.is_dir()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot look for the directory {text[:80]!r}: {error.strerror}"
+        ) from error
+    if not exists:
         if "@" in text:  # meant as a URL, with a password in it
             raise SettingsError("a store is a directory, or a URL that begins with its scheme")
         raise SettingsError(f"there is no directory {text!r}{_near(path)}")
-    if not path.is_dir():
+    if not is_directory:
         raise SettingsError(f"{text!r} is a file; name the directory that holds the labels")
     return path.resolve().as_uri(), text
 

@@ -27,6 +27,10 @@ _SHARED: Final = (
 )
 _READ_ONLY: Final = "the database can only be read at the moment"
 _BROKEN: Final = "the database file is damaged, or no database"
+_NOT_OPENED: Final = (
+    "the SQLite file cannot be opened; check that it is a file, and that this user may write it "
+    "and its directory"
+)
 _MOVED: Final = "the SQLite file was removed or replaced"
 _AWAY: Final = "the database cannot be reached, or did not answer in time"
 
@@ -69,6 +73,7 @@ _MYSQL_CODES: Final[dict[int, _Kind]] = {
 _SQLITE_NAMES: Final[dict[str, _Kind]] = {
     **dict.fromkeys(("AUTH", "PERM", "READONLY"), (BackendAccessDeniedError, _DENIED)),
     **dict.fromkeys(("CORRUPT", "NOTADB"), (BackendError, _BROKEN)),
+    "CANTOPEN": (BackendUnavailableError, _NOT_OPENED),
     "READONLY_DBMOVED": (BackendUnavailableError, _MOVED),
     "ERROR": (BackendError, _MISSING),  # our statements are right; tables may have been removed
 }

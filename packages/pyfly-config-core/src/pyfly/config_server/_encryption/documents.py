@@ -24,6 +24,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 _INVALID_PREFIX: Final = "invalid."
 _NOT_AVAILABLE: Final = "<n/a>"
+_LOGGED: Final = 10
+"""Values of one answer that are named in the log: a request must not fill it."""
 _READABLE: Final = frozenset({".json", ".yml", ".yaml", ".properties"})
 
 
@@ -78,31 +80,41 @@ class Encryption:
     def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
         """Return the sources with clear texts, which stand behind the other values.
 
-        What cannot be decrypted is named in the log.
+        The first ten values that cannot be decrypted are named in the log, the others counted.
 
         Raises:
             EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
         """
         if self.keys is None:
             check_installed()
-        return [self._decrypted(source) for source in sources]
+        failures: list[tuple[str, str, EncryptionError]] = []
+        decrypted = [self._decrypted(source, failures) for source in sources]
+        for where, key, error in failures[:_LOGGED]:
+            _LOG.warning("%s: %r cannot be decrypted: %s", where, key, error)
+        if len(failures) > _LOGGED:
+            further = len(failures) - _LOGGED
+            _LOG.warning("%s further values of this answer cannot be decrypted", f"{further:,}")
+        return decrypted
 
-    def _decrypted(self, source: PropertySource) -> PropertySource:
+    def _decrypted(
+        self, source: PropertySource, failures: list[tuple[str, str, EncryptionError]]
+    ) -> PropertySource:
         ciphers = {key: value for key, value in source.source.items() if _is_cipher(value)}
         if not ciphers:
             return source
         values = {key: value for key, value in source.source.items() if key not in ciphers}
         for key, value in ciphers.items():
-            name, clear = self._clear(source.name, key, str(value))
-            values[name] = clear
+            try:
+                values[key] = self._text(str(value))
+            except EncryptionError as error:
+                failures.append((source.name, key, error))
+                name, left = self._invalid(key, str(value))
+                values[name] = left
         origins = {key: place for key, place in source.origins.items() if key not in ciphers}
         return PropertySource(name=source.name, source=values, origins=origins)
 
-    def _clear(self, where: str, key: str, value: str) -> tuple[str, FlatValue]:
-        try:
-            return key, self._text(value)
-        except EncryptionError as error:
-            _LOG.warning("%s: %r cannot be decrypted: %s", where, key, error)
+    def _invalid(self, key: str, value: str) -> tuple[str, FlatValue]:
+        """Return what stands for a value that cannot be decrypted."""
         if self.prefixes_invalid:
             return _INVALID_PREFIX + key, _NOT_AVAILABLE
         return key, value.removeprefix(CIPHER_MARK)

@@ -95,6 +95,8 @@ def check_no_file(text: str) -> None:
     try:
         exists = path.is_file()
         placed = path.is_absolute() and path.parent != path.parent.parent and path.parent.is_dir()
+    except PermissionError:  # it leads into a directory that this user may not read
+        exists, placed = True, True
     except OSError:  # a name that is too long for this file system
         return
     named = name != text or "/" in name
