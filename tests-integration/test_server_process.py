@@ -235,6 +235,20 @@ def test_killed_workers_start_again_with_growing_pauses(serve: Serve, store: Pat
     assert server.ended() == 0
 
 
+def test_a_worker_that_could_not_be_started_is_started_later(serve: Serve, store: Path) -> None:
+    server = serve(store, "--workers", 2)
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    for pid in server.workers():
+        os.kill(pid, signal.SIGKILL)
+    server.wait_for("could not be started ([Errno 24] Too many open files); it starts", times=2)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+    wait_until(lambda: len(server.workers()) == 2)
+    assert server.get()["name"] == "orders"
+    server.process.terminate()
+    assert server.ended() == 0
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_reload_changes_the_settings_without_a_failed_request(
     serve: Serve, store: Path, tmp_path: Path, workers: int

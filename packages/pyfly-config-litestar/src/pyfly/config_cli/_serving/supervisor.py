@@ -1,6 +1,7 @@
 """Several workers on the same listening sockets: started, restarted, replaced, stopped."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -181,28 +182,33 @@ class _Fleet:
         loop = asyncio.get_running_loop()
         pause, started = FIRST_PAUSE, self._started[slot]
         while True:
-            order = WorkerOrder(values=self.values, listeners=self._descriptors, check=check)
-            worker = self._workers[slot] = await _Worker.start(order)
             began = loop.time()
-            said = await worker.hear()
-            if said == READY:
+            said, how = await self._run(slot, check=check)
+            if started.done():
                 check = False
-                self.first.set()
-                if not started.done():
-                    started.set_result(None)
             elif check:
-                reason = said or f"a new worker ended {await worker.ended()}"
-                started.set_exception(ConfigError(reason))
+                started.set_exception(ConfigError(said or f"a new worker {how}"))
                 return
-            how = await worker.ended()
             if loop.time() - began > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE
             reason = f": {said}" if said and said != READY else ""
-            _LOG.warning(
-                "worker %d ended %s%s; it starts again in %.1f s", slot + 1, how, reason, pause
-            )
+            _LOG.warning("worker %d %s%s; it starts again in %.1f s", slot + 1, how, reason, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _run(self, slot: int, *, check: bool) -> tuple[str, str]:
+        """Start a worker and wait for its end; return what it said first and how it ended."""
+        order = WorkerOrder(values=self.values, listeners=self._descriptors, check=check)
+        try:
+            worker = self._workers[slot] = await _Worker.start(order)
+        except (OSError, RuntimeError) as error:  # no process or thread is left, or no interpreter
+            return "", f"could not be started ({error})"
+        said = await worker.hear()
+        if said == READY:
+            self.first.set()
+            if not self._started[slot].done():
+                self._started[slot].set_result(None)
+        return said, f"ended {await worker.ended()}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -217,13 +223,15 @@ class _Worker:
     async def start(cls, order: WorkerOrder) -> "_Worker":
         ours, theirs = socket.socketpair()
         isolated = "-I" if sys.flags.isolated else "-P"  # never the current directory
-        with theirs:
+        with contextlib.ExitStack() as unless_started, theirs:
+            unless_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, isolated, "-m", "pyfly.config_cli._serving.child"),
                 stdin=theirs.fileno(),
                 pass_fds=order.listeners,
                 process_group=0,  # the terminal's signals are for the supervisor
             )
+            unless_started.pop_all()
         reader, writer = await asyncio.open_connection(sock=ours)
         worker = cls(process=process, reader=reader, writer=writer)
         worker.send(order.encode())
