@@ -217,6 +217,31 @@ async def test_an_offer_of_http_2_is_answered_as_http_1(caplog: pytest.LogCaptur
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://c/x", "c", b"200"),
+        ("http://c:8888/", "c:8888", b"200"),
+        ("HTTP://c/?x", "c", b"200"),
+        ("*", "c", b"200"),
+        ("http://evil.example/x", "c", b"400"),
+        ("http://c:1/x", "c:2", b"400"),
+        ("http://c@evil.example/x", "c", b"400"),
+        ("ftp://evil.example/x", "c", b"400"),
+    ],
+)
+async def test_a_target_that_names_another_host_is_refused(
+    target: str, host: str, status: bytes
+) -> None:
+    method = "OPTIONS" if target == "*" else "GET"
+    head = f"{method} {target} HTTP/1.1\r\nhost: {host}\r\nConnection: close\r\n\r\n".encode()
+    async with serving() as (port, _):
+        assert (await exchange(port, head)).split()[1] == status
+        assert (await exchange(port, head[:15], head[15:], pause=0.01)).split()[1] == status
+        answers = await exchange(port, GET + head)  # in one piece with a request before it
+        assert answers.count(b"HTTP/1.1 200 OK") == (2 if status == b"200" else 0)
+
+
 async def test_a_stop_ends_held_connections_and_lets_a_running_request_finish() -> None:
     async with serving(ConnectionLimits()) as (port, server):
         held = [asyncio.create_task(exchange(port, sent)) for sent in (b"", HEAD, GET)]

@@ -23,6 +23,7 @@ _SLICE: Final = 16_384
 """Heads are counted in pieces of this size."""
 _END: Final = b"\r\n\r\n"
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_AUTHORITY_END: Final = re.compile(rb"[/?#]")
 _RESET: Final = struct.pack("ii", 1, 0)
 """Lets the system drop what it has not sent, too."""
 _LINGER_SECONDS: Final = 2.0
@@ -86,6 +87,8 @@ class BoundedConnection(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the protocol's
         self._in_head = True
         self._head = bytearray()
+        self._target = b""
+        self._hosts: list[bytes] = []
         self._requests = 0
         self._received = 0
         self._read_by = math.inf
@@ -143,9 +146,26 @@ class BoundedConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Note that a head has begun, perhaps in the same piece as the request before it."""
         self._received = max(self._received, 1)
+        self._target, self._hosts = b"", []
+
+    def on_url(self, url: bytes) -> None:
+        """Note the target of the request, or a part of it."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note the host that a request is for."""
+        if name.lower() == b"host":
+            self._hosts.append(value)
 
     def on_headers_complete(self) -> None:
-        """Note that a head is complete."""
+        """Note that a head is complete.
+
+        Raises:
+            ValueError: The target names another host than `Host` does. The protocol drops the
+                former, though it is the one that counts (RFC 9112 section 3.2.2).
+        """
+        if not self._target.startswith((b"/", b"*")) and self._hosts != [_authority(self._target)]:
+            raise ValueError("two hosts")
         self._in_head = False
         self._requests += 1
         self._read_by = math.inf
@@ -245,6 +265,11 @@ class BoundedConnection(asyncio.Protocol):
             transport.write_eof()
         if not transport.is_reading():
             transport.resume_reading()
+
+
+def _authority(target: bytes) -> bytes:
+    """Return the host and port of a target in absolute form."""
+    return _AUTHORITY_END.split(target.partition(b"://")[2], maxsplit=1)[0]
 
 
 def _refusal(status: HTTPStatus) -> bytes:
