@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -72,6 +74,30 @@ def test_what_it_says_to_try_is_stored_whatever_the_default_label(
     path = server.output().partition(f"Try: curl {server.url}")[2].strip()
     status, _, body = get(server, path)
     assert (status, json.loads(body)["label"]) == (200, "feature/x")
+
+
+@pytest.mark.parametrize(
+    ("credential", "arguments", "words"),
+    [
+        ({"TOKEN": "let-me-in"}, "-H 'Authorization: Bearer TOKEN'", "TOKEN"),
+        ({"USERNAME": "ann", "PASSWORD": "let me in"}, "-u 'NAME:PASSWORD'", "NAME:PASSWORD"),
+    ],
+)
+def test_what_it_says_to_try_carries_the_credential(
+    tree: Path,
+    start_server: Callable[..., Any],
+    credential: dict[str, str],
+    arguments: str,
+    words: str,
+) -> None:
+    server = start_server(tree, **credential)
+    (line,) = [line for line in server.output().splitlines() if line.startswith("Try: ")]
+    assert line == f"Try: curl {server.url}/config/orders/default {arguments}"
+    if shutil.which("curl") is None:
+        return
+    command = shlex.split(line.removeprefix("Try: ").replace(words, ":".join(credential.values())))
+    done = subprocess.run([*command, "-sS"], capture_output=True, timeout=30, check=True)
+    assert json.loads(done.stdout)["name"] == "orders"
 
 
 def test_sigterm_stops_it_cleanly(tree: Path, start_server: Callable[..., Any]) -> None:

@@ -1,6 +1,7 @@
 """`pyfly-config encrypt`, `decrypt` and `key`, and the settings that name the keys."""
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def test_what_is_encrypted_can_be_stored_and_decrypted(
     assert capsys.readouterr().out == "mysecret\n"
 
 
+def test_line_ends_and_blanks_of_a_pipe_are_no_part_of_a_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for clear in (b"my secret", b"my secret\n", b"my secret\r\n"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(clear), encoding="ascii"))
+        assert main(["encrypt"]) == 0
+        stored = capsys.readouterr().out
+        cipher = f" {stored.rstrip()} \r\n".encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(cipher), encoding="ascii"))
+        assert main(["decrypt"]) == 0
+        assert capsys.readouterr().out == "my secret\n"
+
+
 def test_one_of_several_keys_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,11 +76,15 @@ def test_one_of_several_keys_is_named(
 def test_a_file_with_keys_is_kept_from_others(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    file = tmp_path / "server.toml"
+    file = tmp_path / "the server's.toml"
     file.write_text('encrypt-key = "bar"\n', encoding="utf-8")
     file.chmod(0o644)
     assert main(["encrypt", "pw", "--settings", str(file)]) == 2
-    assert "open to everybody" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "open to everybody" in said
+    command = said.partition("close it with: ")[2]
+    subprocess.run(["/bin/sh", "-c", command], check=True)
+    assert main(["encrypt", "pw", "--settings", str(file)]) == 0
 
 
 def test_the_public_key(

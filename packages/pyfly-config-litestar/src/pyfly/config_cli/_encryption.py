@@ -8,6 +8,7 @@ import sys
 from pyfly.config_cli._encryption_settings import keys_of, open_ring
 from pyfly.config_cli._known import PREFIX, SettingsError
 from pyfly.config_cli._output import say, say_exactly
+from pyfly.config_cli._secret_files import without_line_end
 from pyfly.config_cli._sources import read_settings
 from pyfly.config_core import EncryptionKeyError
 from pyfly.config_server import KeyRing
@@ -28,7 +29,8 @@ async def encrypt(arguments: argparse.Namespace) -> int:
 
 async def decrypt(arguments: argparse.Namespace) -> int:
     """Print the clear text of a stored value."""
-    say_exactly(_ring(arguments).decrypt(_text(arguments, "Text to decrypt: ")))
+    cipher = _text(arguments, "Text to decrypt: ").strip()  # no cipher text has blanks around it
+    say_exactly(_ring(arguments).decrypt(cipher))
     return 0
 
 
@@ -60,6 +62,6 @@ def _text(arguments: argparse.Namespace, prompt: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(prompt)
     try:
-        return sys.stdin.buffer.read().decode().removesuffix("\n")
+        return without_line_end(sys.stdin.buffer.read().decode())
     except UnicodeDecodeError:  # not chained: it holds the bytes
         raise SettingsError("standard input is not UTF-8") from None

@@ -49,11 +49,16 @@ def read_secret_files(
     return found
 
 
+def without_line_end(text: str) -> str:
+    """Return a secret without the one line end that editors, `echo` and pipes put behind it."""
+    return _LINE_END.sub("", text)
+
+
 def _read(setting: str, path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
-        text = _LINE_END.sub("", data.decode("utf-8-sig"))
+        text = without_line_end(data.decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{setting}: cannot read {str(path)!r}: {error.strerror}") from error
     except ValueError:  # not chained: it holds the bytes

@@ -79,8 +79,17 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
         lines.append(f"  encryption    configured{decrypts}")
     lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
     if readable := [entry.key for entry in entries if not entry.error]:
-        lines.append(f"Try: curl {settings.url}/{_example(readable, server.default_label)}")
+        path = _example(readable, server.default_label)
+        lines.append(f"Try: curl {settings.url}/{path}{_login(settings)}")
     return "\n".join(lines)
+
+
+def _login(settings: ServeSettings) -> str:
+    """Return how curl is told the credential, with words in its place."""
+    if settings.credential is None:
+        return ""
+    is_basic = settings.credential.scheme == "basic"
+    return " -u 'NAME:PASSWORD'" if is_basic else " -H 'Authorization: Bearer TOKEN'"
 
 
 def _labels(keys: Sequence[ConfigKey], default: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -131,7 +132,7 @@ def read_file(path: Path) -> dict[str, str]:
     if secret and mode & _FOR_OTHERS:
         raise SettingsError(
             f"{str(path)!r} holds a secret and is open to everybody on this machine; "
-            f"close it with: chmod o= {path}"
+            f"close it with: chmod o= {shlex.quote(str(path))}"
         )
     return read_secret_files(
         values, where=f"{str(path)!r}: ", spelled=lambda name: repr(toml_key(name))
