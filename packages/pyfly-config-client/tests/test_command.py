@@ -54,6 +54,19 @@ def test_get_prints_all_one_or_a_section(run: Any) -> None:
     assert json.loads(run("get", "--json")[1]) == {"db.url": "marker-value", "hosts[0]": "c"}
 
 
+def test_what_follows_an_unknown_option_is_not_shown(run: Any) -> None:
+    for argv in (
+        ("get", "--token", "marker", "-marker"),
+        ("get", "--token=marker"),
+        ("run", "--token", "marker", "--", "true"),
+        ("get", "--server-url", "http://ann:marker@host"),
+        ("doctor", "password=marker"),
+    ):
+        code, out, err = run(*argv)
+        assert (code, out, "marker" in err) == (2, "", False), err
+    assert "set PYFLY_CONFIG_TOKEN in the environment instead" in run("get", "--token", "x")[2]
+
+
 def test_get_prints_a_list_one_element_in_a_line(run: Any, server: Any, document: Any) -> None:
     document["propertySources"][0]["source"] = {
         "pay-methods[0]": "card",

@@ -1,7 +1,7 @@
 """What can be said on the command line, and the help that teaches it."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, get_args
 
@@ -37,14 +37,35 @@ Walk through a start step by step, and say what is wrong and what to do about it
 _Run = Callable[[argparse.Namespace, Any], int]
 
 
+class _Parser(argparse.ArgumentParser):
+    """As `ArgumentParser`, but what is typed behind an unknown option is not shown.
+
+    It may be a secret. For the same reason options cannot be shortened: `--token` is not
+    `--token-file`, whose argument may be shown.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        form = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, formatter_class=form, **options)
+
+    # One signature for the overloads.
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse arguments, all of which have to be known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = next((one for one in unknown if one.startswith("-")), unknown[0])
+            option = word.partition("=")[0]
+            name = option.removeprefix("--").upper().replace("-", "_")
+            hint = f"; set {PREFIX}{name} in the environment instead" if name in KNOWN else ""
+            self.error(f"unrecognized arguments: {option}{hint}")
+        return found, unknown
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; `run` of its result is the command, and takes that result."""
-    parser = argparse.ArgumentParser(
-        prog="pyfly-config-client",
-        description=_DESCRIPTION,
-        epilog=_epilog(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _Parser(prog="pyfly-config-client", description=_DESCRIPTION, epilog=_epilog())
     shown = f"%(prog)s {version('pyfly-config-client')}"
     parser.add_argument("--version", action="version", version=shown)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -55,7 +76,6 @@ def make_parser() -> argparse.ArgumentParser:
             help=text.partition(".")[0].partition("\n")[0],
             description=text,
             epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         made.set_defaults(run=run, client=SyncConfigClient)
         _add_options(made)
