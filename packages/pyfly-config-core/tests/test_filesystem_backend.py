@@ -179,6 +179,23 @@ async def test_a_link_to_a_parent_does_not_make_the_listing_endless(
     assert await backend.labels() == ["main"]
 
 
+@pytest.mark.parametrize("flat_label", [None, "main"])
+async def test_links_that_lead_nowhere_do_not_keep_the_rest_from_being_listed(
+    write: Callable[..., Path], tmp_path: Path, flat_label: str | None
+) -> None:
+    write("main/orders-prod.yaml", "a: 1\n")
+    for directory in (tmp_path, tmp_path / "main"):
+        (directory / "circle").symlink_to("circle")
+        (directory / "circle-prod.yaml").symlink_to("circle")
+        (directory / "gone-prod.yaml").symlink_to("nowhere")
+    backend = FilesystemConfigBackend(
+        tmp_path if flat_label is None else tmp_path / "main", flat_label=flat_label
+    )
+    assert await backend.labels() == ["main"]
+    assert [str(entry.key) async for entry in backend.keys()] == ["orders/prod/main"]
+    assert [str(source.key) for source in await backend.list()] == ["orders/prod/main"]
+
+
 @pytest.mark.parametrize("link", ["main/orders-prod.yaml", "main"])
 async def test_a_link_that_leaves_the_root_is_denied_and_not_listed(
     tmp_path: Path, link: str, caplog: pytest.LogCaptureFixture

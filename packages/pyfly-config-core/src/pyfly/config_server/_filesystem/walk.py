@@ -40,7 +40,7 @@ def list_root(root: Path) -> list[str]:
         opened(open_root(root)) as directory,
         os.scandir(directory) as entries,
     ):
-        return [entry.name for entry in entries if not entry.is_dir()]
+        return [entry.name for entry in entries if not _is_directory(entry)]
 
 
 def _descend(
@@ -55,7 +55,7 @@ def _descend(
         if place in ancestors:  # a link to one of its own parents
             return
         with os.scandir(directory) as entries:
-            kinds = {entry.name: entry.is_dir() for entry in entries}
+            kinds = {entry.name: _is_directory(entry) for entry in entries}
     if label:
         yield label, [name for name, is_directory in kinds.items() if not is_directory]
     for name in (name for name, is_directory in kinds.items() if is_directory):
@@ -72,6 +72,14 @@ def _open_listed(root: Path, label: str) -> int | None:
     except (ConfigError, OSError) as error:
         _LOG.warning("left out of the listing: '%s': %s", label, error)
         return None
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """True if it is a directory or a link to one; what that is cannot always be found out."""
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle, or through a directory that is closed to this user
+        return False
 
 
 def _is_label(text: str) -> bool:
