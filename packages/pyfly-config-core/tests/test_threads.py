@@ -48,6 +48,33 @@ async def test_no_more_run_at_a_time_than_there_are_threads() -> None:
     await threads.close(deadline=soon())
 
 
+async def test_a_system_without_threads_is_an_error_and_works_again_when_it_has_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = Threads(2, name="test")
+    go = threading.Event()
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", fail)
+        for _ in range(10):
+            with pytest.raises(BackendUnavailableError, match="no thread can be started"):
+                await threads.run(lambda: 1, deadline=soon())
+    stuck = asyncio.create_task(threads.run(go.wait, deadline=soon()))
+    await asyncio.sleep(0)
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", fail)
+        waiting = asyncio.create_task(threads.run(lambda: 2, deadline=soon()))
+        await asyncio.sleep(0)
+    go.set()  # the one thread that there is does both
+    assert await waiting == 2
+    assert await stuck
+    assert await threads.run(lambda: 3, deadline=soon()) == 3
+    await threads.close(deadline=soon())
+
+
 async def test_a_stuck_call_is_given_up_and_replaced_up_to_a_limit() -> None:
     threads = Threads(1, name="test")
     go = threading.Event()

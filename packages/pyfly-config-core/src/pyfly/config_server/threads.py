@@ -57,8 +57,8 @@ class Threads:
             deadline: Of the monotonic clock. It holds for the wait for a thread too.
 
         Raises:
-            BackendUnavailableError: The function was not done at the deadline, or the threads
-                are closed.
+            BackendUnavailableError: The function was not done at the deadline, no thread can be
+                started, or they are closed.
         """
         future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         call = _Call(function=function, future=future)
@@ -85,23 +85,29 @@ class Threads:
             if self._closed:
                 raise BackendUnavailableError("the backend is closed")
             self._waiting.append(call)
-            self._start_one()
+            try:
+                self._start_one()
+            except RuntimeError:  # the system has no thread left
+                if self._alive == self._stuck:
+                    self._waiting.remove(call)
+                    raise BackendUnavailableError("no thread can be started") from None
             self._changed.notify()
 
     def _start_one(self) -> None:
         working = self._alive - self._stuck
         limit = self._count * (1 + _STUCK_TIMES)
         if len(self._waiting) > self._idle and working < self._count and self._alive < limit:
-            self._alive += 1
-            name = f"{self._name}-{self._alive}"
+            name = f"{self._name}-{self._alive + 1}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._alive += 1
 
     def _give_up(self, call: _Call) -> None:
         with self._changed:
             call.given_up = True
             if call.began:
                 self._stuck += 1
-                self._start_one()
+                with contextlib.suppress(RuntimeError):  # then one that is not stuck does it
+                    self._start_one()
             elif call in self._waiting:
                 self._waiting.remove(call)
 
