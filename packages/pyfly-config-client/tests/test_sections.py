@@ -52,3 +52,26 @@ def test_explaining_every_key_looks_at_all_keys_once() -> None:
     for key in properties:
         assert properties.explain(key).losers[0].source == "s1"
     assert time.process_time() - began < 1  # a third of that; pairs of keys took a minute
+
+
+def test_an_element_of_a_list_is_merged_like_every_section() -> None:
+    properties = made({"dbs[0].url": "u", "dbs[0].size": 1, "dbs[1].url": "${dbs[0].url}/v"})
+    merged = properties.section("dbs[0]").merge_into({"user": "me"}, arguments={"size": 2})
+    assert merged == {"url": "u", "size": 2, "user": "me"}
+    assert properties.section("dbs[1]").merge_into({"size": 3}, environ={}) == {
+        "url": "u/v",
+        "size": 3,
+    }
+
+
+def test_a_section_that_was_merged_is_merged_again() -> None:
+    section = made({"db.url": "${host}/${db.name}", "host": "h"}).section("db")
+    merged = section.merge_into({"name": "a"}, environ={})
+    merged = merged.merge_into({"x": "${db.name}"}, environ={})
+    assert merged == {"url": "h/a", "name": "a", "x": "a"}
+
+
+def test_names_in_placeholders_of_a_section_are_whole() -> None:
+    properties = made({"db.url": "${url:none}", "url": "outer"})
+    assert properties.section("db").merge_into(environ={}) == {"url": "outer"}
+    assert made({"db.url": "${url:none}"}).section("db").merge_into(environ={}) == {"url": "none"}

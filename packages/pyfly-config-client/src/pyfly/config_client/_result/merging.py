@@ -37,6 +37,7 @@ _RETIRED_KEY: Final = "spring.profiles"
 
 _Named: TypeAlias = "tuple[str, FlatValue]"
 """A key as it is spelt, and its value."""
+_Values: TypeAlias = Mapping[str, FlatValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,13 +160,42 @@ def list_of(name: str, lists: Collection[str]) -> str | None:
     return next((stem for stem in stems if stem in lists), None)
 
 
-def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
+def around(prefix: str, section: Merged, sources: Sequence[PropertySource]) -> _Values:
+    """Return what placeholders in a section find, by canonical names with the prefix.
+
+    Args:
+        prefix: Of the section.
+        section: What sources say below the prefix, without it.
+        sources: The same ones, whole; highest precedence first.
+    """
+    start = canonical(prefix) + "."
+    whole = merge_sources([source.source for source in sources])
+    found = {name: whole.values[key] for name, key in whole.spellings.items()}
+    outer = {name: value for name, value in found.items() if not name.startswith(start)}
+    return outer | {start + name: section.values[key] for name, key in section.spellings.items()}
+
+
+def resolve(
+    merged: Merged, environ: Mapping[str, str], prefix: str = "", whole: _Values | None = None
+) -> None:
     """Resolve placeholders in place, against variables first and then the values.
 
     Keys in placeholders may be spelt in every way. A value that cannot be resolved is noted as
     broken and stays as it is.
+
+    Args:
+        merged: What is resolved.
+        environ: Names to values.
+        prefix: What comes before the keys in messages.
+        whole: What placeholders find by canonical names, instead of the values.
     """
     raw = dict(merged.values)
+
+    def value_of(name: str) -> FlatValue | None:
+        if whole is not None:
+            return whole.get(name)
+        spelling = merged.spellings.get(name)
+        return None if spelling is None else raw[spelling]
 
     @cache
     def look_up(key: str) -> str | None:
@@ -175,8 +205,8 @@ def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
             # `${redis.port}` is not the address that Kubernetes injects for a service `redis`.
             injected = value is not None and "://" in value and _is_service_url(name, value)
             found = value if found is None and not injected else found
-        spelling = merged.spellings.get(canonical(key))
-        return found if found is not None or spelling is None else as_text(raw[spelling])
+        known = value_of(canonical(key)) if found is None else found
+        return None if known is None else as_text(known)
 
     resolver = PlaceholderResolver(look_up)
     for key, value in raw.items():
@@ -184,7 +214,7 @@ def resolve(merged: Merged, environ: Mapping[str, str]) -> None:
             try:
                 merged.values[key] = resolver.resolve(value)
             except ConfigFormatError as error:
-                merged.broken[key] = Broken(key=key, text=value, reason=error.reason)
+                merged.broken[key] = Broken(key=below(prefix, key), text=value, reason=error.reason)
 
 
 def _is_service_url(name: str, value: str) -> bool:
@@ -207,13 +237,17 @@ def source_of(name: str, tree: Mapping[str, object] | None) -> PropertySource:
     return PropertySource(name=name, source=flatten(copy_properties(tree or {})))
 
 
-def keys_below(prefix: str, source: PropertySource) -> list[str]:
-    """Return the keys that lie below a prefix, without it; all of them for an empty one."""
+def cut(prefix: str, source: PropertySource) -> Mapping[str, FlatValue]:
+    """Return what lies below a prefix, without it; everything for an empty one."""
     if not prefix:
-        return list(source.source)
+        return source.source
     start = canonical(prefix) + "."
     count = start.count(".")
-    return [without_prefix(key, count) for key in source.source if canonical(key).startswith(start)]
+    return {
+        without_prefix(key, count): value
+        for key, value in source.source.items()
+        if canonical(key).startswith(start)
+    }
 
 
 def put_below(prefix: str, source: PropertySource) -> PropertySource:

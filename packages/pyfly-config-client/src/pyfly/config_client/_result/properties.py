@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, overload
 
 from pyfly.config_client._result.facts import Facts, LoadedFrom
 from pyfly.config_client._result.forms import is_form
 from pyfly.config_client._result.merging import (
     Merged,
-    keys_below,
+    around,
+    cut,
     merge_sources,
     put_below,
     resolve,
@@ -30,6 +31,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 P = TypeVar("P", bound="FlatValue | Sequence[object] | Mapping[str, object] | None")
 
+_Environ: TypeAlias = Mapping[str, str] | None
 _REQUIRED: Final = object()
 _DEFAULTS: Final = frozenset({type(None), str, int, bool, float})
 """Most defaults are of these types."""
@@ -306,7 +308,8 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         The order, highest first: `arguments`, environment variables, these properties, `local`.
         An environment variable counts if its name is that of a key in one of the others:
         `DB_POOL_SIZE` or `DB_POOLSIZE` for `db.pool-size`, `HOSTS=a,b` for a whole list, or
-        `HOSTS_0`, `HOSTS_1`. Nothing that was passed is changed.
+        `HOSTS_0`, `HOSTS_1`. Nothing that was passed is changed. Of a section, all names are
+        those without its prefix, except in placeholders.
 
         Args:
             local: The program's defaults; flat, nested, or both.
@@ -319,18 +322,16 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         """
         from pyfly.config_client._result.environment import from_variables  # noqa: PLC0415 - if asked
 
-        given = source_of("arguments", arguments)
-        defaults = source_of("local defaults", local)
+        given, defaults = source_of("arguments", arguments), source_of("local defaults", local)
         variables = os.environ if environ is None else environ
         own = self._prefix
-        known = (key for source in self._sources for key in keys_below(own, source))
+        known = (key for source in self._sources for key in cut(own, source))
         keys = dict.fromkeys([*given.source, *known, *defaults.source])
         outside = from_variables(keys, variables, prefix)
-        if own:  # placeholders may lead out of a section
-            given, outside, defaults = (put_below(own, one) for one in (given, outside, defaults))
+        given, outside, defaults = (put_below(own, one) for one in (given, outside, defaults))
         sources = [given, outside, *self._sources, defaults]
         resolving = variables if self._merged.placeholders else None
-        return read_properties(sources, self._facts, environ=resolving).section(own)
+        return read_properties(sources, self._facts, environ=resolving, prefix=own)
 
     def entries(self) -> "dict[str, tuple[str, FlatValue | Broken]]":
         """Return all properties by their canonical names: spellings and values; never raises."""
@@ -379,7 +380,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
 
 
 def read_properties(
-    sources: Iterable[PropertySource], facts: Facts, *, environ: Mapping[str, str] | None
+    sources: Iterable[PropertySource], facts: Facts, *, environ: _Environ, prefix: str = ""
 ) -> Properties:
     """Merge sources, highest first, and resolve their placeholders.
 
@@ -387,11 +388,12 @@ def read_properties(
         sources: Highest precedence first.
         facts: What is known beside them.
         environ: Where placeholders look first; `None` leaves them as they are.
+        prefix: Return only what lies below it; its placeholders may lead elsewhere.
     """
     kept = [source for source in sources if source.source]
-    merged = merge_sources([source.source for source in kept])
+    merged = merge_sources([cut(prefix, source) for source in kept])
     if environ is None:
         merged = replace(merged, placeholders=False)
     else:
-        resolve(merged, environ)
-    return Properties(kept, merged, facts)
+        resolve(merged, environ, prefix, around(prefix, merged, kept) if prefix else None)
+    return Properties(kept, merged, facts, prefix=prefix)
