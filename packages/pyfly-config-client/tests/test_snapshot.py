@@ -2,6 +2,9 @@
 
 import base64
 import contextlib
+import hashlib
+import json
+import math
 import os
 import random
 import socket
@@ -160,6 +163,38 @@ def test_a_format_of_the_future_is_refused() -> None:
     data = encode_snapshot(NEW, IDENTITY, None).replace(b"snapshot 1 ", b"snapshot 2 ", 1)
     with pytest.raises(SnapshotError, match="format that this version does not read"):
         decode_snapshot(data, IDENTITY, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"saved_at": "now"},
+        {"saved_at": math.nan},
+        {"saved_at": 1e300},
+        {"saved_at": -1e18},
+        {"url": None},
+        {"etag": 5},
+        {"label": []},
+        {"identity": "orders"},
+        {"encrypted": "no"},
+        None,
+    ],
+)
+def test_a_second_line_of_another_form_is_no_reason_not_to_start(
+    make_store: MakeStore, change: dict[str, Any] | None
+) -> None:
+    store = make_store()
+    _, line, body = encode_snapshot(NEW, IDENTITY, None).split(b"\n", 2)
+    changed = [] if change is None else json.loads(line) | change
+    content = json.dumps(changed).encode() + b"\n" + body
+    digest = hashlib.sha256(content).hexdigest()
+    store.write(OLD)
+    store.path().write_bytes(f"pyfly-config-snapshot 1 sha256={digest}\n".encode() + content)
+    found, faults = store.read()
+    assert found == ()
+    assert "is damaged" in faults[0]
+    store.write(NEW)
+    assert bodies(store) == [NEW.body]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only POSIX has these permissions")

@@ -1,4 +1,4 @@
-"""The last good answer as bytes that prove themselves (reliability §2.7). Pure functions.
+"""The last good answer as bytes that prove themselves. Pure functions.
 
 pyfly-config-snapshot 1 sha256=<digest of everything behind this line>
 {"identity": …, "saved_at": …, "url": …, …}
@@ -17,6 +17,17 @@ from pyfly.config_client.errors import SnapshotError
 
 _FIRST: Final = re.compile(rb"pyfly-config-snapshot ([0-9]+) sha256=([0-9a-f]{64})")
 _FORMAT: Final = b"1"
+_HEADER: Final[Mapping[str, Any]] = {
+    "identity": dict,
+    "saved_at": int | float,
+    "url": str,
+    "label": str | None,
+    "etag": str | None,
+    "encrypted": bool,
+}
+"""The fields of the second line and their types."""
+_LATEST: Final = 2**36
+"""Seconds since 1970; a time that every system can show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +92,7 @@ def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | No
     if hashlib.sha256(content).hexdigest().encode() != found[2]:
         raise SnapshotError("is damaged: it does not match its checksum")
     line, _, body = content.partition(b"\n")
-    header = cast("Mapping[str, Any]", json.loads(line))  # the checksum says that we wrote it
+    header = _read_header(line)
     if header["identity"] != json.loads(json.dumps(asdict(identity))):
         raise SnapshotError("belongs to another application, profile, label or server")
     if header["encrypted"] != (cipher is not None):
@@ -95,6 +106,21 @@ def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | No
         etag=header["etag"],
         origin="snapshot",
     )
+
+
+def _read_header(line: bytes) -> Mapping[str, Any]:
+    """Return the second line; another version of this package may have written it."""
+    try:
+        header: object = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    fields = cast("dict[str, Any]", header) if isinstance(header, dict) else {}
+    for name, kind in _HEADER.items():
+        if name not in fields or not isinstance(fields[name], kind):
+            raise SnapshotError(f"is damaged: its second line has no usable {name!r}")
+    if not 0 <= fields["saved_at"] < _LATEST:
+        raise SnapshotError("is damaged: its time cannot be")
+    return fields
 
 
 def same_content(one: Snapshot, other: Snapshot) -> bool:
