@@ -280,6 +280,8 @@ def test_checkers_know_the_types() -> None:
     assert_type(properties.get("x", int, default=None), int | None)
     assert_type(properties.get("x", int | None), Any)
     assert_type(properties.get("l", list[str]), list[str])
+    assert_type(properties.get("l", list[str], default=[]), list[str])
+    assert_type(properties.get("x", int, default=5), int)
     assert_type(properties.get("m", dict[str, int]), dict[str, int])
     assert_type(properties.get("d", timedelta), timedelta)
     assert_type(properties.get("p", Pool), Pool)

@@ -38,7 +38,8 @@ def decode_json(body: bytes) -> object:
             parse_int=_int,
         )
     except json.JSONDecodeError as error:  # not chained: it holds the whole text
-        reason = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        what = error.msg.removesuffix(" at")
+        reason = f"not JSON: {what} at line {error.lineno}, column {error.colno}"
     except UnicodeDecodeError:  # the same
         reason = "not JSON: it is not in UTF-8"
     except RecursionError:

@@ -77,6 +77,10 @@ class Merged:
             raise self.broken[key].error()
         return self.values[key]
 
+    def peek(self, key: str) -> FlatValue | Broken:
+        """Return the value of a key, or why there is none."""
+        return self.broken.get(key) or self.values[key]
+
 
 def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> Merged:
     """Return what sources say together; the highest one that has a property wins.

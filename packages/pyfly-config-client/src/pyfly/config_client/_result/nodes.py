@@ -73,9 +73,7 @@ def grow(merged: Merged) -> Node:
     """Return the root of the tree of all properties."""
     root = Node("")
     parents: dict[str, Node] = {}
-    broken = merged.broken
     for name, key in merged.spellings.items():
-        value = broken[key] if key in broken else merged.values[key]
         head, dot, tail = name.rpartition(".")
         if dot and "[" not in key and (parent := parents.get(head)) is not None:
             node = parent.children.get(tail)
@@ -85,7 +83,7 @@ def grow(merged: Merged) -> Node:
             parent, node = _descend(root, name, key)
             if dot and name.count(".") < MAX_ELEMENTS:
                 parents[head] = parent
-        node.value = value
+        node.value = merged.peek(key)
     return root
 
 

@@ -165,14 +165,15 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} properties)"
 
-    # A type as second argument is what is wanted here, and a default in every other mapping.
     # Type checkers have no word yet for `int | None` and the like as an argument: such are `Any`.
     @overload
     def get(self, key: str, /) -> FlatValue | None: ...
     @overload
     def get(self, key: str, wanted: type[T], /) -> T: ...
     @overload
-    def get(self, key: str, wanted: type[T], /, *, default: D) -> T | D: ...
+    def get(self, key: str, wanted: type[T], /, *, default: None) -> T | None: ...
+    @overload
+    def get(self, key: str, wanted: type[T], /, *, default: T) -> T: ...
     @overload
     def get(self, key: str, default: P, /) -> FlatValue | P: ...
     @overload
@@ -335,11 +336,8 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
 
     def entries(self) -> "dict[str, tuple[str, FlatValue | Broken]]":
         """Return all properties by their canonical names: spellings and values; never raises."""
-        values, broken = self._merged.values, self._merged.broken
-        return {
-            name: (key, broken[key] if key in broken else values[key])
-            for name, key in self._merged.spellings.items()
-        }
+        merged = self._merged
+        return {name: (key, merged.peek(key)) for name, key in merged.spellings.items()}
 
     @property
     def root(self) -> "Node":
@@ -361,8 +359,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         found = self._spelling(key)
         if found is None:
             return None
-        broken = self._merged.broken
-        return Node(found, value=broken[found] if found in broken else self._merged.values[found])
+        return Node(found, value=self._merged.peek(found))
 
     def _spelling(self, key: str) -> str | None:
         """Return how a key is spelt here, or `None` if there is no such property."""
