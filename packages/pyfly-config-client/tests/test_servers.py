@@ -105,7 +105,7 @@ async def test_every_server_gets_its_own_credential(
 ) -> None:
     server.answer_json({}, status="500 Oops")
     another_server.answer_json(document)
-    urls = [one.url.replace("://", f"://u:{one.url[-2:]}@") for one in (server, another_server)]
+    urls = [one.url.replace("://", f"://u:{one.url[-5:]}@") for one in (server, another_server)]
     await fetch(server_url=urls)
     sent = [
         one.requests[0].lower().partition("authorization: ")[2] for one in (server, another_server)

@@ -25,6 +25,7 @@ from pyfly.config_s3._integrity import is_of_write, metadata_of
 from pyfly.config_s3._names import Places, version_of
 from pyfly.config_s3._objects import Condition, StoredObject
 from pyfly.config_s3._probe import Honoured, probe
+from pyfly.config_s3._turns import BundleTurns
 from pyfly.config_server.layout import (
     PROPERTIES_SUFFIX,
     check_flat_label,
@@ -89,6 +90,7 @@ class BundleWriter:
     def __init__(self, bucket: Bucket, places: Places) -> None:
         self._bucket = bucket
         self._places = places
+        self._turns = BundleTurns()
         self._honoured: Honoured | None = None
         self._probing = threading.Lock()
         self._was_asked = False
@@ -119,7 +121,8 @@ class BundleWriter:
         change = _Change(source=source, expected=expected, note=note)
         for attempt in range(_TRIES):
             try:
-                return self._save(change, deadline)
+                with self._turns.of(source.key, deadline=deadline):
+                    return self._save(change, deadline)
             except ConditionFailedError:
                 _pause(attempt, deadline)
         raise BackendUnavailableError(f"{source.key} keeps changing; nothing was saved")
@@ -157,25 +160,29 @@ class BundleWriter:
             check_expected(key, expected=expected, current=None)
             return
         for attempt in range(_TRIES):
-            current = self._current(key, deadline)
-            check_expected(key, expected=expected, current=current.version)
-            if current.stored is None:
-                return
-            self._check_rewritable(key, current)
-            condition = None
-            if expected is not ANY:
-                condition = self._what_is_honoured(deadline).delete(current.stored.etag)
             try:
-                # The shadowed ones first: at no moment does an old one come to light.
-                for file_name in reversed(current.file_names[1:]):
-                    self._bucket.remove(self._places.of(key.label, file_name), deadline=deadline)
-                name = self._places.of(key.label, current.file_names[0])
-                self._bucket.remove(name, condition=condition, deadline=deadline)
+                with self._turns.of(key, deadline=deadline):
+                    self._delete(key, expected, deadline)
             except ConditionFailedError:
                 _pause(attempt, deadline)
-                continue
-            return
+            else:
+                return
         raise BackendUnavailableError(f"{key} keeps changing; nothing was deleted")
+
+    def _delete(self, key: ConfigKey, expected: Expected, deadline: float) -> None:
+        current = self._current(key, deadline)
+        check_expected(key, expected=expected, current=current.version)
+        if current.stored is None:
+            return
+        self._check_rewritable(key, current)
+        condition = None
+        if expected is not ANY:
+            condition = self._what_is_honoured(deadline).delete(current.stored.etag)
+        # Remove shadowed objects first, so that they never become visible.
+        for file_name in reversed(current.file_names[1:]):
+            self._bucket.remove(self._places.of(key.label, file_name), deadline=deadline)
+        name = self._places.of(key.label, current.file_names[0])
+        self._bucket.remove(name, condition=condition, deadline=deadline)
 
     def _current(self, key: ConfigKey, deadline: float) -> _Current:
         present: set[str] = set()
