@@ -51,11 +51,12 @@ def path(write: Callable[..., Path]) -> Path:
 
 
 @contextlib.contextmanager
-def copying(path: Path, *, pause: str) -> Generator[None]:
-    """Copy over the file again and again, from another process."""
+def copying(path: Path, *, copy: str = "cp", pause: str) -> Generator[None]:
+    """Copy an old file over the file again and again, from another process."""
     other, stop = path.parents[1] / "other", path.parents[1] / "stop"
     other.write_text(WHOLE, encoding="utf-8")
-    command = f"while [ ! -e {stop} ]; do cp {other} {path}; {pause}; done"
+    os.utime(other, (1e9, 1e9))
+    command = f"while [ ! -e {stop} ]; do {copy} {other} {path}; {pause}; done"
     with subprocess.Popen(["sh", "-c", command]):
         try:
             yield
@@ -80,6 +81,22 @@ async def test_a_file_that_is_copied_over_in_a_loop_is_never_read_empty_or_cut(
     assert {answer for answer in answers if answer not in unavailable} <= {100}
     assert pause == ":" or 100 in answers
     assert await read(backend) == 100
+
+
+@pytest.mark.parametrize("read", [fetched, base_fetched, opened])
+async def test_a_file_that_is_copied_over_with_its_times_is_never_read_empty_or_cut(
+    backend: FilesystemConfigBackend, path: Path, read: Read
+) -> None:
+    # Its times are old when a copy is done, and while the next one begins to empty it.
+    answers: list[object] = []
+    with copying(path, copy="cp -p", pause="sleep 0.01"):
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline or len(answers) < 50:
+            reads = [read(backend) for _ in range(4)]
+            answers += await asyncio.gather(*reads, return_exceptions=True)
+    assert {answer for answer in answers if not isinstance(answer, BackendUnavailableError)} == {
+        100
+    }
 
 
 @each_read

@@ -21,6 +21,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server._filesystem import files
 from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server._filesystem.platforms import check_platform
 from pyfly.config_server._filesystem.reads import Reads
 from pyfly.config_server._filesystem.turns import Turns
 from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, ConfigSource, Expected
@@ -62,7 +63,7 @@ class FilesystemConfigBackend:
     """
 
     def __init__(self, root: str | os.PathLike[str], *, flat_label: str | None = None) -> None:
-        files.check_platform()
+        check_platform()
         if flat_label is not None:
             check_name("label", flat_label)
         self._files = BundleFiles(Path(root), flat_label=flat_label)

@@ -12,7 +12,6 @@ import stat
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
@@ -20,7 +19,6 @@ from pyfly.config_core import (
     BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigFormatError,
-    UnsupportedOperationError,
 )
 
 _Result = TypeVar("_Result")
@@ -37,12 +35,14 @@ SETTLING_NANOSECONDS: Final = 100_000_000
 """A file that was written less than this ago may not be complete."""
 EMPTY_NANOSECONDS: Final = 1_000_000_000
 """The same for an empty file: whoever writes into a file empties it first."""
+_FREEING_SECONDS: Final = 0.05
+_FREED_SECONDS: Final = 0.001
 SETTLED_SECONDS: Final = 1.2
 """How long a read waits for a file that keeps changing."""
 _SHORTEST_PAUSE_SECONDS: Final = 0.01
 _LONGEST_PAUSE_SECONDS: Final = 0.05
 
-# Windows has not all of these. It can import this module; `check_platform` says what is missing.
+# Windows has not all of these. It can import this module; `platforms` says what is missing.
 DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 REGULAR: Final = (  # a FIFO must not block the open
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -245,6 +245,8 @@ def read_file(descriptor: int, *, limit: int, where: str) -> FileContent:
         before = file_identity(descriptor, limit=limit)
         _check_settled(before, where)
         data = _read_from_start(descriptor, limit)
+        if not data:
+            _await_times(descriptor)
         if file_identity(descriptor, limit=limit) == before and len(data) == before.size:
             return FileContent(data=data, identity=before)
     raise UnsettledFileError(where, _SHORTEST_PAUSE_SECONDS)
@@ -256,6 +258,15 @@ def _check_settled(identity: FileIdentity, where: str) -> None:
     age = time.time_ns() - min(identity.modified, identity.changed)
     if 0 <= age < quiet:
         raise UnsettledFileError(where, min((quiet - age) / 1e9, _LONGEST_PAUSE_SECONDS))
+
+
+def _await_times(descriptor: int) -> None:
+    """Wait until the times of an empty file are those of its emptying.
+
+    While a file system frees the content of a file, for some milliseconds, its size is 0 already
+    and its times are still those of the last write.
+    """
+    time.sleep(_FREEING_SECONDS if os.fstat(descriptor).st_blocks else _FREED_SECONDS)
 
 
 def settled(read: Callable[[], _Result]) -> _Result:
@@ -281,29 +292,6 @@ def _read_from_start(descriptor: int, limit: int) -> bytes:
         chunks.append(chunk)
         offset += len(chunk)
     return b"".join(chunks)
-
-
-def check_platform() -> None:
-    """Refuse an operating system that cannot keep bundles in files safely.
-
-    Raises:
-        UnsupportedOperationError: It lacks locks, or opening below a directory without following
-            links; names what is missing.
-    """
-    missing = [
-        name for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK") if not hasattr(os, name)
-    ]
-    if os.open not in os.supports_dir_fd:
-        missing.append("dir_fd")
-    try:
-        import_module("fcntl")
-    except ImportError:
-        missing.append("fcntl")
-    if missing:
-        raise UnsupportedOperationError(
-            "the filesystem store",
-            f"this operating system, which lacks {', '.join(missing)}; use memory: or a database",
-        )
 
 
 @contextlib.contextmanager

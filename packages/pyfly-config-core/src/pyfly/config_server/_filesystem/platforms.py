@@ -1,0 +1,29 @@
+"""What the filesystem store needs of an operating system."""
+
+import os
+from importlib import import_module
+
+from pyfly.config_core import UnsupportedOperationError
+
+
+def check_platform() -> None:
+    """Refuse an operating system that cannot keep bundles in files safely.
+
+    Raises:
+        UnsupportedOperationError: It lacks locks, or opening below a directory without following
+            links; names what is missing.
+    """
+    missing = [
+        name for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK") if not hasattr(os, name)
+    ]
+    if os.open not in os.supports_dir_fd:
+        missing.append("dir_fd")
+    try:
+        import_module("fcntl")
+    except ImportError:
+        missing.append("fcntl")
+    if missing:
+        raise UnsupportedOperationError(
+            "the filesystem store",
+            f"this operating system, which lacks {', '.join(missing)}; use memory: or a database",
+        )
