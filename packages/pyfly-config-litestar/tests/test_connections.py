@@ -242,6 +242,19 @@ async def test_a_target_that_names_another_host_is_refused(
         assert answers.count(b"HTTP/1.1 200 OK") == (2 if status == b"200" else 0)
 
 
+async def test_fields_behind_a_body_are_refused_and_never_taken_for_headers() -> None:
+    app = App()
+    head = (
+        b"POST /body HTTP/1.1\r\nHost: c\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    body, trailer = b"5\r\nhello\r\n0\r\n", b"Authorization: Bearer t\r\n\r\n"
+    async with serving(app=app) as (port, _):
+        assert (await exchange(port, head + body + b"\r\n")).endswith(b"\r\n\r\n5")
+        assert (await exchange(port, head + body + trailer)).startswith(b"HTTP/1.1 400 ")
+        assert await exchange(port, head + body, trailer, pause=0.05) == b""
+    assert app.sent == 1
+
+
 async def test_a_stop_ends_held_connections_and_lets_a_running_request_finish() -> None:
     async with serving(ConnectionLimits()) as (port, server):
         held = [asyncio.create_task(exchange(port, sent)) for sent in (b"", HEAD, GET)]

@@ -153,7 +153,14 @@ class BoundedConnection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note the host that a request is for."""
+        """Note the host that a request is for.
+
+        Raises:
+            ValueError: The field stands behind the body. The protocol would take it for one of
+                the head, where proxies have checked or set what counts.
+        """
+        if not self._in_head:
+            raise ValueError("a trailer")
         if name.lower() == b"host":
             self._hosts.append(value)
 
