@@ -284,6 +284,7 @@ def test_a_list_hides_the_lists_below() -> None:
 def test_nothing_shows_values() -> None:
     properties = made({"password": "marker-value"}, {"password": "marker-other"})
     shown = repr(properties) + repr(properties.explain("password")) + repr(properties.section("a"))
+    shown += repr(properties.root)
     assert "marker" not in shown
     with pytest.raises(TypeError):
         properties["a"] = 1  # pyright: ignore[reportIndexIssue]

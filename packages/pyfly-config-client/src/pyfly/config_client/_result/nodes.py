@@ -22,7 +22,7 @@ class Node:
     name: str
     """As it is spelt."""
     in_brackets: bool = False
-    value: NodeValue = None
+    value: NodeValue = field(default=None, repr=False)
     """`None` where only deeper names have values."""
     children: "dict[str, Node]" = field(default_factory=dict[str, "Node"])
     """By the canonical form of their names."""

@@ -59,14 +59,14 @@ class Explainer:
 
     def __init__(self, sources: Sequence[PropertySource]) -> None:
         self._lists = lists_in(source.source for source in sources)
-        self._groups: dict[str, list[tuple[PropertySource, str]]] = {}
+        self._groups: dict[str, list[tuple[PropertySource, str, str]]] = {}
         for source in sources:
             for key in source.source:
-                self._groups.setdefault(self._group(key), []).append((source, key))
+                name = canonical(key)
+                self._groups.setdefault(self._group(name), []).append((source, key, name))
 
-    def _group(self, key: str) -> str:
+    def _group(self, name: str) -> str:
         """Return the canonical name of what is taken whole from one source."""
-        name = canonical(key)
         outer = list_of(name, self._lists)
         return name if outer is None else outer
 
@@ -77,12 +77,13 @@ class Explainer:
             shown: The key as it is asked for, without the prefix of a section.
             key: The key as the source that wins spells it.
         """
-        name, group = canonical(key), self._groups[self._group(key)]
-        holder = next(source for source, other in group if other == key)
+        wanted = canonical(key)
+        group = self._groups[self._group(wanted)]
+        holder = next(source for source, other, _ in group if other == key)
         losers = [
             _origin_in(source, other)
-            for source, other in group
-            if source is not holder or (other != key and canonical(other) == name)
+            for source, other, name in group
+            if source is not holder or (other != key and name == wanted)
         ]
         return Explanation(key=shown, winner=_origin_in(holder, key), losers=tuple(losers))
 
