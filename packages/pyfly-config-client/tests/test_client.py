@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -287,6 +288,9 @@ async def test_a_transport_of_somebody_else_is_used_and_left_open() -> None:
         ({"username": "u", "password": "p", "token": "t"}, ValueError),
         ({"username": "u"}, ValueError),
         ({"timeout": 0}, ValueError),
+        ({"timeout": math.nan}, ValueError),
+        ({"timeout": math.inf}, ValueError),
+        ({"timeout": 86_401}, ValueError),
     ],
 )
 def test_arguments_that_cannot_be_used_are_refused_at_once(how: Any, kind: Any) -> None:

@@ -1,6 +1,7 @@
 """Changes reach a program, and nothing else does."""
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -299,6 +300,30 @@ def test_stopping_does_not_wait_for_a_server_that_holds_the_request(
         threading.Event().wait(0.01)
     watcher.stop()
     assert not watcher.alive
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [
+        {"interval": 0},
+        {"interval": -1},
+        {"interval": math.nan},
+        {"interval": math.inf},
+        {"wait": -1},
+        {"wait": math.inf},
+    ],
+)
+async def test_a_pace_that_no_system_can_keep_is_refused_at_once(
+    server: Any, arguments: Any, pace: Any
+) -> None:
+    server.answer_json(document(a=1))
+    with pytest.raises(ValueError, match=f"the {next(iter(pace))} must be more than 0 seconds"):
+        await anext(ConfigClient(**arguments).watch(**pace))
+    with pytest.raises(ValueError, match="at most a day"):
+        SyncConfigClient(**arguments).watch(**pace)
+    if "interval" in pace:
+        with pytest.raises(ValueError, match="interval"):
+            config_lifespan(ConfigClient(**arguments), interval=pace["interval"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

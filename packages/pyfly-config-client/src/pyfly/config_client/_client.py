@@ -18,7 +18,7 @@ from pyfly.config_client._loading.effects import (
 from pyfly.config_client._loading.loaded import Loaded
 from pyfly.config_client._loading.plan import LOG, load
 from pyfly.config_client._result.properties import Properties
-from pyfly.config_client._setup import Setup
+from pyfly.config_client._setup import Setup, check_seconds
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class _Client(Setup):
     def _watch_plan(self, interval: float, wait: float) -> Plan[Loaded]:
         from pyfly.config_client._watch.plan import Pace, watch  # noqa: PLC0415 - watchers only
 
+        check_seconds("interval", interval)
+        check_seconds("wait", wait or interval)  # 0: the server need not hold a request
         loaded = self._state.loaded
         if loaded is None or self.policy == "offline":
             raise ConfigClientError("a client that is offline has nothing to watch")
@@ -83,7 +85,8 @@ class ConfigClient(_Client):
         password: Likewise.
         token: A bearer token instead.
         token_file: A file that holds the token, read for every fetch.
-        timeout: Seconds for the whole call: servers, labels, retries, to the last byte.
+        timeout: Seconds for the whole call: servers, labels, retries, to the last byte; a day at
+            most.
         attempts: How often all servers are asked at most. Without it three times when a
             snapshot or a baseline is at hand, and else as long as the timeout allows.
         policy: `prefer_server`: the server, else the last good snapshot, else the baseline.
@@ -143,6 +146,7 @@ class ConfigClient(_Client):
 
         Raises:
             ConfigClientError: The first fetch failed, or this client is offline.
+            ValueError: A number of seconds is negative or more than a day; an interval is 0.
         """
         if self._state.loaded is None:
             await self.fetch()
@@ -220,6 +224,7 @@ class SyncConfigClient(_Client):
 
         Raises:
             ConfigClientError: The first fetch failed, or this client is offline.
+            ValueError: As `ConfigClient.watch`.
         """
         from pyfly.config_client._watch.watcher import Watcher  # noqa: PLC0415 - not by a plain start
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pyfly.config_client._client import ConfigClient
 from pyfly.config_client._loading.plan import LOG
 from pyfly.config_client._result.change import Change
+from pyfly.config_client._setup import check_seconds
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
@@ -34,7 +35,9 @@ def config_lifespan(
     Raises:
         ConfigClientError: At start, when there is no configuration; the application then does
             not start.
+        ValueError: The interval is 0, negative or more than a day.
     """
+    check_seconds("interval", interval)
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncGenerator[None]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PathLike: TypeAlias = str | os.PathLike[str]
 
 _LARGEST_TOKEN: Final = 65_536
+_LONGEST_SECONDS: Final = 86_400
 SNAPSHOT_DIRECTORY: Final = "PYFLY_CONFIG_SNAPSHOT_DIR"
 
 
@@ -205,8 +206,7 @@ class Setup:
         return build_requests(self._state.identity, self._state.servers, credentials)
 
     def _check(self) -> None:
-        if self.timeout <= 0:
-            raise ValueError("the timeout must be more than 0 seconds")
+        check_seconds("timeout", self.timeout)
         if self.attempts is not None and self.attempts < 1:
             raise ValueError("there must be at least one attempt")
         _one_of("policy", self.policy, get_args(Policy))
@@ -219,6 +219,16 @@ class Setup:
             from pyfly.config_client._tls import make_context  # noqa: PLC0415 - costs 20 ms
 
             make_context(*files)
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Refuse a time that no system can wait for, such as infinity, which one client could.
+
+    Raises:
+        ValueError: It is not more than 0, or more than a day.
+    """
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise ValueError(f"the {name} must be more than 0 seconds and at most a day")
 
 
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
