@@ -123,7 +123,9 @@ def test_files_of_the_current_directory_are_never_imported(
     for name in ("litestar", "uvicorn", "httptools"):
         (store / name).mkdir()
         (store / name / "__init__.py").touch()
-    server = serve(".", "--workers", workers, cwd=store, PYTHONPATH=os.pathsep)
+    (tmp_path / "link").symlink_to(store)
+    ways = os.pathsep.join(("", ".", f"../{store.name}", str(tmp_path / "link")))
+    server = serve(".", "--workers", workers, cwd=store, PYTHONPATH=ways)
     assert server.get()["name"] == "orders"
     assert not (tmp_path / "ran").exists()
 

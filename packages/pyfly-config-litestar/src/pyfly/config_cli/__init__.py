@@ -29,15 +29,18 @@ def _leave_out_current_directory() -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
     library = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib is not imported yet
     last = sys.path.index(library) if library in sys.path else len(sys.path)
-    try:
-        current = os.getcwd()  # noqa: PTH109 - as above
-    except OSError:  # it was removed
-        current = ""
-    unsafe = {"", ".", current}
-    sys.path[:last] = [entry for entry in sys.path[:last] if entry not in unsafe]
+    sys.path[:last] = [entry for entry in sys.path[:last] if not _is_current(entry)]
     if given := os.environ.pop("PYTHONPATH", None):
-        safe = [entry for entry in given.split(os.pathsep) if entry not in unsafe]
+        safe = [entry for entry in given.split(os.pathsep) if not _is_current(entry)]
         os.environ |= {"PYTHONPATH": os.pathsep.join(safe)} if safe else {}
+
+
+def _is_current(entry: str) -> bool:
+    """True if an entry is the current directory, in whatever way it is written."""
+    try:
+        return os.path.samefile(entry or ".", ".")  # noqa: PTH121 - pathlib is not imported yet
+    except OSError:  # one of them does not exist: nothing is imported from there
+        return entry in {"", "."}
 
 
 def _stop_at_once() -> None:
