@@ -18,8 +18,8 @@ from _load import HERE, free_port, program, running
 
 sys.path.append(str(HERE.parent / "tests-integration"))
 
-from limits.cases import ATTACKS, FILE_READS, LEGAL, Case
-from limits.metered import MeteredServer, settings, write_files
+from limits.cases import ATTACKS, FILE_READS, HISTORIES, LEGAL, Case
+from limits.metered import MeteredServer, settings, write_files, write_history
 
 SHOWN = 25
 """Rows that are shown of each part, unless they are chosen by name."""
@@ -85,6 +85,10 @@ def main() -> int:
         with serving(str(root)) as server:
             rows += measure(server, chosen(FILE_READS), "worst files")
             rows += measure(server, chosen(ATTACKS), "attacks")
+        path = Path(name, "history.db")
+        write_history(path)
+        with serving(f"sqlite:///{path}") as server:
+            rows += measure(server, chosen(HISTORIES), "a long history")
     if options.json:
         print(json.dumps(rows))
         return 0

@@ -35,6 +35,7 @@ EXAMPLES = {
     "get ./config orders prod": "debug: true",
     "get ./config orders prod --label release-1.4": "port: 1",
     "history sqlite:///config.db orders prod": "VERSION",
+    "history sqlite:///config.db orders prod --limit 500 --json": '"versions": [',
     "put ./config orders prod --file orders.yaml": "orders/prod/main: stored",
     "put ./config orders prod --file - --format json --expect any < orders.json": "stored",
     "put ./config orders prod server.port=9000 'hosts[0]=db1' --remove debug": "stored",

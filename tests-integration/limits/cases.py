@@ -1,5 +1,6 @@
 """The table: the most expensive legal and illegal requests for every route, format and header."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -122,6 +123,24 @@ def reads() -> Iterator[Case]:
 
 
 LEGAL: Final = (*saves(), *reads())
+
+
+# --- a bundle that was stored very often --------------------------------------------------------
+
+VERSIONS: Final = 20_000
+"""How many versions the bundle `often` has in a database."""
+_OFTEN: Final = "/config/_bundles/often/default/main/history"
+_MIDDLE: Final = base64.urlsafe_b64encode(b"version\n10000").decode().rstrip("=")
+
+HISTORIES: Final = tuple(
+    Case(name=name, target=target, statuses=frozenset({200}))
+    for name, target in {
+        "history": _OFTEN,
+        "history as long as allowed": f"{_OFTEN}?limit=1000",
+        "history from the middle": f"{_OFTEN}?limit=1000&cursor={_MIDDLE}",
+        "oldest version": f"{_OFTEN}/1",
+    }.items()
+)
 
 
 # --- files that were not written through the server ---------------------------------------------

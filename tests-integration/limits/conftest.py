@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .metered import MeteredServer, settings, write_files
+from .metered import MeteredServer, settings, write_files, write_history
 
 StartServer = Callable[..., Any]
 
@@ -24,6 +24,16 @@ def metered_files(
     root = tmp_path_factory.mktemp("files")
     write_files(root)
     return _start(start_server, root)
+
+
+@pytest.fixture(scope="session")
+def metered_history(
+    tmp_path_factory: pytest.TempPathFactory, start_server: StartServer
+) -> MeteredServer:
+    """A server of a SQLite file with a bundle of very many versions."""
+    path = tmp_path_factory.mktemp("history") / "bundles.db"
+    write_history(path)
+    return _start(start_server, f"sqlite:///{path}")
 
 
 @pytest.fixture(scope="module", params=["files", "memory", "sqlite", "s3"])

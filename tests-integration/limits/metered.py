@@ -1,19 +1,23 @@
 """A server whose cost is measured, request by request, and the files that it serves."""
 
+import asyncio
 import contextlib
 import functools
 import json
 import socket
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from pyfly.config_server import EncryptionKeys, open_keys
+from pyfly.config_server import ConfigSource, EncryptionKeys, open_keys
+from pyfly.config_server.storage import ABSENT
+from pyfly.config_sql import SqlConfigBackend
 
 from .bundles import FILES
-from .cases import PLAIN_FILES, SECRETS, TOKEN, Case
+from .cases import PLAIN_FILES, SECRETS, TOKEN, VERSIONS, Case
 from .meter import Cost, Meter
 
 _PASSWORD = "a password"
@@ -56,6 +60,29 @@ def write_files(root: Path) -> None:
         (label / name).write_bytes(content)
     for name, count in SECRETS.items():
         (label / f"{name}-default.yaml").write_text(_secrets(count), encoding="utf-8")
+
+
+def write_history(path: Path) -> None:
+    """Write a SQLite file whose bundle `often` has many versions, copies of the first one."""
+
+    async def save() -> None:
+        backend = SqlConfigBackend.from_url(f"sqlite:///{path}")
+        source = ConfigSource(application="often", profile="default", properties={"a": 1})
+        await backend.commit(source, expected=ABSENT, author="ada", message="as before")
+        await backend.aclose()
+
+    asyncio.run(save())
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers"
+            " WHERE n < ?) INSERT INTO pyfly_config_revision"
+            " (version, label, application, profile, saved_at, author, message, properties)"
+            " SELECT n, label, application, profile, saved_at, author, message, properties"
+            " FROM pyfly_config_revision, numbers WHERE version = 1",
+            (VERSIONS,),
+        )
+        connection.execute("UPDATE pyfly_config_bundle SET version = ?", (VERSIONS,))
+        connection.execute("UPDATE pyfly_config_sequence SET version = ?", (VERSIONS,))
 
 
 @functools.cache

@@ -7,7 +7,7 @@ figures.
 
 import pytest
 
-from .cases import ATTACKS, FILE_READS, LEGAL, Case
+from .cases import ATTACKS, FILE_READS, HISTORIES, LEGAL, Case
 from .metered import MeteredServer
 
 _TOLERANCE = 3.0
@@ -29,6 +29,11 @@ def test_the_largest_bundles_in_every_store(metered_store: MeteredServer, case: 
 @pytest.mark.parametrize("case", FILE_READS, ids=str)
 def test_the_worst_files(metered_files: MeteredServer, case: Case) -> None:
     check(metered_files, case)
+
+
+@pytest.mark.parametrize("case", HISTORIES, ids=str)
+def test_a_history_of_very_many_versions(metered_history: MeteredServer, case: Case) -> None:
+    check(metered_history, case)
 
 
 @pytest.mark.parametrize("case", ATTACKS, ids=str)

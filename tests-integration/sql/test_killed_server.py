@@ -64,7 +64,7 @@ def check(url: str, acknowledged: dict[str, int]) -> tuple[int, str]:
         number, version = current["properties"]["key0"], current["version"]
         assert current["properties"] == tree(number)
         assert int(version) >= max(map(int, acknowledged))
-        listed = client.get(f"{BUNDLE}/history").raise_for_status().json()["versions"]
+        listed = client.get(f"{BUNDLE}/history?limit=1000").raise_for_status().json()["versions"]
         assert acknowledged.keys() <= {row["version"] for row in listed}
         for row in listed[:COMMITS]:  # newest first
             old = client.get(f"{BUNDLE}/history/{row['version']}").raise_for_status().json()

@@ -196,6 +196,26 @@ def test_history_old_versions_and_rollback(run: Run, memory: InMemoryConfigBacke
     assert run("history", "memory:", "orders", "never").code == 4
 
 
+def test_history_shows_the_newest_twenty_and_how_to_see_more(
+    run: Run, memory: InMemoryConfigBackend
+) -> None:
+    names = ("memory:", "orders", "prod")
+    made = [run("put", *names, f"a={n}", "--json").json["version"] for n in range(21)]
+    newest = run("history", *names)
+    assert [line.split()[0] for line in newest.out.splitlines()] == ["VERSION", *made[:0:-1]]
+    assert newest.err == "there are older versions; show more with --limit, such as --limit 200\n"
+    some = run("history", *names, "--limit", "2", "--json")
+    assert [row["version"] for row in some.json["versions"]] == [made[20], made[19]]
+    assert "--limit 20" in some.err
+    for limit in ("21", "2000"):
+        whole = run("history", *names, "--limit", limit, "--json")
+        assert [row["version"] for row in whole.json["versions"]] == made[::-1]
+        assert whole.err == ""
+    for limit in ("0", "-1", "x", "", "9" * 40):
+        refused = run("history", *names, f"--limit={limit}")
+        assert (refused.code, "--limit is a number" in refused.err) == (2, True)
+
+
 # --- help -----------------------------------------------------------------------------
 
 

@@ -384,6 +384,44 @@ async def test_a_history_is_that_of_the_object_that_is_read(
     assert await backend.history("orders", "prod", "other") == []
 
 
+async def test_a_page_of_a_history_costs_the_same_wherever_it_begins(
+    moto: str,
+    location: Callable[..., S3Location],
+    connect: Callable[..., Any],
+    open_s3: Open,
+) -> None:
+    store = Store(location(moto, versioned=True), connect(moto))
+    store.put("main/orders-prod.yml-old", "n: 0\n")
+    for number in range(30):
+        store.put("main/orders-prod.yml", f"n: {number}\n")
+    store.put("main/orders-prod.yaml", "n: 1\n")
+    store.delete("main/orders-prod.yaml")
+    backend = open_s3(store.where)
+    asked: list[str] = []
+    listed: list[int] = []
+    events = backend._client.meta.events
+    events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+    events.register(
+        "provide-client-params.s3.ListObjectVersions",
+        lambda params, **_: listed.append(params["MaxKeys"]),
+    )
+    rows = await backend.history("orders", "prod", limit=3)
+    assert asked.count("ListObjectVersions") == 5  # what is newest of four names, and the page
+    assert max(listed) == 3
+    while page := await backend.history("orders", "prod", limit=3, before=rows[-1].version):
+        assert len(asked) <= 2 * 10  # a page is no dearer than the first one
+        assert len(page) == 3
+        rows += page
+        asked.clear()
+    versions = [row.version for row in rows]
+    assert len(versions) == len({*versions}) == 30
+    asked.clear()
+    oldest = await backend.fetch_version("orders", "prod", version=versions[-1])
+    assert oldest is not None
+    assert oldest.properties == {"n": 0}
+    assert len(asked) <= 10
+
+
 async def test_a_bucket_that_is_not_there_is_told_by_name_of_the_trouble_only(
     moto: str, open_s3: Open
 ) -> None:

@@ -11,6 +11,7 @@ from pyfly.config_core import (
     BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigConflictError,
+    ConfigNotFoundError,
     UnsupportedOperationError,
 )
 from pyfly.config_s3 import S3ConfigBackend, S3Location
@@ -256,6 +257,15 @@ async def test_ceph_keeps_a_history_without_conditions(
         (False, "ada", None),
     ]
     assert [row.version for row in rows[1:]] == [second, first]
+    for place, row in enumerate(rows):
+        assert await backend.history("orders", "prod", before=row.version) == rows[place + 1 :]
+        page = await backend.history("orders", "prod", limit=1, before=row.version)
+        assert page == rows[place + 1 : place + 2]
+    for version in ("never-was", "null", "../x", first[:-1], ""):
+        with pytest.raises(ConfigNotFoundError):
+            await backend.history("orders", "prod", before=version)
+        assert await backend.fetch_version("orders", "prod", version=version) is None
+    assert await backend.fetch_version("orders", "prod", version=rows[0].version) is None
     old = await backend.fetch_version("orders", "prod", version=first)
     assert old is not None
     assert old.properties == {"n": 1}

@@ -114,6 +114,14 @@ class TestCeph(_Suite):
         await super().test_a_version_that_never_was_is_none(backend)
 
     @no_history
+    async def test_a_history_comes_in_pages(self, backend: Any) -> None:
+        await super().test_a_history_comes_in_pages(backend)
+
+    @no_history
+    async def test_a_page_before_a_version_that_never_was_is_refused(self, backend: Any) -> None:
+        await super().test_a_page_before_a_version_that_never_was_is_refused(backend)
+
+    @no_history
     async def test_histories_of_labels_are_separate(self, backend: Any) -> None:
         await super().test_histories_of_labels_are_separate(backend)
 

@@ -175,6 +175,38 @@ async def test_a_removal_is_part_of_the_history(backend: SqlConfigBackend) -> No
     assert old.properties == {"a": 1}
 
 
+async def test_a_page_of_a_history_is_read_from_the_index_in_one_statement(
+    backend: SqlConfigBackend,
+) -> None:
+    for number in range(4):
+        await backend.save(bundle(number=number))
+        await backend.save(bundle("billing"))
+    for before in (None, "7", "3"):
+        with statements(backend) as sent:
+            await backend.history("orders", "prod", limit=2, before=before)
+        assert len(sent) == 1
+        async with backend._database.engine.connect() as connection:
+            values = ("main", "orders", "prod", 7, 3, 0)[: sent[0].count("?")]
+            plan = await connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sent[0], values)
+            steps = [row[-1] for row in plan.all()]
+        assert len(steps) == 1, steps  # nothing is sorted
+        assert steps[0].startswith("SEARCH pyfly_config_revision USING INDEX"), steps
+
+
+async def test_a_page_goes_on_before_a_removal(backend: SqlConfigBackend) -> None:
+    await backend.save(bundle())
+    await backend.delete("orders", "prod", expected="1")
+    await backend.save(bundle())
+    rows = await backend.history("orders", "prod", limit=2)
+    assert [(row.version, row.deleted) for row in rows] == [("3", False), ("2", True)]
+    older = await backend.history("orders", "prod", before="2")
+    assert [row.version for row in older] == ["1"]
+    assert await backend.history("orders", "prod", before="1") == []
+    for version in ("4", "01", "9" * 40):
+        with pytest.raises(ConfigNotFoundError, match="version"):
+            await backend.history("orders", "prod", before=version)
+
+
 # --- names, labels, remarks -----------------------------------------------------------
 
 

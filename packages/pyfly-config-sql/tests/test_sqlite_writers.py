@@ -144,7 +144,7 @@ def test_kills_among_commits_lose_nothing_acknowledged_and_leave_nothing_half(ur
     assert len(acknowledged) >= COMMITS
 
     async def look(backend: SqlConfigBackend) -> None:
-        rows = await backend.history("orders", "prod")
+        rows = await backend.history("orders", "prod", limit=1000)
         assert [row.version for row in rows] == [str(n) for n in range(len(rows), 0, -1)]
         for row in rows:
             source = await backend.fetch_version("orders", "prod", version=row.version)

@@ -37,5 +37,13 @@ MAX_STORED_BYTES: Final = 8_388_608
 """Bytes of stored text that one answer may be made of."""
 MAX_ANSWER_BYTES: Final = 8_388_608
 """Bytes of the body of one answer. A plain file has a limit of its own."""
+DEFAULT_PAGE_ROWS: Final = 100
+"""Rows of one page of a listing or a history, unless another number is asked for."""
+MAX_PAGE_ROWS: Final = 1_000
+"""Rows that one page of a listing or a history may have."""
+MAX_AUTHOR_LENGTH: Final = 256
+"""Characters of the name of who made a change."""
+MAX_MESSAGE_LENGTH: Final = 1_024
+"""Characters of the reason for a change."""
 MAX_CIPHERS_RSA: Final = 1_000
 """Values encrypted with RSA that one answer may hold."""

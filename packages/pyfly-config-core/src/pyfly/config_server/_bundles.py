@@ -16,7 +16,13 @@ from pyfly.config_core import (
     check_not_reserved,
     flatten,
 )
-from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_core.limits import (
+    DEFAULT_PAGE_ROWS,
+    MAX_AUTHOR_LENGTH,
+    MAX_DOCUMENT_BYTES,
+    MAX_MESSAGE_LENGTH,
+    MAX_PAGE_ROWS,
+)
 from pyfly.config_server._activation import is_active
 from pyfly.config_server._amounts import is_large, run
 from pyfly.config_server.storage import (
@@ -109,11 +115,14 @@ class Bundles:
 
         Raises:
             InvalidConfigKeyError: The name is reserved, or the store cannot keep it.
-            ConfigFormatError: The properties collide, are too many, too deep or too large.
+            ConfigFormatError: The properties collide, are too many, too deep or too large, or
+                the author has more than 256 characters or the message more than 1,024.
             ConfigConflictError: `expected` does not hold; names the current version.
             ConfigObstructedError: A file that the store must not rewrite is in the way.
             BackendError: The store failed, or cannot save under a condition.
         """
+        _check_remark("author", author, MAX_AUTHOR_LENGTH)
+        _check_remark("message", message, MAX_MESSAGE_LENGTH)
         await _check_storable(source)
         store = self._able(SupportsConditionalSave, "conditional saves")
         return await store.commit(source, expected=expected, author=author, message=message)
@@ -129,18 +138,52 @@ class Bundles:
         store = self._able(SupportsDelete, "deleting")
         await store.delete(key.application, key.profile, key.label, expected=expected)
 
-    async def history(self, key: ConfigKey) -> builtins.list[ConfigVersion]:
-        """Return the changes of a bundle, newest first.
+    async def history(
+        self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
+    ) -> builtins.list[ConfigVersion]:
+        """Return one page of the changes of a bundle, newest first.
+
+        Args:
+            key: The name of the bundle.
+            limit: How many at most, from 1 to 1,000. Fewer are returned only at the end.
+            before: Only those that are older than this version: the last one of the page before.
 
         Raises:
-            ConfigNotFoundError: It was never stored.
+            ConfigNotFoundError: It was never stored, or `before` is no version of it.
+            ValueError: `limit` is another number.
             BackendError: The store failed, or has no history.
         """
         store = self._able(SupportsHistory, "history")
-        rows = await store.history(key.application, key.profile, key.label)
-        if not rows:
+        rows = await store.history(
+            key.application, key.profile, key.label, limit=limit, before=before
+        )
+        if not rows and before is None:
             raise ConfigNotFoundError("bundle", str(key))
         return rows
+
+    async def versions(
+        self, key: ConfigKey, *, most: int | None = None, before: str | None = None
+    ) -> AsyncIterator[ConfigVersion]:
+        """Yield the changes of a bundle, newest first, read in pages of `history`.
+
+        Args:
+            key: The name of the bundle.
+            most: Stop after so many; all of them without it.
+            before: Only those that are older than this version.
+
+        Raises:
+            ConfigError: As `history`.
+        """
+        left = most
+        while left is None or left > 0:
+            limit = MAX_PAGE_ROWS if left is None else min(left, MAX_PAGE_ROWS)
+            rows = await self.history(key, limit=limit, before=before)
+            for row in rows:
+                yield row
+            if len(rows) < limit:
+                return
+            before = rows[-1].version
+            left = None if left is None else left - limit
 
     async def load_version(self, key: ConfigKey, version: str) -> ConfigSource:
         """Return the bundle as it was at `version`.
@@ -184,6 +227,12 @@ def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
         if isinstance(backend, SupportsConditionalSave) and not is_read_only(backend)
     )
     return next(able, backends[0])
+
+
+def _check_remark(what: str, text: str | None, most: int) -> None:
+    """Refuse what would make a page of a history large."""
+    if text is not None and len(text) > most:
+        raise ConfigFormatError(f"the {what} has {len(text):,} characters, more than {most:,}")
 
 
 async def _check_storable(source: ConfigSource) -> None:

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import secrets
 import threading
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Self
+from typing import Final, Self
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
@@ -17,9 +18,11 @@ from pyfly.config_core import (
     BackendLookupError,
     BackendUnavailableError,
     ConfigKey,
+    ConfigNotFoundError,
     JsonValue,
     check_name,
 )
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_server.storage import (
     ANY,
     ConfigEntry,
@@ -28,7 +31,10 @@ from pyfly.config_server.storage import (
     ConfigVersion,
     Expected,
     check_expected,
+    check_limit,
 )
+
+_MAX_DIGITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,12 +200,28 @@ class InMemoryConfigBackend:
         return sorted(self._carried())
 
     async def history(
-        self, application: str, profile: str, label: str = DEFAULT_LABEL
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        limit: int = DEFAULT_PAGE_ROWS,
+        before: str | None = None,
     ) -> builtins.list[ConfigVersion]:
-        """Return the changes of one source, newest first."""
+        """Return at most `limit` changes of one source, newest first, older than `before`.
+
+        Raises:
+            ConfigNotFoundError: `before` is no version of this source.
+            ValueError: `limit` is not from 1 to 1,000.
+        """
         self._check_open()
+        check_limit(limit)
         key = ConfigKey(application=application, profile=profile, label=label)
-        return [change.row for change in reversed(self._changes.get(key, []))]
+        changes = self._changes.get(key, [])
+        end = len(changes) if before is None else _place_of(before, changes)
+        if end is None:
+            raise ConfigNotFoundError("version", str(before))
+        return [change.row for change in reversed(changes[max(end - limit, 0) : end])]
 
     async def fetch_version(
         self,
@@ -212,10 +234,10 @@ class InMemoryConfigBackend:
         """Return a copy of the source as it was at `version`, or `None`."""
         self._check_open()
         key = ConfigKey(application=application, profile=profile, label=label)
-        for change in self._changes.get(key, []):
-            if change.row.version == version and change.source is not None:
-                return replace(change.source)
-        return None
+        changes = self._changes.get(key, [])
+        place = _place_of(version, changes)
+        source = None if place is None else changes[place].source
+        return None if source is None else replace(source)
 
     async def change_token(self) -> str:
         """Return the number of the last change."""
@@ -277,6 +299,20 @@ class InMemoryConfigBackend:
     def _check_open(self) -> None:
         if self._closed:
             raise BackendUnavailableError("the backend is closed")
+
+
+def _place_of(version: str, changes: Sequence[_Change]) -> int | None:
+    """Return where a version is among the changes of a source, whose numbers grow."""
+    place = bisect_left(changes, _number(version), key=lambda change: _number(change.row.version))
+    found = place < len(changes) and changes[place].row.version == version
+    return place if found else None
+
+
+def _number(version: str) -> int:
+    """Return the number in a version, 0 for a text that has none."""
+    digits = version.partition("-")[0]
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS
+    return int(digits) if is_number else 0
 
 
 class _Watcher:

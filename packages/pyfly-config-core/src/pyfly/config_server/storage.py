@@ -24,7 +24,7 @@ from pyfly.config_core import (
     JsonValue,
     copy_properties,
 )
-from pyfly.config_core.limits import MAX_STORED_BYTES
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS, MAX_STORED_BYTES
 
 
 class Precondition(Enum):
@@ -189,6 +189,16 @@ def check_stored_bytes(size: int) -> None:
         )
 
 
+def check_limit(limit: int) -> None:
+    """Refuse a number of rows that no page has. A store calls this in `history`.
+
+    Raises:
+        ValueError: It is not from 1 to 1,000.
+    """
+    if not 1 <= limit <= MAX_PAGE_ROWS:
+        raise ValueError(f"'limit' is a number from 1 to {MAX_PAGE_ROWS:,}")
+
+
 @runtime_checkable
 class ConfigBackend(Protocol):
     """A store of configuration. These three methods are all that is required.
@@ -348,9 +358,33 @@ class SupportsHistory(Protocol):
     """Keeps old versions. A rollback is a new commit of old content."""
 
     async def history(
-        self, application: str, profile: str, label: str = DEFAULT_LABEL
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        limit: int = DEFAULT_PAGE_ROWS,
+        before: str | None = None,
     ) -> builtins.list[ConfigVersion]:
-        """Return the changes of one source, newest first; empty when it was never stored."""
+        """Return one page of the changes of one source, newest first.
+
+        Its cost depends on `limit`, not on how many versions there are.
+
+        Args:
+            application: One application.
+            profile: One profile.
+            label: One label.
+            limit: How many at most, from 1 to 1,000. Fewer are returned only at the end.
+            before: Only those that are older than this version, one of this source, which may
+                be its removal. The next page begins before the last version of this one.
+
+        Returns:
+            Empty when there are no older ones, or when the source was never stored.
+
+        Raises:
+            ConfigNotFoundError: `before` is no version of this source: of another one, or gone.
+            ValueError: `limit` is another number.
+        """
         ...
 
     async def fetch_version(

@@ -33,11 +33,13 @@ from pyfly.config_server.storage import (
     ANY,
     PRESENT,
     ConfigEntry,
+    ConfigVersion,
     Expected,
     SupportsHistory,
 )
 from pyfly.config_server.text import dump_text, parse_mapping, parse_scalar
 
+_MAX_DIGITS: Final = 9
 _SUFFIXES: Final = {"yaml": ".yaml", "json": ".json"}
 
 
@@ -124,17 +126,25 @@ async def delete(arguments: argparse.Namespace) -> int:
 
 
 async def history(arguments: argparse.Namespace) -> int:
-    """Print the changes of one bundle."""
+    """Print the newest changes of one bundle."""
     key = stores.key_of(arguments)
+    limit = _limit(arguments.limit)
     async with stores.opened(arguments.store) as bundles:
         try:
-            versions = await bundles.history(key)
+            found = [row async for row in bundles.versions(key, most=limit + 1)]
         except ConfigNotFoundError as error:
             await stores.note_meant(error, bundles, key, store=arguments.store)
             raise
-    if arguments.json:
+    _show_versions(found[:limit], as_json=arguments.json)
+    if len(found) > limit:
+        note(f"there are older versions; show more with --limit, such as --limit {10 * limit}")
+    return 0
+
+
+def _show_versions(versions: Sequence[ConfigVersion], *, as_json: bool) -> None:
+    if as_json:
         say_json({"versions": [version_document(row) for row in versions]})
-        return 0
+        return
     say(
         table(
             ("VERSION", "SAVED (UTC)", "AUTHOR", "MESSAGE"),
@@ -149,7 +159,12 @@ async def history(arguments: argparse.Namespace) -> int:
             ],
         )
     )
-    return 0
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text)):
+        raise SettingsError("--limit is a number of versions, such as 50")
+    return int(text)
 
 
 async def rollback(arguments: argparse.Namespace) -> int:

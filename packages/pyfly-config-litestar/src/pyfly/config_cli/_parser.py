@@ -127,9 +127,15 @@ def _add_readers(add: _Add) -> None:
         "history",
         "show the changes of a bundle",
         "Show the changes of a bundle, the newest first, where the store has a history.",
-        _examples("history sqlite:///config.db orders prod"),
+        _examples(
+            "history sqlite:///config.db orders prod",
+            "history sqlite:///config.db orders prod --limit 500 --json",
+        ),
     )
     _declare(history, _bundles.history, json=True)
+    history.add_argument(
+        "--limit", metavar="N", default="20", help="how many versions at most (default: 20)"
+    )
 
 
 def _add_writers(add: _Add) -> None:

@@ -15,15 +15,13 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigFormatError,
     ConfigKey,
-    UnsupportedOperationError,
     check_name,
     check_path,
 )
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_s3._client import Bucket, S3Client, make_client
-from pyfly.config_s3._history import history_row, versions_of_bundle
-from pyfly.config_s3._integrity import notes_of
+from pyfly.config_s3._history import BundleHistory
 from pyfly.config_s3._names import Places, bundles_in, holds_configuration, version_of
-from pyfly.config_s3._objects import StoredVersion
 from pyfly.config_s3._probe import PROBE_NAME
 from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
 from pyfly.config_s3._url import S3Location, check_location, parse_url
@@ -32,7 +30,6 @@ from pyfly.config_server.layout import (
     MAX_RESOURCE_BYTES,
     base_file_names,
     file_names,
-    file_stem,
 )
 from pyfly.config_server.storage import (
     ANY,
@@ -41,6 +38,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     ConfigVersion,
     Expected,
+    check_limit,
 )
 from pyfly.config_server.threads import Threads
 
@@ -91,6 +89,7 @@ class S3ConfigBackend:
             self._bucket, self._places, self._threads, max_staleness=location.max_staleness
         )
         self._writer = BundleWriter(self._bucket, self._places)
+        self._history = BundleHistory(self._bucket, self._places, self._reader)
         self._closed = False
 
     @classmethod
@@ -308,20 +307,27 @@ class S3ConfigBackend:
     # --- history ----------------------------------------------------------------------
 
     async def history(
-        self, application: str, profile: str, label: str = DEFAULT_LABEL
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        limit: int = DEFAULT_PAGE_ROWS,
+        before: str | None = None,
     ) -> builtins.list[ConfigVersion]:
-        """Return the changes of the object that a fetch reads, newest first.
+        """Return at most `limit` changes of the object that a fetch reads, newest first.
+
+        Each of them is one request more, for its author and message.
 
         Raises:
+            ConfigNotFoundError: `before` is no version of the object.
             UnsupportedOperationError: The bucket keeps no versions.
+            ValueError: `limit` is not from 1 to 1,000.
         """
+        check_limit(limit)
         key = ConfigKey(application=application, profile=profile, label=label)
-        rows = await self._versions(key)
-        found: builtins.list[ConfigVersion] = []
-        for start in range(0, len(rows), _LISTING_STEP):
-            step = rows[start : start + _LISTING_STEP]
-            found += await asyncio.gather(*(self._history_row(row) for row in step))
-        return found
+        self._check_open()
+        return await self._history.page(key, limit=limit, before=before)
 
     async def fetch_version(
         self,
@@ -337,30 +343,8 @@ class S3ConfigBackend:
             UnsupportedOperationError: The bucket keeps no versions.
         """
         key = ConfigKey(application=application, profile=profile, label=label)
-        for row in await self._versions(key):
-            if not row.removed and version_of(row.etag, row.version_id) == version:
-                file_name = self._places.file_name(label, row.name)
-                return await self._reader.load(key, file_name, row)
-        return None
-
-    async def _versions(self, key: ConfigKey) -> builtins.list[StoredVersion]:
         self._check_open()
-        if not await self._reader.run(self._bucket.has_versions):
-            raise UnsupportedOperationError(
-                "S3ConfigBackend on a bucket without versioning", "history"
-            )
-        if not self._places.has(key.label):
-            return []
-        rows = await self._reader.versions(self._places.of(key.label, file_stem(key) + "."))
-        return versions_of_bundle(rows, key, self._places)
-
-    async def _history_row(self, row: StoredVersion) -> ConfigVersion:
-        if row.removed:
-            return history_row(row, None, None)
-        metadata = await self._reader.run(
-            partial(self._bucket.metadata, row.name, version_id=row.version_id)
-        )
-        return history_row(row, *notes_of(metadata))
+        return await self._history.load(key, version)
 
     # --- owning -----------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ from pyfly.config_s3._failures import (
     condition_error,
     refusal,
     says_absent,
+    says_no_version,
+    says_removed,
 )
 from pyfly.config_s3._integrity import content_md5, is_md5
 from pyfly.config_s3._objects import (
@@ -205,14 +207,42 @@ class Bucket:
                 raise BackendUnavailableError("a listing of the bucket does not go on")
             return rows, following if answer["IsTruncated"] else None
 
+    def version_tag(self, name: str, *, version_id: str, deadline: float) -> str | None:
+        """Return the entity tag of a version, empty for a removal; `None` when there is none."""
+        with _translated(f"look at a version of '{name}'", deadline):
+            try:
+                answer = self._client.head_object(**self._place(name), VersionId=version_id)
+            except ClientError as error:
+                headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+                if says_removed(_status(error), headers):
+                    return ""
+                if says_no_version(_status(error)):
+                    return None
+                raise
+            return written_of(answer).etag
+
     def versions(
-        self, begin: str, *, after: tuple[str, str] | None = None, deadline: float
+        self,
+        begin: str,
+        *,
+        after: tuple[str, str] | None = None,
+        deadline: float,
+        most: int = 1000,
     ) -> tuple[list[StoredVersion], tuple[str, str] | None]:
-        """Return one page of all versions, those of one name newest first, and how to go on."""
-        extra = {} if after is None else {"KeyMarker": after[0], "VersionIdMarker": after[1]}
+        """Return one page of all versions, those of one name newest first, and how to go on.
+
+        Args:
+            begin: What the names begin with.
+            after: Name and version after which the page begins, the last ones of the page before.
+            deadline: As ever.
+            most: The number of versions at most.
+        """
+        extra: dict[str, str] = {}
+        if after is not None:
+            extra = {"KeyMarker": self.prefix + after[0], "VersionIdMarker": after[1]}
         with _translated("list the versions in the bucket", deadline):
             answer = self._client.list_object_versions(
-                Bucket=self.name, Prefix=self.prefix + begin, **extra
+                Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
             )
             self._check_listing(answer, begin)
             # Removals first: of the same second, a removal mostly comes after what it removes.
@@ -227,9 +257,11 @@ class Bucket:
             rows.sort(key=lambda row: (row.latest, row.modified), reverse=True)
             if not answer["IsTruncated"]:
                 return rows, None
-            following = (answer["NextKeyMarker"], answer["NextVersionIdMarker"])
+            following = (answer["NextKeyMarker"][len(self.prefix) :], answer["NextVersionIdMarker"])
             if following == after:
                 raise BackendUnavailableError("a listing of the bucket does not go on")
+            # The store knows the order of changes of the same second: where the next page begins.
+            rows.sort(key=lambda row: (row.name, row.version_id) == following)
             return rows, following
 
     def _check_listing(self, answer: Mapping[str, Any], begin: str) -> None:

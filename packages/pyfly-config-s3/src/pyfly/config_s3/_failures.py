@@ -3,6 +3,7 @@
 Pure functions; the module that knows boto3 hands the codes in.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from pyfly.config_core import (
@@ -38,6 +39,8 @@ _HINTS: Final = {
     "SlowDown": "the store asks to be asked less often",
     "TokenRefreshRequired": "the credentials have expired",
 }
+_REMOVED: Final = frozenset({404, 405})
+_NO_VERSION: Final = frozenset({400, 404})
 _SERVER_ERROR: Final = 500
 _TRY_AGAIN: Final = frozenset({408, 409, 425, 429})
 
@@ -53,6 +56,21 @@ class DamagedError(Exception):
 def says_absent(code: str) -> bool:
     """Tell whether there is no such object. A bare 404 does not say so: proxies answer it too."""
     return code in _ABSENT
+
+
+def says_removed(status: int, headers: Mapping[str, str]) -> bool:
+    """True if the version that was looked at is the mark of a removal; such an answer has no code.
+
+    Args:
+        status: The HTTP status.
+        headers: Their names in lower case.
+    """
+    return status in _REMOVED and headers.get("x-amz-delete-marker") == "true"
+
+
+def says_no_version(status: int) -> bool:
+    """True if no such version was there to be looked at, or the text cannot be one (400)."""
+    return status in _NO_VERSION
 
 
 def condition_error(code: str, status: int, *, conditional: bool) -> Exception | None:

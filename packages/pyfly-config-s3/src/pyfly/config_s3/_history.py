@@ -1,43 +1,155 @@
-"""Which versions of which object are the history of a bundle. Pure functions."""
+"""The history of a bundle: the versions of the object that a reader uses, a page at a time."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
-from pyfly.config_core import ConfigKey
+from pyfly.config_core import ConfigKey, ConfigNotFoundError, UnsupportedOperationError
+from pyfly.config_s3._client import Bucket
+from pyfly.config_s3._integrity import notes_of
 from pyfly.config_s3._names import Places, version_of
 from pyfly.config_s3._objects import StoredVersion
+from pyfly.config_s3._reader import BundleReader
 from pyfly.config_server.layout import file_names
-from pyfly.config_server.storage import ConfigVersion
+from pyfly.config_server.storage import ConfigSource, ConfigVersion
+
+_STEP: Final = 64
+"""Objects that are asked at the same time for author and message."""
+_LISTED: Final = 1_000
+"""Rows of one listing, at most."""
+_SEARCHED: Final = 10_000
+"""Rows among which a removal is looked for."""
+_WITHOUT_VERSION: Final = "null"
+"""What S3 calls the version of an object that was stored before the bucket kept versions."""
 
 
-def versions_of_bundle(
-    rows: Sequence[StoredVersion], key: ConfigKey, places: Places
-) -> list[StoredVersion]:
-    """Return the versions of the object that a reader uses, newest first.
-
-    Of a bundle that was removed: of the object that was removed last.
+class BundleHistory:
+    """Reads histories. What that costs depends on the page, not on the number of versions.
 
     Args:
-        rows: All versions of objects with that stem, those of one name newest first.
-        key: The name of the bundle.
+        bucket: Where from.
         places: How names are made.
+        reader: Gives calls a thread and a deadline, and reads objects.
     """
-    by_name = [
-        [row for row in rows if row.name == places.of(key.label, file_name)]
-        for file_name in file_names(key)
-    ]
-    candidates = [versions for versions in by_name if versions]
-    alive = [versions for versions in candidates if not versions[0].removed]
-    if alive:
-        return alive[0]
-    return max(candidates, key=lambda versions: versions[0].modified) if candidates else []
+
+    def __init__(self, bucket: Bucket, places: Places, reader: BundleReader) -> None:
+        self._bucket = bucket
+        self._places = places
+        self._reader = reader
+
+    async def page(self, key: ConfigKey, *, limit: int, before: str | None) -> list[ConfigVersion]:
+        """Return at most `limit` changes, newest first, older than `before`.
+
+        Raises:
+            ConfigNotFoundError: `before` is no version of the object.
+            UnsupportedOperationError: The bucket keeps no versions.
+        """
+        name = await self._object(key)
+        after = None
+        if before is not None:
+            after = None if name is None else await self._place(name, before)
+            if after is None:
+                raise ConfigNotFoundError("version", before)
+        rows = [] if name is None else await self._rows(name, after, limit)
+        changes: list[ConfigVersion] = []
+        for start in range(0, len(rows), _STEP):
+            changes += await asyncio.gather(*map(self._change, rows[start : start + _STEP]))
+        return changes
+
+    async def load(self, key: ConfigKey, version: str) -> ConfigSource | None:
+        """Return the bundle as it was, `None` when there is no such version or it removed it.
+
+        Raises:
+            UnsupportedOperationError: The bucket keeps no versions.
+        """
+        name = await self._object(key)
+        found = None if name is None else await self._find(name, version)
+        if name is None or found is None:
+            return None
+        version_id, tag = found
+        if not tag:
+            return None
+        file_name = self._places.file_name(key.label, name)
+        return await self._reader.load(key, file_name, version_id)
+
+    async def _object(self, key: ConfigKey) -> str | None:
+        """Return the name of the object whose versions are the history."""
+        if not await self._reader.run(self._bucket.has_versions):
+            raise UnsupportedOperationError(
+                "S3ConfigBackend on a bucket without versioning", "history"
+            )
+        if not self._places.has(key.label):
+            return None
+        names = [self._places.of(key.label, file_name) for file_name in file_names(key)]
+        newest = await asyncio.gather(*(self._rows(name, None, 1) for name in names))
+        return object_with_history([row for rows in newest for row in rows])
+
+    async def _place(self, name: str, version: str) -> str | None:
+        """Return what the bucket calls a version or a removal, `None` when it is not found.
+
+        Ceph does not tell a removal from what never was, so a removal is also looked for among
+        the newest rows of the history.
+        """
+        found = await self._find(name, version)
+        if found is not None:
+            return found[0]
+        for row in await self._rows(name, None, _SEARCHED):
+            if row.removed and version_in_history(row.etag, row.version_id) == version:
+                return row.version_id
+        return None
+
+    async def _find(self, name: str, version: str) -> tuple[str, str] | None:
+        """Return what the bucket calls a version, and its entity tag, empty for a removal."""
+        for version_id in (version, _WITHOUT_VERSION):
+            ask = partial(self._bucket.version_tag, name, version_id=version_id)
+            tag = await self._reader.run(ask) if version_id else None
+            if tag is not None and version_in_history(tag, version_id) == version:
+                return version_id, tag
+        return None
+
+    async def _rows(self, name: str, after: str | None, most: int) -> list[StoredVersion]:
+        """Return versions of one object, newest first, that are older than `after`."""
+        found: list[StoredVersion] = []
+        marker = None if after is None else (name, after)
+        while len(found) < most:
+            page, marker = await self._reader.run(
+                partial(
+                    self._bucket.versions, name, after=marker, most=min(most - len(found), _LISTED)
+                )
+            )
+            of_object = [row for row in page if row.name == name]
+            found += of_object
+            if marker is None or len(of_object) < len(page):  # others begin with the same name
+                break
+        return found[:most]
+
+    async def _change(self, row: StoredVersion) -> ConfigVersion:
+        author = message = None
+        if not row.removed:
+            ask = partial(self._bucket.metadata, row.name, version_id=row.version_id)
+            author, message = notes_of(await self._reader.run(ask))
+        return ConfigVersion(
+            version=version_in_history(row.etag, row.version_id),
+            saved_at=row.modified,
+            author=author,
+            message=message,
+            deleted=row.removed,
+        )
 
 
-def history_row(row: StoredVersion, author: str | None, message: str | None) -> ConfigVersion:
-    """Return a row of a history."""
-    return ConfigVersion(
-        version=version_of(row.etag, row.version_id) or row.version_id,
-        saved_at=row.modified,
-        author=author,
-        message=message,
-        deleted=row.removed,
-    )
+def object_with_history(newest: Sequence[StoredVersion]) -> str | None:
+    """Return the name of the object that a reader uses, or else of the one removed last.
+
+    Args:
+        newest: The newest version of each object that may hold the bundle, in the order of reading.
+    """
+    for row in newest:
+        if not row.removed:
+            return row.name
+    return max(newest, key=lambda row: row.modified).name if newest else None
+
+
+def version_in_history(etag: str, version_id: str) -> str:
+    """Return the version that a history shows; of a removal it may be none of a bundle."""
+    return version_of(etag, version_id) or version_id

@@ -101,10 +101,9 @@ class BundleReader:
         self._looks.forget(self._places.of(key.label, f"{key.application}-"))
 
     async def load(
-        self, key: ConfigKey, file_name: str, version: StoredVersion | None = None
+        self, key: ConfigKey, file_name: str, version_id: str | None = None
     ) -> ConfigSource | None:
         """Return what a file holds, or has held at a version, `None` when it does not exist."""
-        version_id = None if version is None else version.version_id
         async with _deadline() as deadline:
             return await self._load(key, file_name, deadline, version_id)
 

@@ -14,8 +14,10 @@ from pyfly.config_core import (
     DEFAULT_LABEL,
     ConfigFormatError,
     ConfigKey,
+    ConfigNotFoundError,
     check_name,
 )
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_server.storage import (
     ANY,
     ConfigEntry,
@@ -23,6 +25,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     ConfigVersion,
     Expected,
+    check_limit,
     check_stored_bytes,
 )
 from pyfly.config_sql import _content as content
@@ -206,20 +209,35 @@ class SqlConfigBackend:
         return found
 
     async def history(
-        self, application: str, profile: str, label: str = DEFAULT_LABEL
+        self,
+        application: str,
+        profile: str,
+        label: str = DEFAULT_LABEL,
+        *,
+        limit: int = DEFAULT_PAGE_ROWS,
+        before: str | None = None,
     ) -> builtins.list[ConfigVersion]:
-        """Return the changes of one source, newest first."""
+        """Return at most `limit` changes of one source, newest first, older than `before`.
+
+        One statement, which also tells whether `before` is a version of this source.
+
+        Raises:
+            ConfigNotFoundError: `before` is no version of this source.
+            ValueError: `limit` is not from 1 to 1,000.
+        """
+        self._database.check_open()
+        check_limit(limit)
         key = ConfigKey(application=application, profile=profile, label=label)
-        return [
-            ConfigVersion(
-                version=str(row.version),
-                saved_at=row.saved_at.replace(tzinfo=UTC),
-                author=row.author,
-                message=row.message,
-                deleted=bool(row.removed),
-            )
-            for row in await self._rows(statements.history(key))
-        ]
+        if before is None:
+            rows = await self._rows(statements.history(key, limit=limit, newest=None))
+            return [_change(row) for row in rows]
+        newest = _number(before)
+        if newest is None:
+            raise ConfigNotFoundError("version", before)
+        rows = await self._rows(statements.history(key, limit=limit + 1, newest=newest))
+        if not rows or rows[0].version != newest:
+            raise ConfigNotFoundError("version", before)
+        return [_change(row) for row in rows[1:]]
 
     async def fetch_version(
         self,
@@ -299,6 +317,16 @@ def _source(key: ConfigKey, row: Row[Any]) -> ConfigSource | None:
         properties=content.load(row.properties, key),
         version=str(row.version),
         size=len(row.properties),
+    )
+
+
+def _change(row: Row[Any]) -> ConfigVersion:
+    return ConfigVersion(
+        version=str(row.version),
+        saved_at=row.saved_at.replace(tzinfo=UTC),
+        author=row.author,
+        message=row.message,
+        deleted=bool(row.removed),
     )
 
 

@@ -99,9 +99,19 @@ def carries(label: str) -> Rows:
     return select(bundle.c.label).where(*carried).limit(1)
 
 
-def history(key: ConfigKey) -> Rows:
-    """Read the changes of a bundle, the newest first, without properties."""
-    return (
+def history(key: ConfigKey, *, limit: int, newest: int | None) -> Rows:
+    """Read the changes of a bundle, the newest first, without properties.
+
+    Every database finds them in the unique index that ends with the version. MariaDB has to be
+    told: of its own accord it begins at the newest version and passes over those not wanted.
+
+    Args:
+        key: The name of the bundle.
+        limit: How many at most.
+        newest: The highest version to read; none is too high without it.
+    """
+    not_newer = true() if newest is None else revision.c.version <= newest
+    statement = (
         select(
             revision.c.version,
             revision.c.saved_at,
@@ -109,9 +119,13 @@ def history(key: ConfigKey) -> Rows:
             revision.c.message,
             revision.c.properties.is_(None).label("removed"),
         )
-        .where(*_is(key, revision))
+        .where(*_is(key, revision), not_newer)
         .order_by(revision.c.version.desc())
+        .limit(limit)
     )
+    for dialect in ("mysql", "mariadb"):  # where an index is called as its first column
+        statement = statement.with_hint(revision, "FORCE INDEX (label)", dialect)
+    return statement
 
 
 def old_version(key: ConfigKey, version: int) -> Rows:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from pyfly.config_core import MEDIA_TYPE_V2, JsonValue
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server._http.answers import TEXT
-from pyfly.config_server._http.paging import DEFAULT_LIMIT, MAX_LIMIT
 from pyfly.config_server._http.routes import Operation
 
 _Key: TypeAlias = tuple[Operation, str]
@@ -17,6 +17,12 @@ _NAMES: Final[dict[str, JsonValue]] = {
     "profile": _TEXT,
     "label": _TEXT,
     "version": _TEXT_OR_NULL,
+}
+
+
+_NEXT: Final[dict[str, JsonValue]] = {
+    "type": ["string", "null"],
+    "description": "The cursor of the next page, null at the end.",
 }
 
 
@@ -83,12 +89,12 @@ SCHEMAS: Final[Mapping[str, JsonValue]] = {
                 error={"type": "string", "description": "Why the bundle cannot be read."},
             )
         ),
-        next={"type": ["string", "null"], "description": "The cursor of the next page."},
+        next=_NEXT,
     ),
     "Bundle": _object((*_NAMES, "properties"), **_NAMES, properties={"type": "object"}),
     "Written": _object(tuple(_NAMES), **_NAMES),
     "Versions": _object(
-        ("versions",),
+        ("versions", "next"),
         versions=_list(
             _object(
                 ("version", "savedAt", "author", "message", "deleted"),
@@ -99,6 +105,7 @@ SCHEMAS: Final[Mapping[str, JsonValue]] = {
                 deleted={"type": "boolean"},
             )
         ),
+        next=_NEXT,
     ),
     "Rollback": _object(("version",), version=_TEXT),
     "EncryptionStatus": _object(("status",), status=_TEXT, description=_TEXT),
@@ -142,6 +149,16 @@ _RESOLVE: Final = _parameter(
     {"type": "boolean", "default": True},
 )
 
+_PAGING: Final = (
+    _parameter(
+        "limit",
+        "query",
+        "How many at most.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_ROWS, "default": DEFAULT_PAGE_ROWS},
+    ),
+    _parameter("cursor", "query", "`next` of the page before.", _TEXT),
+)
+
 PARAMETERS: Final[dict[_Key, tuple[JsonValue, ...]]] = {
     ("flattened", "GET"): (_RESOLVE,),
     ("resource", "GET"): (_RESOLVE,),
@@ -149,19 +166,14 @@ PARAMETERS: Final[dict[_Key, tuple[JsonValue, ...]]] = {
         _parameter("application", "query", "Only this application.", _TEXT),
         _parameter("profile", "query", "Only this profile.", _TEXT),
         _parameter("label", "query", "Only this label.", _TEXT),
-        _parameter(
-            "limit",
-            "query",
-            "How many at most.",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        ),
-        _parameter("cursor", "query", "`next` of the page before.", _TEXT),
+        *_PAGING,
     ),
     ("bundle", "PUT"): (
         _IF_MATCH,
         _parameter("If-None-Match", "header", "`*`: nothing is stored yet.", _TEXT),
     ),
     ("bundle", "DELETE"): (_IF_MATCH,),
+    ("history", "GET"): _PAGING,
     ("rollback", "POST"): (_IF_MATCH,),
 }
 

@@ -69,16 +69,23 @@ def answer(
     )
 
 
-def bounded_answer(request: HttpRequest, body: bytes, media_type: str) -> HttpResponse:
+def bounded_answer(
+    request: HttpRequest, body: bytes, media_type: str, *, advice: str = TOO_LARGE
+) -> HttpResponse:
     """Return `answer` with a body that was composed of what is stored.
+
+    Args:
+        request: What is answered.
+        body: All of it.
+        media_type: Of the body.
+        advice: What to do when the body is too long.
 
     Raises:
         ConfigFormatError: It is longer than one answer may be.
     """
     if len(body) > MAX_ANSWER_BYTES:
         raise ConfigFormatError(
-            f"{len(body):,} bytes of body, more than {MAX_ANSWER_BYTES:,} in one answer; "
-            f"{TOO_LARGE}"
+            f"{len(body):,} bytes of body, more than {MAX_ANSWER_BYTES:,} in one answer; {advice}"
         )
     return answer(request, body, media_type)
 

@@ -12,11 +12,16 @@ from pyfly.config_core import (
 )
 from pyfly.config_server._amounts import is_large, run
 from pyfly.config_server._bundles import Bundles
-from pyfly.config_server._http.answers import JSON, answer, json_answer
+from pyfly.config_server._http.answers import JSON, answer, bounded_answer, json_answer
 from pyfly.config_server._http.bodies import media_type, read_utf8
 from pyfly.config_server._http.messages import Headers, HttpRequest, HttpResponse, header
 from pyfly.config_server._http.negotiation import negotiate
-from pyfly.config_server._http.paging import encode_cursor, parse_page
+from pyfly.config_server._http.paging import (
+    encode_cursor,
+    encode_version_cursor,
+    parse_history_page,
+    parse_page,
+)
 from pyfly.config_server._http.preconditions import entity_tag, required_condition
 from pyfly.config_server._http.refusals import Refusal
 from pyfly.config_server._http.routes import Match
@@ -88,12 +93,19 @@ class BundleRoutes:
         return await _bundle_answer(request, await self._bundles.load(key))
 
     async def history(self, request: HttpRequest, match: Match) -> HttpResponse:
-        """Return the changes of one bundle, newest first."""
+        """Return one page of the changes of a bundle, newest first."""
         _check_accepts_json(request)
-        rows: list[JsonValue] = [
-            version_document(row) for row in await self._bundles.history(_key(match))
-        ]
-        return answer(request, encode_json({"versions": rows}), JSON)
+        page = parse_history_page(request.query)
+        versions = self._bundles.versions(_key(match), most=page.limit + 1, before=page.before)
+        found = [version async for version in versions]
+        rows: list[JsonValue] = [version_document(row) for row in found[: page.limit]]
+        is_last = len(found) <= page.limit
+        document: dict[str, JsonValue] = {
+            "versions": rows,
+            "next": None if is_last else encode_version_cursor(found[page.limit - 1].version),
+        }
+        body = encode_json(document)
+        return bounded_answer(request, body, JSON, advice="ask for fewer versions with ?limit=")
 
     async def version(self, request: HttpRequest, match: Match) -> HttpResponse:
         """Return one bundle as it was."""

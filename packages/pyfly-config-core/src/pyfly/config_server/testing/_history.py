@@ -5,11 +5,12 @@ from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import InvalidConfigKeyError, JsonValue
+from pyfly.config_core import ConfigNotFoundError, InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import (
     ANY,
     ConfigBackend,
     SupportsConditionalSave,
+    SupportsDelete,
     SupportsHistory,
 )
 from pyfly.config_server.testing._suite import (
@@ -93,6 +94,44 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         for label, version in (("feature/x", one), ("feature", other)):
             rows = await backend.history("orders", "prod", label)
             assert [row.version for row in rows] == [version]
+
+    async def test_a_history_comes_in_pages(self, backend: HistoryBackend) -> None:
+        """Each begins before the last version of the one before; the last one may be shorter."""
+        made = [await backend.commit(bundle(properties={"n": n}), expected=ANY) for n in range(5)]
+        if isinstance(backend, SupportsDelete):
+            await backend.delete("orders", "prod", expected=ANY)
+        whole = await backend.history("orders", "prod")
+        assert [row.version for row in whole if not row.deleted] == made[::-1]
+        assert await backend.history("orders", "prod", limit=1000) == whole
+        for limit in (1, 2, len(whole)):
+            rows = await backend.history("orders", "prod", limit=limit)
+            assert len(rows) == limit
+            while page := await backend.history(
+                "orders", "prod", limit=limit, before=rows[-1].version
+            ):
+                assert len(page) == min(limit, len(whole) - len(rows))
+                rows += page
+            assert rows == whole
+
+    async def test_a_page_before_a_version_that_never_was_is_refused(
+        self, backend: HistoryBackend
+    ) -> None:
+        """So is one before a version of another bundle, and one of a bundle never stored."""
+        mine = await backend.commit(bundle(), expected=ANY)
+        other = await backend.commit(bundle(label="feature"), expected=ANY)
+        for version in (other, "never-was", "", "../x", "999999999999", "HEAD", "null", "0"):
+            with pytest.raises(ConfigNotFoundError):
+                await backend.history("orders", "prod", before=version)
+        with pytest.raises(ConfigNotFoundError):
+            await backend.history("billing", "prod", before=mine)
+
+    @pytest.mark.parametrize("limit", [-1, 0, 1001])
+    async def test_a_page_of_no_or_too_many_versions_is_refused(
+        self, backend: HistoryBackend, limit: int
+    ) -> None:
+        """`check_limit` does it."""
+        with pytest.raises(ValueError, match="from 1 to 1,000"):
+            await backend.history("orders", "prod", limit=limit)
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     async def test_a_hostile_name_has_no_history(self, backend: HistoryBackend, name: str) -> None:
