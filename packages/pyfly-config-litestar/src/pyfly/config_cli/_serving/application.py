@@ -1,6 +1,7 @@
 """The application of one process, which a reload replaces while requests run."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import cast
 
@@ -81,8 +82,9 @@ class _Running:
             await self.retired.wait()
             if self.requests:
                 self.idle.clear()
-                async with asyncio.timeout(RELOAD_SECONDS):
-                    await self.idle.wait()
+                with contextlib.suppress(TimeoutError):  # such a request loses its stores
+                    async with asyncio.timeout(RELOAD_SECONDS):
+                        await self.idle.wait()
 
 
 def _ending(send: Send) -> Send:
