@@ -80,12 +80,18 @@ def start_server(
     own_python = Path(sys.executable)
 
     def start(
-        store: Path | str, *args: str, python: Path = own_python, **settings: str
+        store: Path | str,
+        *args: str,
+        python: Path = own_python,
+        measured: bool = False,
+        **settings: str,
     ) -> RunningServer:
         port = free_port()
         log = tmp_path_factory.mktemp("serve") / "output.txt"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
         environment |= {f"PYFLY_CONFIG_SERVER_{k}": v for k, v in settings.items()}
+        if measured:  # the tracing of coverage costs several times what is measured
+            environment.pop("COVERAGE_PROCESS_CONFIG", None)
         command = [python.with_name("pyfly-config"), "serve", str(store)]
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -193,6 +193,7 @@ def test_every_expression_is_found() -> None:
     assert not BOUNDED.keys() - {expression.name for expression in EXPRESSIONS}
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda expression: expression.name)
 def test_an_expression_takes_linear_time(expression: Expression) -> None:
     for text in texts_for(expression):
@@ -200,6 +201,7 @@ def test_an_expression_takes_linear_time(expression: Expression) -> None:
         assert seconds < SECONDS, f"{expression.pattern.pattern!r}: {text[:20]!r}"
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("pattern", "method"),
     [(r"^\s*x", "search"), (r"(.+?)((?:\[[0-9]+\])*)", "fullmatch"), (r"[^-]*-.*\.y", "search")],

@@ -115,6 +115,7 @@ def outcome(body: bytes) -> str:
     return "read"
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("kind", WORST)
 def test_no_answer_costs_much_time(
     kind: str, record_property: Callable[[str, object], None]

@@ -251,6 +251,7 @@ def test_what_cannot_be_resolved_is_compared_without_being_read() -> None:
     assert (compare(before, after).added, compare(before, after).removed) == ({"b"}, {"a"})
 
 
+@pytest.mark.measured
 def test_a_small_answer_cannot_keep_a_client_busy() -> None:
     source: dict[str, FlatValue] = {"x0": ""}
     source |= {f"x{n}": f"${{x{n - 1}}}${{x{n - 1}}}" for n in range(1, 17)}
@@ -409,6 +410,7 @@ def test_indexes_make_a_list_only_where_they_can_be_one() -> None:
     assert made({"a[0]": 1, "a.b": 2}).tree() == {"a": {"0": 1, "b": 2}}
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     "key",
     ["[0]" * 30_000, "a[1]" * 25_000, "a." * 50_000, "[" * 100_000, "[a" * 40_000 + "]"],

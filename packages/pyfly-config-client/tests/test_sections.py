@@ -45,6 +45,7 @@ def test_merging_leaves_placeholders_that_were_to_be_left() -> None:
     assert properties.section("log").merge_into(environ={})["pattern"] == "${level}"
 
 
+@pytest.mark.measured
 def test_explaining_every_key_looks_at_all_keys_once() -> None:
     source: dict[str, FlatValue] = {f"app.feature-{n}.on": n for n in range(5_000)}
     properties = made(source, source)

@@ -278,6 +278,7 @@ def test_values_are_counted_up_to_the_limit() -> None:
     assert not is_large([{}, {"a": {"b": {"c": []}}}])
 
 
+@pytest.mark.measured
 async def test_the_loop_does_little_for_large_documents() -> None:
     ask = asking(InMemoryConfigBackend())
     body = json.dumps(large_tree()).encode()
@@ -295,6 +296,7 @@ async def test_the_loop_does_little_for_large_documents() -> None:
     assert max(spent) < 0.06, spent  # measured: below 0.02, of up to 0.6 for everything
 
 
+@pytest.mark.measured
 async def test_the_loop_does_little_for_a_large_file_or_many_placeholders() -> None:
     backend = InMemoryConfigBackend()
     backend.put_resource("main", "a.conf", b"key ${x} value\n" * 30_000)

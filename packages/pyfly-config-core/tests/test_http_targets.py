@@ -186,6 +186,7 @@ async def test_a_longer_target_is_414_and_says_so_in_the_form_of_its_route(ask: 
     assert json.loads(error.body)["status"] == 414
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     "path",
     [
@@ -212,6 +213,7 @@ async def test_a_log_line_repeats_the_beginning_of_a_path(
 # --- headers ------------------------------------------------------------------------------
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     "headers",
     [
@@ -237,6 +239,7 @@ async def test_a_header_of_60_kb_costs_little(ask: Ask, headers: dict[str, str])
         assert time.process_time() - began < 0.06  # measured: below 0.01
 
 
+@pytest.mark.measured
 async def test_thousands_of_headers_cost_little() -> None:
     controller = Controller(ConfigServer(InMemoryConfigBackend()), auth=None)
     headers = [(b"accept", b"a/b")] * 6_000 + [(b"Accept-Charset", b"x")] * 6_000
@@ -318,6 +321,7 @@ def test_the_charsets_that_java_and_the_web_know_are_decoded(charset: str, conte
     assert decode(content, charset) == "ü"
 
 
+@pytest.mark.measured
 async def test_a_large_file_in_any_charset_is_decoded_in_little_time(ask: Ask) -> None:
     for charset in ("punycode", "gb18030", "euc-jp", "big5", "utf-16", "us-ascii", "windows-1258"):
         began = time.process_time()

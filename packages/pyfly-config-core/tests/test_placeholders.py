@@ -128,6 +128,7 @@ SPREAD = {"a": "${b:" + "${c}" * 60_000 + "}", "b": "", "c": ""}
 BRACES = {"a": "${" + "{" * 250_000, "b": "${" * 125_000, "c": "${}" * 80_000}
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("extension", ["json", "yml", "properties"])
 @pytest.mark.parametrize(
     "values",
@@ -143,6 +144,7 @@ def test_no_answer_costs_much_however_its_placeholders_are_woven(
     assert seconds < 3 * 0.25
 
 
+@pytest.mark.measured
 def test_the_values_of_many_sources_are_found_without_asking_each() -> None:
     sources = tuple(PropertySource(name=str(n), source={f"k{n}": "1"}) for n in range(256))
     text = PropertySource(name="t", source={"t": "${k0}${none}" * 40_000})

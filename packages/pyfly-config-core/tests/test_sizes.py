@@ -54,6 +54,7 @@ def deep(leaf: Any, *, levels: int = 60, length: int = 4_000) -> dict[str, Any]:
     return leaf
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
 def test_what_would_be_large_with_flat_keys_is_refused_before_it_is_made(suffix: str) -> None:
     wide = deep({f"a{number}": number for number in range(15_000)}, length=1_000)
@@ -81,6 +82,7 @@ def test_a_stored_file_of_many_documents_is_bounded_as_a_whole() -> None:
     assert peak(read) < 3 * 30_000_000
 
 
+@pytest.mark.measured
 def test_paths_of_empty_mappings_are_not_made() -> None:
     tree = deep({f"a{number}": {} for number in range(15_000)})
     for work in (flatten, check_collisions, copy_properties):
@@ -134,6 +136,7 @@ async def test_the_bundles_of_an_answer_are_bounded_together() -> None:
         await server.fetch("a", ",".join(profiles))
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     "key",
     ["a" + "[1]" * 100_000 + "x", "a[" * 100_000, "ab." * 100_000, "a" + "[1]" * 100_000],

@@ -307,6 +307,7 @@ async def test_commits_reach_the_disk_before_they_return(backend: SqlConfigBacke
     assert modes == ["wal", 2]  # 2 is FULL
 
 
+@pytest.mark.measured
 async def test_one_answer_is_made_of_at_most_8_mib_and_large_rows_are_parsed_in_a_thread(
     backend: SqlConfigBackend,
 ) -> None:
