@@ -333,7 +333,7 @@ def test_clients_that_never_read_cost_little_and_leave_nothing(serve: Serve, sto
     for profile in ("a", "b", "c"):
         text = "".join(f"{profile}{n}: {'x' * 1000}\n" for n in range(900))
         (store / "main" / f"orders-{profile}.yaml").write_text(text, encoding="utf-8")
-    server = serve(store)
+    server = serve(store, COVERAGE_PROCESS_CONFIG="")  # measured, so without tracing
     host, port = server.url.split("/")[2].split(":")
     request = f"GET /config/orders/a,b,c HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
 
