@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import logging
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -164,6 +165,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     descriptors(20_000)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # each write to a closed connection
     asyncio.run(prove(options))
     return 0
 
