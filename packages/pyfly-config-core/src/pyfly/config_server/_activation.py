@@ -18,7 +18,7 @@ _DEEPEST: Final = 50
 
 
 def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
-    """Tell whether a document is active for the requested profiles.
+    """True if a document is active for the requested profiles.
 
     Of several profile expressions, in a list or separated by commas, one suffices; an empty text
     or list is no condition. A document for a cloud platform never is active: a server does not

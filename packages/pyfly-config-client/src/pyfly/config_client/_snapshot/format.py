@@ -124,7 +124,7 @@ def _read_header(line: bytes) -> Mapping[str, Any]:
 
 
 def same_content(one: Snapshot, other: Snapshot) -> bool:
-    """Tell whether two snapshots differ in nothing but their time."""
+    """True if two snapshots differ in their time only."""
     return replace(one, saved_at=0.0, origin="server") == replace(
         other, saved_at=0.0, origin="server"
     )

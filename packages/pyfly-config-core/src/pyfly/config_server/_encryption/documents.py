@@ -46,7 +46,7 @@ class Encryption:
     """Whether `/decrypt` makes clear texts of whatever it is sent."""
 
     def concerns(self, sources: Sequence[PropertySource]) -> bool:
-        """Tell whether there is anything to decrypt."""
+        """True if there is anything to decrypt."""
         return self.decrypts_documents and any(
             _is_cipher(value) for source in sources for value in source.source.values()
         )

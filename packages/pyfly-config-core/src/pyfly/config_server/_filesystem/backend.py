@@ -207,7 +207,7 @@ class FilesystemConfigBackend:
                 yield entry
 
     async def has_label(self, label: str) -> bool:
-        """Tell whether the label is a directory."""
+        """True if the label is a directory."""
         check_name("label", label)
         return await self._read(lambda: self._files.has_label(label))
 

@@ -87,7 +87,7 @@ class BundleFiles:
     # --- reading ----------------------------------------------------------------------
 
     def has_label(self, label: str) -> bool:
-        """Tell whether the label is a directory."""
+        """True if the label is a directory."""
         with files.translated(f"open '{label}'"):
             directory = self._tree.open(label)
             if directory is not None:
@@ -281,7 +281,7 @@ class BundleFiles:
 
 
 def _is_settled(identity: files.FileIdentity) -> bool:
-    """Tell whether the next change will show; one within the clock's resolution might not."""
+    """True if the next change will show: the last one is older than the clock's resolution."""
     touched = max(identity.modified, identity.changed)
     return time.time_ns() - touched >= _SETTLED_NANOSECONDS
 
