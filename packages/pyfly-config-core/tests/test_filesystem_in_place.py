@@ -154,6 +154,21 @@ async def test_a_file_that_keeps_changing_is_unavailable_and_listed_with_that_er
     assert await backend.list() == []
 
 
+async def test_a_file_that_settled_while_the_machine_was_busy_is_read_and_listed(
+    backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep, pause = asyncio.sleep, time.sleep
+    # The time that a read may take is over after its first attempt, which came too early.
+    monkeypatch.setattr(files, "SETTLED_SECONDS", 0.04)
+    monkeypatch.setattr(asyncio, "sleep", lambda _: sleep(0.5))
+    monkeypatch.setattr(time, "sleep", lambda _: pause(0.5))
+    path.write_text(WHOLE, encoding="utf-8")
+    assert await fetched(backend) == 100
+    path.write_text(WHOLE, encoding="utf-8")
+    (source,) = await backend.list()
+    assert len(source.properties) == 100
+
+
 async def test_a_save_and_a_renamed_file_are_read_at_once_by_every_process(
     backend: FilesystemConfigBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,10 +238,11 @@ class FilesystemConfigBackend:
         """Read again while a file is being written, without keeping a thread waiting."""
         deadline = time.monotonic() + files.SETTLED_SECONDS
         while True:
+            began = time.monotonic()
             try:
                 return await self._read(function)
             except files.UnsettledFileError as error:
-                if time.monotonic() + error.seconds > deadline:
+                if began > deadline:
                     raise
                 await asyncio.sleep(error.seconds)
 

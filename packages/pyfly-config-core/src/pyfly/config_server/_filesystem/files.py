@@ -272,15 +272,19 @@ def _await_times(descriptor: int) -> None:
 def settled(read: Callable[[], _Result]) -> _Result:
     """Return what `read` returns; call it again, for a little over a second, while a file settles.
 
+    The last call begins after that time: however long a pause takes on a busy machine, a file that
+    has settled meanwhile is read.
+
     Raises:
         UnsettledFileError: The file keeps changing.
     """
     deadline = time.monotonic() + SETTLED_SECONDS
     while True:
+        began = time.monotonic()
         try:
             return read()
         except UnsettledFileError as error:
-            if time.monotonic() + error.seconds > deadline:
+            if began > deadline:
                 raise
             time.sleep(error.seconds)
 
