@@ -46,7 +46,7 @@ STRANGER_STEPS: Final = """\
 1. Install it beside the packages of this checkout:
      cd {directory}
      python3 -m venv .venv
-     .venv/bin/pip install -e {core} -e {litestar} -e .
+     .venv/bin/pip install -e {core} -e {litestar} -e {server} -e .
 2. Run its tests:
      .venv/bin/pytest
 3. Serve it:
@@ -144,6 +144,7 @@ class NewPackage:
             directory=shlex.quote(str(self.directory)),
             core=shlex.quote(f"{packages / 'pyfly-config-core'}[testing]"),
             litestar=shlex.quote(str(packages / "pyfly-config-litestar")),
+            server=shlex.quote(str(packages / "pyfly-config-server")),
         )
 
 

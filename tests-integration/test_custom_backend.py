@@ -59,7 +59,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
 def with_example(
     example: Path, build: Callable[[Path], Path], install: Callable[..., Path]
 ) -> Path:
-    return install("pyfly-config-litestar", build(example), "pytest", "anyio")
+    return install("pyfly-config-server", build(example), "pytest", "anyio")
 
 
 def test_the_example_passes_the_published_suite_and_its_own_tests(
@@ -111,7 +111,7 @@ def test_a_new_package_outside_the_workspace_is_green_and_served(
     assert f"cd {project}" in told
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     assert metadata["project"]["name"] == "pyfly-config-key-value"
-    python = install("pyfly-config-litestar", build(project), "pytest", "anyio")
+    python = install("pyfly-config-server", build(project), "pytest", "anyio")
     assert " passed" in run(python, "-m", "pytest", "-q", project / "tests", directory=tmp_path)
     assert "bundles       0" in start_server("key-value:", python=python).output()
     taken = run(

@@ -23,8 +23,8 @@ def with_client(install: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def with_litestar(install: Callable[..., Path]) -> Path:
-    return install("pyfly-config-litestar")
+def with_server(install: Callable[..., Path]) -> Path:
+    return install("pyfly-config-server")
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +132,14 @@ def test_core_brings_yaml_only(with_core: Path, uv: Callable[..., str]) -> None:
     assert {row["name"].lower() for row in json.loads(listed)} == {"pyfly-config-core", "pyyaml"}
 
 
-def test_litestar_alone_serves_files_to_a_client_alone(
-    with_litestar: Path,
+def test_the_server_alone_serves_files_to_a_client_alone(
+    with_server: Path,
     with_client: Path,
     checkout: Path,
     start_server: Callable[..., Any],
 ) -> None:
     store = (checkout / "docs" / "examples" / "config").as_uri()
-    server = start_server(store, python=with_litestar)
+    server = start_server(store, python=with_server)
     assert "bundles       16" in server.output()
     done = python(
         with_client,
@@ -162,28 +162,28 @@ def test_litestar_alone_serves_files_to_a_client_alone(
     ],
 )
 def test_a_known_but_missing_backend_gives_the_install_command(
-    with_litestar: Path, url: str, command: str
+    with_server: Path, url: str, command: str
 ) -> None:
-    done = run(with_litestar.with_name("pyfly-config"), "serve", url)
+    done = run(with_server.with_name("pyfly-config"), "serve", url)
     assert done.returncode == 2
     assert command in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_without_encryption_it_is_said_what_to_install(
-    with_litestar: Path, tmp_path: Path, start_server: Callable[..., Any]
+    with_server: Path, tmp_path: Path, start_server: Callable[..., Any]
 ) -> None:
     command = "pip install 'pyfly-config-core[encryption]'"
     (tmp_path / "main").mkdir()
     secret = tmp_path / "main" / "orders-default.yaml"
     secret.write_text("pw: '{cipher}00'\n", encoding="utf-8")
-    server = start_server(tmp_path, python=with_litestar)
+    server = start_server(tmp_path, python=with_server)
     request = b"GET /config/orders/default HTTP/1.0\r\nHost: localhost\r\n\r\n"
     answer = server.exchange(request)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert command.encode() in answer
     with pytest.raises(RuntimeError, match=re.escape(command)):
-        start_server(tmp_path, python=with_litestar, ENCRYPT_KEY="foo")
+        start_server(tmp_path, python=with_server, ENCRYPT_KEY="foo")
 
 
 def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
@@ -199,10 +199,10 @@ def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
 
 @pytest.fixture(scope="module")
 def with_sql(install: Callable[..., Path]) -> Path:
-    return install("pyfly-config-litestar[sql]")
+    return install("pyfly-config-server[sql]")
 
 
-def test_the_extra_sql_of_litestar_serves_a_file_that_does_not_exist_yet(
+def test_the_extra_sql_of_the_server_serves_a_file_that_does_not_exist_yet(
     with_sql: Path, start_server: Callable[..., Any], tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/config.db"
@@ -217,9 +217,9 @@ def test_the_extra_sql_of_litestar_serves_a_file_that_does_not_exist_yet(
     assert server.stop() == 0
 
 
-def test_two_extras_of_litestar_open_both_stores(install: Callable[..., Path]) -> None:
+def test_two_extras_of_the_server_open_both_stores(install: Callable[..., Path]) -> None:
     done = python(
-        install("pyfly-config-litestar[s3,sql]"),
+        install("pyfly-config-server[s3,sql]"),
         "from pyfly.config_server import open_backend\n"
         "for url in ('s3://bucket/team?region=eu-central-1', 'sqlite:///config.db'):\n"
         "    print(type(open_backend(url)).__name__)",

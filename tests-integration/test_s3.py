@@ -98,7 +98,7 @@ def test_the_extra_brings_the_store_and_it_is_served(
     checkout: Path,
     extras: str,
 ) -> None:
-    python = install(f"pyfly-config-litestar[{extras}]")
+    python = install(f"pyfly-config-server[{extras}]")
     files = checkout / "docs" / "examples" / "config"
     subprocess.run([python.with_name("pyfly-config"), "copy", files, store], check=True)
     server = start_server(store, python=python)
