@@ -18,7 +18,7 @@ from pathlib import Path
 from _load import compare, read_options, report
 from pyfly.config_core import JsonValue
 from pyfly.config_server import FilesystemConfigBackend
-from pyfly.config_server.text import dump_text
+from pyfly.config_server.formats.text import dump_text
 
 BUNDLES = 10_000
 LABELS = ("main", "release-1.4", "feature/x")

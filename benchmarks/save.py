@@ -18,8 +18,8 @@ from pathlib import Path
 from _load import compare, read_options, report
 from pyfly.config_core import JsonValue
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
+from pyfly.config_server.formats.text import dump_text
 from pyfly.config_server.storage import ANY
-from pyfly.config_server.text import dump_text
 
 SAVES = 100
 PROPERTIES: dict[str, JsonValue] = {

@@ -25,8 +25,8 @@ from pyfly.config_core import (
     merge,
     rebuild,
 )
-from pyfly.config_server._flattened import Extension, render
-from pyfly.config_server.text import (
+from pyfly.config_server.composition.flattened import Extension, render
+from pyfly.config_server.formats.text import (
     dump_text,
     holds_several_documents,
     parse_documents,

@@ -15,7 +15,7 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     SharedCredential,
 )
-from pyfly.config_server._http import bundles as bundle_routes
+from pyfly.config_server.http import bundles as bundle_routes
 
 pytestmark = pytest.mark.anyio
 

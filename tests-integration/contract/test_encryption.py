@@ -152,7 +152,7 @@ async def test_the_public_key_of_rsa(start: Callable[..., Any]) -> None:
 @pytest.mark.case(88)
 async def test_a_public_key_alone_does_not_decrypt(start: Callable[..., Any]) -> None:
     from pyfly.config_server import KeyRing  # noqa: PLC0415
-    from pyfly.config_server._encryption.ciphers import RsaEncryptor  # noqa: PLC0415
+    from pyfly.config_server.encryption.ciphers import RsaEncryptor  # noqa: PLC0415
 
     public = generate_private_key(65_537, 2048).public_key()
     ask = start(keys=KeyRing(RsaEncryptor(public, None), {}))

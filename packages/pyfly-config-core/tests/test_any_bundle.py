@@ -21,8 +21,8 @@ from pyfly.config_server import (
     HttpResponse,
     InMemoryConfigBackend,
 )
-from pyfly.config_server._activation import is_active
-from pyfly.config_server.text import parse_documents
+from pyfly.config_server.composition.activation import is_active
+from pyfly.config_server.formats.text import parse_documents
 
 V2 = b"application/vnd.spring-cloud.config-server.v2+json"
 BUNDLE = [

@@ -7,6 +7,7 @@ import pytest
 
 from pyfly.config_core import JsonValue
 from pyfly.config_server import FilesystemConfigBackend, InMemoryConfigBackend
+from pyfly.config_server.formats.text import dump_text
 from pyfly.config_server.storage import SupportsBaseBundles, SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
@@ -23,7 +24,6 @@ from pyfly.config_server.testing import (
     LabelsConformance,
     ResourcesConformance,
 )
-from pyfly.config_server.text import dump_text
 
 
 class TestMemory(

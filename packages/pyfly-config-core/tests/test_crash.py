@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 from pyfly.config_server.storage import ANY
 
 root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -29,8 +29,8 @@ from pyfly.config_core import (
     PropertySource,
 )
 from pyfly.config_server import Encryption, EncryptionKeys, KeyStoreFile, open_keys
-from pyfly.config_server._encryption import ciphers
-from pyfly.config_server._encryption.prefix import split_prefix
+from pyfly.config_server.encryption import ciphers
+from pyfly.config_server.encryption.prefix import split_prefix
 
 SALT = bytes.fromhex("deadbeef")
 IV = bytes(range(16))
@@ -402,7 +402,7 @@ def test_a_plain_file_is_decrypted_whole_or_refused() -> None:
 def test_without_the_libraries_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.startswith(("cryptography", "asn1crypto"))]:
         monkeypatch.delitem(sys.modules, name)
-    package = importlib.import_module("pyfly.config_server._encryption")
+    package = importlib.import_module("pyfly.config_server.encryption")
     for name in ("ciphers", "key_store", "opening"):
         monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
         monkeypatch.delattr(package, name, raising=False)

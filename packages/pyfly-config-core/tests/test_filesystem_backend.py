@@ -63,7 +63,7 @@ async def test_an_old_file_is_parsed_once_and_again_when_it_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = write("main/orders-prod.yaml", "a: 1\n")
-    bundles = "pyfly.config_server._filesystem.bundles"
+    bundles = "pyfly.config_server.stores.filesystem.bundles"
     monkeypatch.setattr(f"{bundles}._SETTLED_NANOSECONDS", -(10**18))
     parsed = 0
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server import ConfigServer, FilesystemConfigBackend, text
-from pyfly.config_server._filesystem import bundles
-from pyfly.config_server.threads import Threads
+from pyfly.config_server import ConfigServer, FilesystemConfigBackend
+from pyfly.config_server.files.threads import Threads
+from pyfly.config_server.formats import text
+from pyfly.config_server.stores.filesystem import bundles
 
 
 async def count(backend: FilesystemConfigBackend) -> int:

@@ -28,9 +28,10 @@ from pyfly.config_core import (
     ConfigKey,
 )
 from pyfly.config_server import ConfigSource
-from pyfly.config_server._filesystem import bundles, files, labels, tree, walk, writes
-from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server.files import safe_io
 from pyfly.config_server.storage import ABSENT, ANY
+from pyfly.config_server.stores.filesystem import bundles, labels, tree, walk, writes
+from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 
 OLD, NEW, STALE, OTHER = ({"password": f"hunter2 {name}"} for name in ("old", "new", "stale", "x"))
 YAML, YML, JSON = (f"orders-prod{suffix}" for suffix in (".yaml", ".yml", ".json"))
@@ -86,7 +87,7 @@ class Failpoint:
         self.happening()
 
     def install(self, put: Callable[[Any, str, Any], None]) -> None:
-        for place in (files, bundles, labels, tree, walk, writes):
+        for place in (safe_io, bundles, labels, tree, walk, writes):
             put(place, "os", self.stand_in(os))
         put(fcntl, "flock", self.counted("flock", fcntl.flock))
         put(labels, "shutil", self.stand_in(shutil))
@@ -261,8 +262,9 @@ KILLS = "\n".join(
         "from typing import Any",
         "from pyfly.config_core import ConfigKey",
         "from pyfly.config_server import ConfigSource",
-        "from pyfly.config_server._filesystem import bundles, files, labels, tree, walk, writes",
-        "from pyfly.config_server._filesystem.bundles import BundleFiles",
+        "from pyfly.config_server.files import safe_io",
+        "from pyfly.config_server.stores.filesystem import bundles, labels, tree, walk, writes",
+        "from pyfly.config_server.stores.filesystem.bundles import BundleFiles",
         "from pyfly.config_server.storage import ABSENT, ANY",
         *map(inspect.getsource, (Failpoint, prepare, key, operate, fetched, names)),
         """

@@ -195,7 +195,7 @@ import sys, threading
 from pathlib import Path
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
-from pyfly.config_server._filesystem.bundles import BundleFiles
+from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 from pyfly.config_server.storage import ABSENT
 
 root, process = Path(sys.argv[1]), sys.argv[2]

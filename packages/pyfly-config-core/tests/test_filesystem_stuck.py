@@ -14,8 +14,9 @@ import pytest
 
 from pyfly.config_core import BackendUnavailableError
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server._filesystem import bundles, files
+from pyfly.config_server.files import safe_io
 from pyfly.config_server.storage import ANY
+from pyfly.config_server.stores.filesystem import bundles
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ def held(write: Callable[..., Path], tmp_path: Path) -> Iterator[int]:
 async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
     backend: FilesystemConfigBackend, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "WRITE_SECONDS", 60.0)
+    monkeypatch.setattr(safe_io, "WRITE_SECONDS", 60.0)
     stuck = [
         asyncio.ensure_future(backend.save(source("held", application=f"app{number}")))
         for number in range(MANY)
@@ -57,7 +58,7 @@ async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
 async def test_a_lock_that_is_not_released_is_told_in_time_with_the_label(
     backend: FilesystemConfigBackend, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(safe_io, "WRITE_SECONDS", 0.3)
     saves = [backend.save(source("held")) for _ in range(MANY)]
     for outcome in await asyncio.gather(*saves, return_exceptions=True):
         assert isinstance(outcome, BackendUnavailableError)
@@ -123,7 +124,7 @@ async def test_reads_that_hang_are_told_in_time_and_others_go_on(
 HANGS = """
 import asyncio, os, sys, threading
 from pyfly.config_server import FilesystemConfigBackend
-from pyfly.config_server._filesystem import bundles
+from pyfly.config_server.stores.filesystem import bundles
 
 bundles.BundleFiles.fetch_many = lambda *_: threading.Event().wait()
 

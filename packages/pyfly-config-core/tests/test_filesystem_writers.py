@@ -10,8 +10,8 @@ from typing import Any
 
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
-from pyfly.config_server._filesystem.bundles import BundleFiles
 from pyfly.config_server.storage import ABSENT, Expected
+from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 
 PROCESSES, TASKS, ROUNDS = 2, 25, 50
 WRITERS, INCREMENTS = 8, 300

@@ -78,7 +78,7 @@ def test_a_store_that_hangs_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> Non
             await asyncio.Event().wait()
             return None
 
-    monkeypatch.setattr("pyfly.config_server._http.health._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("pyfly.config_server.http.health._CHECK_SECONDS", 0.01)
     health = HealthController(ConfigServer(Hanging(None)))
     request = HttpRequest(method="GET", raw_path=b"/health/ready")
     assert asyncio.run(health.handle(request)).status == 503

@@ -33,7 +33,7 @@ from pyfly.config_server import (
     SharedCredential,
     open_keys,
 )
-from pyfly.config_server._amounts import LARGE, is_large
+from pyfly.config_server.composition.budgets import LARGE, is_large
 
 pytestmark = pytest.mark.anyio
 

@@ -25,9 +25,9 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     SharedCredential,
 )
-from pyfly.config_server._http.charsets import decode
-from pyfly.config_server._http.negotiation import MAX_ELEMENTS, negotiate
-from pyfly.config_server._http.routes import (
+from pyfly.config_server.http.charsets import decode
+from pyfly.config_server.http.negotiation import MAX_ELEMENTS, negotiate
+from pyfly.config_server.http.routes import (
     MAX_PATH_BYTES,
     MAX_QUERY_BYTES,
     ROUTES,

@@ -3,7 +3,7 @@
 import pytest
 
 from pyfly.config_core import InvalidConfigKeyError
-from pyfly.config_server._order import plan_lookups
+from pyfly.config_server.composition.lookups import plan_lookups
 
 
 @pytest.mark.parametrize(

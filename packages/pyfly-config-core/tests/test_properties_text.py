@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server._properties_text import parse_properties
-from pyfly.config_server.text import parse_documents
+from pyfly.config_server.formats.properties import parse_properties
+from pyfly.config_server.formats.text import parse_documents
 
 
 def parsed(data: str | bytes) -> list[Any]:

@@ -13,9 +13,9 @@ from pyfly.config_core import (
 from pyfly.config_server import (
     FilesystemConfigBackend,
     InMemoryConfigBackend,
-    _registry,
     open_backend,
 )
+from pyfly.config_server.storage import registry
 
 Install = Callable[..., None]
 
@@ -94,7 +94,7 @@ def test_a_misspelt_scheme_is_asked_about(url: str, near: str) -> None:
 def test_a_known_scheme_gives_the_install_command(
     url: str, requirement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_registry, "entry_points", lambda **_: ())  # whatever is installed here
+    monkeypatch.setattr(registry, "entry_points", lambda **_: ())  # whatever is installed here
     with pytest.raises(BackendNotInstalledError) as caught:
         open_backend(url)
     assert isinstance(caught.value, ImportError)

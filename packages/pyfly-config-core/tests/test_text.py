@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server.text import (
+from pyfly.config_server.formats.text import (
     dump_text,
     holds_several_documents,
     parse_documents,
@@ -234,7 +234,7 @@ def test_a_bomb_is_refused_by_line_within_little_memory(name: str) -> None:
     script = """
 import resource, sys
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server.text import parse_text
+from pyfly.config_server.formats.text import parse_text
 
 resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
 try:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pyfly.config_core import BackendUnavailableError, ConfigFormatError
-from pyfly.config_server.threads import Threads
+from pyfly.config_server.files.threads import Threads
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server._scalars import java_float
-from pyfly.config_server._yaml import load_documents
+from pyfly.config_server.formats.yaml import load_documents
+from pyfly.config_server.formats.yaml_scalars import java_float
 
 TABLE = [
     json.loads(line)

@@ -8,6 +8,7 @@ import pytest
 
 from pyfly.config_core import JsonValue, UnsupportedOperationError
 from pyfly.config_s3 import S3ConfigBackend, S3Location
+from pyfly.config_server.formats.text import dump_text
 from pyfly.config_server.storage import SupportsBaseBundles, SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
@@ -23,7 +24,6 @@ from pyfly.config_server.testing import (
     LabelsConformance,
     ResourcesConformance,
 )
-from pyfly.config_server.text import dump_text
 
 no_history = pytest.mark.xfail(
     strict=True, raises=UnsupportedOperationError, reason="the bucket keeps no versions"

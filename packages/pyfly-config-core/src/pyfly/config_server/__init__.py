@@ -7,16 +7,16 @@ tests for new stores is `pyfly.config_server.testing`.
 
 from typing import TYPE_CHECKING
 
-from pyfly.config_server._bundles import Bundles
-from pyfly.config_server._encryption import (
+from pyfly.config_server.composition.bundles import Bundles
+from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.encryption import (
     Encryption,
     EncryptionKeys,
     KeyRing,
     KeyStoreFile,
     open_keys,
 )
-from pyfly.config_server._filesystem import FilesystemConfigBackend
-from pyfly.config_server._http import (
+from pyfly.config_server.http import (
     MAX_BODY_BYTES,
     Controller,
     HealthController,
@@ -27,10 +27,10 @@ from pyfly.config_server._http import (
     HttpResponse,
     SharedCredential,
 )
-from pyfly.config_server._memory import InMemoryConfigBackend
-from pyfly.config_server._registry import open_backend
-from pyfly.config_server._server import ConfigServer
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
+from pyfly.config_server.storage.registry import open_backend
+from pyfly.config_server.stores.filesystem import FilesystemConfigBackend
+from pyfly.config_server.stores.memory import InMemoryConfigBackend
 
 if TYPE_CHECKING:
     from pyfly.config_client import ConfigClient as ConfigClient  # outside __all__: optional

@@ -26,11 +26,12 @@ from pyfly.config_s3._probe import PROBE_NAME
 from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
 from pyfly.config_s3._url import S3Location, check_location, parse_url
 from pyfly.config_s3._writer import BundleWriter, Note
-from pyfly.config_server.layout import (
+from pyfly.config_server.files.layouts import (
     MAX_RESOURCE_BYTES,
     base_file_names,
     file_names,
 )
+from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.storage import (
     ANY,
     ConfigEntry,
@@ -40,7 +41,6 @@ from pyfly.config_server.storage import (
     Expected,
     check_limit,
 )
-from pyfly.config_server.threads import Threads
 
 _LOG: Final = logging.getLogger(__name__)
 

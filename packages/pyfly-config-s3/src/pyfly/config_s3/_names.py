@@ -1,14 +1,14 @@
 """Where bundles lie below the prefix: names of objects to labels and names of files, and back.
 
-Pure functions. The rules for names of files are `pyfly.config_server.layout`.
+Pure functions. The rules for names of files are `pyfly.config_server.files.layouts`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pyfly.config_core import ConfigKey
-from pyfly.config_server.layout import file_names, keys_of
-from pyfly.config_server.text import SUFFIXES
+from pyfly.config_server.files.layouts import file_names, keys_of
+from pyfly.config_server.formats.text import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

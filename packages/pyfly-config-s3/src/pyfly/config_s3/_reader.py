@@ -15,10 +15,10 @@ from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._looks import Looks
 from pyfly.config_s3._names import Places, version_of
 from pyfly.config_s3._objects import StoredName, StoredObject, StoredVersion
-from pyfly.config_server.layout import source_of
+from pyfly.config_server.files.layouts import source_of
+from pyfly.config_server.files.threads import Threads
+from pyfly.config_server.formats.text import parse_documents
 from pyfly.config_server.storage import ConfigSource
-from pyfly.config_server.text import parse_documents
-from pyfly.config_server.threads import Threads
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from pyfly.config_s3._names import Places, version_of
 from pyfly.config_s3._objects import Condition, StoredObject
 from pyfly.config_s3._probe import Honoured, probe
 from pyfly.config_s3._turns import BundleTurns
-from pyfly.config_server.layout import (
+from pyfly.config_server.files.layouts import (
     PROPERTIES_SUFFIX,
     check_flat_label,
     check_rewritable,
@@ -34,8 +34,8 @@ from pyfly.config_server.layout import (
     file_names,
     file_stem,
 )
+from pyfly.config_server.formats.text import SUFFIXES, dump_text
 from pyfly.config_server.storage import ANY, ConfigSource, Expected, check_expected
-from pyfly.config_server.text import SUFFIXES, dump_text
 
 _LOG: Final = logging.getLogger(__name__)
 

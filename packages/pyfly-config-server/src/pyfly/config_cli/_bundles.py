@@ -21,13 +21,14 @@ from pyfly.config_core import (
     JsonValue,
 )
 from pyfly.config_server import Bundles
-from pyfly.config_server.documents import (
+from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
+from pyfly.config_server.formats.documents import (
     bundle_document,
     entry_document,
     name_document,
     version_document,
 )
-from pyfly.config_server.layout import PROPERTIES_SUFFIX
+from pyfly.config_server.formats.text import dump_text, parse_mapping, parse_scalar
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
@@ -37,7 +38,6 @@ from pyfly.config_server.storage import (
     Expected,
     SupportsHistory,
 )
-from pyfly.config_server.text import dump_text, parse_mapping, parse_scalar
 
 _MAX_DIGITS: Final = 9
 _SUFFIXES: Final = {"yaml": ".yaml", "json": ".json"}

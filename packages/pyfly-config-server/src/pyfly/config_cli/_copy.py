@@ -19,9 +19,9 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 from pyfly.config_server import Bundles, ConfigSource
-from pyfly.config_server.documents import name_document
+from pyfly.config_server.formats.documents import name_document
+from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import ABSENT, Expected, SupportsConditionalSave
-from pyfly.config_server.text import same_tree
 
 Outcome: TypeAlias = Literal["created", "replaced", "unchanged", "differs", "failed"]
 

@@ -9,7 +9,7 @@ from pyfly.config_cli._exit import EXIT_CONDITION
 from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import json_text, say, say_json
 from pyfly.config_core import ConfigKey, FlatValue, JsonValue, flatten
-from pyfly.config_server.text import same_tree
+from pyfly.config_server.formats.text import same_tree
 
 _Change: TypeAlias = tuple[FlatValue | None, FlatValue | None]
 

@@ -14,7 +14,7 @@ from pyfly.config_cli._known import SettingsError
 from pyfly.config_cli._output import note, say
 from pyfly.config_cli._rewriting import check_editable, lost_text
 from pyfly.config_core import ConfigFormatError
-from pyfly.config_server.text import dump_text, parse_mapping
+from pyfly.config_server.formats.text import dump_text, parse_mapping
 
 
 async def edit(arguments: argparse.Namespace) -> int:

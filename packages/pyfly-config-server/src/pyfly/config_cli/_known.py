@@ -15,7 +15,7 @@ from pyfly.config_core import (
     copy_properties,
     flatten,
 )
-from pyfly.config_server.text import parse_mapping
+from pyfly.config_server.formats.text import parse_mapping
 
 PREFIX: Final = "PYFLY_CONFIG_SERVER_"
 

@@ -12,7 +12,7 @@ from pyfly.config_cli._known import value_of
 from pyfly.config_cli._output import note
 from pyfly.config_cli._settings import store_url
 from pyfly.config_core import ConfigError
-from pyfly.config_server.text import SUFFIXES
+from pyfly.config_server.formats.text import SUFFIXES
 
 _SHOWN: Final = 3
 _LOOKED_AT: Final = 1000

@@ -8,9 +8,9 @@ from typing import Final
 from pyfly.config_cli._output import note
 from pyfly.config_core import ConfigError, ConfigKey, ConfigObstructedError
 from pyfly.config_server import Bundles
-from pyfly.config_server.layout import PROPERTIES_SUFFIX
+from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
+from pyfly.config_server.formats.text import dump_text
 from pyfly.config_server.storage import ConfigSource, SupportsResources
-from pyfly.config_server.text import dump_text
 
 _COMMENT: Final = re.compile(rb"(?:^|[ \t])#", re.MULTILINE)
 _JSON: Final = ".json"

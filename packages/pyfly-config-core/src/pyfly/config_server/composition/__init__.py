@@ -1,0 +1,1 @@
+"""From names to an environment: lookups, activation, reading, and what is made of it."""

@@ -1,0 +1,255 @@
+"""Stored bundles, one at a time: the gate in front of every write, and the abilities of a store."""
+
+import builtins
+import json
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from pyfly.config_core import (
+    ConfigFormatError,
+    ConfigKey,
+    ConfigNotFoundError,
+    ConfigObstructedError,
+    UnsupportedOperationError,
+    check_collisions,
+    check_not_reserved,
+    flatten,
+)
+from pyfly.config_core.limits import (
+    DEFAULT_PAGE_ROWS,
+    MAX_AUTHOR_LENGTH,
+    MAX_DOCUMENT_BYTES,
+    MAX_MESSAGE_LENGTH,
+    MAX_PAGE_ROWS,
+)
+from pyfly.config_server.composition.activation import is_active
+from pyfly.config_server.composition.budgets import is_large, run
+from pyfly.config_server.storage import (
+    ConfigBackend,
+    ConfigEntry,
+    ConfigSource,
+    ConfigVersion,
+    Expected,
+    SupportsConditionalSave,
+    SupportsDelete,
+    SupportsHistory,
+    SupportsKeys,
+    is_read_only,
+)
+
+_Ability = TypeVar("_Ability")
+
+
+class Bundles:
+    """The bundles of one store, as stored: nothing is composed, nothing is flattened.
+
+    What the store cannot do raises `UnsupportedOperationError`, which names both. The store is
+    not closed.
+    """
+
+    def __init__(self, backend: ConfigBackend) -> None:
+        self.backend = backend
+
+    async def load(self, key: ConfigKey) -> ConfigSource:
+        """Return the bundle.
+
+        Raises:
+            ConfigNotFoundError: It is not stored.
+            ConfigFormatError: What is stored does not parse.
+            ConfigObstructedError: It is a file of several documents, which is not one bundle.
+            BackendError: The store failed.
+        """
+        source = await self.backend.fetch(key.application, key.profile, key.label)
+        if source is None:
+            raise ConfigNotFoundError("bundle", str(key))
+        if len(source.documents) > 1:
+            raise ConfigObstructedError(
+                f"{key.label}/{source.resource}", "it holds several documents, not one bundle"
+            )
+        return source
+
+    async def entries(
+        self, label: str | None = None, *, after: ConfigKey | None = None
+    ) -> AsyncIterator[ConfigEntry]:
+        """Yield names and versions in the order of `SupportsKeys.keys`, whatever the store is.
+
+        A store without that ability is read whole, and tells nothing about broken bundles.
+        """
+        if isinstance(self.backend, SupportsKeys):
+            async for entry in self.backend.keys(label, after=after):
+                yield entry
+            return
+        sources = await self.backend.list()
+        for source in sorted(sources, key=lambda source: source.key.sort_key):
+            key = source.key
+            if label in {None, key.label} and (after is None or key.sort_key > after.sort_key):
+                yield ConfigEntry(key=key, version=source.version)
+
+    async def list(self) -> builtins.list[ConfigSource]:
+        """Return every readable bundle.
+
+        Raises:
+            BackendError: The store failed.
+        """
+        return await self.backend.list()
+
+    async def save(self, source: ConfigSource) -> None:
+        """Store a bundle, replacing what is there.
+
+        Raises:
+            ConfigError: As `commit`, without the conflict.
+        """
+        await _check_storable(source)
+        await self.backend.save(source)
+
+    async def commit(
+        self,
+        source: ConfigSource,
+        *,
+        expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Store a bundle if `expected` holds; return its new version.
+
+        Raises:
+            InvalidConfigKeyError: The name is reserved, or the store cannot keep it.
+            ConfigFormatError: The properties collide, are too many, too deep or too large, or
+                the author has more than 256 characters or the message more than 1,024.
+            ConfigConflictError: `expected` does not hold; names the current version.
+            ConfigObstructedError: A file that the store must not rewrite is in the way.
+            BackendError: The store failed, or cannot save under a condition.
+        """
+        _check_remark("author", author, MAX_AUTHOR_LENGTH)
+        _check_remark("message", message, MAX_MESSAGE_LENGTH)
+        await _check_storable(source)
+        store = self._able(SupportsConditionalSave, "conditional saves")
+        return await store.commit(source, expected=expected, author=author, message=message)
+
+    async def delete(self, key: ConfigKey, *, expected: Expected) -> None:
+        """Remove a bundle if `expected` holds.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold; names the current version.
+            ConfigObstructedError: It is a file that the store must not rewrite.
+            BackendError: The store failed, or cannot remove bundles.
+        """
+        store = self._able(SupportsDelete, "deleting")
+        await store.delete(key.application, key.profile, key.label, expected=expected)
+
+    async def history(
+        self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
+    ) -> builtins.list[ConfigVersion]:
+        """Return one page of the changes of a bundle, newest first.
+
+        Args:
+            key: The name of the bundle.
+            limit: How many at most, from 1 to 1,000. Fewer are returned only at the end.
+            before: Only those that are older than this version: the last one of the page before.
+
+        Raises:
+            ConfigNotFoundError: It was never stored, or `before` is no version of it.
+            ValueError: `limit` is another number.
+            BackendError: The store failed, or has no history.
+        """
+        store = self._able(SupportsHistory, "history")
+        rows = await store.history(
+            key.application, key.profile, key.label, limit=limit, before=before
+        )
+        if not rows and before is None:
+            raise ConfigNotFoundError("bundle", str(key))
+        return rows
+
+    async def versions(
+        self, key: ConfigKey, *, most: int | None = None, before: str | None = None
+    ) -> AsyncIterator[ConfigVersion]:
+        """Yield the changes of a bundle, newest first, read in pages of `history`.
+
+        Args:
+            key: The name of the bundle.
+            most: Stop after so many; all of them without it.
+            before: Only those that are older than this version.
+
+        Raises:
+            ConfigError: As `history`.
+        """
+        left = most
+        while left is None or left > 0:
+            limit = MAX_PAGE_ROWS if left is None else min(left, MAX_PAGE_ROWS)
+            rows = await self.history(key, limit=limit, before=before)
+            for row in rows:
+                yield row
+            if len(rows) < limit:
+                return
+            before = rows[-1].version
+            left = None if left is None else left - limit
+
+    async def load_version(self, key: ConfigKey, version: str) -> ConfigSource:
+        """Return the bundle as it was at `version`.
+
+        Raises:
+            ConfigNotFoundError: There is no such version, or it removed the bundle.
+            BackendError: The store failed, or has no history.
+        """
+        store = self._able(SupportsHistory, "history")
+        source = await store.fetch_version(key.application, key.profile, key.label, version=version)
+        if source is None:
+            raise ConfigNotFoundError("version", version)
+        return source
+
+    async def rollback(
+        self, key: ConfigKey, *, version: str, expected: Expected, author: str | None = None
+    ) -> str:
+        """Store the content of an old version anew; return the new version.
+
+        Raises:
+            ConfigError: As `load_version` and `commit`.
+        """
+        source = await self.load_version(key, version)
+        message = f"rollback to {version}"
+        return await self.commit(source, expected=expected, author=author, message=message)
+
+    def _able(self, ability: type[_Ability], words: str) -> _Ability:
+        if not isinstance(self.backend, ability):
+            raise UnsupportedOperationError(type(self.backend).__name__, words)
+        return self.backend
+
+
+def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
+    """Return the first store that saves under conditions and is not read-only, or else the first.
+
+    What is asked is how the stores are when the server is made.
+    """
+    able = (
+        backend
+        for backend in backends
+        if isinstance(backend, SupportsConditionalSave) and not is_read_only(backend)
+    )
+    return next(able, backends[0])
+
+
+def _check_remark(what: str, text: str | None, most: int) -> None:
+    """Refuse what would make a page of a history large."""
+    if text is not None and len(text) > most:
+        raise ConfigFormatError(f"the {what} has {len(text):,} characters, more than {most:,}")
+
+
+async def _check_storable(source: ConfigSource) -> None:
+    await run(partial(check_storable, source), large=is_large([source.properties]))
+
+
+def check_storable(source: ConfigSource) -> None:
+    """Refuse what no store may be given (design §5, §6).
+
+    Raises:
+        InvalidConfigKeyError: The name is reserved.
+        ConfigFormatError: The properties collide, are too many, too deep or too large, or hold
+            a condition that cannot be read.
+    """
+    check_not_reserved(source.key)
+    check_collisions(source.properties)
+    is_active(flatten(source.properties), frozenset())
+    size = len(json.dumps(source.properties, ensure_ascii=False).encode())
+    if size > MAX_DOCUMENT_BYTES:
+        raise ConfigFormatError(f"{size:,} bytes of JSON, more than {MAX_DOCUMENT_BYTES:,}")

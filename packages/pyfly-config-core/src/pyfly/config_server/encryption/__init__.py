@@ -1,0 +1,14 @@
+"""Cipher texts as Spring writes them (contract §6): keys, formats, and values in documents."""
+
+from pyfly.config_server.encryption.documents import Encryption
+from pyfly.config_server.encryption.keyring import KeyRing, open_keys
+from pyfly.config_server.encryption.keys import EncryptionKeys, KeyStoreFile, TextEncryptor
+
+__all__ = [
+    "Encryption",
+    "EncryptionKeys",
+    "KeyRing",
+    "KeyStoreFile",
+    "TextEncryptor",
+    "open_keys",
+]

@@ -1,0 +1,178 @@
+"""Cipher texts in documents and in plain files (contract §5, §6.3)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from pyfly.config_core import (
+    ConfigFormatError,
+    EncryptionError,
+    EncryptionKeyError,
+    FlatValue,
+    PropertySource,
+    flatten,
+)
+from pyfly.config_core.limits import MAX_CIPHERS_RSA
+from pyfly.config_server.encryption.keyring import KeyRing, check_installed
+from pyfly.config_server.encryption.prefix import CIPHER_MARK
+from pyfly.config_server.formats.text import parse_documents
+from pyfly.config_server.storage import TOO_LARGE
+
+_LOG: Final = logging.getLogger(__name__)
+
+_INVALID_PREFIX: Final = "invalid."
+_NOT_AVAILABLE: Final = "<n/a>"
+_LOGGED: Final = 10
+"""Values of one answer that are named in the log: a request must not fill it."""
+_READABLE: Final = frozenset({".json", ".yml", ".yaml", ".properties"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """What a server does with values that begin with `{cipher}`, and with which keys."""
+
+    keys: KeyRing | None = None
+    """Without keys every cipher text is an invalid one."""
+    decrypts_documents: bool = True
+    """Whether values are decrypted; if not, clients do that."""
+    decrypts_resources: bool = False
+    """Whether those in plain JSON, YAML and properties files are, too."""
+    prefixes_invalid: bool = True
+    """Whether what cannot be decrypted becomes `invalid.<key>`; if not, the key keeps what
+    follows `{cipher}`."""
+    answers_decrypt: bool = False
+    """Whether `/decrypt` makes clear texts of whatever it is sent."""
+
+    def concerns(self, sources: Sequence[PropertySource]) -> bool:
+        """True if there is anything to decrypt."""
+        return self.decrypts_documents and any(
+            _is_cipher(value) for source in sources for value in source.source.values()
+        )
+
+    def check_amount(self, sources: Sequence[PropertySource]) -> None:
+        """Refuse more RSA operations than one answer may take; each takes about a millisecond.
+
+        Raises:
+            ConfigFormatError: There are more than 1,000 values encrypted with RSA.
+        """
+        self._check_ciphers(
+            [
+                value
+                for source in sources
+                for value in source.source.values()
+                if isinstance(value, str) and _is_cipher(value)
+            ]
+        )
+
+    def _check_ciphers(self, ciphers: Sequence[str]) -> None:
+        keys = self.keys
+        if keys is None or len(ciphers) <= MAX_CIPHERS_RSA:
+            return
+        amount = sum(keys.takes_rsa(value) for value in ciphers)
+        if amount > MAX_CIPHERS_RSA:
+            raise ConfigFormatError(
+                f"{amount:,} values encrypted with RSA, more than {MAX_CIPHERS_RSA:,} in one "
+                f"answer; {TOO_LARGE}, or encrypt with a password"
+            )
+
+    def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
+        """Return the sources with clear texts, which stand behind the other values.
+
+        The first ten values that cannot be decrypted are named in the log, the others counted.
+
+        Raises:
+            EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+        """
+        if self.keys is None:
+            check_installed()
+        failures: list[tuple[str, str, EncryptionError]] = []
+        decrypted = [self._decrypted(source, failures) for source in sources]
+        for where, key, error in failures[:_LOGGED]:
+            _LOG.warning("%s: %r cannot be decrypted: %s", where, key, error)
+        if len(failures) > _LOGGED:
+            further = len(failures) - _LOGGED
+            _LOG.warning("%s further values of this answer cannot be decrypted", f"{further:,}")
+        return decrypted
+
+    def _decrypted(
+        self, source: PropertySource, failures: list[tuple[str, str, EncryptionError]]
+    ) -> PropertySource:
+        ciphers = {key: value for key, value in source.source.items() if _is_cipher(value)}
+        if not ciphers:
+            return source
+        values = {key: value for key, value in source.source.items() if key not in ciphers}
+        for key, value in ciphers.items():
+            try:
+                values[key] = self._text(str(value))
+            except EncryptionError as error:
+                failures.append((source.name, key, error))
+                name, left = self._invalid(key, str(value))
+                values[name] = left
+        origins = {key: place for key, place in source.origins.items() if key not in ciphers}
+        return PropertySource(name=source.name, source=values, origins=origins)
+
+    def _invalid(self, key: str, value: str) -> tuple[str, FlatValue]:
+        """Return what stands for a value that cannot be decrypted."""
+        if self.prefixes_invalid:
+            return _INVALID_PREFIX + key, _NOT_AVAILABLE
+        return key, value.removeprefix(CIPHER_MARK)
+
+    def _text(self, value: str) -> str:
+        if self.keys is None:
+            raise EncryptionKeyError("no key is configured")
+        return self.keys.decrypt(value)
+
+    def decrypt_resource(self, path: str, text: str) -> str:
+        """Return a plain file with clear texts where its values begin with `{cipher}`.
+
+        They are put in as they are, not escaped for the format. Files of other formats, and all
+        when that is not switched on, are returned unchanged.
+
+        Raises:
+            ConfigFormatError: The file does not parse, or a value cannot be decrypted.
+            EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+        """
+        suffix = PurePosixPath(path).suffix
+        wanted = self.decrypts_documents and self.decrypts_resources and suffix in _READABLE
+        if not wanted or CIPHER_MARK not in text:
+            return text
+        if self.keys is None:
+            check_installed()
+        try:
+            ciphers = _ciphers(text, suffix)
+            self._check_ciphers(ciphers)
+            text = _replaced(text, {value: self._text(value) for value in ciphers})
+        except ConfigFormatError as error:
+            raise error.at(path) from error
+        except EncryptionError as error:
+            raise ConfigFormatError(f"a value cannot be decrypted: {error}", where=path) from error
+        return text
+
+
+def _ciphers(text: str, suffix: str) -> list[str]:
+    """Return the different values that begin with `{cipher}`."""
+    documents = parse_documents(text.encode(), suffix=suffix)
+    values = {value for one in documents for value in flatten(one.properties).values()}
+    return [str(value) for value in values if _is_cipher(value)]
+
+
+def _replaced(text: str, clear: Mapping[str, str]) -> str:
+    """Return a text with clear texts for cipher texts, in one pass: what was put in stays.
+
+    Where one cipher text begins another, the longer one counts.
+    """
+    lengths = sorted({len(value) for value in clear}, reverse=True)
+    done: list[str] = []
+    position = 0
+    while (start := text.find(CIPHER_MARK, position)) >= 0:
+        values = (text[start : start + length] for length in lengths)
+        value = next((one for one in values if one in clear), CIPHER_MARK)
+        done += [text[position:start], clear.get(value, value)]
+        position = start + len(value)
+    return "".join((*done, text[position:]))
+
+
+def _is_cipher(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(CIPHER_MARK)

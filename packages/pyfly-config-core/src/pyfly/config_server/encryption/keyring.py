@@ -1,0 +1,99 @@
+"""Which key a text is encrypted with, by the name in its prefix (contract §6.2, §6.5)."""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Final
+
+from pyfly.config_core import EncryptionKeyError, EncryptionNotInstalledError
+from pyfly.config_server.encryption.keys import ByPassword, EncryptionKeys, TextEncryptor
+from pyfly.config_server.encryption.prefix import CIPHER_MARK, split_prefix
+
+_SHOWN_LENGTH: Final = 80
+_LIBRARIES: Final = ("cryptography", "asn1crypto")
+
+
+class KeyRing:
+    """Encrypts and decrypts texts with the keys that they name. Make one with `open_keys`.
+
+    Args:
+        default: For texts that name no key.
+        named: For those that do. When empty, what a text names is ignored, as with Spring's
+            symmetric key.
+    """
+
+    def __init__(self, default: TextEncryptor, named: Mapping[str, ByPassword]) -> None:
+        self.default: Final = default
+        self._named = dict(named)
+
+    def find(self, key: str | None, secret: str | None = None) -> TextEncryptor:
+        """Return what encrypts with one key.
+
+        Raises:
+            EncryptionKeyError: There is no key of that name, or its password is wrong.
+        """
+        if key is None or not self._named:
+            return self.default
+        found = self._named.get(key) or self._named.get(key.lower())  # as key stores have it
+        if found is None:
+            raise EncryptionKeyError(f"there is no key {key[:_SHOWN_LENGTH]!r}")
+        return found(secret)
+
+    def has_key(self, name: str) -> bool:
+        """True if there is a key of that name."""
+        return name in self._named or name.lower() in self._named
+
+    def takes_rsa(self, cipher: str) -> bool:
+        """True if the key that a cipher text names is an RSA key."""
+        given = split_prefix(cipher.removeprefix(CIPHER_MARK))
+        try:
+            return self.find(given.key, given.secret).public_key is not None
+        except EncryptionKeyError:
+            return False
+
+    def encrypt(self, text: str) -> str:
+        """Return the cipher text, with the prefix that the text had, without `{cipher}`.
+
+        Raises:
+            EncryptionKeyError: The key that the text names does not exist.
+        """
+        given = split_prefix(text)
+        return given.before(self.find(given.key, given.secret).encrypt(given.text))
+
+    def decrypt(self, cipher: str) -> str:
+        """Return the clear text of a cipher text with its prefix, `{cipher}` or not.
+
+        Raises:
+            CipherError: It was not encrypted with that key.
+            EncryptionKeyError: The key that the text names does not exist, or cannot decrypt.
+        """
+        given = split_prefix(cipher.removeprefix(CIPHER_MARK))
+        return self.find(given.key, given.secret).decrypt(given.text)
+
+
+def open_keys(keys: EncryptionKeys) -> KeyRing:
+    """Prepare keys for use; what is costly is done once, here.
+
+    Raises:
+        EncryptionKeyError: A key cannot be used; says why and shows nothing of it.
+        EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+    """
+    return KeyRing(*_opening().open_encryptors(keys))
+
+
+def check_installed() -> None:
+    """Return when texts could be decrypted if only there were a key.
+
+    Raises:
+        EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+    """
+    _opening()
+
+
+def _opening() -> ModuleType:
+    try:
+        from pyfly.config_server.encryption import opening  # noqa: PLC0415 - optional libraries
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARIES:
+            raise
+        raise EncryptionNotInstalledError from error
+    return opening

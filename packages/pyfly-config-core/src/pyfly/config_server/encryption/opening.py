@@ -1,0 +1,75 @@
+"""From what an operator configures to encryptors (contract §6.5). Needs the libraries."""
+
+import functools
+
+from pyfly.config_core import EncryptionKeyError
+from pyfly.config_server.encryption.ciphers import (
+    RsaEncryptor,
+    SymmetricEncryptor,
+    private_key_of,
+    salt_bytes,
+)
+from pyfly.config_server.encryption.key_store import KeyStore
+from pyfly.config_server.encryption.keys import (
+    ByPassword,
+    EncryptionKeys,
+    KeyStoreFile,
+    TextEncryptor,
+)
+from pyfly.config_server.encryption.pem import check_no_file
+
+
+def open_encryptors(keys: EncryptionKeys) -> tuple[TextEncryptor, dict[str, ByPassword]]:
+    """Return the default encryptor, and those with a name.
+
+    Raises:
+        EncryptionKeyError: A key cannot be used.
+    """
+    salt_bytes(keys.salt)  # checked although an RSA key does not use it
+    named = {name: _named(name, text, keys.salt) for name, text in keys.named.items()}
+    if isinstance(keys.default, str):
+        return _encryptor(keys.default, keys.salt), named
+    default, stored = _open_store(keys.default)
+    return default, stored | named
+
+
+def _encryptor(text: str, salt: str) -> TextEncryptor:
+    private = private_key_of(text)
+    if private is not None:
+        return RsaEncryptor(private.public_key(), private)
+    if not text.strip():
+        raise EncryptionKeyError("a key is empty or blank")
+    check_no_file(text)
+    return SymmetricEncryptor(text, salt=salt)
+
+
+def _named(name: str, text: str, salt: str) -> ByPassword:
+    if set("{}") & set(name):
+        raise EncryptionKeyError(f"the name of a key must not contain braces: {name!r}")
+    try:
+        encryptor = _encryptor(text, salt)
+    except EncryptionKeyError as error:
+        raise EncryptionKeyError(f"key {name!r}: {error}") from error
+    return lambda _: encryptor
+
+
+def _open_store(file: KeyStoreFile) -> tuple[TextEncryptor, dict[str, ByPassword]]:
+    try:
+        store = KeyStore(file.location.read_bytes(), password=file.password)
+    except OSError as error:
+        raise EncryptionKeyError(f"cannot read the key store: {error.strerror}") from error
+
+    @functools.lru_cache(maxsize=64)
+    def load(alias: str, secret: str | None) -> RsaEncryptor:
+        return store.encryptor(
+            alias,
+            file.secret if secret is None else secret,
+            algorithm=file.algorithm,
+            strong=file.strong,
+            salt=file.salt,
+        )
+
+    named: dict[str, ByPassword] = {
+        alias: functools.partial(load, alias) for alias in store.aliases
+    }
+    return load(file.alias, None), named

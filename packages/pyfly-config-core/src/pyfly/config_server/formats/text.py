@@ -1,0 +1,245 @@
+"""Bundles as text: what the bytes of a file mean, and which bytes a tree becomes.
+
+Formats are told by the suffix of the file's name. YAML is read as contract §2.5 states it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from math import isnan
+from typing import Final, NoReturn, cast
+
+from pyfly.config_core import (
+    ConfigFormatError,
+    FlatBudget,
+    JsonValue,
+    copy_properties,
+    flatten,
+)
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES, MAX_FLAT_BYTES, MAX_NODES, MAX_PROPERTIES
+from pyfly.config_server.formats import yaml
+from pyfly.config_server.formats.properties import parse_properties
+from pyfly.config_server.storage import ConfigDocument
+
+SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
+"""In the order in which a reader looks. The last one is read only."""
+
+_ROOT_KEY: Final = "document"
+_LINE: Final = re.compile("[^\r\n\x85\u2028\u2029]+")
+_BLANKS: Final = " \t"
+_LONGEST_ORIGIN: Final = 16
+
+
+def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
+    """Return the tree that a file holds; an empty file holds an empty one.
+
+    A list or a single value at the top is put under the key `document` (contract §2.3).
+
+    Raises:
+        ConfigFormatError: The bytes are too many, no UTF-8, or do not parse; with line and
+            column where there are any, without content. `where` is left to the caller.
+    """
+    value = _parse(data, suffix)
+    return {} if _is_nothing(value) else _mapping(value)
+
+
+def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
+    """Return the documents of a file that are not empty, from first to last (contract §3.5).
+
+    A list or a single value at the top is put under the key `document` (contract §2.3); an empty
+    list or text there is an empty document, as for Spring. JSON holds one document, and its
+    values have no origins. The values of `.properties` are texts.
+
+    Raises:
+        ConfigFormatError: As `parse_text`, or all documents together have more than 20,000
+            properties or more than 4 MiB of flat keys.
+    """
+    if suffix == ".properties":
+        return parse_properties(data, limit=MAX_DOCUMENT_BYTES)
+    if suffix == ".json":
+        value = _parse(data, suffix)
+        return () if _is_nothing(value) else (ConfigDocument(properties=_mapping(value)),)
+    # What the values take is counted where they are flattened; their origins are flattened here.
+    budget = FlatBudget(limit=MAX_FLAT_BYTES + MAX_PROPERTIES * _LONGEST_ORIGIN)
+    return tuple(
+        ConfigDocument(properties=_mapping(value), origins=_texts(_mapping(origins), budget))
+        for value, origins in yaml.load_with_origins(_decoded(data))
+        if not _is_nothing(value)
+    )
+
+
+def parse_mapping(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
+    """Return the mapping that somebody handed in to be stored.
+
+    Stricter than `parse_text`: what is empty, a list or a single value is a mistake here.
+
+    Raises:
+        ConfigFormatError: As `parse_text`, or it is no mapping.
+    """
+    value = _parse(data, suffix)
+    if not isinstance(value, dict):
+        raise ConfigFormatError("not a mapping of keys to values; an empty one is written {}")
+    return value
+
+
+def parse_scalar(text: str) -> bool | int | float | str | None:
+    """Return what a single value means in YAML, or the text itself where it is none.
+
+    >>> [parse_scalar(text) for text in ("8080", "on", "2001-12-14", "'on'", "a: b # c", "")]
+    [8080, True, '2001-12-14', 'on', 'a: b # c', None]
+    """
+    try:
+        (value,) = yaml.load_documents(text) if text.strip() else (None,)
+    except (ConfigFormatError, ValueError):  # the latter: not one document
+        return text
+    if isinstance(value, str):
+        return value if text.startswith(("'", '"')) else text
+    return text if isinstance(value, dict | list) or "#" in text else value
+
+
+def _is_nothing(value: JsonValue) -> bool:
+    return value is None or value in ("", [])
+
+
+def _mapping(value: JsonValue) -> dict[str, JsonValue]:
+    return value if isinstance(value, dict) else {_ROOT_KEY: value}
+
+
+def _texts(tree: Mapping[str, JsonValue], budget: FlatBudget) -> dict[str, str]:
+    return {key: str(place) for key, place in flatten(tree, budget).items()}
+
+
+def _parse(data: bytes, suffix: str) -> JsonValue:
+    text = _decoded(data)
+    return _parse_json(text) if suffix == ".json" else _parse_yaml(text)
+
+
+def _decoded(data: bytes) -> str:
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise ConfigFormatError(f"larger than {MAX_DOCUMENT_BYTES:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigFormatError(f"not UTF-8 at byte {error.start}") from error
+
+
+def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
+    """Return UTF-8 text that `parse_text` reads back as the same tree, or raise.
+
+    Raises:
+        ConfigFormatError: The format cannot hold the tree, or the text is too long.
+    """
+    text = _dump_json(properties) if suffix == ".json" else yaml.dump(properties)
+    data = text.encode()
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise ConfigFormatError(f"{len(data):,} bytes of text, more than {MAX_DOCUMENT_BYTES:,}")
+    try:
+        if same_tree(parse_text(data, suffix=suffix), properties):
+            return data
+    except ConfigFormatError as error:  # without its line: nobody has seen this text
+        reason = f"a {suffix} file cannot hold these properties: {error.reason}"
+        raise ConfigFormatError(reason) from error
+    raise ConfigFormatError(f"a {suffix} file cannot hold these properties")
+
+
+def dump_for_reading(value: JsonValue) -> str:
+    """Return YAML as a Spring server writes it; it may read back with other types."""
+    return yaml.dump_like_spring(value)
+
+
+def holds_several_documents(data: bytes, *, suffix: str) -> bool:
+    """Return whether a file holds more than one document, broken ones included.
+
+    Documents begin behind `---` and end at `...`; those without content do not count.
+    """
+    if suffix in {".json", ".properties"}:
+        return False
+    documents = 0
+    counted = False
+    for found in _LINE.finditer(data.decode("utf-8-sig", "replace")):
+        line = found[0]
+        marker = line[:3] if line[3:4] in {"", *_BLANKS} else ""
+        if marker in {"---", "..."}:
+            counted, line = False, line[3:]
+        elif line.startswith("%"):
+            continue
+        content = line.lstrip(_BLANKS)
+        if content and not counted and not content.startswith("#"):
+            counted = True
+            documents += 1
+            if documents > 1:
+                return True
+    return False
+
+
+def _parse_yaml(text: str) -> JsonValue:
+    documents = yaml.load_documents(text)
+    if len(documents) > 1:
+        raise ConfigFormatError("several documents in one file are not supported")
+    return documents[0] if documents else None
+
+
+def _parse_json(text: str) -> JsonValue:
+    if not text.strip():
+        return None
+    try:
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_Objects().unique, parse_constant=_refuse_constant
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigFormatError(error.msg, line=error.lineno, column=error.colno) from error
+    except RecursionError as error:
+        raise ConfigFormatError("nested too deeply") from error
+    except ConfigFormatError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise ConfigFormatError("a number is too long") from error
+    # Depth and Unicode are checked where every tree is copied.
+    copied = copy_properties(_mapping(value))
+    return copied if isinstance(value, dict) else copied[_ROOT_KEY]
+
+
+class _Objects:
+    """Makes the objects of one JSON text and counts them."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def unique(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        """Return an object, unless it is one too many or has a key twice."""
+        self._made += 1
+        if self._made > MAX_NODES:
+            raise ConfigFormatError(f"more than {MAX_NODES:,} objects")
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
+            raise ConfigFormatError("a key is given twice in one object")
+        return mapping
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ConfigFormatError(f"{name} is not JSON")
+
+
+def _dump_json(properties: Mapping[str, JsonValue]) -> str:
+    try:
+        return json.dumps(properties, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    except ValueError as error:
+        raise ConfigFormatError("JSON holds no infinities and no NaN") from error
+
+
+def same_tree(one: object, other: object) -> bool:
+    """Tell whether two trees, or parts of trees, hold the same.
+
+    Values are compared with their types: `1`, `1.0`, `True` and `"1"` differ. The order of keys
+    means nothing; NaN is the same as NaN.
+    """
+    same_type = type(one) is type(other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        mine, theirs = cast("Mapping[str, object]", one), cast("Mapping[str, object]", other)
+        return mine.keys() == theirs.keys() and all(same_tree(mine[k], theirs[k]) for k in mine)
+    if isinstance(one, list) and isinstance(other, list):
+        first, second = cast("list[object]", one), cast("list[object]", other)
+        return len(first) == len(second) and all(map(same_tree, first, second))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (isnan(one) and isnan(other))
+    return same_type and one == other

@@ -1,0 +1,133 @@
+"""By which names a server without a credential may be called: no web page reaches it by its own.
+
+A page that a browser shows can send requests to this machine. With a name of its own that
+resolves to this machine (DNS rebinding) it could read the answers, too. So the name in `Host` must
+be one that nobody else can point here, and requests that come from other sites are refused.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from pyfly.config_server.http.messages import HttpRequest
+from pyfly.config_server.http.refusals import Refusal
+
+_Authority: TypeAlias = tuple[str, str | None]
+"""A host in lower case, IPv6 without brackets, and a port."""
+
+_LONGEST: Final = 300
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+_AUTHORITY: Final = re.compile(
+    rf"(?:(?P<name>{_NAME.pattern})|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{0,5}}))?"
+)
+_ORIGIN: Final = re.compile(r"(https?)://(.+)")
+_PORTS: Final = {"http": "80", "https": "443"}
+_LOCALHOST: Final = "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPolicy:
+    """Which requests a server without a credential answers.
+
+    Exactly one `Host`, which is an IP address, `localhost`, a name below `.localhost` or one of
+    `allowed`, with any port; and no request that a browser sends for a page of another site.
+
+    Raises:
+        ValueError: One of `allowed` is not a host name.
+    """
+
+    allowed: frozenset[str] = frozenset()
+    """Further names, without ports. Case and a dot at the end do not matter."""
+
+    def __post_init__(self) -> None:
+        for name in self.allowed:
+            if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+                raise ValueError(
+                    f"{name!r:.80} is not a host name: write it as 'config.example.com', without "
+                    "scheme, port, path or '*'"
+                )
+        names = frozenset(name.lower().removesuffix(".") for name in self.allowed)
+        object.__setattr__(self, "allowed", names)
+
+    def check(self, request: HttpRequest) -> None:
+        """Return when the request may be answered.
+
+        Raises:
+            Refusal: 400 for no `Host`, several, or what is not one; 421 for a name that is not
+                allowed; 403 for a request that another site makes.
+        """
+        hosts: list[bytes] = []
+        origins: list[bytes] = []
+        for key, value in request.headers:
+            name = key.lower()
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"origin":
+                origins.append(value)
+            elif name == b"sec-fetch-site" and b"cross-site" in value.lower():
+                raise _from_elsewhere()
+        host = _authority(hosts[0]) if len(hosts) == 1 else None
+        if host is None or not request.raw_path.startswith((b"/", b"*")):
+            raise Refusal(400, "invalid-host", "exactly one valid Host header is needed")
+        if not self._allows(host[0]):
+            raise Refusal(
+                421,
+                "misdirected",
+                f"without a credential this server does not answer to {host[0]!r:.80}: use "
+                "localhost or an IP address, or start it with --allowed-hosts",
+            )
+        if not all(self._is_own(origin, host) for origin in origins):
+            raise _from_elsewhere()
+
+    def status(self, request: HttpRequest) -> int | None:
+        """Return the status with which a request is refused, `None` when it may be answered."""
+        try:
+            self.check(request)
+        except Refusal as refusal:
+            return refusal.status
+        return None
+
+    def _allows(self, host: str) -> bool:
+        if host == _LOCALHOST or host.endswith("." + _LOCALHOST) or host in self.allowed:
+            return True
+        return _is_address(host)
+
+    def _is_own(self, origin: bytes, host: _Authority) -> bool:
+        """True if a page of this origin came from this server, or from an allowed name."""
+        found = _ORIGIN.fullmatch(origin.decode("latin-1")[:_LONGEST])
+        own = _authority(found[2].encode("latin-1")) if found else None
+        if found is None or own is None:
+            return False
+        standard = _PORTS[found[1]]
+        same = own[0] == host[0] and (own[1] or standard) == (host[1] or standard)
+        return same or own[0] in self.allowed
+
+
+def _from_elsewhere() -> Refusal:
+    return Refusal(
+        403,
+        "cross-site",
+        "without a credential this server answers no web page of another site; configure one if "
+        "such pages need it",
+    )
+
+
+@lru_cache(maxsize=256)
+def _authority(value: bytes) -> _Authority | None:
+    """Return the host and port of `host`, `host:port` or `[ipv6]:port`; `None` for the rest."""
+    found = _AUTHORITY.fullmatch(value.decode("latin-1")) if len(value) <= _LONGEST else None
+    if found is None or (found["ipv6"] is not None and not _is_address(found["ipv6"], version=6)):
+        return None
+    host: str = found["ipv6"] or found["name"].removesuffix(".")
+    return host.lower(), found["port"] or None
+
+
+@lru_cache(maxsize=256)
+def _is_address(host: str, *, version: int | None = None) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return version in {None, address.version}

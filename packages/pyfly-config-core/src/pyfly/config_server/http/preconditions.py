@@ -1,0 +1,54 @@
+"""Conditional writes: what `If-Match` and `If-None-Match` ask for (RFC 9110 §13.1, design §5)."""
+
+import re
+from typing import Final
+from urllib.parse import quote, unquote
+
+from pyfly.config_server.http.messages import HttpRequest, header
+from pyfly.config_server.http.refusals import Refusal
+from pyfly.config_server.storage import ABSENT, PRESENT, Expected
+
+_SAFE: Final = "!#$&'()*+,/:;=?@[]^`{|}~"
+_TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e]*)"')
+
+
+def entity_tag(version: str) -> bytes:
+    """Return a store's version as an entity tag; what a tag cannot hold is percent-encoded."""
+    return f'"{quote(version, safe=_SAFE)}"'.encode()
+
+
+def required_condition(request: HttpRequest) -> Expected:
+    """Return the condition under which a bundle may be written.
+
+    Raises:
+        Refusal: 428 when there is none, 400 when it is none that can be kept, 412 when it is a
+            weak tag, which never matches.
+    """
+    if_match, if_none_match = (header(request, name) for name in (b"if-match", b"if-none-match"))
+    if if_match is None and if_none_match is None:
+        raise Refusal(
+            428,
+            "precondition-required",
+            'say what may be replaced: If-Match: "<version>" for that version, If-Match: * for '
+            "whatever is stored, If-None-Match: * for a new bundle",
+        )
+    if if_match is None:
+        if if_none_match == b"*":
+            return ABSENT
+        raise _unusable("If-None-Match takes nothing but *")
+    if if_none_match is not None:
+        raise _unusable("If-Match and If-None-Match exclude each other")
+    return PRESENT if if_match == b"*" else _version(if_match)
+
+
+def _version(text: bytes) -> str:
+    tag = _TAG.fullmatch(text)
+    if tag is None:
+        raise _unusable("If-Match takes one version in double quotes, as an ETag gives it, or *")
+    if tag[1]:
+        raise Refusal(412, "version-conflict", "a weak entity tag never matches (RFC 9110)")
+    return unquote(tag[2].decode("ascii"))
+
+
+def _unusable(message: str) -> Refusal:
+    return Refusal(400, "invalid-precondition", message)

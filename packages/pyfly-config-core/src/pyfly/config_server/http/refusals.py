@@ -1,0 +1,73 @@
+"""Why a request is refused: the table from errors to HTTP (design §5)."""
+
+import random
+from typing import Final
+
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    ConfigConflictError,
+    ConfigError,
+    ConfigFormatError,
+    ConfigNotFoundError,
+    ConfigObstructedError,
+    EncryptionError,
+    EncryptionKeyError,
+    InvalidConfigKeyError,
+    JsonValue,
+    UnsupportedOperationError,
+)
+from pyfly.config_server.http.messages import Headers
+
+_TABLE: Final[dict[type[BaseException], tuple[int, str]]] = {
+    InvalidConfigKeyError: (400, "invalid-name"),
+    ConfigNotFoundError: (404, "not-found"),
+    ConfigObstructedError: (409, "obstructed"),
+    ConfigConflictError: (412, "version-conflict"),
+    ConfigFormatError: (500, "broken-bundle"),
+    EncryptionKeyError: (400, "no-such-key"),
+    EncryptionError: (500, "encryption-failed"),
+    UnsupportedOperationError: (501, "unsupported"),
+    BackendUnavailableError: (503, "store-unavailable"),
+    BackendAccessDeniedError: (500, "store-denied"),
+    BackendError: (500, "store-failed"),
+    ConfigError: (500, "failed"),
+}
+_RETRY_SECONDS: Final = (2, 8)
+
+
+class Refusal(Exception):  # noqa: N818 - it ends a request, nothing is wrong with the program
+    """A request that is refused.
+
+    Args:
+        status: The HTTP status code.
+        code: What kind of refusal it is, a stable word for machines.
+        message: What was wrong and what to do; never a value, a server's path or a stack.
+        headers: To add to the answer.
+    """
+
+    def __init__(self, status: int, code: str, message: str = "", *, headers: Headers = ()) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def refusal_of(error: ConfigError) -> Refusal:
+    """Return what an error of the tree means over HTTP."""
+    status, code = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
+    headers: Headers = ()
+    if isinstance(error, BackendUnavailableError):
+        wait = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreads clients, hides nothing
+        headers = ((b"retry-after", b"%d" % wait),)
+    return Refusal(status, code, str(error), headers=headers)
+
+
+def details_of(error: ConfigError) -> dict[str, JsonValue]:
+    """Return what a machine wants to know beside the message."""
+    return {"current": error.current} if isinstance(error, ConfigConflictError) else {}

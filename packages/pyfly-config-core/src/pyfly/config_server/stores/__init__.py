@@ -1,0 +1,1 @@
+"""The stores of this distribution: memory and directories."""
