@@ -2,9 +2,22 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
+
+SERVERS = frozenset(
+    {"start_server", "moto", "rgw", "s3", "postgres", "tcp_postgres", "pgbouncer", "mariadb"}
+    | {"open_empty", "run_jar"}
+)
+"""Fixtures that start a server process."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark tests that start a server process, so that `scripts/test --quick` leaves them out."""
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture(autouse=True)

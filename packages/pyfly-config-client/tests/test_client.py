@@ -216,6 +216,7 @@ async def test_a_cut_body_is_never_configuration(server: ScriptedServer, fetch: 
         await fetch()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["headers", "body"])
 async def test_a_dripping_answer_ends_at_the_deadline(
     server: ScriptedServer, fetch: Fetch, part: str

@@ -51,6 +51,7 @@ def shell(server_url: str, tmp_path: Path) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_every_example_of_every_command_works(help_of: Any, shell: Any, tmp_path: Path) -> None:
     listed = help_of().partition("COMMAND\n")[2].partition("\n\n")[0]
     commands = re.findall(r"^    (\w+) ", listed, re.MULTILINE)

@@ -115,6 +115,7 @@ def outcome(body: bytes) -> str:
     return "read"
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 @pytest.mark.parametrize("kind", WORST)
 def test_no_answer_costs_much_time(
@@ -129,6 +130,7 @@ def test_no_answer_costs_much_time(
     assert seconds < SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in WORST if kind not in MANY_SMALL_OBJECTS])
 def test_no_answer_costs_much_memory(
     kind: str, record_property: Callable[[str, object], None]

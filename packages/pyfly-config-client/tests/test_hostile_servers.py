@@ -217,6 +217,7 @@ def arguments(server: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @ALL
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_no_start_uses_what_it_sends(
@@ -256,6 +257,7 @@ async def test_memory_is_bounded(server: Any, arguments: Any, name: str, kind: s
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @ALL
 async def test_no_watcher_uses_what_it_sends(
     server: Any, arguments: Any, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch

@@ -410,6 +410,7 @@ def test_indexes_make_a_list_only_where_they_can_be_one() -> None:
     assert made({"a[0]": 1, "a.b": 2}).tree() == {"a": {"0": 1, "b": 2}}
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 @pytest.mark.parametrize(
     "key",

@@ -113,6 +113,7 @@ async def test_every_server_gets_its_own_credential(
     assert sent[0].splitlines()[0] != sent[1].splitlines()[0]
 
 
+@pytest.mark.slow
 async def test_a_hanging_server_leaves_time_for_the_next(
     server: Any, another_server: Any, fetch: Fetch, document: Any
 ) -> None:

@@ -85,6 +85,7 @@ def test_the_same_content_again_keeps_the_generation_before(store: SnapshotStore
     assert store.read()[0][0].saved_at == 9.0
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_detected_and_the_previous_generation_used(
     store: SnapshotStore,
 ) -> None:
@@ -99,6 +100,7 @@ def test_every_flipped_byte_is_detected_and_the_previous_generation_used(
         assert ([one.body for one in found], len(faults)) == ([OLD.body], 1), (position, flip)
 
 
+@pytest.mark.slow
 def test_every_truncation_is_detected_and_the_previous_generation_used(
     store: SnapshotStore,
 ) -> None:

@@ -169,6 +169,7 @@ def test_module_again(of_module):
 """
 
 
+@pytest.mark.slow
 def test_there_is_a_fixture_of_every_scope(tmp_path: Path) -> None:
     (tmp_path / "test_scopes.py").write_text(SCOPES, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio"]
@@ -221,6 +222,7 @@ def test_unit_tests_make_properties_of_a_mapping(monkeypatch: pytest.MonkeyPatch
         Properties.of({"db": object()})
 
 
+@pytest.mark.slow
 def test_the_plugin_is_there_without_being_asked_for(tmp_path: Path) -> None:
     (tmp_path / "test_program.py").write_text(
         "import os, sys\n"

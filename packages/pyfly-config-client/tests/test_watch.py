@@ -146,6 +146,7 @@ async def test_a_server_that_only_says_that_it_waited_is_polled(
     await asyncio.wait([taking])
 
 
+@pytest.mark.slow
 async def test_what_is_known_stays_while_the_server_is_in_trouble(
     server: Any, changes: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

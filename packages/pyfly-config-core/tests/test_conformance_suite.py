@@ -107,11 +107,13 @@ def run(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_three_right_methods_pass(tmp_path: Path) -> None:
     done = run(tmp_path, GOOD)
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"),
     [

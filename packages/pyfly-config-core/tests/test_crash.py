@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 KILLS = 200
 
 SCRIPT = '''
@@ -95,6 +97,7 @@ print(json.dumps(found))
 '''
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(KILLS), "20261123"],

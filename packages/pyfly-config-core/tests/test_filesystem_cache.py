@@ -36,6 +36,7 @@ def kept_after_listing(root: Path) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_many_large_files_do_not_stay_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +54,7 @@ def test_many_large_files_do_not_stay_in_memory(
     assert many < 2 * few
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_is_counted_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,6 +191,7 @@ def names_the_cause(error: ConfigError, number: int, root: Path) -> bool:
 # --- one operation fails ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True], ids=["not-done", "done-but-reported-as-failed"])
 @each_case
 def test_a_write_that_fails_at_any_file_operation_leaves_the_old_bundle_or_the_new_one(
@@ -294,6 +295,7 @@ print(json.dumps(rows))
 )
 
 
+@pytest.mark.slow
 @each_case
 def test_a_process_killed_at_any_file_operation_leaves_the_old_bundle_or_the_new_one(
     tmp_path: Path, label: str, stored: dict[str, Any], operation: str
@@ -361,6 +363,7 @@ def test_a_disk_that_stays_broken_serves_the_old_bundle_until_it_is_repaired(
 # --- the tree changes under the feet ------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", [None, OTHER], ids=["the-label-vanishes", "the-root-is-replaced"])
 @pytest.mark.parametrize("operation", ["fetch", "save", "commit", "delete"])
 def test_a_tree_that_changes_at_any_file_operation_gives_one_of_its_states_or_an_error(

@@ -64,6 +64,7 @@ def copying(path: Path, *, copy: str = "cp", pause: str) -> Generator[None]:
             stop.touch()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [fetched, base_fetched, opened])
 @pytest.mark.parametrize("pause", ["sleep 0.3", ":"])
 async def test_a_file_that_is_copied_over_in_a_loop_is_never_read_empty_or_cut(
@@ -83,6 +84,7 @@ async def test_a_file_that_is_copied_over_in_a_loop_is_never_read_empty_or_cut(
     assert await read(backend) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [fetched, base_fetched, opened])
 async def test_a_file_that_is_copied_over_with_its_times_is_never_read_empty_or_cut(
     backend: FilesystemConfigBackend, path: Path, read: Read
@@ -114,6 +116,7 @@ async def test_an_emptied_file_is_read_when_it_is_filled(
     assert await reading == 100
 
 
+@pytest.mark.slow
 @each_read
 async def test_a_file_that_is_written_in_pieces_is_read_when_it_is_complete(
     backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch, read: Read
@@ -131,6 +134,7 @@ async def test_a_file_that_is_written_in_pieces_is_read_when_it_is_complete(
     assert await reading == 100
 
 
+@pytest.mark.slow
 async def test_a_file_that_stays_empty_is_an_empty_bundle(
     backend: FilesystemConfigBackend, path: Path
 ) -> None:

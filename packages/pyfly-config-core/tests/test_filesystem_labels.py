@@ -229,6 +229,7 @@ print("\\n".join(failures))
 """
 
 
+@pytest.mark.slow
 def test_no_acknowledged_save_is_lost_where_labels_come_and_go(tmp_path: Path) -> None:
     workers = [
         subprocess.Popen(

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT, Expected
@@ -128,6 +130,7 @@ def put(root: Path, properties: Any, expected: Expected) -> str:
     return BundleFiles(root).save(source, expected)
 
 
+@pytest.mark.slow
 def test_of_fifty_writers_in_two_processes_exactly_one_wins_every_round(tmp_path: Path) -> None:
     version = put(tmp_path, {"writer": None}, ABSENT)
     with ExitStack() as stack:
@@ -150,6 +153,7 @@ def test_of_fifty_writers_in_two_processes_exactly_one_wins_every_round(tmp_path
     assert [path.name for path in (tmp_path / "main").iterdir()] == ["orders-prod.yaml"]
 
 
+@pytest.mark.slow
 def test_no_increment_of_eight_processes_is_lost(tmp_path: Path) -> None:
     put(tmp_path, {"number": 0}, ABSENT)
     with ExitStack() as stack:

@@ -107,6 +107,7 @@ def test_the_text_that_all_values_put_in_is_bounded_together() -> None:
         resolve_all(resolver, ["${a}"] * (MAX_FLAT_BYTES // 200_000 + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["${a}", "${a${b}:${c}}", "${:}"])
 def test_the_number_of_placeholders_is_bounded_together(text: str) -> None:
     resolver = PlaceholderResolver({"a": ""}.get)

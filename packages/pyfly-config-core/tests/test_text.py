@@ -228,6 +228,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.case("S15")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_by_line_within_little_memory(name: str) -> None:

@@ -93,6 +93,7 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
 HEAD = b"GET / HTTP/1.1\r\nHost: c\r\nX: "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pieces", "status"),
     [
@@ -116,6 +117,7 @@ async def test_a_head_is_bounded_in_bytes_and_time(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -138,11 +140,13 @@ async def test_a_body_without_an_end_is_bounded_in_bytes() -> None:
         assert await exchange(port, head, *[b"3e8\r\n" + b"x" * 1000 + b"\r\n"] * 200) == b""
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_is_closed() -> None:
     async with serving() as (port, _):
         assert (await exchange(port, GET)).endswith(b"\r\n\r\nok")
 
 
+@pytest.mark.slow
 async def test_a_kept_connection_may_be_used_again_and_again() -> None:
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -154,6 +158,7 @@ async def test_a_kept_connection_may_be_used_again_and_again() -> None:
         writer.close()
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_is_disconnected_and_its_answer_ends() -> None:
     app = App()
     async with serving(app=app) as (port, _):
@@ -200,6 +205,7 @@ async def test_connections_beyond_the_limit_are_told_so() -> None:
         ).endswith(b"ok")
 
 
+@pytest.mark.slow
 async def test_an_offer_of_http_2_is_answered_as_http_1(caplog: pytest.LogCaptureFixture) -> None:
     offer = (
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB"
@@ -255,6 +261,7 @@ async def test_fields_behind_a_body_are_refused_and_never_taken_for_headers() ->
     assert app.sent == 1
 
 
+@pytest.mark.slow
 async def test_a_stop_ends_held_connections_and_lets_a_running_request_finish() -> None:
     async with serving(ConnectionLimits()) as (port, server):
         held = [asyncio.create_task(exchange(port, sent)) for sent in (b"", HEAD, GET)]

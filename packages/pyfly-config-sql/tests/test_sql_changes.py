@@ -87,6 +87,7 @@ async def test_what_changed_while_the_database_was_away_is_told_when_it_is_back(
     await other.aclose()
 
 
+@pytest.mark.slow
 async def test_an_older_copy_of_the_database_is_followed_from_where_it_is(
     backend: SqlConfigBackend, open_again: Open
 ) -> None:

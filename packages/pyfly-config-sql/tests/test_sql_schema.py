@@ -64,6 +64,7 @@ async def test_an_upgrade_tells_what_it_did(tmp_path: Path) -> None:
     await backend.aclose()
 
 
+@pytest.mark.slow
 def test_of_many_processes_that_find_no_file_all_can_use_it(tmp_path: Path) -> None:
     script = f"""
 import asyncio, sys

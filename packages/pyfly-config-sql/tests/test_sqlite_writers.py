@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
+import pytest
+
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT
 from pyfly.config_sql import SqlConfigBackend
@@ -131,6 +133,7 @@ def start(stack: ExitStack, script: str, *arguments: object) -> Any:
     return process
 
 
+@pytest.mark.slow
 def test_kills_among_commits_lose_nothing_acknowledged_and_leave_nothing_half(url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COMMIT, url, str(COMMITS), str(KILLS)],
@@ -166,6 +169,7 @@ def test_kills_among_commits_lose_nothing_acknowledged_and_leave_nothing_half(ur
     with_store(url, look)
 
 
+@pytest.mark.slow
 def test_no_increment_of_several_processes_is_lost(url: str) -> None:
     first = ConfigSource(application="orders", profile="prod", properties={"number": 0})
     with_store(url, lambda backend: backend.commit(first, expected=ABSENT))
