@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import MEDIA_TYPE_V2, BackendUnavailableError
+from pyfly.config_core import BASE_PROFILE, MEDIA_TYPE_V2, BackendUnavailableError
 from pyfly.config_server import (
     ConfigServer,
     ConfigSource,
@@ -160,7 +160,8 @@ async def test_different_bundles_of_one_name_all_count(serve: Callable[..., Any]
         await backend.save(
             ConfigSource(application=application, profile=profile, properties={profile: 1})
         )
-    backend.put_base("a-b", {"base": 1})
+    base = ConfigSource(application="a-b", profile=BASE_PROFILE, properties={"base": 1})
+    await backend.save(base)
     answer = await serve(backend)("/config/a,a-b/b,c,b-c")
     assert [(s["name"], s["source"]) for s in answer.json["propertySources"]] == [
         ("main/a-b-c (a/b-c/main)", {"b-c": 1}),

@@ -7,9 +7,8 @@ import pytest
 
 from pyfly.config_server.testing import (
     BackendConformance,
+    BaseBundlesConformance,
     BatchFetchConformance,
-    ChangeStreamConformance,
-    ChangeTokenConformance,
     CheckConformance,
     CloseConformance,
     ConditionalSaveConformance,
@@ -25,6 +24,7 @@ from pyfly.config_sql import SqlConfigBackend
 
 class SqlConformance(
     BackendConformance,
+    BaseBundlesConformance,
     KeysConformance,
     LabelsConformance,
     BatchFetchConformance,
@@ -32,8 +32,6 @@ class SqlConformance(
     ConditionalSaveConformance,
     DeleteConformance,
     HistoryConformance,
-    ChangeTokenConformance,
-    ChangeStreamConformance,
     UpgradeConformance,
     CheckConformance,
     CloseConformance,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
 from pyfly.config_sql import SqlConfigBackend
 
@@ -47,7 +48,9 @@ async def test_a_page_is_found_where_it_begins(backend: SqlConfigBackend, before
         "before_cursor_execute",
         lambda _, __, statement, values, *___: sent.append((statement, values)),
     )
-    rows = await backend.history("orders", "prod", before=str(before))
+    rows = await backend.history(
+        ConfigKey(application="orders", profile="prod"), before=str(before)
+    )
     assert [row.version for row in rows] == [str(before - n) for n in range(1, 101)]
     ((statement, values),) = sent
     async with engine.connect() as connection:

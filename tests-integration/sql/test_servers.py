@@ -102,7 +102,7 @@ async def test_the_version_of_a_document_never_goes_back(server: Any, open_empty
         for name in ("application", "orders", "billing"):
             await backend.save(bundle(name))
         assert (await config.environment("orders", "prod", None)).version == "2"
-        await backend.delete("orders", "prod", expected="2")
+        await backend.delete(ConfigKey(application="orders", profile="prod"), expected="2")
         assert (await config.environment("orders", "prod", None)).version == "4"
 
 

@@ -1,20 +1,17 @@
 """The stores of this distribution pass the suite that it ships."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from pyfly.config_core import JsonValue
 from pyfly.config_server import FilesystemConfigBackend, InMemoryConfigBackend
-from pyfly.config_server.formats.text import dump_text
-from pyfly.config_server.storage import SupportsBaseBundles, SupportsResources
+from pyfly.config_server.storage import SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
     BaseBundlesConformance,
     BatchFetchConformance,
-    ChangeStreamConformance,
-    ChangeTokenConformance,
+    ChangeHintsConformance,
+    ChangesConformance,
     CheckConformance,
     CloseConformance,
     ConditionalSaveConformance,
@@ -34,8 +31,8 @@ class TestMemory(
     ConditionalSaveConformance,
     DeleteConformance,
     HistoryConformance,
-    ChangeTokenConformance,
-    ChangeStreamConformance,
+    ChangesConformance,
+    ChangeHintsConformance,
     BaseBundlesConformance,
     ResourcesConformance,
     CheckConformance,
@@ -44,16 +41,6 @@ class TestMemory(
     @pytest.fixture
     def backend(self) -> InMemoryConfigBackend:
         return InMemoryConfigBackend()
-
-    async def store_base(
-        self,
-        backend: SupportsBaseBundles,
-        application: str,
-        label: str,
-        properties: Mapping[str, JsonValue],
-    ) -> None:
-        assert isinstance(backend, InMemoryConfigBackend)
-        backend.put_base(application, properties, label=label)
 
     async def store_resource(
         self, backend: SupportsResources, label: str, path: str, content: bytes
@@ -81,17 +68,6 @@ class TestFilesystem(
     @pytest.fixture(autouse=True)
     def keep_root(self, tmp_path: Path) -> None:
         self.root = tmp_path
-
-    async def store_base(
-        self,
-        backend: SupportsBaseBundles,
-        application: str,
-        label: str,
-        properties: Mapping[str, JsonValue],
-    ) -> None:
-        path = self.root / label / f"{application}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(dump_text(properties, suffix=".yaml"))
 
     async def store_resource(
         self, backend: SupportsResources, label: str, path: str, content: bytes

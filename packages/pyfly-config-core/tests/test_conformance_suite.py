@@ -9,6 +9,8 @@ import pytest
 
 HEAD = """
 import pytest
+from pyfly.config_core import ConfigKey
+from pyfly.config_core import ConfigKey
 from pyfly.config_server import InMemoryConfigBackend
 from pyfly.config_server.testing import *
 from pyfly.config_server.testing import BackendConformance, KeysConformance

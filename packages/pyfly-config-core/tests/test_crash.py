@@ -16,6 +16,8 @@ import asyncio, json, os, random, signal, sys, time
 from pathlib import Path
 
 from pyfly.config_core import ConfigKey
+from pyfly.config_core import ConfigKey
+from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 from pyfly.config_server.storage import ANY

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from pyfly.config_core import (
+    BASE_PROFILE,
     BackendAccessDeniedError,
     BackendLookupError,
     BackendUnavailableError,
     ConfigFormatError,
+    InvalidConfigKeyError,
 )
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.storage import ConfigDocument
@@ -105,7 +107,6 @@ async def test_what_is_no_bundle_is_not_listed(
     backend: FilesystemConfigBackend, write: Callable[..., Path]
 ) -> None:
     for name in (
-        "main/orders.yaml",
         "main/orders-prod.txt",
         "main/.orders-prod.yaml",
         "main/.pyfly-config.tmp",
@@ -121,6 +122,26 @@ async def test_what_is_no_bundle_is_not_listed(
     write("feature/x/orders-prod.yaml", "a: 1\n")
     assert [str(s.key) for s in await backend.list()] == ["orders/prod/feature/x"]
     assert await backend.labels() == ["feature/x"]
+
+
+async def test_base_bundles_are_listed(
+    backend: FilesystemConfigBackend, write: Callable[..., Path]
+) -> None:
+    for name in ("base/orders.yaml", "main/orders.yml", "main/orders-prod.yaml"):
+        write(name, "a: 1\n")
+    names = ["orders/-/base", "orders/-/main", "orders/prod/main"]
+    assert [str(source.key) for source in await backend.list()] == names
+    assert [str(entry.key) async for entry in backend.keys()] == names
+    assert await backend.labels() == ["base", "main"]
+
+
+async def test_a_base_bundle_that_would_be_read_as_one_of_a_profile_is_refused(
+    backend: FilesystemConfigBackend,
+) -> None:
+    source = ConfigSource(application="orders-api", profile=BASE_PROFILE, properties={"a": 1})
+    with pytest.raises(InvalidConfigKeyError, match="application 'orders-api'"):
+        await backend.save(source)
+    assert await backend.list() == []
 
 
 async def test_broken_bundles_are_left_out_of_the_listing_and_reported(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import ConfigFormatError
+from pyfly.config_core import BASE_PROFILE, ConfigFormatError
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.formats import text
@@ -94,7 +94,7 @@ def test_what_is_remembered_of_a_directory_is_never_older_than_it(
         async def seen() -> object:
             await asyncio.sleep(0.02)  # a clock of files ticks slowly
             found = await backend.fetch("orders", "prod")
-            base = await backend.fetch_base("orders", "main")
+            base = await backend.fetch("orders", BASE_PROFILE, "main")
             await asyncio.sleep(0.02)
             return [one and one.properties for one in (found, base)]
 

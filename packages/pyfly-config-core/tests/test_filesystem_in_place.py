@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import BackendUnavailableError
+from pyfly.config_core import BASE_PROFILE, BackendUnavailableError
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.files import safe_io
 from pyfly.config_server.storage import ConfigResource
@@ -28,7 +28,7 @@ async def fetched(backend: FilesystemConfigBackend) -> Any:
 
 
 async def base_fetched(backend: FilesystemConfigBackend) -> Any:
-    found = await backend.fetch_base("orders-prod", "main")
+    found = await backend.fetch("orders-prod", BASE_PROFILE, "main")
     return found and len(found.properties)
 
 

@@ -12,6 +12,7 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigConflictError,
     ConfigError,
+    ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
 )
@@ -25,6 +26,8 @@ from pyfly.config_server import (
     SharedCredential,
 )
 from pyfly.config_server.storage import ANY, PRESENT
+
+ORDERS = ConfigKey(application="orders", profile="prod")
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +52,12 @@ def everything(root: Path) -> list[str]:
         (lambda b, n: b.save(source(n, profile="a-b")), InvalidConfigKeyError),
         (lambda b, n: b.save(source(n, application="a/b")), InvalidConfigKeyError),
         (lambda b, n: Bundles(b).save(source(n, application="monitor")), InvalidConfigKeyError),
-        (lambda b, n: b.delete("orders", "prod", n, expected=PRESENT), ConfigConflictError),
+        (
+            lambda b, n: b.delete(
+                ConfigKey(application="orders", profile="prod", label=n), expected=PRESENT
+            ),
+            ConfigConflictError,
+        ),
     ],
     ids=["version", "present", "profile", "application", "reserved", "delete"],
 )
@@ -94,7 +102,9 @@ async def test_a_label_that_holds_anything_else_stays_when_its_last_bundle_goes(
     for label, other in (("a", "logback.xml"), ("b", ".gitkeep"), ("c", "d/orders-prod.yaml")):
         write(f"{label}/orders-prod.yaml", "a: 1\n")
         write(f"{label}/{other}", "a: 1\n")
-        await backend.delete("orders", "prod", label, expected=ANY)
+        await backend.delete(
+            ConfigKey(application="orders", profile="prod", label=label), expected=ANY
+        )
         assert await backend.has_label(label)
     assert everything(tmp_path) == [
         *("a", "a/logback.xml", "b", "b/.gitkeep", "c", "c/d", "c/d/orders-prod.yaml"),
@@ -106,9 +116,13 @@ async def test_parents_that_a_removal_empties_go_too_up_to_the_root(
 ) -> None:
     for label in ("feature/x/y", "feature/z"):
         write(f"{label}/orders-prod.yaml", "a: 1\n")
-    await backend.delete("orders", "prod", "feature/x/y", expected=ANY)
+    await backend.delete(
+        ConfigKey(application="orders", profile="prod", label="feature/x/y"), expected=ANY
+    )
     assert everything(tmp_path) == ["feature", "feature/z", "feature/z/orders-prod.yaml"]
-    await backend.delete("orders", "prod", "feature/z", expected=ANY)
+    await backend.delete(
+        ConfigKey(application="orders", profile="prod", label="feature/z"), expected=ANY
+    )
     assert everything(tmp_path) == []
 
 
@@ -116,7 +130,7 @@ async def test_a_label_that_was_empty_before_stays_when_nothing_is_removed(
     backend: FilesystemConfigBackend, tmp_path: Path
 ) -> None:
     (tmp_path / "main").mkdir()
-    await backend.delete("orders", "prod", "main", expected=ANY)
+    await backend.delete(ORDERS, expected=ANY)
     assert everything(tmp_path) == ["main"]
 
 
@@ -125,7 +139,7 @@ async def test_a_label_that_is_a_link_stays_and_is_written_through(
 ) -> None:
     write("real/orders-prod.yaml", "a: 1\n")
     (tmp_path / "main").symlink_to("real")
-    await backend.delete("orders", "prod", "main", expected=ANY)
+    await backend.delete(ORDERS, expected=ANY)
     assert everything(tmp_path) == ["main", "real"]
     await backend.save(source("main"))
     await backend.save(source("main/x"))
@@ -143,7 +157,7 @@ async def test_what_killed_writers_prepared_is_no_label_and_goes_with_the_next(
     write("main/orders-prod.yaml", "a: 1\n")
     assert await backend.labels() == ["main"]
     await backend.save(source("feature/x"))
-    await backend.delete("orders", "prod", "main", expected=ANY)
+    await backend.delete(ORDERS, expected=ANY)
     assert everything(tmp_path) == ["feature", "feature/x", "feature/x/orders-prod.yaml"]
 
 
@@ -174,7 +188,7 @@ async def test_what_a_save_must_not_rewrite_is_not_removed(
         (entry,) = [entry async for entry in backend.keys()]
         expected = entry.version
     with pytest.raises(ConfigObstructedError, match=name):
-        await backend.delete("orders", "prod", "main", expected=expected)
+        await backend.delete(ORDERS, expected=expected)
     with pytest.raises(ConfigObstructedError, match=name):
         await backend.commit(source("main"), expected=expected)
     assert path.read_text(encoding="utf-8") == text
@@ -186,7 +200,7 @@ async def test_a_properties_file_beside_another_keeps_both_from_being_removed(
     write("main/orders-prod.yaml", "a: 1\n")
     write("main/orders-prod.properties", "a=1\n")
     with pytest.raises(ConfigObstructedError):
-        await backend.delete("orders", "prod", "main", expected=ANY)
+        await backend.delete(ORDERS, expected=ANY)
     assert len(everything(tmp_path)) == 3
 
 

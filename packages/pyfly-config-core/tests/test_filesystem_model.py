@@ -251,20 +251,18 @@ class FilesystemAndMemory(RuleBasedStateMachine):
     @rule(key=keys, back=st.integers(0, 20), wish=expectations)
     def rollback(self, key: ConfigKey, back: int, wish: tuple[Any, int]) -> None:
         """Commit old content, as memory's history knows it."""
-        name = (key.application, key.profile, key.label)
-        rows = [row for row in self.loop.run(self.model.history(*name)) if not row.deleted]
+        rows = [row for row in self.loop.run(self.model.history(key)) if not row.deleted]
         if rows:
             version = rows[back % len(rows)].version
-            old = self.loop.run(self.model.fetch_version(*name, version=version))
+            old = self.loop.run(self.model.fetch_version(key, version))
             assert old is not None
             self.store(old, wish)
 
     @rule(key=keys, wish=expectations)
     def delete(self, key: ConfigKey, wish: tuple[Any, int]) -> None:
-        name = (key.application, key.profile, key.label)
         ours, theirs = self.expected(key, wish)
-        on_files = self.stored.delete(*name, expected=ours)
-        self.write(key, on_files, self.model.delete(*name, expected=theirs), {})
+        on_files = self.stored.delete(key, expected=ours)
+        self.write(key, on_files, self.model.delete(key, expected=theirs), {})
 
     @rule(key=keys, hand=by_hand, alone=st.booleans())
     def edit_by_hand(self, key: ConfigKey, hand: tuple[str, bytes, Any], alone: bool) -> None:
@@ -291,8 +289,7 @@ class FilesystemAndMemory(RuleBasedStateMachine):
         if files:
             self.loop.run(self.model.save(source_of(key, files[self.suffix(key)])))
         else:
-            name = (key.application, key.profile, key.label)
-            self.loop.run(self.model.delete(*name, expected=ANY))
+            self.loop.run(self.model.delete(key, expected=ANY))
         self.changed(key, files)
 
     @rule()

@@ -15,6 +15,7 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigConflictError,
     ConfigFormatError,
+    ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
 )
@@ -158,7 +159,7 @@ async def test_a_delete_removes_every_format(
 ) -> None:
     write("main/orders-prod.yaml", "a: 1\n")
     write("main/orders-prod.json", '{"a": "old"}')
-    await backend.delete("orders", "prod", expected=ANY)
+    await backend.delete(ConfigKey(application="orders", profile="prod"), expected=ANY)
     assert await backend.fetch("orders", "prod") is None
     assert names(tmp_path) == []
     assert not await backend.has_label("main")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import BackendUnavailableError
+from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.files import safe_io
 from pyfly.config_server.storage import ANY
@@ -48,7 +48,9 @@ async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
     ]
     for label in ("main", "other/x"):
         await backend.save(source(label))
-        await backend.delete("orders", "prod", label, expected=ANY)
+        await backend.delete(
+            ConfigKey(application="orders", profile="prod", label=label), expected=ANY
+        )
     assert not any(write.done() for write in stuck)
     fcntl.flock(held, fcntl.LOCK_UN)
     await asyncio.gather(*stuck)

@@ -61,7 +61,7 @@ from pyfly.config_server.composition.lookups import plan_lookups
 def test_the_order_of_sources(application: str, profile: str, stems: str, bases: str) -> None:
     (lookup,) = plan_lookups(application=application, profile=profile, label="main")
     assert [f"{key.application}-{key.profile}" for key in lookup.keys] == stems.split()
-    assert list(lookup.bases) == bases.split()
+    assert [key.application for key in lookup.base_keys] == bases.split()
     assert {key.label for key in lookup.keys} == {"main"}
 
 
@@ -85,7 +85,7 @@ def test_without_a_base_profile_every_profile_counts_where_it_is_asked_for(
 ) -> None:
     (lookup,) = plan_lookups(application="orders", profile=profile, label="main", base_profile=None)
     assert [f"{key.application}-{key.profile}" for key in lookup.keys] == stems.split()
-    assert list(lookup.bases) == ["orders", "application"]
+    assert [key.application for key in lookup.base_keys] == ["orders", "application"]
 
 
 def test_the_last_label_comes_first() -> None:

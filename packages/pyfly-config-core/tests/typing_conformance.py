@@ -12,9 +12,8 @@ def the_memory_backend_has_every_ability(backend: InMemoryConfigBackend) -> None
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
     _history: s.SupportsHistory = backend
-    _token: s.SupportsChangeToken = backend
-    _stream: s.SupportsChangeStream = backend
-    _bases: s.SupportsBaseBundles = backend
+    _changes: s.SupportsChanges = backend
+    _hints: s.SupportsChangeHints = backend
     _resources: s.SupportsResources = backend
     _check: s.SupportsCheck = backend
     _close: s.SupportsClose = backend

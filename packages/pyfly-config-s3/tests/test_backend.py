@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from pyfly.config_core import (
+    BASE_PROFILE,
     BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigFormatError,
+    ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
 )
@@ -26,6 +28,8 @@ from pyfly.config_server.storage import (
     Precondition,
     default_is_base,
 )
+
+ORDERS = ConfigKey(application="orders", profile="prod")
 
 pytestmark = pytest.mark.anyio
 
@@ -128,22 +132,25 @@ async def test_the_objects_of_a_flat_repository_are_one_label(store: Store, open
     assert found is not None
     assert found.properties == {"n": 1}
     assert await backend.fetch("orders", "prod", "main") is None
-    assert await backend.fetch_base("application", "release") is not None
-    assert await backend.fetch_base("application", "main") is None
+    assert await backend.fetch("application", BASE_PROFILE, "release") is not None
+    assert await backend.fetch("application", BASE_PROFILE, "main") is None
     assert not default_is_base(backend)
     assert default_is_base(open_s3(S3Location(bucket=where.bucket)))
     assert await backend.open_resource("main", "orders-prod.yml") is None
     assert await backend.open_resource("release", "deeper/orders-prod.yml") is not None
     assert await backend.labels() == ["release"]
     assert [await backend.has_label(label) for label in ("release", "main")] == [True, False]
-    assert [str(entry.key) async for entry in backend.keys()] == ["orders/prod/release"]
+    names = ["application/-/release", "orders/prod/release"]
+    assert [str(entry.key) async for entry in backend.keys()] == names
     assert [entry async for entry in backend.keys("main")] == []
     await backend.save(orders("release", n=3))
     assert store.text("orders-prod.yml") == "n: 3\n"
     with pytest.raises(InvalidConfigKeyError, match="holds the label 'release' only"):
         await backend.save(orders("main", n=4))
-    await backend.delete("orders", "prod", "main", expected=ABSENT)
-    await backend.delete("orders", "prod", "release", expected=ANY)
+    await backend.delete(ORDERS, expected=ABSENT)
+    await backend.delete(
+        ConfigKey(application="orders", profile="prod", label="release"), expected=ANY
+    )
     assert store.names() == ["application.yml", "deeper/orders-prod.yml"]
 
 
@@ -215,7 +222,7 @@ async def test_the_first_format_is_read_and_a_save_removes_the_others(
     await backend.save(orders(n=3))
     assert store.names() == ["main/orders-prod.yml"]
     store.put("main/orders-prod.json", '{"n": 2}')
-    await backend.delete("orders", "prod", expected=ANY)
+    await backend.delete(ORDERS, expected=ANY)
     assert store.names() == []
 
 
@@ -243,7 +250,7 @@ async def test_what_a_save_must_not_rewrite_is_not_removed(
 ) -> None:
     store.put(f"main/{name}", text)
     with pytest.raises(ConfigObstructedError, match=name):
-        await backend.delete("orders", "prod", expected=expected)
+        await backend.delete(ORDERS, expected=expected)
     assert store.text(f"main/{name}") == text
 
 
@@ -259,7 +266,7 @@ async def test_a_name_that_would_read_as_another_is_read_but_not_saved(
         await backend.save(
             ConfigSource(application=application, profile=profile, properties={"n": 2})
         )
-    await backend.delete(application, profile, expected=ANY)
+    await backend.delete(ConfigKey(application=application, profile=profile), expected=ANY)
     assert store.names() == []
 
 
@@ -302,7 +309,7 @@ async def test_labels_are_those_that_carry_bundles(backend: S3ConfigBackend, sto
     store.put("feature/x/orders-prod.yaml", "n: 1\n")
     store.put(".git/orders-prod.yaml", "n: 1\n")
     store.put("orders-prod.yaml", "n: 1\n")
-    assert await backend.labels() == ["feature/x"]
+    assert await backend.labels() == ["feature/x", "only-base"]
     known = {"main": True, "only-base": True, "feature/x": True, "feature": False, "no": False}
     assert {label: await backend.has_label(label) for label in known} == known
 
@@ -373,15 +380,17 @@ async def test_a_history_is_that_of_the_object_that_is_read(
     assert first is not None
     assert first.version is not None
     second = await backend.commit(orders(n=2), expected=first.version, author="ada")
-    rows = await backend.history("orders", "prod")
+    rows = await backend.history(ORDERS)
     assert [(row.version, row.author) for row in rows] == [(second, "ada"), (first.version, None)]
-    old = await backend.fetch_version("orders", "prod", version=first.version)
+    old = await backend.fetch_version(ORDERS, version=first.version)
     assert old == first
-    await backend.delete("orders", "prod", expected=second)
-    removed: ConfigVersion = (await backend.history("orders", "prod"))[0]
+    await backend.delete(ORDERS, expected=second)
+    removed: ConfigVersion = (await backend.history(ORDERS))[0]
     assert removed.deleted
-    assert await backend.fetch_version("orders", "prod", version=removed.version) is None
-    assert await backend.history("orders", "prod", "other") == []
+    assert await backend.fetch_version(ORDERS, version=removed.version) is None
+    assert (
+        await backend.history(ConfigKey(application="orders", profile="prod", label="other")) == []
+    )
 
 
 async def test_a_page_of_a_history_costs_the_same_wherever_it_begins(
@@ -405,10 +414,10 @@ async def test_a_page_of_a_history_costs_the_same_wherever_it_begins(
         "provide-client-params.s3.ListObjectVersions",
         lambda params, **_: listed.append(params["MaxKeys"]),
     )
-    rows = await backend.history("orders", "prod", limit=3)
+    rows = await backend.history(ORDERS, limit=3)
     assert asked.count("ListObjectVersions") == 5  # what is newest of four names, and the page
     assert max(listed) == 3
-    while page := await backend.history("orders", "prod", limit=3, before=rows[-1].version):
+    while page := await backend.history(ORDERS, limit=3, before=rows[-1].version):
         assert len(asked) <= 2 * 10  # a page is no dearer than the first one
         assert len(page) == 3
         rows += page
@@ -416,7 +425,7 @@ async def test_a_page_of_a_history_costs_the_same_wherever_it_begins(
     versions = [row.version for row in rows]
     assert len(versions) == len({*versions}) == 30
     asked.clear()
-    oldest = await backend.fetch_version("orders", "prod", version=versions[-1])
+    oldest = await backend.fetch_version(ORDERS, version=versions[-1])
     assert oldest is not None
     assert oldest.properties == {"n": 0}
     assert len(asked) <= 10

@@ -11,6 +11,7 @@ from pyfly.config_core import (
     BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigConflictError,
+    ConfigKey,
     ConfigNotFoundError,
     UnsupportedOperationError,
 )
@@ -19,6 +20,8 @@ from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._probe import Honoured, probe
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT, ANY, ConfigBackend
+
+ORDERS = ConfigKey(application="orders", profile="prod")
 
 pytestmark = pytest.mark.anyio
 
@@ -121,13 +124,13 @@ async def test_where_conditions_mean_nothing_they_are_refused_and_nothing_is_los
     with pytest.raises(UnsupportedOperationError, match="does not honour If-Match"):
         await beyond.commit(orders(n=2), expected=version)
     with pytest.raises(UnsupportedOperationError, match="does not honour If-Match of removals"):
-        await beyond.delete("orders", "prod", expected=version)
+        await beyond.delete(ORDERS, expected=version)
     with pytest.raises(ConfigConflictError):
         await beyond.commit(orders(n=2), expected=ABSENT)
     assert (await stored(beyond)).properties == {"n": 1}
     await beyond.commit(orders(n=3), expected=ANY)
     assert (await stored(beyond)).properties == {"n": 3}
-    await beyond.delete("orders", "prod", expected=ANY)
+    await beyond.delete(ORDERS, expected=ANY)
     assert await beyond.list() == []
 
 
@@ -249,8 +252,8 @@ async def test_ceph_keeps_a_history_without_conditions(
     backend = open_s3(location(rgw, versioned=True))
     first = await backend.commit(orders(n=1), expected=ANY, author="ada")
     second = await backend.commit(orders(n=2), expected=ANY, message="more")
-    await backend.delete("orders", "prod", expected=ANY)
-    rows = await backend.history("orders", "prod")
+    await backend.delete(ORDERS, expected=ANY)
+    rows = await backend.history(ORDERS)
     assert [(row.deleted, row.author, row.message) for row in rows] == [
         (True, None, None),
         (False, None, "more"),
@@ -258,15 +261,15 @@ async def test_ceph_keeps_a_history_without_conditions(
     ]
     assert [row.version for row in rows[1:]] == [second, first]
     for place, row in enumerate(rows):
-        assert await backend.history("orders", "prod", before=row.version) == rows[place + 1 :]
-        page = await backend.history("orders", "prod", limit=1, before=row.version)
+        assert await backend.history(ORDERS, before=row.version) == rows[place + 1 :]
+        page = await backend.history(ORDERS, limit=1, before=row.version)
         assert page == rows[place + 1 : place + 2]
     for version in ("never-was", "null", "../x", first[:-1], ""):
         with pytest.raises(ConfigNotFoundError):
-            await backend.history("orders", "prod", before=version)
-        assert await backend.fetch_version("orders", "prod", version=version) is None
-    assert await backend.fetch_version("orders", "prod", version=rows[0].version) is None
-    old = await backend.fetch_version("orders", "prod", version=first)
+            await backend.history(ORDERS, before=version)
+        assert await backend.fetch_version(ORDERS, version=version) is None
+    assert await backend.fetch_version(ORDERS, version=rows[0].version) is None
+    old = await backend.fetch_version(ORDERS, version=first)
     assert old is not None
     assert old.properties == {"n": 1}
     with pytest.raises(UnsupportedOperationError, match="does not honour"):
@@ -298,6 +301,6 @@ async def test_without_versions_a_version_is_the_bytes(
     second = await backend.commit(orders(n=2), expected=first)
     assert await backend.commit(orders(n=1), expected=second) == first
     with pytest.raises(UnsupportedOperationError, match="without versioning"):
-        await backend.history("orders", "prod")
+        await backend.history(ORDERS)
     with pytest.raises(UnsupportedOperationError, match="without versioning"):
-        await backend.fetch_version("orders", "prod", version=first)
+        await backend.fetch_version(ORDERS, version=first)

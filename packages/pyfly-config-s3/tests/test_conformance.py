@@ -1,20 +1,18 @@
 """The suite of the storage interface, against moto and against a real store."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from pyfly.config_core import JsonValue, UnsupportedOperationError
+from pyfly.config_core import UnsupportedOperationError
 from pyfly.config_s3 import S3ConfigBackend, S3Location
-from pyfly.config_server.formats.text import dump_text
-from pyfly.config_server.storage import SupportsBaseBundles, SupportsResources
+from pyfly.config_server.storage import SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
     BaseBundlesConformance,
     BatchFetchConformance,
-    ChangeTokenConformance,
     CheckConformance,
     CloseConformance,
     ConditionalSaveConformance,
@@ -41,7 +39,6 @@ class _Suite(
     ConditionalSaveConformance,
     DeleteConformance,
     HistoryConformance,
-    ChangeTokenConformance,
     BaseBundlesConformance,
     ResourcesConformance,
     CheckConformance,
@@ -49,16 +46,6 @@ class _Suite(
 ):
     location: S3Location
     client: Any
-
-    async def store_base(
-        self,
-        backend: SupportsBaseBundles,
-        application: str,
-        label: str,
-        properties: Mapping[str, JsonValue],
-    ) -> None:
-        data = dump_text(properties, suffix=".yaml")
-        self._put(f"{label}/{application}.yaml", data)
 
     async def store_resource(
         self, backend: SupportsResources, label: str, path: str, content: bytes

@@ -12,8 +12,6 @@ def the_backend_has_every_ability_but_the_change_stream(backend: S3ConfigBackend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
     _history: s.SupportsHistory = backend
-    _token: s.SupportsChangeToken = backend
-    _bases: s.SupportsBaseBundles = backend
     _resources: s.SupportsResources = backend
     _check: s.SupportsCheck = backend
     _close: s.SupportsClose = backend

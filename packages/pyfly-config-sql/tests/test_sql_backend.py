@@ -20,6 +20,8 @@ from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBacken
 from pyfly.config_server.storage import ABSENT, ANY
 from pyfly.config_sql import SqlConfigBackend, _backend
 
+ORDERS = ConfigKey(application="orders", profile="prod")
+
 pytestmark = pytest.mark.anyio
 
 Open = Callable[[], SqlConfigBackend]
@@ -123,9 +125,9 @@ async def test_the_version_of_a_document_is_the_highest_of_its_parts_and_never_g
     await backend.commit(bundle("orders", "prod"), expected=ABSENT)
     await backend.commit(bundle("billing", "prod"), expected=ABSENT)
     assert await version(server, "orders", "prod") == "2"
-    await backend.delete("orders", "prod", expected="2")
+    await backend.delete(ORDERS, expected="2")
     assert await version(server, "orders", "prod") == "4"
-    await backend.delete("orders", "prod", expected=ANY)
+    await backend.delete(ORDERS, expected=ANY)
     assert await version(server, "orders", "prod") == "4"
     assert await backend.change_token() == "4"
     await backend.commit(bundle("orders", "prod"), expected=ABSENT)
@@ -157,20 +159,20 @@ async def test_a_refused_change_takes_no_version(backend: SqlConfigBackend) -> N
     for expected in (ABSENT, "7", "01"):
         with pytest.raises(Exception, match="is at version '1'"):
             await backend.commit(bundle(), expected=expected)
-    await backend.delete("billing", "prod", expected=ANY)
+    await backend.delete(ConfigKey(application="billing", profile="prod"), expected=ANY)
     assert await backend.change_token() == "1"
     assert await backend.commit(bundle(), expected="1") == "2"
 
 
 async def test_a_removal_is_part_of_the_history(backend: SqlConfigBackend) -> None:
     await backend.commit(bundle(a=1), expected=ABSENT, author="ada", message="begin")
-    await backend.delete("orders", "prod", expected="1")
+    await backend.delete(ORDERS, expected="1")
     await backend.commit(bundle(a=2), expected=ABSENT)
-    rows = await backend.history("orders", "prod")
+    rows = await backend.history(ORDERS)
     assert [(row.version, row.deleted) for row in rows] == [("3", False), ("2", True), ("1", False)]
-    assert await backend.fetch_version("orders", "prod", version="2") is None
-    assert await backend.fetch_version("orders", "prod", version="01") is None
-    old = await backend.fetch_version("orders", "prod", version="1")
+    assert await backend.fetch_version(ORDERS, version="2") is None
+    assert await backend.fetch_version(ORDERS, version="01") is None
+    old = await backend.fetch_version(ORDERS, version="1")
     assert old is not None
     assert old.properties == {"a": 1}
 
@@ -183,7 +185,7 @@ async def test_a_page_of_a_history_is_read_from_the_index_in_one_statement(
         await backend.save(bundle("billing"))
     for before in (None, "7", "3"):
         with statements(backend) as sent:
-            await backend.history("orders", "prod", limit=2, before=before)
+            await backend.history(ORDERS, limit=2, before=before)
         assert len(sent) == 1
         async with backend._database.engine.connect() as connection:
             values = ("main", "orders", "prod", 7, 3, 0)[: sent[0].count("?")]
@@ -195,16 +197,16 @@ async def test_a_page_of_a_history_is_read_from_the_index_in_one_statement(
 
 async def test_a_page_goes_on_before_a_removal(backend: SqlConfigBackend) -> None:
     await backend.save(bundle())
-    await backend.delete("orders", "prod", expected="1")
+    await backend.delete(ORDERS, expected="1")
     await backend.save(bundle())
-    rows = await backend.history("orders", "prod", limit=2)
+    rows = await backend.history(ORDERS, limit=2)
     assert [(row.version, row.deleted) for row in rows] == [("3", False), ("2", True)]
-    older = await backend.history("orders", "prod", before="2")
+    older = await backend.history(ORDERS, before="2")
     assert [row.version for row in older] == ["1"]
-    assert await backend.history("orders", "prod", before="1") == []
+    assert await backend.history(ORDERS, before="1") == []
     for version in ("4", "01", "9" * 40):
         with pytest.raises(ConfigNotFoundError, match="version"):
-            await backend.history("orders", "prod", before=version)
+            await backend.history(ORDERS, before=version)
 
 
 # --- names, labels, remarks -----------------------------------------------------------
@@ -239,7 +241,7 @@ async def test_remarks_that_not_every_database_keeps_are_refused(
     for remarks in ({"author": remark}, {"message": remark}):
         with pytest.raises(ConfigFormatError, match="cannot be stored"):
             await backend.commit(bundle(), expected=ANY, **remarks)
-    assert await backend.history("orders", "prod") == []
+    assert await backend.history(ORDERS) == []
 
 
 async def test_a_number_too_long_for_text_is_refused(backend: SqlConfigBackend) -> None:

@@ -43,7 +43,7 @@ async def test_what_another_process_would_do_is_told_in_order_and_joined(
     other = open_again()
     for name in ("one", "two", "one", "three"):
         await other.save(bundle(name))
-    await other.delete("two", "prod", expected="2")
+    await other.delete(ConfigKey(application="two", profile="prod"), expected="2")
     told = [await asyncio.wait_for(first, SECONDS)]
     while key("three") not in told or key("two") not in told:
         told.append(await asyncio.wait_for(anext(stream), SECONDS))

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from pyfly.config_core import BackendError, BackendUnavailableError, ConfigConflictError
+from pyfly.config_core import BackendError, BackendUnavailableError, ConfigConflictError, ConfigKey
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT, ANY, Expected
 from pyfly.config_sql import SqlConfigBackend, _writer
+
+ORDERS = ConfigKey(application="orders", profile="prod")
 
 pytestmark = pytest.mark.anyio
 
@@ -66,10 +68,10 @@ async def test_a_condition_sees_the_changes_before_it_in_the_same_transaction(
     assert [outcomes[place] for place in (0, 2, 4, 5)] == ["2", "3", "4", "5"]
     assert all(isinstance(error, ConfigConflictError) for error in errors)
     assert [getattr(error, "current", "?") for error in errors] == ["2", "3", None]
-    rows = await backend.history("orders", "prod")
+    rows = await backend.history(ORDERS)
     assert [row.version for row in rows] == ["5", "4", "2", "1"]
     for version, number in (("2", 0), ("4", 4), ("5", 5)):
-        found = await backend.fetch_version("orders", "prod", version=version)
+        found = await backend.fetch_version(ORDERS, version=version)
         assert found is not None
         assert found.properties == {"number": number}
     current = await backend.fetch("orders", "prod")
@@ -82,11 +84,11 @@ async def test_a_removal_and_a_new_bundle_stand_in_one_transaction(
 ) -> None:
     await backend.save(bundle(old=True))
     await asyncio.gather(
-        backend.delete("orders", "prod", expected="1"),
+        backend.delete(ORDERS, expected="1"),
         backend.commit(bundle(new=True), expected=ABSENT),
-        backend.delete("billing", "prod", expected=ANY),
+        backend.delete(ConfigKey(application="billing", profile="prod"), expected=ANY),
     )
-    assert [row.deleted for row in await backend.history("orders", "prod")] == [False, True, False]
+    assert [row.deleted for row in await backend.history(ORDERS)] == [False, True, False]
     assert [source.properties for source in await backend.list()] == [{"new": True}]
     assert await backend.change_token() == "3"
 

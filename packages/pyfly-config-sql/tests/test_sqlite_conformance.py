@@ -2,9 +2,8 @@
 
 from pyfly.config_server.testing import (
     BackendConformance,
+    BaseBundlesConformance,
     BatchFetchConformance,
-    ChangeStreamConformance,
-    ChangeTokenConformance,
     CheckConformance,
     CloseConformance,
     ConditionalSaveConformance,
@@ -19,6 +18,7 @@ from pyfly.config_server.testing import (
 
 class TestSqlite(
     BackendConformance,
+    BaseBundlesConformance,
     KeysConformance,
     LabelsConformance,
     BatchFetchConformance,
@@ -26,8 +26,6 @@ class TestSqlite(
     ConditionalSaveConformance,
     DeleteConformance,
     HistoryConformance,
-    ChangeTokenConformance,
-    ChangeStreamConformance,
     UpgradeConformance,
     CheckConformance,
     CloseConformance,

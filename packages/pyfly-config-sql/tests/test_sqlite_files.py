@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import BackendError, BackendUnavailableError
+from pyfly.config_core import BackendError, BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ANY
 from pyfly.config_sql import SqlConfigBackend
@@ -48,7 +48,7 @@ async def refuses_everything(backend: SqlConfigBackend) -> None:
     for call in (
         lambda: backend.commit(source(9), expected=ANY),
         lambda: backend.fetch("orders", "prod"),
-        lambda: backend.delete("orders", "prod", expected=ANY),
+        lambda: backend.delete(ConfigKey(application="orders", profile="prod"), expected=ANY),
         backend.list,
         backend.check,
         backend.change_token,

@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT
 from pyfly.config_sql import SqlConfigBackend
+
+ORDERS = ConfigKey(application="orders", profile="prod")
 
 COMMITS, KILLS = 200, 40
 PROCESSES, INCREMENTS = 4, 50
@@ -147,10 +150,10 @@ def test_kills_among_commits_lose_nothing_acknowledged_and_leave_nothing_half(ur
     assert len(acknowledged) >= COMMITS
 
     async def look(backend: SqlConfigBackend) -> None:
-        rows = await backend.history("orders", "prod", limit=1000)
+        rows = await backend.history(ORDERS, limit=1000)
         assert [row.version for row in rows] == [str(n) for n in range(len(rows), 0, -1)]
         for row in rows:
-            source = await backend.fetch_version("orders", "prod", version=row.version)
+            source = await backend.fetch_version(ORDERS, version=row.version)
             assert source is not None
             number = source.properties["number"]
             assert source.properties == {

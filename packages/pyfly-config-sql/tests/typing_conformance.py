@@ -13,8 +13,6 @@ def a_database_has_these_abilities(backend: SqlConfigBackend) -> None:
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
     _history: s.SupportsHistory = backend
-    _token: s.SupportsChangeToken = backend
-    _stream: s.SupportsChangeStream = backend
     _upgrade: s.SupportsUpgrade = backend
     _check: s.SupportsCheck = backend
     _close: s.SupportsClose = backend

@@ -74,10 +74,14 @@ class ExampleConfigBackend:
         return await self._write(lambda: self._file.commit(source, expected))
 
     async def delete(
-        self, application: str, profile: str, label: str = DEFAULT_LABEL, *, expected: Expected
+        self,
+        key: ConfigKey,
+        *,
+        expected: Expected,
+        author: str | None = None,  # noqa: ARG002 - there is no history to keep it in
+        message: str | None = None,  # noqa: ARG002 - the same
     ) -> None:
         """Remove the bundle if `expected` holds."""
-        key = ConfigKey(application=application, profile=profile, label=label)
         await self._write(lambda: self._file.delete(key, expected))
 
     async def keys(
@@ -89,7 +93,7 @@ class ExampleConfigBackend:
                 yield ConfigEntry(key=key, version=source.version)
 
     async def has_label(self, label: str) -> bool:
-        """Tell whether a bundle carries the label, or it is the default label."""
+        """True if a bundle carries the label, or it is the default label."""
         check_name("label", label)
         return label in {DEFAULT_LABEL, *await self.labels()}
 

@@ -12,6 +12,7 @@ from pyfly.config_core._environment import (
     encode_environment,
 )
 from pyfly.config_core._key import (
+    BASE_PROFILE,
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
     SHARED_APPLICATION,
@@ -61,6 +62,7 @@ from pyfly.config_core.errors import (
 from pyfly.config_core.limits import MAX_DEPTH, MAX_LIST_LENGTH, MAX_PROPERTIES
 
 __all__ = [
+    "BASE_PROFILE",
     "DEFAULT_LABEL",
     "DEFAULT_PROFILE",
     "MAX_DEPTH",

@@ -19,6 +19,9 @@ from pyfly.config_core.limits import (
 DEFAULT_LABEL: Final = "main"
 DEFAULT_PROFILE: Final = "default"
 SHARED_APPLICATION: Final = "application"
+BASE_PROFILE: Final = "-"
+"""The profile of bundles that count for every profile, such as `orders.yml`. It is legal as the
+name of a stored bundle only, never in a request for a document."""
 
 _ELEMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
 _PATH_ELEMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+ -]*[A-Za-z0-9._@+-])?")
@@ -32,23 +35,34 @@ class ConfigKey:
     """The name of one bundle. An instance is always valid.
 
     Raises:
-        InvalidConfigKeyError: A part breaks the rules of contract §11.2.
+        InvalidConfigKeyError: A part is not acceptable.
     """
 
     application: str
     """One application; parts between slashes are allowed."""
     profile: str
-    """One profile."""
+    """One profile, or `BASE_PROFILE`."""
     label: str = DEFAULT_LABEL
     """One label; parts between slashes are allowed, as in `feature/x`."""
 
     def __post_init__(self) -> None:
         check_name("application", self.application)
-        check_profile(self.profile)
+        if self.profile != BASE_PROFILE:
+            check_profile(self.profile)
         check_name("label", self.label)
 
     def __str__(self) -> str:
         return f"{self.application}/{self.profile}/{self.label}"
+
+    @property
+    def is_base(self) -> bool:
+        """True if it is the name of a bundle that counts for every profile."""
+        return self.profile == BASE_PROFILE
+
+    @property
+    def stem(self) -> str:
+        """The name of its file without a suffix: `orders-prod`, of a base bundle `orders`."""
+        return self.application if self.is_base else f"{self.application}-{self.profile}"
 
     @property
     def sort_key(self) -> tuple[str, str, str]:

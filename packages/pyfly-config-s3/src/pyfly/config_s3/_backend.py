@@ -11,7 +11,6 @@ from typing import Final, Self
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
-    DEFAULT_PROFILE,
     BackendUnavailableError,
     ConfigFormatError,
     ConfigKey,
@@ -21,15 +20,15 @@ from pyfly.config_core import (
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_s3._client import Bucket, S3Client, make_client
 from pyfly.config_s3._history import BundleHistory
-from pyfly.config_s3._names import Places, bundles_in, holds_configuration, version_of
+from pyfly.config_s3._names import Places, bundles_in, holds_configuration, is_path, version_of
 from pyfly.config_s3._probe import PROBE_NAME
 from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
 from pyfly.config_s3._url import S3Location, check_location, parse_url
 from pyfly.config_s3._writer import BundleWriter, Note
 from pyfly.config_server.files.layouts import (
     MAX_RESOURCE_BYTES,
-    base_file_names,
     file_names,
+    is_bundle,
 )
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.storage import (
@@ -39,6 +38,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     ConfigVersion,
     Expected,
+    ResourceEntry,
     check_limit,
 )
 
@@ -73,6 +73,8 @@ class S3ConfigBackend:
         BackendLookupError: The location is not acceptable.
         InvalidConfigKeyError: A label of the location is not acceptable.
     """
+
+    has_base_bundles: Final = True
 
     def __init__(self, location: S3Location, *, client: S3Client | None = None) -> None:
         self._location = check_location(location)
@@ -121,14 +123,6 @@ class S3ConfigBackend:
         self._check_open()
         return await asyncio.gather(*(self._find(key) for key in keys))
 
-    async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
-        """Return what the first of `<application>.yaml`, `.yml`, … holds, or `None`."""
-        key = ConfigKey(application=application, profile=DEFAULT_PROFILE, label=label)
-        self._check_open()
-        return await self._reader.find(
-            key, begin=f"{application}.", file_names=base_file_names(application)
-        )
-
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the object at `path` under a label, or `None`.
 
@@ -152,9 +146,25 @@ class S3ConfigBackend:
             return None
         return ConfigResource(content=found.data, modified=found.modified)
 
+    async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
+        """Yield the objects under a label, ordered by path; bundles are not among them."""
+        check_name("label", label)
+        self._check_open()
+        if not self._places.has(label):
+            return
+        begin = self._places.begin(label)
+        found: dict[str, ResourceEntry] = {}
+        async for page in self._reader.pages(begin, deep=True):
+            for row in page:
+                path = row.name.removeprefix(begin)
+                if is_path(path) and ("/" in path or not is_bundle(path)):
+                    found[path] = ResourceEntry(path=path)
+        for path in sorted(found):
+            yield found[path]
+
     async def _find(self, key: ConfigKey) -> ConfigSource | None:
         self._check_open()
-        return await self._reader.find(key, begin=f"{key.application}-", file_names=file_names(key))
+        return await self._reader.find(key, file_names=file_names(key))
 
     # --- listing ----------------------------------------------------------------------
 
@@ -284,11 +294,11 @@ class S3ConfigBackend:
 
     async def delete(
         self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
+        key: ConfigKey,
         *,
         expected: Expected,
+        author: str | None = None,  # noqa: ARG002 - a removal has no metadata
+        message: str | None = None,  # noqa: ARG002 - the same
     ) -> None:
         """Remove the bundle's objects, those shadowed by others first.
 
@@ -297,7 +307,6 @@ class S3ConfigBackend:
             ConfigObstructedError: As `save`.
             UnsupportedOperationError: The store does not honour the condition of a removal.
         """
-        key = ConfigKey(application=application, profile=profile, label=label)
         self._check_open()
         try:
             await self._reader.run(partial(self._writer.delete, key, expected))
@@ -307,13 +316,7 @@ class S3ConfigBackend:
     # --- history ----------------------------------------------------------------------
 
     async def history(
-        self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
-        *,
-        limit: int = DEFAULT_PAGE_ROWS,
-        before: str | None = None,
+        self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
     ) -> builtins.list[ConfigVersion]:
         """Return at most `limit` changes of the object that a fetch reads, newest first.
 
@@ -325,24 +328,15 @@ class S3ConfigBackend:
             ValueError: `limit` is not from 1 to 1,000.
         """
         check_limit(limit)
-        key = ConfigKey(application=application, profile=profile, label=label)
         self._check_open()
         return await self._history.page(key, limit=limit, before=before)
 
-    async def fetch_version(
-        self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
-        *,
-        version: str,
-    ) -> ConfigSource | None:
+    async def fetch_version(self, key: ConfigKey, version: str) -> ConfigSource | None:
         """Return the bundle as it was at `version`, or `None`.
 
         Raises:
             UnsupportedOperationError: The bucket keeps no versions.
         """
-        key = ConfigKey(application=application, profile=profile, label=label)
         self._check_open()
         return await self._history.load(key, version)
 

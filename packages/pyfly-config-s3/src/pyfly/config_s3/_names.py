@@ -6,7 +6,7 @@ Pure functions. The rules for names of files are `pyfly.config_server.files.layo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyfly.config_core import ConfigKey
+from pyfly.config_core import ConfigKey, InvalidConfigKeyError, check_path
 from pyfly.config_server.files.layouts import file_names, keys_of
 from pyfly.config_server.formats.text import SUFFIXES
 
@@ -72,3 +72,12 @@ def holds_configuration(file_names_: Iterable[str]) -> bool:
 def version_of(etag: str, version_id: str | None) -> str:
     """Return the version of a bundle: the bucket's own where it keeps versions."""
     return etag if version_id in {None, "", "null"} else str(version_id)
+
+
+def is_path(text: str) -> bool:
+    """True if an object may be served under this path below its label."""
+    try:
+        check_path(text)
+    except InvalidConfigKeyError:
+        return False
+    return True

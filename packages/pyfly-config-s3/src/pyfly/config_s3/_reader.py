@@ -57,9 +57,7 @@ class BundleReader:
         self._looks = Looks(self._names, max_staleness=max_staleness)
         self._warned: set[str] = set()
 
-    async def find(
-        self, key: ConfigKey, *, begin: str, file_names: Sequence[str]
-    ) -> ConfigSource | None:
+    async def find(self, key: ConfigKey, *, file_names: Sequence[str]) -> ConfigSource | None:
         """Return what the first of several files holds, `None` when there is none of them.
 
         What exists is learnt from a listing. The object that was used last time is read while
@@ -67,12 +65,11 @@ class BundleReader:
 
         Args:
             key: The name of the bundle.
-            begin: What the names of the files begin with, all that are listed together.
             file_names: In the order of reading.
         """
         if not self._places.has(key.label):
             return None
-        listed = self._places.of(key.label, begin)
+        listed = self._listed_with(key)
         async with _deadline() as deadline:
             guess = self._first(key, file_names, self._looks.last(listed))
             guessed = None
@@ -98,7 +95,11 @@ class BundleReader:
 
     def forget(self, key: ConfigKey) -> None:
         """Look again: the bundle was written by this process."""
-        self._looks.forget(self._places.of(key.label, f"{key.application}-"))
+        self._looks.forget(self._listed_with(key))
+
+    def _listed_with(self, key: ConfigKey) -> str:
+        """Return what the names begin with that are listed together with this bundle."""
+        return self._places.of(key.label, key.application + ("." if key.is_base else "-"))
 
     async def load(
         self, key: ConfigKey, file_name: str, version_id: str | None = None

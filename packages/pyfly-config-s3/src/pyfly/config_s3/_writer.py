@@ -32,7 +32,6 @@ from pyfly.config_server.files.layouts import (
     check_rewritable,
     check_writable,
     file_names,
-    file_stem,
 )
 from pyfly.config_server.formats.text import SUFFIXES, dump_text
 from pyfly.config_server.storage import ANY, ConfigSource, Expected, check_expected
@@ -187,7 +186,7 @@ class BundleWriter:
     def _current(self, key: ConfigKey, deadline: float) -> _Current:
         present: set[str] = set()
         token = None
-        begin = self._places.of(key.label, file_stem(key) + ".")
+        begin = self._places.of(key.label, key.stem + ".")
         while True:
             rows, token = self._bucket.names(begin, deep=False, token=token, deadline=deadline)
             present |= {self._places.file_name(key.label, row.name) for row in rows}
@@ -215,7 +214,7 @@ class BundleWriter:
             key,
             name=file_name,
             data=None if current.stored is None else current.stored.data,
-            beside_properties=file_stem(key) + PROPERTIES_SUFFIX in current.file_names,
+            beside_properties=key.stem + PROPERTIES_SUFFIX in current.file_names,
         )
         return file_name
 

@@ -63,6 +63,8 @@ class SqlConfigBackend:
         default_label: The label that exists even without a bundle (design §8).
     """
 
+    has_base_bundles: Final = True
+
     def __init__(self, engine: AsyncEngine, *, default_label: str = DEFAULT_LABEL) -> None:
         check_name("label", default_label)
         self._database = Database(engine)
@@ -160,19 +162,22 @@ class SqlConfigBackend:
 
     async def delete(
         self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
+        key: ConfigKey,
         *,
         expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
     ) -> None:
         """Remove the source if `expected` holds; its history stays.
 
         Raises:
             ConfigConflictError: `expected` does not hold.
+            ConfigFormatError: The author or the message cannot be kept.
         """
-        key = ConfigKey(application=application, profile=profile, label=label)
-        await self._writer.make(Change(key=key, expected=expected, properties=None))
+        content.check_remark("author", author)
+        content.check_remark("message", message)
+        change = Change(key=key, expected=expected, properties=None, author=author, message=message)
+        await self._writer.make(change)
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return all sources, ordered by label, application, profile."""
@@ -209,13 +214,7 @@ class SqlConfigBackend:
         return found
 
     async def history(
-        self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
-        *,
-        limit: int = DEFAULT_PAGE_ROWS,
-        before: str | None = None,
+        self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
     ) -> builtins.list[ConfigVersion]:
         """Return at most `limit` changes of one source, newest first, older than `before`.
 
@@ -227,7 +226,6 @@ class SqlConfigBackend:
         """
         self._database.check_open()
         check_limit(limit)
-        key = ConfigKey(application=application, profile=profile, label=label)
         if before is None:
             rows = await self._rows(statements.history(key, limit=limit, newest=None))
             return [_change(row) for row in rows]
@@ -239,17 +237,9 @@ class SqlConfigBackend:
             raise ConfigNotFoundError("version", before)
         return [_change(row) for row in rows[1:]]
 
-    async def fetch_version(
-        self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
-        *,
-        version: str,
-    ) -> ConfigSource | None:
+    async def fetch_version(self, key: ConfigKey, version: str) -> ConfigSource | None:
         """Return the source as it was at `version`, or `None`."""
         self._database.check_open()
-        key = ConfigKey(application=application, profile=profile, label=label)
         number = _number(version)
         if number is None:
             return None

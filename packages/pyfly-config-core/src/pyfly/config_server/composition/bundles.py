@@ -35,7 +35,7 @@ from pyfly.config_server.storage import (
     SupportsDelete,
     SupportsHistory,
     SupportsKeys,
-    is_read_only,
+    ability,
 )
 
 _Ability = TypeVar("_Ability")
@@ -76,8 +76,9 @@ class Bundles:
 
         A store without that ability is read whole, and tells nothing about broken bundles.
         """
-        if isinstance(self.backend, SupportsKeys):
-            async for entry in self.backend.keys(label, after=after):
+        store = ability(self.backend, SupportsKeys)
+        if store is not None:
+            async for entry in store.keys(label, after=after):
                 yield entry
             return
         sources = await self.backend.list()
@@ -127,16 +128,27 @@ class Bundles:
         store = self._able(SupportsConditionalSave, "conditional saves")
         return await store.commit(source, expected=expected, author=author, message=message)
 
-    async def delete(self, key: ConfigKey, *, expected: Expected) -> None:
+    async def delete(
+        self,
+        key: ConfigKey,
+        *,
+        expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> None:
         """Remove a bundle if `expected` holds.
 
         Raises:
+            ConfigFormatError: The author has more than 256 characters or the message more than
+                1,024.
             ConfigConflictError: `expected` does not hold; names the current version.
             ConfigObstructedError: It is a file that the store must not rewrite.
             BackendError: The store failed, or cannot remove bundles.
         """
+        _check_remark("author", author, MAX_AUTHOR_LENGTH)
+        _check_remark("message", message, MAX_MESSAGE_LENGTH)
         store = self._able(SupportsDelete, "deleting")
-        await store.delete(key.application, key.profile, key.label, expected=expected)
+        await store.delete(key, expected=expected, author=author, message=message)
 
     async def history(
         self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
@@ -154,9 +166,7 @@ class Bundles:
             BackendError: The store failed, or has no history.
         """
         store = self._able(SupportsHistory, "history")
-        rows = await store.history(
-            key.application, key.profile, key.label, limit=limit, before=before
-        )
+        rows = await store.history(key, limit=limit, before=before)
         if not rows and before is None:
             raise ConfigNotFoundError("bundle", str(key))
         return rows
@@ -193,38 +203,45 @@ class Bundles:
             BackendError: The store failed, or has no history.
         """
         store = self._able(SupportsHistory, "history")
-        source = await store.fetch_version(key.application, key.profile, key.label, version=version)
+        source = await store.fetch_version(key, version)
         if source is None:
             raise ConfigNotFoundError("version", version)
         return source
 
     async def rollback(
-        self, key: ConfigKey, *, version: str, expected: Expected, author: str | None = None
+        self,
+        key: ConfigKey,
+        *,
+        version: str,
+        expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
     ) -> str:
         """Store the content of an old version anew; return the new version.
+
+        Without a message the new version says which one it repeats.
 
         Raises:
             ConfigError: As `load_version` and `commit`.
         """
         source = await self.load_version(key, version)
-        message = f"rollback to {version}"
+        message = f"rollback to {version}" if message is None else message
         return await self.commit(source, expected=expected, author=author, message=message)
 
-    def _able(self, ability: type[_Ability], words: str) -> _Ability:
-        if not isinstance(self.backend, ability):
+    def _able(self, kind: type[_Ability], words: str) -> _Ability:
+        store = ability(self.backend, kind)
+        if store is None:
             raise UnsupportedOperationError(type(self.backend).__name__, words)
-        return self.backend
+        return store
 
 
 def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
-    """Return the first store that saves under conditions and is not read-only, or else the first.
+    """Return the first store that can save under conditions, or else the first.
 
     What is asked is how the stores are when the server is made.
     """
     able = (
-        backend
-        for backend in backends
-        if isinstance(backend, SupportsConditionalSave) and not is_read_only(backend)
+        backend for backend in backends if ability(backend, SupportsConditionalSave) is not None
     )
     return next(able, backends[0])
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pyfly.config_core import (
+    BASE_PROFILE,
     DEFAULT_PROFILE,
     SHARED_APPLICATION,
     ConfigKey,
@@ -22,8 +23,8 @@ class Lookup:
     """The bundles to ask for."""
     profiles: frozenset[str]
     """The profiles that were asked for, which conditions in documents are about."""
-    bases: tuple[str, ...]
-    """The applications whose bundles without a profile follow after them."""
+    base_keys: tuple[ConfigKey, ...]
+    """The base bundles, which follow after them."""
 
 
 def plan_lookups(
@@ -73,7 +74,9 @@ def plan_lookups(
                 for a in applications
             ),
             profiles=frozenset(requested),
-            bases=applications,
+            base_keys=tuple(
+                ConfigKey(application=a, profile=BASE_PROFILE, label=one) for a in applications
+            ),
         )
         for one in reversed(labels)
     )

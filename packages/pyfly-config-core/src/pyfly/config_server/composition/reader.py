@@ -23,11 +23,12 @@ from pyfly.config_server.storage import (
     ConfigDocument,
     ConfigSnapshot,
     ConfigSource,
-    SupportsBaseBundles,
     SupportsBatchFetch,
     SupportsLabels,
     SupportsSnapshots,
+    ability,
     default_is_base,
+    has_base_bundles,
 )
 
 _TOGETHER: Final = 16
@@ -70,10 +71,10 @@ class StoreReader:
         self._backend = backend
         self._suffix = suffix
         self.default_is_base: Final = default_is_base(backend)
-        self._labels = backend if isinstance(backend, SupportsLabels) else None
-        self._batch = backend if isinstance(backend, SupportsBatchFetch) else None
-        self._snapshots = backend if isinstance(backend, SupportsSnapshots) else None
-        self._bases = backend if isinstance(backend, SupportsBaseBundles) else None
+        self._has_base_bundles = has_base_bundles(backend)
+        self._labels = ability(backend, SupportsLabels)
+        self._batch = ability(backend, SupportsBatchFetch)
+        self._snapshots = ability(backend, SupportsSnapshots)
 
     async def read(self, lookup: Lookup, budget: AnswerBudget) -> Found:
         """Return what is stored; large bundles are composed in a thread.
@@ -88,25 +89,18 @@ class StoreReader:
                 be too large.
             BackendError: The store failed.
         """
-        stored, bases = await asyncio.gather(
-            self._fetch_many(lookup.keys, budget), self._fetch_bases(lookup)
-        )
-        budget.take(bases)
-        bundles = _in_lowest_roles(
-            [
-                *((one, f"{one.application}-{one.profile}") for one in stored.sources if one),
-                *((one, name) for name, one in zip(lookup.bases, bases, strict=False) if one),
-            ]
-        )
+        keys = (*lookup.keys, *lookup.base_keys) if self._has_base_bundles else lookup.keys
+        stored = await self._fetch_many(keys, budget)
+        bundles = _in_lowest_roles([source for source in stored.sources if source is not None])
 
         def compose() -> list[FoundSource]:
             return [
                 one
-                for source, stem in bundles
-                for one in self._sources(source, stem, lookup.profiles, budget.flat)
+                for source in bundles
+                for one in self._sources(source, lookup.profiles, budget.flat)
             ]
 
-        large = is_large(one.properties for source, _ in bundles for one in _documents(source))
+        large = is_large(one.properties for source in bundles for one in _documents(source))
         found = await run(compose, large=large)
         known = bool(found) or self._labels is None or await self._labels.has_label(lookup.label)
         return Found(sources=found if known else None, version=stored.version)
@@ -130,22 +124,11 @@ class StoreReader:
         fetches = (self._backend.fetch(key.application, key.profile, key.label) for key in keys)
         return await asyncio.gather(*fetches)
 
-    def _fetch_bases(self, lookup: Lookup) -> "asyncio.Future[list[ConfigSource | None]]":
-        """Begin to read one for each application, now, in the same turn as the other reads.
-
-        Without the ability there are none.
-        """
-        if self._bases is None:
-            return asyncio.gather()
-        return asyncio.gather(
-            *(self._bases.fetch_base(name, lookup.label) for name in lookup.bases)
-        )
-
     def _sources(
-        self, source: ConfigSource, stem: str, profiles: frozenset[str], budget: FlatBudget
+        self, source: ConfigSource, profiles: frozenset[str], budget: FlatBudget
     ) -> Iterator[FoundSource]:
-        """Yield the active documents of a bundle, the last one first (contract §3.5)."""
-        file_name = source.resource or stem
+        """Yield the active documents of a bundle, the last one first."""
+        file_name = source.resource or source.key.stem
         label = source.label.replace("-", "%2D").replace(",", "%2C")
         documents = _documents(source)
         for number, document in reversed([*enumerate(documents)]):
@@ -160,13 +143,13 @@ class StoreReader:
                 yield FoundSource(source=named, key=None if source.resource else source.key)
 
 
-def _in_lowest_roles(bundles: Sequence[tuple[ConfigSource, str]]) -> list[tuple[ConfigSource, str]]:
+def _in_lowest_roles(bundles: Sequence[ConfigSource]) -> list[ConfigSource]:
     """Leave out a file where it comes again below: it is composed, and counted, once."""
-    last = {source.resource: place for place, (source, _) in enumerate(bundles)}
+    last = {source.resource: place for place, source in enumerate(bundles)}
     return [
-        bundle
-        for place, bundle in enumerate(bundles)
-        if bundle[0].resource is None or last[bundle[0].resource] == place
+        source
+        for place, source in enumerate(bundles)
+        if source.resource is None or last[source.resource] == place
     ]
 
 

@@ -37,6 +37,7 @@ from pyfly.config_server.storage import (
     SupportsCheck,
     SupportsClose,
     SupportsResources,
+    ability,
 )
 
 _LOG: Final = logging.getLogger(__name__)
@@ -209,15 +210,11 @@ class ConfigServer:
         variants = _variants(path, split_profiles(profile), self._default_profile)
         labels = split_names("label", wanted)
         check_lookups(profiles=len(variants), labels=len(labels))
-        places = [
-            (backend, one)
-            for one in reversed(labels)
-            for backend in self.backends
-            if isinstance(backend, SupportsResources)
-        ]
-        for backend, one in reversed(places) if self._reverse_location_order else places:
+        stores = [ability(backend, SupportsResources) for backend in self.backends]
+        places = [(store, one) for one in reversed(labels) for store in stores if store is not None]
+        for store, one in reversed(places) if self._reverse_location_order else places:
             for variant in variants:
-                found = await backend.open_resource(one, variant)
+                found = await store.open_resource(one, variant)
                 if found is not None:
                     return found
         return None
@@ -311,8 +308,9 @@ class ConfigServer:
             raise failures[0]
 
     async def _check(self, backend: ConfigBackend) -> None:
-        if isinstance(backend, SupportsCheck):
-            await backend.check()
+        store = ability(backend, SupportsCheck)
+        if store is not None:
+            await store.check()
             return
         with contextlib.suppress(ConfigFormatError):
             await backend.fetch(self._shared_application, self._default_profile, self.default_label)
@@ -321,8 +319,9 @@ class ConfigServer:
         """Close the stores that can be closed, all of them. Closing twice is allowed."""
         async with contextlib.AsyncExitStack() as stack:
             for backend in self.backends:
-                if isinstance(backend, SupportsClose):
-                    stack.push_async_callback(backend.aclose)
+                store = ability(backend, SupportsClose)
+                if store is not None:
+                    stack.push_async_callback(store.aclose)
 
 
 async def _read_store(

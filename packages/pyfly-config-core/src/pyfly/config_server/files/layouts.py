@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from pyfly.config_core import (
+    BASE_PROFILE,
     ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
@@ -22,29 +23,25 @@ MAX_RESOURCE_BYTES: Final = 10_485_760
 """The size of a plain file beside the bundles."""
 
 
-def file_stem(key: ConfigKey) -> str:
-    """Return the file name without its suffix."""
-    return f"{key.application}-{key.profile}"
-
-
 def file_names(key: ConfigKey) -> tuple[str, ...]:
     """Return the names under which a reader looks, in that order."""
-    stem = file_stem(key)
+    stem = key.stem
     return tuple(stem + suffix for suffix in SUFFIXES)
-
-
-def base_file_names(application: str) -> tuple[str, ...]:
-    """Return the names of an application's file for every profile, in the order of reading."""
-    return tuple(application + suffix for suffix in SUFFIXES)
 
 
 def keys_of(label: str, names: Iterable[str]) -> list[ConfigKey]:
     """Return the keys of the bundle files among `names`, sorted, each once.
 
-    The name is split at the last `-`. Files that are no bundles are passed over.
+    The name is split at the last `-`; without one it is a base bundle. Files that are no bundles
+    are passed over.
     """
     keys = {key for name in names if (key := _key_of(label, name)) is not None}
     return sorted(keys, key=lambda key: (key.application, key.profile))
+
+
+def is_bundle(name: str) -> bool:
+    """True if a file name is that of a bundle, for some profile or for every one."""
+    return _key_of("main", name) is not None
 
 
 def source_of(
@@ -67,9 +64,16 @@ def check_writable(key: ConfigKey) -> None:
     """Refuse a key whose file name would read as another key's.
 
     Raises:
-        InvalidConfigKeyError: The profile contains `-` or the application contains `/`.
+        InvalidConfigKeyError: The profile contains `-`, the application contains `/`, or it is a
+            base bundle and its application contains `-`.
     """
-    if "-" in key.profile:
+    if key.is_base and "-" in key.application:
+        raise InvalidConfigKeyError(
+            "application",
+            key.application,
+            "the file of its base bundle would be read as that of a profile; save it without '-'",
+        )
+    if "-" in key.profile and not key.is_base:
         raise InvalidConfigKeyError(
             "profile",
             key.profile,
@@ -111,7 +115,7 @@ def check_rewritable(
     """
     if beside_properties:
         raise ConfigObstructedError(
-            f"{key.label}/{file_stem(key)}{PROPERTIES_SUFFIX}",
+            f"{key.label}/{key.stem}{PROPERTIES_SUFFIX}",
             "a .properties file is never rewritten or removed",
         )
     if data is not None and holds_several_documents(data, suffix=PurePosixPath(name).suffix):
@@ -125,7 +129,7 @@ def _key_of(label: str, name: str) -> ConfigKey | None:
         if name.endswith(suffix):
             application, dash, profile = name.removesuffix(suffix).rpartition("-")
             if not dash:
-                return None
+                application, profile = profile, BASE_PROFILE
             try:
                 return ConfigKey(application=application, profile=profile, label=label)
             except InvalidConfigKeyError:

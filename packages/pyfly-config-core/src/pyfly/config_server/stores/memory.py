@@ -7,29 +7,33 @@ import itertools
 import secrets
 import threading
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
-    DEFAULT_PROFILE,
     BackendLookupError,
     BackendUnavailableError,
     ConfigKey,
     ConfigNotFoundError,
-    JsonValue,
     check_name,
 )
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_server.storage import (
     ANY,
+    BundleChange,
+    Change,
+    ChangeBatch,
+    ChangeJournal,
     ConfigEntry,
     ConfigResource,
     ConfigSource,
     ConfigVersion,
     Expected,
+    ResourceChange,
+    ResourceEntry,
     check_expected,
     check_limit,
 )
@@ -52,18 +56,19 @@ class InMemoryConfigBackend:
     history is kept whole and grows with every save.
 
     Args:
-        default_label: The label that exists even without a bundle (design §8).
+        default_label: The label that exists even without a bundle.
     """
+
+    has_base_bundles: Final = True
 
     def __init__(self, *, default_label: str = DEFAULT_LABEL) -> None:
         self._default_label = default_label
         self._changes: dict[ConfigKey, list[_Change]] = {}
-        self._bases: dict[tuple[str, str], ConfigSource] = {}
         self._resources: dict[tuple[str, str], ConfigResource] = {}
         self._numbers = itertools.count(1)
         self._epoch = secrets.token_hex(4)  # another process must not give the same versions
-        self._last = self._epoch
-        self._watchers: set[_Watcher] = set()
+        self._journal = ChangeJournal(self._epoch)
+        self._waiters: set[_Waiter] = set()
         self._guard = threading.Lock()
         self._closed = False
 
@@ -81,19 +86,12 @@ class InMemoryConfigBackend:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._keys())} bundles)"
 
-    def put_base(
-        self, application: str, properties: Mapping[str, JsonValue], *, label: str = DEFAULT_LABEL
-    ) -> None:
-        """Put a bundle without a profile in place."""
-        self._bases[application, label] = ConfigSource(
-            application=application, profile=DEFAULT_PROFILE, label=label, properties=properties
-        )
-        self._last = self._next_version()
-
     def put_resource(self, label: str, path: str, content: bytes) -> None:
         """Put a plain file in place."""
-        self._resources[label, path] = ConfigResource(content=content, modified=datetime.now(UTC))
-        self._last = self._next_version()
+        with self._guard:
+            now = datetime.now(UTC)
+            self._resources[label, path] = ConfigResource(content=content, modified=now)
+            self._announce(self._next_version(), ResourceChange(label=label, path=path))
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
@@ -107,18 +105,17 @@ class InMemoryConfigBackend:
         self._check_open()
         return [self._current(key) for key in keys]
 
-    async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
-        """Return a copy of the bundle without a profile, or `None`."""
-        self._check_open()
-        check_name("application", application)
-        check_name("label", label)
-        found = self._bases.get((application, label))
-        return None if found is None else replace(found)
-
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the file, or `None`."""
         self._check_open()
         return self._resources.get((label, path))
+
+    async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
+        """Yield the files of a label as they were at the first step, ordered by path."""
+        self._check_open()
+        found = {path: file for (one, path), file in [*self._resources.items()] if one == label}
+        for path, file in sorted(found.items()):
+            yield ResourceEntry(path=path, size=len(file.content), modified=file.modified)
 
     async def save(self, source: ConfigSource) -> None:
         """Store a copy of the source."""
@@ -149,11 +146,11 @@ class InMemoryConfigBackend:
 
     async def delete(
         self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
+        key: ConfigKey,
         *,
         expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
     ) -> None:
         """Remove the source if `expected` holds; its history stays.
 
@@ -161,12 +158,17 @@ class InMemoryConfigBackend:
             ConfigConflictError: `expected` does not hold.
         """
         self._check_open()
-        key = ConfigKey(application=application, profile=profile, label=label)
         with self._guard:
             self._check_expected(key, expected)
             if self._current(key) is not None:
                 version = self._next_version()
-                row = ConfigVersion(version=version, saved_at=datetime.now(UTC), deleted=True)
+                row = ConfigVersion(
+                    version=version,
+                    saved_at=datetime.now(UTC),
+                    author=author,
+                    message=message,
+                    deleted=True,
+                )
                 self._record(key, _Change(row=row, source=None))
 
     async def list(self) -> builtins.list[ConfigSource]:
@@ -189,7 +191,7 @@ class InMemoryConfigBackend:
             yield entry
 
     async def has_label(self, label: str) -> bool:
-        """Tell whether a bundle carries the label, or it is the default label."""
+        """True if a bundle carries the label, or it is the default label."""
         self._check_open()
         check_name("label", label)
         return label == self._default_label or label in self._carried()
@@ -200,13 +202,7 @@ class InMemoryConfigBackend:
         return sorted(self._carried())
 
     async def history(
-        self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
-        *,
-        limit: int = DEFAULT_PAGE_ROWS,
-        before: str | None = None,
+        self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
     ) -> builtins.list[ConfigVersion]:
         """Return at most `limit` changes of one source, newest first, older than `before`.
 
@@ -216,58 +212,47 @@ class InMemoryConfigBackend:
         """
         self._check_open()
         check_limit(limit)
-        key = ConfigKey(application=application, profile=profile, label=label)
         changes = self._changes.get(key, [])
         end = len(changes) if before is None else _place_of(before, changes)
         if end is None:
             raise ConfigNotFoundError("version", str(before))
         return [change.row for change in reversed(changes[max(end - limit, 0) : end])]
 
-    async def fetch_version(
-        self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
-        *,
-        version: str,
-    ) -> ConfigSource | None:
+    async def fetch_version(self, key: ConfigKey, version: str) -> ConfigSource | None:
         """Return a copy of the source as it was at `version`, or `None`."""
         self._check_open()
-        key = ConfigKey(application=application, profile=profile, label=label)
         changes = self._changes.get(key, [])
         place = _place_of(version, changes)
         source = None if place is None else changes[place].source
         return None if source is None else replace(source)
 
-    async def change_token(self) -> str:
-        """Return the number of the last change."""
+    async def changes_since(self, cursor: str | None) -> ChangeBatch:
+        """Return what changed since `cursor`; the last 10,000 changes are remembered."""
         self._check_open()
-        return self._last
+        return self._journal.since(cursor)
 
-    async def changes(self) -> AsyncIterator[ConfigKey]:
-        """Yield the keys that change from the first step on; repetitions are joined."""
+    async def hints(self) -> AsyncIterator[None]:
+        """Yield after every change from the first step on; several may be joined."""
         self._check_open()
-        watcher = _Watcher()
-        self._watchers.add(watcher)
+        waiter = _Waiter()
+        self._waiters.add(waiter)
         try:
-            while True:
-                await watcher.wake.wait()
-                watcher.wake.clear()
-                self._check_open()
-                while watcher.keys:
-                    yield watcher.keys.pop(next(iter(watcher.keys)))
+            while not self._closed:
+                await waiter.wake.wait()
+                waiter.wake.clear()
+                if not self._closed:
+                    yield
         finally:
-            self._watchers.discard(watcher)
+            self._waiters.discard(waiter)
 
     async def check(self) -> None:
         """Return while the backend is open."""
         self._check_open()
 
     async def aclose(self) -> None:
-        """Refuse everything from now on and end every waiting `changes`."""
+        """Refuse everything from now on and end every iterator of `hints`."""
         self._closed = True
-        for watcher in [*self._watchers]:
-            watcher.tell(None)
+        self._wake_all()
 
     def _keys(self) -> builtins.list[ConfigKey]:
         changed = [*self._changes.items()]  # in one step: another thread may add to it
@@ -275,7 +260,7 @@ class InMemoryConfigBackend:
         return sorted(stored, key=lambda key: key.sort_key)
 
     def _carried(self) -> set[str]:
-        return {key.label for key in self._keys()} | {label for _, label in [*self._bases]}
+        return {key.label for key in self._keys()}
 
     def _current(self, key: ConfigKey) -> ConfigSource | None:
         changes = self._changes.get(key)
@@ -289,9 +274,15 @@ class InMemoryConfigBackend:
 
     def _record(self, key: ConfigKey, change: _Change) -> None:
         self._changes.setdefault(key, []).append(change)
-        self._last = change.row.version
-        for watcher in [*self._watchers]:
-            watcher.tell(key)
+        self._announce(change.row.version, BundleChange(key=key))
+
+    def _announce(self, cursor: str, change: Change) -> None:
+        self._journal.append(cursor, [change])
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for waiter in [*self._waiters]:
+            waiter.tell()
 
     def _next_version(self) -> str:
         return f"{next(self._numbers)}-{self._epoch}"
@@ -315,17 +306,14 @@ def _number(version: str) -> int:
     return int(digits) if is_number else 0
 
 
-class _Watcher:
-    """What one reader of `changes` has not been told yet."""
+class _Waiter:
+    """One reader of `hints`."""
 
     def __init__(self) -> None:
-        self.keys: dict[ConfigKey, ConfigKey] = {}
         self.wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def tell(self, key: ConfigKey | None) -> None:
+    def tell(self) -> None:
         """Wake the reader, in whichever event loop it waits."""
-        if key is not None:
-            self.keys[key] = key
         with contextlib.suppress(RuntimeError):  # its event loop is closed
             self._loop.call_soon_threadsafe(self.wake.set)

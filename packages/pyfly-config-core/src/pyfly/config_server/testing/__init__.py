@@ -13,8 +13,8 @@ class TestMyBackend(BackendConformance, KeysConformance, CloseConformance):
 
 The class fails when the store has an ability whose mixin is missing. A test of the suite cannot
 be replaced, except by one marked `xfail(strict=True, reason=…)`. What only the owner of a store
-can put in place, a base bundle or a plain file, is put there by a method that the class
-overrides: `BaseBundlesConformance.store_base`, `ResourcesConformance.store_resource`.
+can put in place, a plain file, is put there by a method that the class overrides,
+`ResourcesConformance.store_resource`. `BaseBundlesConformance` is for stores with base bundles.
 
 All names used are ones that text stores can keep: no profile contains `-`, no application `/`.
 Tests are async and run on asyncio through anyio's pytest plugin; no configuration is needed.
@@ -38,8 +38,8 @@ for _module in (
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from pyfly.config_server.testing._changes import (  # noqa: E402 - as the comment above says
-    ChangeStreamConformance,
-    ChangeTokenConformance,
+    ChangeHintsConformance,
+    ChangesConformance,
 )
 from pyfly.config_server.testing._conditional import (  # noqa: E402 - the same
     ConditionalSaveConformance,
@@ -67,8 +67,8 @@ __all__ = [
     "BackendConformance",
     "BaseBundlesConformance",
     "BatchFetchConformance",
-    "ChangeStreamConformance",
-    "ChangeTokenConformance",
+    "ChangeHintsConformance",
+    "ChangesConformance",
     "CheckConformance",
     "CloseConformance",
     "ConditionalSaveConformance",

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import ConfigConflictError, InvalidConfigKeyError
+from pyfly.config_core import ConfigConflictError, ConfigKey, InvalidConfigKeyError
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
@@ -17,6 +17,7 @@ from pyfly.config_server.storage import (
 )
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
+    ORDERS,
     Conformance,
     assert_same,
     bundle,
@@ -159,7 +160,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
     async def test_a_removed_bundle_is_gone(self, backend: DeleteBackend) -> None:
         """Neither fetched nor listed; it can be saved again."""
         await backend.save(bundle(properties={"old": 1}))
-        await backend.delete("orders", "prod", expected=ANY)
+        await backend.delete(ORDERS, expected=ANY)
         assert await fetched(backend, bundle()) is None
         assert await backend.list() == []
         await backend.save(bundle(properties={"new": 1}))
@@ -176,7 +177,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         ]
         for source in (bundle(), *others):
             await backend.save(source)
-        await backend.delete("orders", "prod", "main", expected=ANY)
+        await backend.delete(ORDERS, expected=ANY)
         assert await fetched(backend, bundle()) is None
         for source in others:
             assert (await stored(backend, source)).properties == source.properties
@@ -188,14 +189,16 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         """Once and again, under a label that exists and one that does not."""
         await backend.save(bundle("billing"))
         for label in ("main", "main", "nowhere/x"):
-            await backend.delete("orders", "prod", label, expected=expected)
+            await backend.delete(
+                ConfigKey(application="orders", profile="prod", label=label), expected=expected
+            )
         assert [source.application for source in await backend.list()] == ["billing"]
 
     async def test_the_current_version_lets_a_delete_remove(self, backend: DeleteBackend) -> None:
         """The version that a fetch tells is the one to expect."""
         await backend.save(bundle())
         version = await stored_version(backend, bundle())
-        await backend.delete("orders", "prod", expected=version)
+        await backend.delete(ORDERS, expected=version)
         assert await fetched(backend, bundle()) is None
 
     async def test_a_delete_that_expects_otherwise_conflicts(self, backend: DeleteBackend) -> None:
@@ -206,7 +209,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         new = await stored_version(backend, bundle())
         for expected in (old, ABSENT):
             with pytest.raises(ConfigConflictError) as conflict:
-                await backend.delete("orders", "prod", expected=expected)
+                await backend.delete(ORDERS, expected=expected)
             assert conflict.value.current == new
         assert (await stored(backend, bundle())).properties == {"n": 2}
 
@@ -218,7 +221,9 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         version = await stored_version(backend, bundle())
         for label in ("main", "nowhere/x"):
             with pytest.raises(ConfigConflictError) as conflict:
-                await backend.delete("billing", "prod", label, expected=version)
+                await backend.delete(
+                    ConfigKey(application="billing", profile="prod", label=label), expected=version
+                )
             assert conflict.value.current is None
 
     async def test_a_delete_that_expects_presence_removes_whichever_version_is_stored(
@@ -226,10 +231,10 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
     ) -> None:
         """Once; then it conflicts."""
         await backend.save(bundle(properties={"n": 1}))
-        await backend.delete("orders", "prod", expected=PRESENT)
+        await backend.delete(ORDERS, expected=PRESENT)
         assert await fetched(backend, bundle()) is None
         with pytest.raises(ConfigConflictError):
-            await backend.delete("orders", "prod", expected=PRESENT)
+            await backend.delete(ORDERS, expected=PRESENT)
 
     async def test_a_delete_that_expects_presence_conflicts_with_nothing(
         self, backend: DeleteBackend
@@ -238,7 +243,9 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         await backend.save(bundle())
         for label in ("main", "nowhere/x"):
             with pytest.raises(ConfigConflictError) as conflict:
-                await backend.delete("billing", "prod", label, expected=PRESENT)
+                await backend.delete(
+                    ConfigKey(application="billing", profile="prod", label=label), expected=PRESENT
+                )
             assert conflict.value.current is None
         assert [source.application for source in await backend.list()] == ["orders"]
 
@@ -252,7 +259,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
             await backend.save(bundle())
             outcomes = await asyncio.gather(
                 backend.commit(bundle(properties={"late": 1}), expected=PRESENT),
-                backend.delete("orders", "prod", expected=ANY),
+                backend.delete(ORDERS, expected=ANY),
                 backend.commit(bundle(properties={"later": 1}), expected=PRESENT),
                 return_exceptions=True,
             )
@@ -265,7 +272,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         await backend.save(bundle())
         version = await stored_version(backend, bundle())
         outcomes = await asyncio.gather(
-            *(backend.delete("orders", "prod", expected=version) for _ in range(_WRITERS)),
+            *(backend.delete(ORDERS, expected=version) for _ in range(_WRITERS)),
             return_exceptions=True,
         )
         lost = [o.current for o in outcomes if isinstance(o, ConfigConflictError)]
@@ -276,6 +283,8 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
     async def test_a_hostile_name_is_not_removed(self, backend: DeleteBackend, name: str) -> None:
         """It raises, as in a fetch."""
         with pytest.raises(InvalidConfigKeyError):
-            await backend.delete(name, "prod", expected=ANY)
+            await backend.delete(ConfigKey(application=name, profile="prod"), expected=ANY)
         with pytest.raises(InvalidConfigKeyError):
-            await backend.delete("orders", "prod", name, expected=ANY)
+            await backend.delete(
+                ConfigKey(application="orders", profile="prod", label=name), expected=ANY
+            )

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import ConfigNotFoundError, InvalidConfigKeyError, JsonValue
+from pyfly.config_core import ConfigKey, ConfigNotFoundError, InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import (
     ANY,
     ConfigBackend,
@@ -15,6 +15,7 @@ from pyfly.config_server.storage import (
 )
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
+    ORDERS,
     Conformance,
     assert_same,
     bundle,
@@ -32,8 +33,8 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     async def test_what_was_never_stored_has_no_history(self, backend: HistoryBackend) -> None:
         """An empty list and no version, also beside another bundle's history."""
         version = await backend.commit(bundle("billing"), expected=ANY)
-        assert await backend.history("orders", "prod") == []
-        assert await backend.fetch_version("orders", "prod", version=version) is None
+        assert await backend.history(ORDERS) == []
+        assert await backend.fetch_version(ORDERS, version=version) is None
 
     async def test_changes_come_newest_first(self, backend: HistoryBackend) -> None:
         """One row for each commit and save, with its version, author, message and time."""
@@ -45,7 +46,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         )
         await backend.save(bundle(properties={"n": 3}))
         third = await stored_version(backend, bundle())
-        rows = await backend.history("orders", "prod")
+        rows = await backend.history(ORDERS)
         assert [row.version for row in rows] == [third, second, first]
         assert [(row.author, row.message) for row in rows[1:]] == [
             ("Ωμέγα", "two\nlines"),
@@ -64,7 +65,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         ]
         versions = [await backend.commit(bundle(properties=t), expected=ANY) for t in trees]
         for tree, version in zip(trees, versions, strict=True):
-            found = await backend.fetch_version("orders", "prod", version=version)
+            found = await backend.fetch_version(ORDERS, version=version)
             assert found is not None
             assert found.key == bundle().key
             assert found.version == version
@@ -74,7 +75,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         """Changing a tree that came from the history does not change the history."""
         version = await backend.commit(bundle(properties={"list": [1]}), expected=ANY)
         for _ in range(2):
-            found = await backend.fetch_version("orders", "prod", version=version)
+            found = await backend.fetch_version(ORDERS, version=version)
             assert found is not None
             items = found.properties["list"]
             assert items == [1]
@@ -85,29 +86,33 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         """Absent, whatever the text looks like: it is not a name with rules."""
         await backend.commit(bundle(), expected=ANY)
         for version in ("never-was", "", "../x", "999999999999", "HEAD"):
-            assert await backend.fetch_version("orders", "prod", version=version) is None
+            assert await backend.fetch_version(ORDERS, version=version) is None
 
     async def test_histories_of_labels_are_separate(self, backend: HistoryBackend) -> None:
         """A commit under one label is no change under another."""
         one = await backend.commit(bundle(label="feature/x"), expected=ANY)
         other = await backend.commit(bundle(label="feature"), expected=ANY)
         for label, version in (("feature/x", one), ("feature", other)):
-            rows = await backend.history("orders", "prod", label)
+            rows = await backend.history(
+                ConfigKey(application="orders", profile="prod", label=label)
+            )
             assert [row.version for row in rows] == [version]
 
     async def test_a_history_comes_in_pages(self, backend: HistoryBackend) -> None:
         """Each begins before the last version of the one before; the last one may be shorter."""
         made = [await backend.commit(bundle(properties={"n": n}), expected=ANY) for n in range(5)]
         if isinstance(backend, SupportsDelete):
-            await backend.delete("orders", "prod", expected=ANY)
-        whole = await backend.history("orders", "prod")
+            await backend.delete(ORDERS, expected=ANY)
+        whole = await backend.history(ORDERS)
         assert [row.version for row in whole if not row.deleted] == made[::-1]
-        assert await backend.history("orders", "prod", limit=1000) == whole
+        assert await backend.history(ORDERS, limit=1000) == whole
         for limit in (1, 2, len(whole)):
-            rows = await backend.history("orders", "prod", limit=limit)
+            rows = await backend.history(ORDERS, limit=limit)
             assert len(rows) == limit
             while page := await backend.history(
-                "orders", "prod", limit=limit, before=rows[-1].version
+                ORDERS,
+                limit=limit,
+                before=rows[-1].version,
             ):
                 assert len(page) == min(limit, len(whole) - len(rows))
                 rows += page
@@ -121,9 +126,9 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         other = await backend.commit(bundle(label="feature"), expected=ANY)
         for version in (other, "never-was", "", "../x", "999999999999", "HEAD", "null", "0"):
             with pytest.raises(ConfigNotFoundError):
-                await backend.history("orders", "prod", before=version)
+                await backend.history(ORDERS, before=version)
         with pytest.raises(ConfigNotFoundError):
-            await backend.history("billing", "prod", before=mine)
+            await backend.history(ConfigKey(application="billing", profile="prod"), before=mine)
 
     @pytest.mark.parametrize("limit", [-1, 0, 1001])
     async def test_a_page_of_no_or_too_many_versions_is_refused(
@@ -131,12 +136,14 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     ) -> None:
         """`check_limit` does it."""
         with pytest.raises(ValueError, match="from 1 to 1,000"):
-            await backend.history("orders", "prod", limit=limit)
+            await backend.history(ORDERS, limit=limit)
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     async def test_a_hostile_name_has_no_history(self, backend: HistoryBackend, name: str) -> None:
         """It raises, as in a fetch."""
         with pytest.raises(InvalidConfigKeyError):
-            await backend.history(name, "prod")
+            await backend.history(ConfigKey(application=name, profile="prod"))
         with pytest.raises(InvalidConfigKeyError):
-            await backend.fetch_version("orders", "prod", name, version="1")
+            await backend.fetch_version(
+                ConfigKey(application="orders", profile="prod", label=name), version="1"
+            )

@@ -10,10 +10,9 @@ from pyfly.config_core import BackendUnavailableError
 from pyfly.config_server.storage import (
     ANY,
     ConfigBackend,
-    SupportsBaseBundles,
     SupportsBatchFetch,
-    SupportsChangeStream,
-    SupportsChangeToken,
+    SupportsChangeHints,
+    SupportsChanges,
     SupportsCheck,
     SupportsClose,
     SupportsConditionalSave,
@@ -25,24 +24,26 @@ from pyfly.config_server.storage import (
     SupportsSnapshots,
     SupportsUpgrade,
 )
-from pyfly.config_server.testing._suite import Conformance, abilities, bundle, fetched
+from pyfly.config_server.testing._suite import ORDERS, Conformance, abilities, bundle, fetched
 
 # The store is Any here: which of its methods exist is known at run time only.
 _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
-    SupportsBaseBundles: (lambda b: b.fetch_base("orders", "main"),),
     SupportsBatchFetch: (lambda b: b.fetch_many([bundle().key]),),
-    SupportsChangeStream: (lambda b: anext(b.changes()),),
-    SupportsChangeToken: (lambda b: b.change_token(),),
+    SupportsChangeHints: (lambda b: anext(b.hints()),),
+    SupportsChanges: (lambda b: b.changes_since(None), lambda b: b.changes_since("x")),
     SupportsCheck: (lambda b: b.check(),),
     SupportsConditionalSave: (lambda b: b.commit(bundle(), expected=ANY),),
-    SupportsDelete: (lambda b: b.delete("orders", "prod", expected=ANY),),
+    SupportsDelete: (lambda b: b.delete(ORDERS, expected=ANY),),
     SupportsHistory: (
-        lambda b: b.history("orders", "prod"),
-        lambda b: b.fetch_version("orders", "prod", version="1"),
+        lambda b: b.history(ORDERS),
+        lambda b: b.fetch_version(ORDERS, version="1"),
     ),
     SupportsKeys: (lambda b: anext(b.keys()),),
     SupportsLabels: (lambda b: b.has_label("main"), lambda b: b.labels()),
-    SupportsResources: (lambda b: b.open_resource("main", "a.txt"),),
+    SupportsResources: (
+        lambda b: b.open_resource("main", "a.txt"),
+        lambda b: anext(b.resources("main")),
+    ),
     SupportsSnapshots: (
         lambda b: b.fetch_snapshot([bundle().key]),
         lambda b: b.fetch_snapshot([]),

@@ -1,113 +1,108 @@
-"""The suites for what only the owner of a store puts in place: base bundles and plain files."""
+"""The suites for base bundles and plain files."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import DEFAULT_PROFILE, InvalidConfigKeyError, JsonValue
-from pyfly.config_server.storage import ConfigBackend, SupportsBaseBundles, SupportsResources
+from pyfly.config_core import (
+    BASE_PROFILE,
+    DEFAULT_PROFILE,
+    ConfigConflictError,
+    InvalidConfigKeyError,
+    JsonValue,
+)
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    ConfigBackend,
+    SupportsConditionalSave,
+    SupportsDelete,
+    SupportsResources,
+    ability,
+)
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
     Conformance,
     assert_same,
     bundle,
     fetched,
+    stored,
 )
 
 _CONTENT = bytes(range(256)) * 40
-
-
-class BaseBundlesBackend(ConfigBackend, SupportsBaseBundles, Protocol):
-    """A store with bundles that have no profile."""
 
 
 class ResourcesBackend(ConfigBackend, SupportsResources, Protocol):
     """A store with plain files."""
 
 
-class BaseBundlesConformance(Conformance, ability=SupportsBaseBundles):
-    """Bundles without a profile. The test class overrides `store_base`."""
+class BaseBundlesConformance(Conformance):
+    """Bundles that count for every profile, for a store with the attribute `has_base_bundles`."""
 
-    async def store_base(
-        self,
-        backend: BaseBundlesBackend,
-        application: str,
-        label: str,
-        properties: Mapping[str, JsonValue],
-    ) -> None:
-        """Put a bundle without a profile into the store, replacing one of that name.
-
-        Args:
-            backend: The store of the fixture.
-            application: The application, a name that the store can keep.
-            label: The label, possibly one that does not exist yet.
-            properties: The whole content.
-        """
-        raise NotImplementedError(
-            f"{type(self).__name__} overrides store_base to put a base bundle into "
-            f"{type(backend).__name__}"
-        )
-
-    async def test_a_base_bundle_never_stored_is_none(self, backend: BaseBundlesBackend) -> None:
+    async def test_a_base_bundle_never_stored_is_none(self, backend: ConfigBackend) -> None:
         """Absent at first, and beside bundles that have a profile."""
-        assert await backend.fetch_base("orders", "main") is None
+        assert await backend.fetch("orders", BASE_PROFILE) is None
         await backend.save(bundle(profile=DEFAULT_PROFILE))
-        assert await backend.fetch_base("orders", "main") is None
+        assert await backend.fetch("orders", BASE_PROFILE) is None
 
-    async def test_a_base_bundle_comes_back_exactly(self, backend: BaseBundlesBackend) -> None:
-        """Under its own name; the profile reads `default`."""
+    async def test_a_base_bundle_comes_back_exactly(self, backend: ConfigBackend) -> None:
+        """Under its own name, and in a listing."""
         properties: dict[str, JsonValue] = {"b": "1e3", "a": {"list": [1.0, None, "yes"]}}
-        await self.store_base(backend, "orders-api", "feature/x", properties)
-        found = await backend.fetch_base("orders-api", "feature/x")
-        assert found is not None
-        assert found.key == bundle("orders-api", DEFAULT_PROFILE, "feature/x").key
-        assert_same(found.properties, properties)
+        source = bundle(profile=BASE_PROFILE, label="feature/x", properties=properties)
+        await backend.save(source)
+        for found in (await fetched(backend, source), *await backend.list()):
+            assert found is not None
+            assert found.key == source.key
+            assert_same(found.properties, properties)
 
-    async def test_a_base_bundle_is_not_the_default_profile(
-        self, backend: BaseBundlesBackend
-    ) -> None:
+    async def test_a_base_bundle_is_not_the_default_profile(self, backend: ConfigBackend) -> None:
         """The bundle of the profile `default` is another one; neither replaces the other."""
         named = bundle(profile=DEFAULT_PROFILE, properties={"of": "profile"})
-        await self.store_base(backend, "orders", "main", {"of": "base"})
+        base = bundle(profile=BASE_PROFILE, properties={"of": "base"})
+        await backend.save(base)
         assert await fetched(backend, named) is None
         await backend.save(named)
-        base = await backend.fetch_base("orders", "main")
-        found = await fetched(backend, named)
-        assert base is not None
-        assert base.properties == {"of": "base"}
-        assert found is not None
-        assert found.properties == {"of": "profile"}
+        assert (await stored(backend, base)).properties == {"of": "base"}
+        assert (await stored(backend, named)).properties == {"of": "profile"}
 
     async def test_base_bundles_of_similar_names_are_independent(
-        self, backend: BaseBundlesBackend
+        self, backend: ConfigBackend
     ) -> None:
         """Applications and labels that begin alike are others."""
-        await self.store_base(backend, "orders", "feature/x", {"n": 1})
+        await backend.save(bundle(profile=BASE_PROFILE, label="feature/x"))
         for application, label in (("order", "feature/x"), ("orders", "main")):
-            assert await backend.fetch_base(application, label) is None
+            assert await backend.fetch(application, BASE_PROFILE, label) is None
 
-    async def test_a_base_bundle_is_not_aliased(self, backend: BaseBundlesBackend) -> None:
-        """Changing a fetched tree does not change what is stored."""
-        await self.store_base(backend, "orders", "main", {"list": [1]})
-        for _ in range(2):
-            found = await backend.fetch_base("orders", "main")
-            assert found is not None
-            items = found.properties["list"]
-            assert items == [1]
-            assert isinstance(items, list)
-            items.append("spoilt")
+    async def test_a_base_bundle_is_written_and_removed_like_any_other(
+        self, backend: ConfigBackend
+    ) -> None:
+        """Under conditions, where the store has them; others stay as they are."""
+        base, named = bundle(profile=BASE_PROFILE), bundle()
+        await backend.save(named)
+        writer = ability(backend, SupportsConditionalSave)
+        if writer is None:
+            return
+        version = await writer.commit(base, expected=ABSENT)
+        with pytest.raises(ConfigConflictError):
+            await writer.commit(base, expected=ABSENT)
+        assert (await stored(backend, base)).version == version
+        remover = ability(backend, SupportsDelete)
+        if remover is None:
+            return
+        await remover.delete(base.key, expected=ANY)
+        assert await fetched(backend, base) is None
+        assert await fetched(backend, named) is not None
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     async def test_a_hostile_name_is_no_base_bundle(
-        self, backend: BaseBundlesBackend, name: str
+        self, backend: ConfigBackend, name: str
     ) -> None:
-        """It raises, as in a fetch."""
+        """It raises, as in every fetch."""
         with pytest.raises(InvalidConfigKeyError):
-            await backend.fetch_base(name, "main")
+            await backend.fetch(name, BASE_PROFILE, "main")
         with pytest.raises(InvalidConfigKeyError):
-            await backend.fetch_base("orders", name)
+            await backend.fetch("orders", BASE_PROFILE, name)
 
 
 class ResourcesConformance(Conformance, ability=SupportsResources):
@@ -156,6 +151,17 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
         await self.store_resource(backend, "feature/x", "a.txt", b"x")
         found = [await backend.open_resource(label, "a.txt") for label in ("main", "feature/x")]
         assert [file and file.content for file in found] == [b"main", b"x"]
+
+    async def test_resources_are_listed_by_path(self, backend: ResourcesBackend) -> None:
+        """Those of one label, with their sizes where the store knows them."""
+        assert [one async for one in backend.resources("feature/x")] == []
+        for path in ("b.txt", "a/z.txt", "a/y.conf"):
+            await self.store_resource(backend, "feature/x", path, path.encode())
+        await self.store_resource(backend, "main", "other.txt", b"")
+        found = [one async for one in backend.resources("feature/x")]
+        assert [one.path for one in found] == ["a/y.conf", "a/z.txt", "b.txt"]
+        assert all(one.size in {None, len(one.path)} for one in found)
+        assert all(one.modified is None or one.modified.utcoffset() is not None for one in found)
 
     async def test_a_resource_is_no_bundle(self, backend: ResourcesBackend) -> None:
         """A listing shows bundles only."""

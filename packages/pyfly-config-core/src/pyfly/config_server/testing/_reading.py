@@ -4,7 +4,7 @@ from typing import Protocol
 
 import pytest
 
-from pyfly.config_core import ConfigConflictError, InvalidConfigKeyError
+from pyfly.config_core import ConfigConflictError, ConfigKey, InvalidConfigKeyError
 from pyfly.config_server.storage import (
     ANY,
     PRESENT,
@@ -131,12 +131,18 @@ class LabelsConformance(Conformance, ability=SupportsLabels):
         for label in ("feature/x/y", "feature/x", "feature0"):
             await backend.save(bundle("orders", label=label))
         await backend.save(bundle("billing", label="feature/x/y"))
-        await backend.delete("orders", "prod", "feature/x/y", expected=ANY)
+        await backend.delete(
+            ConfigKey(application="orders", profile="prod", label="feature/x/y"), expected=ANY
+        )
         assert await backend.has_label("feature/x/y") is True
-        await backend.delete("billing", "prod", "feature/x/y", expected=ANY)
+        await backend.delete(
+            ConfigKey(application="billing", profile="prod", label="feature/x/y"), expected=ANY
+        )
         assert await backend.has_label("feature/x/y") is False
         assert await backend.labels() == ["feature/x", "feature0"]
-        await backend.delete("orders", "prod", "feature/x", expected=ANY)
+        await backend.delete(
+            ConfigKey(application="orders", profile="prod", label="feature/x"), expected=ANY
+        )
         assert await backend.has_label("feature/x") is False
         assert await backend.has_label("feature") is False
         assert await backend.labels() == ["feature0"]
@@ -231,7 +237,7 @@ class SnapshotsConformance(Conformance, ability=SupportsSnapshots):
             await look()
         for part in (parts[2], parts[0], parts[1]):
             if isinstance(backend, SupportsDelete):
-                await backend.delete(part.application, part.profile, part.label, expected=ANY)
+                await backend.delete(part.key, expected=ANY)
                 await look()
         await backend.commit(parts[0], expected=ANY)
         await look()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pyfly.config_core import DEFAULT_LABEL, ConfigError, InvalidConfigKeyError, JsonValue
-from pyfly.config_server.storage import ConfigBackend, ConfigSource
+from pyfly.config_server.storage import ConfigBackend, ConfigSource, has_base_bundles
 from pyfly.config_server.testing._isolation import IsolationConformance
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
@@ -40,6 +40,10 @@ class BackendConformance(IsolationConformance):
         forgotten, absent = sorted(satisfied - tested), sorted(tested - satisfied)
         assert not forgotten, f"mixins are missing for {', '.join(forgotten)}"
         assert not absent, f"the backend has no {', '.join(absent)}"
+        tests_bases = any(base.__name__ == "BaseBundlesConformance" for base in type(self).__mro__)
+        assert tests_bases == has_base_bundles(backend), (
+            "BaseBundlesConformance belongs to a store with has_base_bundles = True, and only there"
+        )
 
     def test_satisfies_the_protocol(self, backend: ConfigBackend) -> None:
         """It has the three required methods."""

@@ -5,12 +5,15 @@ from typing import ClassVar, Final, cast
 
 import pytest
 
-from pyfly.config_core import DEFAULT_LABEL, JsonValue
+from pyfly.config_core import DEFAULT_LABEL, ConfigKey, JsonValue
 from pyfly.config_server import storage
-from pyfly.config_server.storage import ConfigBackend, ConfigSource
+from pyfly.config_server.storage import ConfigBackend, ConfigSource, ability
 
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _SHOWN_LENGTH: Final = 200
+
+ORDERS: Final = ConfigKey(application="orders", profile="prod")
+"""The name that `bundle()` has."""
 
 HOSTILE_NAMES: Final = (
     pytest.param("..", id="parent"),
@@ -80,14 +83,14 @@ def _is_declared(test: object) -> bool:
 
 
 def abilities(backend: ConfigBackend) -> set[type]:
-    """Return the `Supports…` Protocols that the backend satisfies."""
+    """Return the `Supports…` Protocols that the backend says it has."""
     known: Mapping[str, object] = vars(storage)
     return {
-        ability
-        for name, ability in known.items()
+        kind
+        for name, kind in known.items()
         if name.startswith("Supports")
-        and isinstance(ability, type)
-        and isinstance(backend, ability)
+        and isinstance(kind, type)
+        and ability(backend, kind) is not None
     }
 
 

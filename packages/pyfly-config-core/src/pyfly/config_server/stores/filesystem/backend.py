@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
-    DEFAULT_PROFILE,
     BackendLookupError,
     BackendUnavailableError,
     ConfigKey,
@@ -21,12 +20,22 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.files import safe_io
 from pyfly.config_server.files.threads import Threads
-from pyfly.config_server.storage import ANY, ConfigEntry, ConfigResource, ConfigSource, Expected
+from pyfly.config_server.storage import (
+    ANY,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    Expected,
+    ResourceEntry,
+    SupportsConditionalSave,
+    SupportsDelete,
+)
 from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 from pyfly.config_server.stores.filesystem.platforms import check_platform
 from pyfly.config_server.stores.filesystem.reads import Reads
 from pyfly.config_server.stores.filesystem.turns import Turns
 
+_Ability = TypeVar("_Ability")
 _Result = TypeVar("_Result")
 _LISTING_STEP: Final = 16
 
@@ -61,6 +70,8 @@ class FilesystemConfigBackend:
         UnsupportedOperationError: The operating system lacks what this store needs, as Windows
             does.
     """
+
+    has_base_bundles: Final = True
 
     def __init__(self, root: str | os.PathLike[str], *, flat_label: str | None = None) -> None:
         check_platform()
@@ -102,9 +113,14 @@ class FilesystemConfigBackend:
             )
         return cls(unquote(parts.path), flat_label=label)
 
-    @property
-    def is_read_only(self) -> bool:
-        """True if the root lies on a file system that is mounted read-only."""
+    def ability(self, kind: type[_Ability]) -> _Ability | None:
+        """Return this store if it has an ability: on a read-only file system none that writes."""
+        if kind in {SupportsConditionalSave, SupportsDelete} and self._is_read_only():
+            return None
+        store: object = self
+        return store if isinstance(store, kind) else None
+
+    def _is_read_only(self) -> bool:
         try:
             return bool(os.statvfs(self._files.root).f_flag & os.ST_RDONLY)
         except OSError:
@@ -124,11 +140,6 @@ class FilesystemConfigBackend:
         """Return what `fetch` returns for each key, in the same order."""
         return await self._read_settled(lambda: self._files.fetch_many(keys))
 
-    async def fetch_base(self, application: str, label: str) -> ConfigSource | None:
-        """Return what the first of `<application>.yaml`, `.yml`, … holds, or `None`."""
-        key = ConfigKey(application=application, profile=DEFAULT_PROFILE, label=label)
-        return await self._read_settled(lambda: self._files.fetch_base(key))
-
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the plain file at `path` under a label, or `None`.
 
@@ -139,6 +150,12 @@ class FilesystemConfigBackend:
         check_name("label", label)
         check_path(path)
         return await self._read_settled(lambda: self._files.open_resource(label, path))
+
+    async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
+        """Yield the plain files under a label, ordered by path; bundles are not among them."""
+        check_name("label", label)
+        for entry in await self._list(lambda: self._files.resources(label)):
+            yield entry
 
     async def save(self, source: ConfigSource) -> None:
         """Replace the bundle, durably.
@@ -169,11 +186,11 @@ class FilesystemConfigBackend:
 
     async def delete(
         self,
-        application: str,
-        profile: str,
-        label: str = DEFAULT_LABEL,
+        key: ConfigKey,
         *,
         expected: Expected,
+        author: str | None = None,  # noqa: ARG002 - files have no history to keep it in
+        message: str | None = None,  # noqa: ARG002 - the same
     ) -> None:
         """Remove the bundle's files, those shadowed by others first; the label with its last file.
 
@@ -181,8 +198,7 @@ class FilesystemConfigBackend:
             ConfigConflictError: `expected` does not hold.
             ConfigObstructedError: As `save`.
         """
-        key = ConfigKey(application=application, profile=profile, label=label)
-        await self._write(label, lambda deadline: self._files.delete(key, expected, deadline))
+        await self._write(key.label, lambda deadline: self._files.delete(key, expected, deadline))
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return every readable bundle, ordered by label, application, profile."""

@@ -19,7 +19,6 @@ from pyfly.config_core import ConfigError, ConfigFormatError, ConfigKey
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.files import safe_io
 from pyfly.config_server.files.layouts import (
-    base_file_names,
     file_names,
     keys_of,
     source_of,
@@ -31,8 +30,9 @@ from pyfly.config_server.storage import (
     ConfigResource,
     ConfigSource,
     Expected,
+    ResourceEntry,
 )
-from pyfly.config_server.stores.filesystem.resources import read_resource
+from pyfly.config_server.stores.filesystem.resources import list_resources, read_resource
 from pyfly.config_server.stores.filesystem.tree import Tree
 from pyfly.config_server.stores.filesystem.writes import BundleWriter, version_of, write_deadline
 
@@ -121,20 +121,17 @@ class BundleFiles:
                         found[position] = self._fetch(directory, key, file_names(key))
         return found
 
-    def fetch_base(self, key: ConfigKey) -> ConfigSource | None:
-        """Read the bundle of an application without a profile; that of the key is not looked at."""
-        with safe_io.translated(f"open '{key.label}'"):
-            directory = self._tree.open(key.label)
-        if directory is None:
-            return None
-        with safe_io.translated(f"read '{key.label}'"), safe_io.opened(directory):
-            return self._fetch(directory, key, base_file_names(key.application))
-
     def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Read a plain file of a label."""
         if self._tree.flat_label not in {None, label}:
             return None
         return read_resource(self.root, self._tree.path(label, path))
+
+    def resources(self, label: str) -> list[ResourceEntry]:
+        """List the plain files of a label, ordered by path; bundles are not among them."""
+        if self._tree.flat_label not in {None, label}:
+            return []
+        return list_resources(self.root, self._tree.path(label, "").rstrip("/"))
 
     def _fetch(self, directory: int, key: ConfigKey, names: Sequence[str]) -> ConfigSource | None:
         present = self._names(directory, key.label)

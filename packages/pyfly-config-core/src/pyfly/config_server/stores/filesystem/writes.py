@@ -19,7 +19,6 @@ from pyfly.config_server.files.layouts import (
     check_rewritable,
     check_writable,
     file_names,
-    file_stem,
 )
 from pyfly.config_server.formats.text import SUFFIXES, dump_text
 from pyfly.config_server.storage import ConfigSource, Expected, check_expected
@@ -57,7 +56,7 @@ class BundleWriter:
             check_flat_label(key.label, self._tree.flat_label)
         text = dump_text(source.properties, suffix=SUFFIXES[0])  # refused before anything is made
         version: str | None = None
-        with safe_io.translated(f"save '{key.label}/{file_stem(key)}'"):
+        with safe_io.translated(f"save '{key.label}/{key.stem}'"):
             attempts = _attempts(key.label, deadline)
             while version is None:
                 next(attempts)
@@ -96,7 +95,7 @@ class BundleWriter:
         What a save must not rewrite is not removed either.
         """
         with (
-            safe_io.translated(f"delete '{key.label}/{file_stem(key)}'"),
+            safe_io.translated(f"delete '{key.label}/{key.stem}'"),
             self._turn(key.label, deadline) as directory,
         ):
             current = None if directory is None else self._current_at(directory, key)
@@ -112,7 +111,7 @@ class BundleWriter:
 
     def stored_version(self, key: ConfigKey) -> str | None:
         """Return the version of the file that a reader uses, whether it parses or not."""
-        with safe_io.translated(f"read '{key.label}/{file_stem(key)}'"):
+        with safe_io.translated(f"read '{key.label}/{key.stem}'"):
             directory = self._tree.open(key.label)
             if directory is None:
                 return None
@@ -176,7 +175,7 @@ def _attempts(label: str, deadline: float) -> Iterator[None]:
 
 def _check_rewritable(directory: int, key: ConfigKey, name: str, data: bytes | None) -> None:
     try:
-        os.stat(file_stem(key) + PROPERTIES_SUFFIX, dir_fd=directory, follow_symlinks=False)
+        os.stat(key.stem + PROPERTIES_SUFFIX, dir_fd=directory, follow_symlinks=False)
         beside = True
     except FileNotFoundError:
         beside = False

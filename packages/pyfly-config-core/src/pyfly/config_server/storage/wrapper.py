@@ -1,0 +1,73 @@
+"""Stores around another store: caches, instruments, read-only views."""
+
+import builtins
+from typing import TypeVar
+
+from pyfly.config_core import DEFAULT_LABEL
+from pyfly.config_server.storage.abilities import ConfigBackend
+from pyfly.config_server.storage.ability import ability, default_is_base, has_base_bundles
+from pyfly.config_server.storage.values import ConfigSource
+
+__all__ = ["WrapperBackend"]
+
+_Ability = TypeVar("_Ability")
+
+
+class WrapperBackend:
+    """A store that passes everything on to another store. Subclasses change what they need.
+
+    It can what the other store can. For an ability whose methods a subclass defines, callers get
+    the subclass; for any other the object that has it in the other store. A subclass that changes
+    what `fetch` returns must therefore define the methods of every ability that reads the same,
+    or override `ability` to return `None` for it. `WrapperConformance` of
+    `pyfly.config_server.testing` finds what was forgotten.
+
+    ```python
+    class ReadOnlyBackend(WrapperBackend):
+        def ability(self, kind: type[A]) -> A | None:
+            if kind in {SupportsConditionalSave, SupportsDelete}:
+                return None
+            return super().ability(kind)
+
+        async def save(self, source: ConfigSource) -> None:
+            raise UnsupportedOperationError("a read-only store", "saving")
+    ```
+
+    Args:
+        backend: The store that does the work. Whoever closes the wrapper closes it.
+    """
+
+    def __init__(self, backend: ConfigBackend) -> None:
+        self.wrapped = backend
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.wrapped!r})"
+
+    @property
+    def default_is_base(self) -> bool:
+        """What the other store says, see the function of this name."""
+        return default_is_base(self.wrapped)
+
+    @property
+    def has_base_bundles(self) -> bool:
+        """What the other store says, see the function of this name."""
+        return has_base_bundles(self.wrapped)
+
+    def ability(self, kind: type[_Ability]) -> _Ability | None:
+        """Return the object that has an ability, `None` if the other store lacks it."""
+        found = ability(self.wrapped, kind)
+        return self if found is not None and isinstance(self, kind) else found
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """Return what the other store returns."""
+        return await self.wrapped.fetch(application, profile, label)
+
+    async def save(self, source: ConfigSource) -> None:
+        """Store the source in the other store."""
+        await self.wrapped.save(source)
+
+    async def list(self) -> builtins.list[ConfigSource]:
+        """Return what the other store returns."""
+        return await self.wrapped.list()
