@@ -188,7 +188,7 @@ def write(root: Path) -> Callable[[str, str], Path]:
 
 @pytest.fixture
 def fx_a(write: Callable[[str, str], Path]) -> None:
-    """Fixture FX-A of contract §12."""
+    """Two applications, two profiles and two more labels."""
     stems = [f"{a}-{p}" for a in ("application", "orders") for p in ("default", "prod", "eu")]
     for stem in [*stems, "billing-default", "billing-prod"]:
         write(f"main/{stem}.yaml", f"who: {stem}\n")
@@ -198,7 +198,7 @@ def fx_a(write: Callable[[str, str], Path]) -> None:
 
 @pytest.fixture
 def fx_d(write: Callable[[str, str], Path]) -> None:
-    """Fixture FX-D of contract §12."""
+    """Every type of value."""
     write(
         "main/types-default.yaml",
         """\

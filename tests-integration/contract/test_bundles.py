@@ -1,4 +1,4 @@
-"""Our own routes: listing, reading and writing stored bundles (design §5), on both adapters."""
+"""Our own routes: listing, reading and writing stored bundles, on both adapters."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Several stores, overrides, and what is done when something is not there (contract §3.4-3.8)."""
+"""Several stores, overrides, and what is done when something is not there."""
 
 import logging
 from collections.abc import Callable

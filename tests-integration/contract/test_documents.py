@@ -1,4 +1,4 @@
-"""Cases 35 and 49 to 53: documents of one file, their conditions and origins (contract §3.5)."""
+"""Cases 35 and 49 to 53: documents of one file, their conditions and origins."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture
 def fx_c(write: Write) -> None:
-    """Fixture FX-C of contract §12."""
+    """A file of three documents."""
     write(
         "main/multi-default.yaml",
         "server: {port: 8080}\n"

@@ -1,4 +1,4 @@
-"""Encryption over HTTP, and decrypted values in every kind of answer (contract §6, §5)."""
+"""Encryption over HTTP, and decrypted values in every kind of answer."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def start(root: Any, serve: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def fx_e(write: Callable[[str, str], Any]) -> None:
-    """Fixture FX-E of contract §12."""
+    """Cipher texts, good and bad."""
     write(
         "main/sec-default.yaml",
         f'pw: "{{cipher}}{SECRET}"\nbad: "{{cipher}}00"\nplain: p\nl: ["{{cipher}}{SECRET}", x]\n',

@@ -1,4 +1,4 @@
-"""Conformance cases 56 to 70: the flattened formats, on both adapters (contract §4)."""
+"""Conformance cases 56 to 70: the flattened formats, on both adapters."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture
 def fx_b(write: Write) -> None:
-    """Fixture FX-B of contract §12."""
+    """Two profiles with lists and placeholders."""
     write(
         "main/flat-default.yaml",
         'b: 1\na: "${c}"\nlist: [x, y]\nserver: {port: 8080, name: "${app.name:none}"}\n'

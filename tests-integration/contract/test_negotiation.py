@@ -1,4 +1,4 @@
-"""Contract §12, "Negotiation", and conditional requests (design §5)."""
+"""Cases 35 to 40: negotiation, and conditional requests."""
 
 import base64
 import hashlib

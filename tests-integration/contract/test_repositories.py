@@ -1,4 +1,4 @@
-"""Case 28, and repositories of Spring mounted as they are (contract §3.3)."""
+"""Case 28, and repositories of Spring mounted as they are."""
 
 from collections.abc import Callable
 from pathlib import Path

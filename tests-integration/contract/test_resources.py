@@ -1,4 +1,4 @@
-"""Cases 71 to 78: plain-text and binary resources, on both adapters (contract §5)."""
+"""Cases 71 to 78: plain-text and binary resources, on both adapters."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture(autouse=True)
 def fx_f(root: Path, write: Write) -> None:
-    """Fixture FX-F of contract §12."""
+    """Plain files, with a variant for a profile."""
     write("main/nginx.conf", "server_name ${nginx.name};\n")
     write("main/nginx-dev.conf", "dev ${nginx.name};\n")
     write("main/orders-default.yaml", "nginx: {name: example.com}\n")

@@ -1,4 +1,4 @@
-"""Cipher texts in Spring's formats: published vectors, key stores, documents (contract §6)."""
+"""Cipher texts in Spring's formats: published vectors, key stores, documents."""
 
 import base64
 import datetime as dt

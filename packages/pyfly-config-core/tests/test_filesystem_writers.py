@@ -1,4 +1,4 @@
-"""Conditional writers in several processes: nothing is overwritten unseen (design §6)."""
+"""Conditional writers in several processes: nothing is overwritten unseen."""
 
 import json
 import subprocess

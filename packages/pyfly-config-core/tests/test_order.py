@@ -1,4 +1,4 @@
-"""The golden table of precedence (contract §3.1 to §3.4)."""
+"""The golden table of precedence."""
 
 import pytest
 

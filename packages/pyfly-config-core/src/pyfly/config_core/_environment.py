@@ -1,4 +1,4 @@
-"""The environment document that server and client exchange (contract §2.1).
+"""The environment document of server and client: docs/reference/protocol.md, The document.
 
 Values on one side, the JSON object on the other. Bytes and HTTP are not handled here.
 """
@@ -21,7 +21,7 @@ class PropertySource:
     """One named flat map of properties."""
 
     name: str
-    """Unique within its document (contract §2.4)."""
+    """Unique within its document."""
     source: Mapping[str, FlatValue] = field(repr=False)
     """Flat keys to scalars, in document order."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -54,7 +54,7 @@ def encode_environment(
     Args:
         environment: The document.
         with_origins: Whether values whose origin is known are written as
-            `{"value": …, "origin": …}`, which the v2 media type allows (contract §2.2).
+            `{"value": …, "origin": …}`, which the v2 media type allows.
     """
     return {
         "name": environment.name,

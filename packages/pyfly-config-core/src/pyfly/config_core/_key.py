@@ -1,4 +1,4 @@
-"""Names of bundles and what they may look like (contract §11.2, design §8).
+"""Names of bundles and what they may look like: docs/reference/protocol.md, Names.
 
 Every name that comes from outside passes through here once, before anything is looked up.
 The rules are allow-lists in ASCII, so that no two spellings of a name can differ in meaning.
@@ -106,7 +106,7 @@ def check_profile(text: str) -> None:
 
 
 def check_path(text: str) -> None:
-    """Refuse `text` unless it is an acceptable path of a plain file (contract §11.2 rule 4).
+    """Refuse `text` unless it is an acceptable path of a plain file.
 
     Raises:
         InvalidConfigKeyError: It is not.
@@ -169,10 +169,10 @@ def _split(field: str, text: str) -> list[str]:
 
 
 def decode_slashes(text: str) -> str:
-    """Replace Spring's `(_)` by the slash it stands for (contract §1.3)."""
+    """Replace Spring's `(_)` by the slash it stands for."""
     return text.replace(_SLASH_ESCAPE, "/")
 
 
 def encode_slashes(text: str) -> str:
-    """Replace slashes by Spring's `(_)`, as a path segment carries them (contract §1.3)."""
+    """Replace slashes by Spring's `(_)`, as a path segment carries them."""
     return text.replace("/", _SLASH_ESCAPE)

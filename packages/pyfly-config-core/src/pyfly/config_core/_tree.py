@@ -1,4 +1,4 @@
-"""From flat keys back to a tree, for the flattened formats (contract §4.3)."""
+"""From flat keys back to a tree: docs/reference/protocol.md, Flattened formats."""
 
 import re
 from collections.abc import Mapping

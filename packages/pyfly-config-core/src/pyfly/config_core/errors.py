@@ -87,7 +87,7 @@ class ConfigNotFoundError(ConfigError, LookupError):
 
 
 class InvalidConfigKeyError(ConfigError, ValueError):
-    """An application, profile or label breaks the rules of contract §11.2."""
+    """An application, profile, label or path is not acceptable."""
 
     def __init__(self, field: str, value: str, reason: str) -> None:
         super().__init__(f"{field} {_shown(value)} is not acceptable: {reason}")

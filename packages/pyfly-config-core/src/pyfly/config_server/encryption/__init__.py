@@ -1,4 +1,4 @@
-"""Cipher texts as Spring writes them (contract §6): keys, formats, and values in documents."""
+"""Cipher texts as Spring writes them: docs/reference/protocol.md, Encryption."""
 
 from pyfly.config_server.encryption.documents import Encryption
 from pyfly.config_server.encryption.keyring import KeyRing, open_keys

@@ -1,4 +1,4 @@
-"""The two formats of cipher texts (contract §6.4, §6.5). The only importer of `cryptography`."""
+"""The two formats of cipher texts, symmetric and RSA. The only importer of `cryptography`."""
 
 import base64
 import binascii

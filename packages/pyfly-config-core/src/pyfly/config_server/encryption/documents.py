@@ -1,4 +1,4 @@
-"""Cipher texts in documents and in plain files (contract §5, §6.3)."""
+"""Cipher texts in documents and in plain files."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which key a text is encrypted with, by the name in its prefix (contract §6.2, §6.5)."""
+"""The keys of a server, found by the name in the prefix of a text."""
 
 from collections.abc import Mapping
 from types import ModuleType

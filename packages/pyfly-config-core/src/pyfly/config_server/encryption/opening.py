@@ -1,4 +1,4 @@
-"""From what an operator configures to encryptors (contract §6.5). Needs the libraries."""
+"""Makes encryptors of configured keys. Needs `cryptography` and `asn1crypto`."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What may stand in front of a clear or a cipher text: `{key:name}`, `{plain}` (contract §6.2)."""
+"""The prefix of a clear or cipher text: `{key:name}`, `{plain}`."""
 
 import re
 from collections.abc import Mapping
