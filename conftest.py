@@ -1,8 +1,12 @@
 """What the tests of every package share."""
 
+import fcntl
+import os
+import shutil
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +22,36 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a directory once in a run, whichever process asks first; return it.
+
+    The maker is given a new directory and fills it. Tests must not change it afterwards. Makers
+    that disturb each other name the same `lock`.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def find_or_make(name: str, make: Callable[[Path], object], *, lock: str | None = None) -> Path:
+        path, done = shared / f"once-{name}", shared / f"once-{name}.done"
+        with (shared / f"once-{lock or name}.lock").open("w", encoding="utf-8") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)  # until the file is closed
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # what a maker that failed has left
+                path.mkdir()
+                make(path)
+                done.touch()
+        return path
+
+    return find_or_make
+
+
+@pytest.fixture(scope="session")
+def times() -> int:
+    """How many times as often as usual a test repeats what it does; `scripts/prove writers`."""
+    return int(os.environ.get("PYFLY_PROOF_TIMES", "1"))
 
 
 @pytest.fixture(autouse=True)

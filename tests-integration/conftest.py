@@ -168,6 +168,7 @@ def make_environment(
 def install(
     tmp_path_factory: pytest.TempPathFactory,
     checkout: Path,
+    once: Callable[..., Path],
     uv: Callable[..., str],
     make_environment: Callable[..., Path],
 ) -> Callable[..., Path]:
@@ -175,9 +176,13 @@ def install(
 
     Ours are named, extras included, and come as wheels of this checkout; others may be paths.
     """
-    wheels = tmp_path_factory.mktemp("wheels")
-    uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", wheels)
-    subprocess.run([sys.executable, checkout / "scripts" / "check_wheels.py", wheels], check=True)
+
+    def make_wheels(directory: Path) -> None:
+        uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", directory)
+        check = checkout / "scripts" / "check_wheels.py"
+        subprocess.run([sys.executable, check, directory], check=True)
+
+    wheels = once("wheels", make_wheels)
     built = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in wheels.glob("*.whl")}
 
     def make(*names: object) -> Path:
@@ -212,17 +217,20 @@ def run() -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
-def key_store(run: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactory) -> KeyStoreFile:
+def key_store(run: Callable[..., bytes], once: Callable[..., Path]) -> KeyStoreFile:
     """A key store with the keys k1 and K2, and the certificate of k1 under another name."""
     password = "open sesame"
-    directory = tmp_path_factory.mktemp("keys")
-    path, certificate = directory / "keys.p12", directory / "k1.pem"
-    where = ("-keystore", path, "-storetype", "PKCS12", "-storepass", password)
-    for alias in ("k1", "K2"):
-        names = ("-alias", alias, "-dname", f"CN={alias}")
-        run("keytool", "-genkeypair", *names, "-keyalg", "RSA", "-keysize", 2048, *where)
-    run("keytool", "-exportcert", "-rfc", "-alias", "k1", "-file", certificate, *where)
-    run("keytool", "-importcert", "-noprompt", "-alias", "lone", "-file", certificate, *where)
+
+    def make(directory: Path) -> None:
+        path, certificate = directory / "keys.p12", directory / "k1.pem"
+        where = ("-keystore", path, "-storetype", "PKCS12", "-storepass", password)
+        for alias in ("k1", "K2"):
+            names = ("-alias", alias, "-dname", f"CN={alias}")
+            run("keytool", "-genkeypair", *names, "-keyalg", "RSA", "-keysize", 2048, *where)
+        run("keytool", "-exportcert", "-rfc", "-alias", "k1", "-file", certificate, *where)
+        run("keytool", "-importcert", "-noprompt", "-alias", "lone", "-file", certificate, *where)
+
+    path = once("key-store", make) / "keys.p12"
     return KeyStoreFile(location=path, password=password, alias="k1")
 
 

@@ -1,6 +1,5 @@
 """Spring's own programs, built with Maven and run beside ours."""
 
-import functools
 import os
 import shutil
 import subprocess
@@ -25,28 +24,32 @@ GENERATIONS = {
 
 
 @pytest.fixture(scope="session")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def jar(once: Callable[..., Path]) -> Callable[..., Path]:
     """Build one of the Maven projects beside this file, with properties; return its program."""
     missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
     if missing:
         reason = f"needs a JDK 17 and Maven; missing: {', '.join(missing)}"
         pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
 
-    @functools.cache
     def build(name: str, **properties: str) -> Path:
-        project = tmp_path_factory.mktemp("maven") / name
-        shutil.copytree(HERE / name, project, ignore=shutil.ignore_patterns("target"))
         chosen = [f"-D{key}={value}" for key, value in properties.items()]
-        done = subprocess.run(
-            ["mvn", "--quiet", "--batch-mode", "-DskipTests", *chosen, "package"],
-            cwd=project,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=BUILD_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return project / "target" / f"{name}-1.jar"
+
+        def make(directory: Path) -> None:
+            project = directory / name
+            shutil.copytree(HERE / name, project, ignore=shutil.ignore_patterns("target"))
+            done = subprocess.run(
+                ["mvn", "--quiet", "--batch-mode", "-DskipTests", *chosen, "package"],
+                cwd=project,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=BUILD_SECONDS,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+        # Maven writes to one directory of libraries, so that builds run one after the other.
+        directory = once("-".join([name, *properties.values()]), make, lock="maven")
+        return directory / name / "target" / f"{name}-1.jar"
 
     return build
 

@@ -12,7 +12,7 @@ import psutil
 
 BUNDLE = "/config/_bundles/orders/prod/main"
 TOKEN = {"Authorization": "Bearer sesame"}
-KILLS, COMMITS = 8, 25
+KILLS, COMMITS = 3, 25
 WIDTH = 50
 SECONDS = 60
 
@@ -75,13 +75,13 @@ def check(url: str, acknowledged: dict[str, int]) -> tuple[int, str]:
 
 
 def test_every_acknowledged_commit_is_there_whole(
-    start_server: Callable[..., Any], tmp_path: Path
+    start_server: Callable[..., Any], tmp_path: Path, times: int
 ) -> None:
     store = f"sqlite:///{tmp_path}/config.db"
     acknowledged: dict[str, int] = {}
     number, version = 0, None
     server = start_server(store, TOKEN="sesame")
-    for _ in range(KILLS):
+    for _ in range(KILLS * times):
         writer = Writer(server.url, number, version)
         writer.start()
         assert writer.enough.wait(SECONDS)
@@ -92,4 +92,4 @@ def test_every_acknowledged_commit_is_there_whole(
         server = start_server(store, TOKEN="sesame")
         number, version = check(server.url, acknowledged)
     assert server.stop() == 0
-    assert len(acknowledged) >= KILLS * COMMITS
+    assert len(acknowledged) >= KILLS * times * COMMITS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-KILLS = 200
+KILLS = 40
 
 SCRIPT = '''
 """Fork two writers, kill them at a random moment, look at what they left; again and again."""
@@ -100,16 +100,17 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path: Path) -> None:
+def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path: Path, times: int) -> None:
+    kills = KILLS * times
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path), str(KILLS), "20261123"],
+        [sys.executable, "-c", SCRIPT, str(tmp_path), str(kills), "20261123"],
         capture_output=True,
         encoding="utf-8",
-        timeout=170,
+        timeout=170 * times,
         check=False,
     )
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
     assert (result["torn"], result["lost"]) == ([], [])
     assert set(result["leftovers"]) <= {".pyfly-config.tmp"}
-    assert result["saves"] >= result["awaited"] >= KILLS  # the kills did hit running writers
+    assert result["saves"] >= result["awaited"] >= kills  # the kills did hit running writers

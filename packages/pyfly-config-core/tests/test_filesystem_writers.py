@@ -15,8 +15,8 @@ from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT, Expected
 from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 
-PROCESSES, TASKS, ROUNDS = 2, 25, 50
-WRITERS, INCREMENTS = 8, 300
+PROCESSES, TASKS, ROUNDS = 2, 25, 20
+WRITERS, INCREMENTS = 8, 40
 
 ROUND = '''
 """For every version on the standard input, let all tasks write at once; tell what became of it."""
@@ -131,14 +131,16 @@ def put(root: Path, properties: Any, expected: Expected) -> str:
 
 
 @pytest.mark.slow
-def test_of_fifty_writers_in_two_processes_exactly_one_wins_every_round(tmp_path: Path) -> None:
+def test_of_fifty_writers_in_two_processes_exactly_one_wins_every_round(
+    tmp_path: Path, times: int
+) -> None:
     version = put(tmp_path, {"writer": None}, ABSENT)
     with ExitStack() as stack:
         processes = [
             stack.enter_context(running(ROUND, tmp_path, number, TASKS))
             for number in range(PROCESSES)
         ]
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS * times):
             for process in processes:
                 say(process, version)
             told = [row for process in processes for row in json.loads(process.stdout.readline())]
@@ -154,18 +156,19 @@ def test_of_fifty_writers_in_two_processes_exactly_one_wins_every_round(tmp_path
 
 
 @pytest.mark.slow
-def test_no_increment_of_eight_processes_is_lost(tmp_path: Path) -> None:
+def test_no_increment_of_eight_processes_is_lost(tmp_path: Path, times: int) -> None:
+    increments = INCREMENTS * times
     put(tmp_path, {"number": 0}, ABSENT)
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(running(COUNTER, tmp_path, INCREMENTS)) for _ in range(WRITERS)
+            stack.enter_context(running(COUNTER, tmp_path, increments)) for _ in range(WRITERS)
         ]
         for process in processes:
             say(process, "go")
         found = [json.loads(process.stdout.readline()) for process in processes]
     acknowledged = sorted(number for row in found for number in row["acknowledged"])
     assert [row["others"] for row in found] == [[]] * WRITERS
-    assert acknowledged == [*range(1, WRITERS * INCREMENTS + 1)]
-    assert stored(tmp_path).properties == {"number": WRITERS * INCREMENTS}
+    assert acknowledged == [*range(1, WRITERS * increments + 1)]
+    assert stored(tmp_path).properties == {"number": WRITERS * increments}
     assert sum(row["conflicts"] for row in found) > 0
     assert [path.name for path in (tmp_path / "main").iterdir()] == ["orders-prod.yaml"]
