@@ -50,7 +50,7 @@ from pyfly.config_client import (
     config_lifespan,
 )
 from pyfly.config_client.settings import from_config_server
-from pyfly.config_client.testing import ConfigServerDouble
+from pyfly.config_client.testing import FakeConfigServer
 
 
 @dataclass
@@ -91,7 +91,7 @@ def read_without_a_loop(on_change: Callable[[Change], Awaitable[object]]) -> Wat
     return client.watch()
 
 
-def test_program(config_server: ConfigServerDouble) -> None:
+def test_program(config_server: FakeConfigServer) -> None:
     config_server.put("orders", "prod", {"a": {"b": [1, "x", None]}})
     with config_server.override({"a": 1}), config_server.fault("down"):
         assert_type(config_server.client("orders").fetch(), Properties)

@@ -8,13 +8,15 @@ import pytest
 from pydantic import BaseModel, Field
 
 from pyfly.config_client import DataSize, Properties, PropertyTypeError
-from pyfly.config_client._result.facts import Facts
-from pyfly.config_client._result.properties import read_properties
+from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._properties import read_properties
 from pyfly.config_core import FlatValue, PropertySource
 
 
 def made(source: dict[str, FlatValue]) -> Properties:
-    return read_properties([PropertySource(name="main/x", source=source)], Facts(), environ={})
+    return read_properties(
+        [PropertySource(name="main/x", source=source)], ConfigMetadata(), environ={}
+    )
 
 
 @dataclass

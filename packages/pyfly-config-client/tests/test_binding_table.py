@@ -28,8 +28,8 @@ from pyfly.config_client import (
     Properties,
     PropertyTypeError,
 )
-from pyfly.config_client._result.facts import Facts
-from pyfly.config_client._result.properties import read_properties
+from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._properties import read_properties
 from pyfly.config_client.settings import from_config_server
 from pyfly.config_core import PropertySource
 
@@ -94,7 +94,7 @@ def read(row: Row) -> Properties:
         PropertySource(name=f"source {number}", source=source)
         for number, source in enumerate(row["sources"])
     ]
-    properties = read_properties(sources, Facts(), environ=environ)
+    properties = read_properties(sources, ConfigMetadata(), environ=environ)
     return properties.merge_into(environ=environ) if environ else properties
 
 

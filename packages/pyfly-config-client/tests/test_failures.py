@@ -16,10 +16,12 @@ from pyfly.config_client import (
     ServerRejectedError,
     ServerUnreachableError,
     SyncConfigClient,
+    _acceptance,
+    _fetch,
 )
+from pyfly.config_client._acceptance import only_shared
 from pyfly.config_client._command import main
-from pyfly.config_client._loading import accept, plan
-from pyfly.config_client._loading.shared import only_shared
+from pyfly.config_client.transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +33,7 @@ Fetch = Callable[..., Any]
 
 async def test_a_host_name_that_nobody_knows_is_named(fetch: Fetch) -> None:
     with pytest.raises(
-        ServerUnreachableError, match=r"the host name name\.invalid is not known; is it spelt right"
+        ServerUnreachableError, match=r"unknown host name name\.invalid; check its spelling"
     ) as caught:
         await fetch(server_url="http://name.invalid:8888")
     assert not caught.value.permanent  # a name may be known a moment later
@@ -52,7 +54,7 @@ async def test_a_failing_proxy_is_named(free_url: str) -> None:
         client = SyncConfigClient(
             server_url="http://config:8888",
             application="orders",
-            transport=transport,
+            transport=HttpxTransport(transport),
             attempts=1,
         )
         with pytest.raises(ServerUnreachableError, match=r"connection refused|the proxy did not"):
@@ -186,9 +188,9 @@ async def test_a_large_answer_does_not_hold_up_the_event_loop(
         readers.add(threading.current_thread())
         return read_document(*given)
 
-    read_document = accept.read
-    monkeypatch.setattr(accept, "read", watched)
-    monkeypatch.setattr(plan, "read", watched)
+    read_document = _acceptance.read
+    monkeypatch.setattr(_acceptance, "read", watched)
+    monkeypatch.setattr(_fetch, "read", watched)
     values = {f"k{i}": i for i in range(count)}
     server.answer_json(document | {"propertySources": [{"name": "x", "source": values}]})
     arguments: Any = {"server_url": server.url, "application": "orders", "profile": "prod"}
@@ -204,16 +206,16 @@ async def test_a_large_answer_does_not_hold_up_the_event_loop(
 
 async def test_a_base_path_that_is_given_twice_is_named(server: Any, fetch: Fetch) -> None:
     server.answer_json({}, status="404 Not Found")
-    said = r"the server URL ends with /config, and the base path /config was added to it; leave it"
+    said = r"the server URL ends with /config, and the base path /config was appended to it"
     for url in (f"{server.url}/config", f"{server.url}/x/config/"):
         with pytest.raises(ServerRejectedError, match=said):
             await fetch(server_url=url)
     with pytest.raises(ServerRejectedError) as caught:
         await fetch(server_url=server.url)
-    assert "was added to it" not in str(caught.value)
+    assert "was appended to it" not in str(caught.value)
     with pytest.raises(ServerRejectedError) as caught:
         await fetch(server_url=f"{server.url}/config", base_path="")
-    assert "was added to it" not in str(caught.value)
+    assert "was appended to it" not in str(caught.value)
 
 
 # --- names for which nothing is stored ------------------------------------------------
@@ -224,8 +226,8 @@ SHARED = [
     {"name": "main/orders-prod.yaml", "source": {}},
 ]
 WARNING = (
-    "nothing is stored for the application 'orders' with the profiles 'prod': only properties "
-    "shared by all applications came; are the names spelt right?"
+    "nothing is stored for the application 'orders' with the profiles 'prod'; only properties "
+    "shared by all applications were found; check the spelling of the names"
 )
 
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfly.config_client import ConfigClientError, Properties, SyncConfigClient
-from pyfly.config_client._loading.accept import accept
-from pyfly.config_client._loading.answer import Answer
-from pyfly.config_client._loading.json_text import MAX_VALUES, decode_json
+from pyfly.config_client._acceptance import accept
+from pyfly.config_client._responses import MAX_VALUES, decode_json
+from pyfly.config_client.transport import HttpResponse
 from pyfly.config_core import ConfigError, ConfigFormatError
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
 
@@ -35,7 +35,9 @@ KEY = "🔑".encode()
 
 def read(body: bytes, **headers: str) -> Properties:
     job = CLIENT._job()
-    answer = Answer(status=200, headers={"content-type": "application/json"} | headers, body=body)
+    answer = HttpResponse(
+        status=200, headers={"content-type": "application/json"} | headers, body=body
+    )
     return accept(job, job.requests[0][0], answer).properties
 
 
@@ -295,7 +297,7 @@ HEADERS = [
 )
 def test_any_head_is_a_value_or_an_error(status: int, headers: dict[str, str], body: bytes) -> None:
     job = CLIENT._job()
-    answer = Answer(status=status, headers=headers, body=body)
+    answer = HttpResponse(status=status, headers=headers, body=body)
     with pytest.raises(ConfigClientError) as caught:
         accept(job, job.requests[0][0], answer)
     assert str(caught.value).isprintable()
@@ -304,6 +306,6 @@ def test_any_head_is_a_value_or_an_error(status: int, headers: dict[str, str], b
 def test_a_deadline_holds_for_work_too() -> None:
     job = CLIENT._job()
     body = source(b'"a":1')
-    answer = Answer(status=200, headers={"content-type": "application/json"}, body=body)
+    answer = HttpResponse(status=200, headers={"content-type": "application/json"}, body=body)
     with pytest.raises(ConfigClientError, match="could not be read within the timeout"):
         accept(job, job.requests[0][0], answer, time.monotonic())

@@ -262,8 +262,8 @@ async def test_memory_is_bounded(server: Any, arguments: Any, name: str, kind: s
 async def test_no_watcher_uses_what_it_sends(
     server: Any, arguments: Any, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyfly.config_client._watch.plan._LONGEST_ASKED", 0.1)
-    monkeypatch.setattr("pyfly.config_client._watch.plan._FIRST_WAIT", 0.1)
+    monkeypatch.setattr("pyfly.config_client._watch._MAX_RETRY_AFTER", 0.1)
+    monkeypatch.setattr("pyfly.config_client._watch._FIRST_PAUSE", 0.1)
     server.answer_json(document(1))
     client = ConfigClient(**arguments)
     async with asyncio.timeout(PATIENCE):

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyfly.config_client._result.facts import Facts
-from pyfly.config_client._result.merging import list_of, lists_in, merge_sources
-from pyfly.config_client._result.names import (
+from pyfly.config_client._merging import list_of, lists_in, merge_sources
+from pyfly.config_client._names import (
     below,
     canonical,
     elements,
@@ -15,7 +14,8 @@ from pyfly.config_client._result.names import (
     variable,
     without_prefix,
 )
-from pyfly.config_client._result.properties import read_properties
+from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._properties import read_properties
 from pyfly.config_core import PropertySource
 
 KEYS = st.text(alphabet="aAb.-_[]01é", max_size=12)
@@ -101,7 +101,7 @@ def test_names_are_stable(key: str) -> None:
 @given(SOURCES)
 def test_every_look_up_agrees(sources: list[dict[str, int]]) -> None:
     named = [PropertySource(name=f"s{n}", source=dict(one)) for n, one in enumerate(sources)]
-    properties = read_properties(named, Facts(), environ={})
+    properties = read_properties(named, ConfigMetadata(), environ={})
     assert len(properties) == len({canonical(key) for key in properties})
     assert properties == dict(properties)
     assert isinstance(properties.tree(), dict)

@@ -17,9 +17,9 @@ from pyfly.config_client import (
     PropertyTypeError,
     apply_to_environ,
 )
-from pyfly.config_client._result.change import compare
-from pyfly.config_client._result.facts import Facts
-from pyfly.config_client._result.properties import read_properties
+from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._properties import read_properties
+from pyfly.config_client._watch import compare
 from pyfly.config_core import FlatValue, PropertySource
 
 PROD = "main/orders-prod.yaml"
@@ -34,7 +34,7 @@ def made(*sources: dict[str, FlatValue], environ: dict[str, str] | None = None) 
             PropertySource(name=name, source=source, origins=dict.fromkeys(source, "3:7"))
             for name, source in named
         ],
-        Facts(name="orders", profiles=("prod",)),
+        ConfigMetadata(name="orders", profiles=("prod",)),
         environ=environ or {},
     )
 

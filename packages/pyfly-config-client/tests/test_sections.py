@@ -5,14 +5,14 @@ import time
 import pytest
 
 from pyfly.config_client import PropertyTypeError
-from pyfly.config_client._result.facts import Facts
-from pyfly.config_client._result.properties import Properties, read_properties
+from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._properties import Properties, read_properties
 from pyfly.config_core import FlatValue, PropertySource
 
 
 def made(*sources: dict[str, FlatValue], placeholders: bool = True) -> Properties:
     named = [PropertySource(name=f"s{n}", source=one) for n, one in enumerate(sources)]
-    return read_properties(named, Facts(), environ={} if placeholders else None)
+    return read_properties(named, ConfigMetadata(), environ={} if placeholders else None)
 
 
 def test_placeholders_lead_out_of_a_section_that_is_merged() -> None:

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pyfly.config_client import Properties, SyncConfigClient
 from pyfly.config_client.settings import from_config_server
-from pyfly.config_client.testing import ConfigServerDouble
+from pyfly.config_client.testing import FakeConfigServer
 
 
 class Pool(BaseModel):
@@ -19,7 +19,7 @@ class Pool(BaseModel):
 
 
 @pytest.fixture
-def put(config_server: ConfigServerDouble) -> None:
+def put(config_server: FakeConfigServer) -> None:
     config_server.put(
         "orders",
         "prod",
@@ -35,7 +35,7 @@ def put(config_server: ConfigServerDouble) -> None:
 
 
 def test_a_settings_class_is_filled_in_two_lines(
-    put: None, config_server: ConfigServerDouble, monkeypatch: pytest.MonkeyPatch
+    put: None, config_server: FakeConfigServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Settings(BaseSettings):
         settings_customise_sources = from_config_server(
@@ -71,7 +71,7 @@ def test_without_a_client_the_environment_names_the_server(
 
 
 def test_what_was_fetched_before_is_a_source_too(
-    put: None, config_server: ConfigServerDouble
+    put: None, config_server: FakeConfigServer
 ) -> None:
     properties = config_server.client("orders", "prod").fetch()
     options: Any = {"source": properties, "prefix": "app"}
@@ -130,7 +130,7 @@ def test_every_instance_fetches_if_it_is_told_to(server: Any, asked: list[str]) 
     assert len(asked) == 3
 
 
-def test_a_test_double_is_asked_each_time(config_server: ConfigServerDouble) -> None:
+def test_a_test_double_is_asked_each_time(config_server: FakeConfigServer) -> None:
     class Settings(BaseSettings):
         settings_customise_sources = from_config_server(config_server.client("orders"))
         size: int = 0

@@ -18,10 +18,15 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import SnapshotError, SyncConfigClient
-from pyfly.config_client._identity import Identity
-from pyfly.config_client._snapshot.cipher import AesGcm
-from pyfly.config_client._snapshot.format import Snapshot, decode_snapshot, encode_snapshot
-from pyfly.config_client._snapshot.store import SnapshotStore, default_directory
+from pyfly.config_client._requests import Identity
+from pyfly.config_client._snapshots import (
+    AesGcm,
+    Snapshot,
+    SnapshotStore,
+    decode_snapshot,
+    default_directory,
+    encode_snapshot,
+)
 
 IDENTITY = Identity(
     servers=("http://config/config",), application="orders", profiles="prod", labels=(None,)
@@ -147,7 +152,7 @@ def test_an_encrypted_snapshot_shows_nothing_and_needs_its_key(make_store: MakeS
     store.write(NEW)
     assert b"marker" not in store.path().read_bytes()
     other = AesGcm(base64.b64encode(bytes(32)).decode())
-    for cipher, said in ((other, "cannot be decrypted"), (None, "no key is given")):
+    for cipher, said in ((other, "cannot be decrypted"), (None, "snapshot_key is not given")):
         found, (fault,) = make_store(cipher=cipher).read()
         assert (found, said in fault) == ((), True)
     with pytest.raises(SnapshotError, match="is not encrypted"):
@@ -163,7 +168,7 @@ def test_another_key_than_32_bytes_is_refused(key: str) -> None:
 
 def test_a_format_of_the_future_is_refused() -> None:
     data = encode_snapshot(NEW, IDENTITY, None).replace(b"snapshot 1 ", b"snapshot 2 ", 1)
-    with pytest.raises(SnapshotError, match="format that this version does not read"):
+    with pytest.raises(SnapshotError, match="format that this version cannot read"):
         decode_snapshot(data, IDENTITY, None)
 
 
@@ -208,9 +213,7 @@ def test_a_directory_or_a_file_that_others_can_write_is_refused(
     store.path().chmod(0o666)
     assert store.read()[0] == ()
     store.path().parent.chmod(0o777)
-    with pytest.raises(
-        SnapshotError, match="can be written by other users; name a directory of your own"
-    ):
+    with pytest.raises(SnapshotError, match="can be written by other users; set snapshot_dir to"):
         store.write(NEW)
 
 
@@ -328,7 +331,7 @@ def test_a_file_that_is_too_large_is_not_read(
 ) -> None:
     store = make_store()
     store.write(NEW)
-    monkeypatch.setattr("pyfly.config_client._snapshot.store.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("pyfly.config_client._snapshots.MAX_FILE_BYTES", 10)
     found, (fault,) = store.read()
     assert (found, "larger than 10 bytes" in fault) == ((), True)
 

@@ -30,8 +30,8 @@ def run(program: str, *arguments: object) -> str:
 
 def test_client_double_and_snapshots_need_nothing_of_posix(tmp_path: Path) -> None:
     program = """
-from pyfly.config_client.testing import ConfigServerDouble
-with ConfigServerDouble() as server:
+from pyfly.config_client.testing import FakeConfigServer
+with FakeConfigServer() as server:
     server.put("orders", "prod", {"db.url": "x"})
     client = server.client("orders", "prod", snapshot_dir=sys.argv[1])
     client.fetch()

@@ -1,22 +1,22 @@
-"""Reads a service's configuration from a pyfly-config or Spring Cloud Config server.
+"""Reads the configuration of a service from a pyfly-config or Spring Cloud Config server.
 
-Importing this package loads nothing else; the names below load what they need, and httpx comes
-with the first request.
+Importing this package imports no other module. Its names are imported when they are first used,
+and httpx is imported with the first request.
 """
 
 from importlib import import_module as _import_module
 
-TYPE_CHECKING = False  # checkers know the name; typing costs 10 ms
+TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 ms
 
 if TYPE_CHECKING:
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
+    from pyfly.config_client._config import ClientConfig
     from pyfly.config_client._environ import apply_to_environ
     from pyfly.config_client._lifespan import config_lifespan
-    from pyfly.config_client._result.change import Change
-    from pyfly.config_client._result.origin import Explanation, Origin
-    from pyfly.config_client._result.properties import Properties
-    from pyfly.config_client._result.quantities import DataSize
-    from pyfly.config_client._watch.watcher import Watcher
+    from pyfly.config_client._origins import Explanation, Origin
+    from pyfly.config_client._properties import Properties
+    from pyfly.config_client._scalars import DataSize
+    from pyfly.config_client._watch import Change, Watcher
     from pyfly.config_client.errors import (
         ConfigClientError,
         InvalidPayloadError,
@@ -28,21 +28,23 @@ if TYPE_CHECKING:
         UnsupportedTypeError,
     )
 
-_HOMES = {
-    "Change": "_result.change",
+_MODULES = {
+    "Change": "_watch",
+    "ClientConfig": "_config",
     "ConfigClient": "_client",
-    "DataSize": "_result.quantities",
-    "Explanation": "_result.origin",
-    "Origin": "_result.origin",
-    "Properties": "_result.properties",
+    "DataSize": "_scalars",
+    "Explanation": "_origins",
+    "Origin": "_origins",
+    "Properties": "_properties",
     "SyncConfigClient": "_client",
-    "Watcher": "_watch.watcher",
+    "Watcher": "_watch",
     "apply_to_environ": "_environ",
     "config_lifespan": "_lifespan",
 }
 
 __all__ = [
     "Change",
+    "ClientConfig",
     "ConfigClient",
     "ConfigClientError",
     "DataSize",
@@ -63,11 +65,11 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # or checkers would believe in every name
+if not TYPE_CHECKING:  # otherwise type checkers accept every name
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found: object = getattr(_import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
-        globals()[name] = found
-        return found
+        value: object = getattr(_import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value

@@ -1,21 +1,172 @@
-"""Properties as environment variables, for programs and libraries that read those."""
+"""Environment variables as properties, and properties as environment variables."""
 
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, MutableMapping
-from typing import Final
+from collections.abc import Container, Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Final
 
-from pyfly.config_client._result.merging import Broken, as_text
-from pyfly.config_client._result.names import snake_variable, variable
-from pyfly.config_client._result.properties import Properties
+from pyfly.config_client._merging import UnresolvedValue, as_text
+from pyfly.config_client._names import (
+    canonical,
+    elements,
+    is_index,
+    join,
+    snake_variable,
+    variable,
+)
 from pyfly.config_client.errors import PropertyTypeError
+from pyfly.config_core import PropertySource
+from pyfly.config_core.service_links import is_service_url
+
+if TYPE_CHECKING:  # `_properties` imports this module
+    from pyfly.config_client._properties import Properties
+
+_NO_LETTERS: Final = re.compile(r"[^A-Z0-9]+")
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
+
+
+def environment_source(
+    keys: Iterable[str], environ: Mapping[str, str], prefix: str = ""
+) -> PropertySource:
+    """Return what environment variables say about keys, with their names as origins.
+
+    `db.pool-size` is set by `DB_POOLSIZE` or else by `DB_POOL_SIZE`, as in Spring; the same
+    names in lower case count where those are not set. A list is set as a whole by `HOSTS=a,b` or
+    else by `HOSTS_0`, `HOSTS_1`, …, which may be more than there were. Addresses that Kubernetes
+    injects for services do not count: `REDIS_PORT=tcp://10.0.0.1:6379` does not set `redis.port`.
+
+    Args:
+        keys: All spellings that are known.
+        environ: Names to values.
+        prefix: What the names begin with.
+    """
+    environ = {name: value for name, value in environ.items() if not is_service_url(name, value)}
+    lists: dict[str, list[tuple[str, str, str]]] = {}
+    wanted: dict[str, None] = {}
+    for key in keys:
+        if (parts := _at_index(key)) is None:
+            wanted[key] = None
+        else:
+            wanted[parts[0]] = None
+            lists.setdefault(canonical(parts[0]), []).append(parts)
+    names = _Names(environ, prefix, [*wanted, *(_join_at(*p) for ps in lists.values() for p in ps)])
+    found = names.set_among(wanted)
+    whole = {canonical(key) for key in found}
+    for name, listed in lists.items():
+        if name not in whole:
+            found |= names.set_among(_elements(listed, names))
+    return PropertySource(
+        name="environment",
+        source={key: environ[name] for key, name in found.items()},
+        origins=found,
+    )
+
+
+def key_for_variable(name: str, spellings: Mapping[str, str]) -> str | None:
+    """Return the key that a variable stands for, or `None`.
+
+    >>> key_for_variable("DB_POOL_SIZE", {"db.url": "db.url", "db.poolsize": "db.pool-size"})
+    'db.pool-size'
+
+    Args:
+        name: Of the variable.
+        spellings: Canonical names to keys.
+    """
+    letters = _letters(name)
+    wanted = letters.lower()
+    found: str | None = None
+    for canonical_name, key in spellings.items():
+        plain = canonical_name.replace(".", "")
+        if plain != wanted and (plain.isalnum() or _letters(plain) != letters):
+            continue
+        if variable(key) == name:
+            return key
+        if found is None and snake_variable(key) == name:
+            found = key
+    return found
+
+
+def _at_index(key: str) -> tuple[str, str, str] | None:
+    """Return what is before the first index of a key, that index, and what is behind it."""
+    if "[" not in key:
+        return None
+    parts = elements(key)
+    for place, (name, in_brackets) in enumerate(parts):
+        if in_brackets and is_index(name):
+            return join(parts[:place]), name, join(parts[place + 1 :])
+    return None
+
+
+def _join_at(stem: str, index: str, rest: str) -> str:
+    """Return the key of which `_at_index` returned these parts."""
+    dot = "." if rest and rest[0] != "[" else ""
+    return f"{stem}[{index}]{dot}{rest}"
+
+
+def _elements(listed: list[tuple[str, str, str]], names: "_Names") -> Iterator[str]:
+    """Yield the keys of a list that may be set: the known ones, and the ones behind them."""
+    for parts in listed:
+        yield _join_at(*parts)
+    shapes = dict.fromkeys((stem, rest) for stem, _, rest in listed)
+    index, going_on = 0, True
+    while going_on:
+        made = [_join_at(stem, str(index), rest) for stem, rest in shapes]
+        yield from made
+        going_on = any(names.of(key) is not None for key in made)
+        index += 1
+
+
+class _Names:
+    """The variables of an environment, looked up by key."""
+
+    def __init__(self, environ: Mapping[str, str], prefix: str, keys: Iterable[str]) -> None:
+        self._prefix = _folded(prefix)
+        self._variables = {_folded(name): name for name in environ}
+        self._variables.update((name, name) for name in environ if name in self._variables)
+        self._letters = {_letters(name) for name in environ}
+        self._start = _letters(prefix)
+        likely = (key for key in keys if self._is_likely(key))
+        self._claimed = {variable(key): canonical(key) for key in likely}
+
+    def _is_likely(self, key: str) -> bool:
+        """True if a variable has the letters and digits of a key; spares most of the work."""
+        return self._start + _letters(key) in self._letters
+
+    def of(self, key: str) -> str | None:
+        """Return the name of the variable that sets a key, or `None`."""
+        if not self._is_likely(key):
+            return None
+        found = self._variables.get(self._prefix + variable(key))
+        if found is None:
+            second = snake_variable(key)
+            if self._claimed.get(second, canonical(key)) == canonical(key):
+                found = self._variables.get(self._prefix + second)
+        return found
+
+    def set_among(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return the keys that variables set, in one spelling each, and the names of these."""
+        found: dict[str, tuple[str, str]] = {}
+        for key in keys:
+            if (name := self.of(key)) is not None:
+                found.setdefault(canonical(key), (key, name))
+        return dict(found.values())
+
+
+def _letters(name: str) -> str:
+    return _NO_LETTERS.sub("", name.upper())
+
+
+def _folded(name: str) -> str:
+    return _NOT_IN_NAMES.sub("_", name.upper())
+
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
 
 def apply_to_environ(
-    properties: Properties,
+    properties: "Properties",
     environ: MutableMapping[str, str] | None = None,
     *,
     prefix: str = "",
@@ -46,7 +197,7 @@ def apply_to_environ(
 
 
 def variables_of(
-    properties: Properties, prefix: str = "", *, besides: Container[str] = ()
+    properties: "Properties", prefix: str = "", *, besides: Container[str] = ()
 ) -> dict[str, str]:
     """Return properties as environment variables, without those that are set already.
 
@@ -70,9 +221,9 @@ def variables_of(
     }
 
 
-def _texts(properties: Properties) -> Iterator[tuple[str, str]]:
+def _texts(properties: "Properties") -> Iterator[tuple[str, str]]:
     for key, value in properties.entries().values():
-        if isinstance(value, Broken):
+        if isinstance(value, UnresolvedValue):
             _LOG.warning("%s; it is left out", value.error())
             continue
         text = as_text(value)

@@ -1,4 +1,4 @@
-"""The pytest plugin (entry point `pytest11`); loads nothing of the client until it is used."""
+"""The pytest plugin (entry point `pytest11`). Imports the client when a fixture is used."""
 
 import os
 from collections.abc import Generator
@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pyfly.config_client.testing import ConfigServerDouble
+    from pyfly.config_client.testing import FakeConfigServer
 
-_SNAPSHOTS = "PYFLY_CONFIG_SNAPSHOT_DIR"
+_SNAPSHOT_DIR = "PYFLY_CONFIG_SNAPSHOT_DIR"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep snapshots of tests out of the home directory, unless somebody names a place."""
-    if _SNAPSHOTS not in os.environ:
-        os.environ[_SNAPSHOTS] = "off"
-        config.add_cleanup(_forget)
+    """Disable snapshots in tests, unless the environment names a directory for them."""
+    if _SNAPSHOT_DIR not in os.environ:
+        os.environ[_SNAPSHOT_DIR] = "off"
+        config.add_cleanup(_restore)
 
 
-def _forget() -> None:
-    os.environ.pop(_SNAPSHOTS, None)
+def _restore() -> None:
+    os.environ.pop(_SNAPSHOT_DIR, None)
 
 
-def _serve() -> "Generator[ConfigServerDouble, None, None]":
-    """A configuration server in memory, which every client asks while the fixture lives."""
-    from pyfly.config_client.testing import ConfigServerDouble  # noqa: PLC0415 - on use only
+def _serve() -> "Generator[FakeConfigServer, None, None]":
+    """A configuration server in memory that answers the requests of all clients."""
+    from pyfly.config_client.testing import FakeConfigServer  # noqa: PLC0415 - loads the server
 
-    with ConfigServerDouble() as server:
+    with FakeConfigServer() as server:
         yield server
 
 
-# One for each scope, for fixtures of that scope. The one that was made last is asked.
+# One for each scope, for fixtures of that scope. The one that was made last answers.
 config_server = pytest.fixture(name="config_server")(_serve)
 class_config_server = pytest.fixture(name="class_config_server", scope="class")(_serve)
 module_config_server = pytest.fixture(name="module_config_server", scope="module")(_serve)

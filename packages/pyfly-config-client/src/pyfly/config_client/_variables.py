@@ -1,9 +1,12 @@
-"""The environment variables that tell a client what to fetch."""
+"""The environment variables that configure a client."""
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from pyfly.config_client.errors import closest
+from pyfly.config_core.service_links import is_service_link
 
 PREFIX: Final = "PYFLY_CONFIG_"
 SERVER_PREFIX: Final = "PYFLY_CONFIG_SERVER_"
@@ -13,15 +16,16 @@ _TRUE: Final = {"true", "1", "yes", "on"}
 _FALSE: Final = {"false", "0", "no", "off"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Variable:
-    """One variable, without its prefix."""
+    """One variable."""
 
     argument: str
-    """The argument of a client that it stands for."""
-    text: str
-    """What it means, for those who ask for help."""
+    """The argument of `ClientConfig` that it sets."""
+    help: str
+    """Its meaning and its default, for `--help`."""
     read: Callable[[str], Any] = str
+    """Converts its text; raises `ValueError`."""
 
 
 def _flag(text: str) -> bool:
@@ -44,96 +48,96 @@ def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
     return read
 
 
-KNOWN: Final = {
-    "URL": Variable(
-        argument="server_url", text="address of the server; several with commas", read=_listed
-    ),
-    "APPLICATION": Variable(argument="application", text="name of the application"),
-    "PROFILE": Variable(argument="profile", text="profiles, the last one wins (default)"),
-    "LABEL": Variable(
-        argument="label", text="label; of several with commas the first that exists", read=_listed
-    ),
-    "BASE_PATH": Variable(argument="base_path", text="where the routes are mounted (/config)"),
-    "USERNAME": Variable(argument="username", text="user name"),
-    "PASSWORD": Variable(argument="password", text="password"),
-    "TOKEN": Variable(argument="token", text="bearer token, instead of those two"),
-    "TOKEN_FILE": Variable(argument="token_file", text="file that holds the token"),
-    "TIMEOUT": Variable(
-        argument="timeout", text="seconds for everything (10)", read=_number(float)
-    ),
-    "ATTEMPTS": Variable(
-        argument="attempts", text="how often all servers are asked at most", read=_number(int)
-    ),
-    "POLICY": Variable(
-        argument="policy", text="prefer_server (the default), require_server, offline"
-    ),
-    "STRATEGY": Variable(argument="strategy", text="always (the default), connection-timeout-only"),
-    "ALLOW_EMPTY": Variable(
-        argument="allow_empty", text="true: nothing stored is accepted", read=_flag
-    ),
-    "ALLOW_SHRINK": Variable(
-        argument="allow_shrink", text="true: losing most properties is accepted", read=_flag
-    ),
-    "PLACEHOLDERS": Variable(
-        argument="placeholders", text="false: ${...} is left as it is", read=_flag
-    ),
-    "SNAPSHOT_DIR": Variable(argument="snapshot_dir", text="where snapshots live; off: nowhere"),
-    "SNAPSHOT_KEY": Variable(
-        argument="snapshot_key", text="32 bytes in base64 to encrypt snapshots with"
-    ),
-    "BASELINE": Variable(argument="baseline", text="document to use when all else fails"),
-    "CA_FILE": Variable(argument="ca_file", text="certificates to recognise the server by"),
-    "CLIENT_CERT": Variable(argument="client_cert", text="certificate to be recognised by"),
-    "CLIENT_KEY": Variable(argument="client_key", text="its key, if that is another file"),
+VARIABLES: Final = {
+    variable.argument.upper().removeprefix("SERVER_"): variable
+    for variable in (
+        Variable(
+            argument="server_url", help="address of the server; several with commas", read=_listed
+        ),
+        Variable(argument="application", help="name of the application"),
+        Variable(argument="profile", help="profiles, the last one wins (default)"),
+        Variable(
+            argument="label",
+            help="label; of several with commas the first that exists",
+            read=_listed,
+        ),
+        Variable(argument="base_path", help="where the routes are mounted (/config)"),
+        Variable(argument="username", help="user name"),
+        Variable(argument="password", help="password"),
+        Variable(argument="token", help="bearer token, instead of those two"),
+        Variable(argument="token_file", help="file that contains the token"),
+        Variable(argument="timeout", help="seconds for the whole fetch (10)", read=_number(float)),
+        Variable(argument="attempts", help="limit of attempts at all servers", read=_number(int)),
+        Variable(argument="policy", help="prefer_server (the default), require_server, offline"),
+        Variable(argument="strategy", help="always (the default), connection-timeout-only"),
+        Variable(argument="allow_empty", help="true: accept no properties", read=_flag),
+        Variable(
+            argument="allow_shrink", help="true: accept the loss of most properties", read=_flag
+        ),
+        Variable(argument="placeholders", help="false: leave ${...} unresolved", read=_flag),
+        Variable(argument="snapshot_dir", help="directory of snapshots; off: no snapshots"),
+        Variable(argument="snapshot_key", help="32 bytes in base64 that encrypt snapshots"),
+        Variable(argument="baseline", help="document to use if nothing else is available"),
+        Variable(argument="ca_file", help="certificates that the server's must be signed by"),
+        Variable(argument="client_cert", help="certificate of the client"),
+        Variable(argument="client_key", help="its key, if that is another file"),
+    )
 }
-"""All variables, by their names behind the prefix."""
+"""All variables, by their names without the prefix."""
 
 _REQUIRED: Final = ("URL", "APPLICATION")
 
 
-def read_variables(environ: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a client; those given win over variables.
+def read_variable(name: str, environ: Mapping[str, str]) -> Any:
+    """Return the value of one variable, converted; `None` if it is not set.
 
-    An empty variable counts as absent, except `BASE_PATH`, which may be empty. One that is not
-    known is logged: it may be misspelt, or somebody else's.
+    An empty variable counts as not set, except `BASE_PATH`, which may be empty.
+
+    Args:
+        name: Without the prefix.
+        environ: Names to values.
 
     Raises:
-        ValueError: A variable is missing or cannot be read; names it, shows no value.
+        ValueError: It cannot be converted. The error names it and shows no value.
     """
-    found: dict[str, Any] = {}
-    for name, variable in KNOWN.items():
-        text = environ.get(PREFIX + name)
-        if text is None or (not text and name != "BASE_PATH"):
-            continue
-        try:
-            found[variable.argument] = variable.read(text)
-        except ValueError as error:
-            raise ValueError(f"{PREFIX}{name} {error}") from None
-    _note_unknown(environ)
+    text = environ.get(PREFIX + name)
+    if text is None or (not text and name != "BASE_PATH"):
+        return None
+    try:
+        return VARIABLES[name].read(text)
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}{name} {error}") from None
+
+
+def read_variables(environ: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `ClientConfig`. `arguments` take precedence, except `None`.
+
+    An unknown variable is logged: it may be misspelled.
+
+    Raises:
+        ValueError: A variable is missing or cannot be converted. The error names it and shows no
+            value.
+    """
+    read = {one.argument: read_variable(name, environ) for name, one in VARIABLES.items()}
+    found = {name: value for name, value in read.items() if value is not None}
+    _log_unknown(environ)
     given = {name: value for name, value in arguments.items() if value is not None}
     if {"token", "token_file"} & given.keys():
         found = {k: v for k, v in found.items() if k not in {"token", "token_file"}}
     found |= given
-    missing = [name for name in _REQUIRED if KNOWN[name].argument not in found]
+    missing = [name for name in _REQUIRED if VARIABLES[name].argument not in found]
     if missing:
         raise ValueError(f"set {' and '.join(PREFIX + name for name in missing)}")
     return found
 
 
-def _note_unknown(environ: Mapping[str, str]) -> None:
-    """Log variables that may be misspelt; not those that Kubernetes injects for its Services."""
+def _log_unknown(environ: Mapping[str, str]) -> None:
+    """Log variables that may be misspelled, but not those that Kubernetes sets for Services."""
     for name, value in environ.items():
         short = name.removeprefix(PREFIX)
-        if short == name or name.startswith(SERVER_PREFIX) or short in KNOWN:
+        if short == name or name.startswith(SERVER_PREFIX) or short in VARIABLES:
             continue
-        from pyfly.config_core.service_links import is_service_link  # noqa: PLC0415 - if need be
-
         if not is_service_link(short, value):
-            _LOG.warning("%s is not a variable of this client%s", name, _hint(short))
-
-
-def _hint(short: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a warning
-
-    close = get_close_matches(short, KNOWN, 1)
-    return f"; did you mean {PREFIX}{close[0]}?" if close else ""
+            near = closest(short, VARIABLES)
+            hint = f"; did you mean {PREFIX}{near}?" if near else ""
+            _LOG.warning("%s is not a variable of this client%s", name, hint)

@@ -1,18 +1,19 @@
-"""The client's branch of the error tree.
+"""The errors of the client.
 
     ConfigClientError
-    ├── ServerUnreachableError           no answer: refused, timed out, cut off
-    ├── ServerRejectedError              an answer with another status than 200
-    ├── InvalidPayloadError              an answer that is not the configuration asked for
-    ├── SnapshotError                    no stored configuration that can be used
-    ├── MissingPropertyError (KeyError)  a property that was asked for does not exist
-    ├── PropertyTypeError (ValueError)   a property does not hold what was asked for
-    └── UnsupportedTypeError (TypeError) there is no conversion to the type that was asked for
+    ├── ServerUnreachableError           no response: refused, timed out, cut off
+    ├── ServerRejectedError              a response with another status than 200
+    ├── InvalidPayloadError              a response that is not the requested configuration
+    ├── SnapshotError                    no snapshot or baseline can be used
+    ├── MissingPropertyError (KeyError)  a requested property does not exist
+    ├── PropertyTypeError (ValueError)   a property cannot be converted or resolved
+    └── UnsupportedTypeError (TypeError) there is no conversion to the requested type
 
 No message shows a credential or a value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from pyfly.config_core import ConfigError
 
@@ -27,9 +28,11 @@ __all__ = [
     "UnsupportedTypeError",
 ]
 
+_MAX_LENGTH: Final = 200
+
 
 class ConfigClientError(ConfigError):
-    """Something this package raises; `fetch` raises it when no configuration can be had."""
+    """The base of all errors of this package. `fetch` raises it if there is no configuration."""
 
     tried: Sequence[str] = ()
     """What else was tried, in order."""
@@ -41,19 +44,20 @@ class ConfigClientError(ConfigError):
 
 
 class ServerUnreachableError(ConfigClientError):
-    """The server did not give a whole answer in time.
+    """The server did not send a whole response in time.
 
-    `__cause__` is the error of the operating system, of TLS or of the HTTP library, alone.
+    `__cause__` is the error of the operating system, of TLS or of the HTTP library, without its
+    own causes.
     """
 
     def __init__(self, text: str, *, permanent: bool = False) -> None:
         super().__init__(text)
         self.permanent = permanent
-        """True if asking again cannot help, as with a certificate that is not trusted."""
+        """True if a later attempt cannot help, as with a certificate that is not trusted."""
 
 
 class ServerRejectedError(ConfigClientError):
-    """The server answered with a status that is no configuration."""
+    """The server sent a response with another status than 200."""
 
     def __init__(self, url: str, status: int, advice: str, problem: object = None) -> None:
         super().__init__(f"{url} answered {status}: {advice}")
@@ -62,35 +66,51 @@ class ServerRejectedError(ConfigClientError):
         self.status = status
         """The HTTP status code."""
         self.problem = problem
-        """The JSON error document, where the server sent one."""
+        """The JSON error document, if the server sent one."""
 
 
 class InvalidPayloadError(ConfigClientError, ValueError):
-    """The answer is not the configuration that was asked for, or did not arrive whole."""
+    """The response is not the configuration that was requested, or is not complete."""
 
 
 class SnapshotError(ConfigClientError):
-    """Neither a snapshot nor a baseline holds configuration that can be used."""
+    """Neither a snapshot nor a baseline can be used."""
 
 
 class MissingPropertyError(ConfigClientError, KeyError):
-    """There is no such property, or it is empty where something else than a text is wanted."""
+    """There is no such property, or it is empty and a type other than text was requested."""
 
-    def __init__(self, key: str, close: Sequence[str] = (), *, is_empty: bool = False) -> None:
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+    def __init__(self, key: str, close: str | None = None, *, is_empty: bool = False) -> None:
+        hint = f"; did you mean {close!r}?" if close else ""
         super().__init__(
             f"the property {key!r} is empty" if is_empty else f"there is no property {key!r}{hint}"
         )
         self.key = key
-        """As asked for."""
+        """As requested."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError would quote the whole sentence
 
 
 class PropertyTypeError(ConfigClientError, ValueError):
-    """What a property holds cannot be turned into the type that was asked for, or resolved."""
+    """A property cannot be converted to the requested type, or cannot be resolved."""
 
 
 class UnsupportedTypeError(ConfigClientError, TypeError):
-    """There is no conversion from properties to the type that was asked for."""
+    """There is no conversion from properties to the requested type."""
+
+
+def printable(text: str, most: int = _MAX_LENGTH) -> str:
+    """Return a text from outside for a message: short, on one line, unprintables escaped."""
+    short = text if len(text) <= most else text[:most] + "…"
+    if short.isprintable():
+        return short
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in short)
+
+
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that is spelled most similarly; `None` if no choice is similar."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for an error message
+
+    found = get_close_matches(word, list(choices), 1)
+    return found[0] if found else None

@@ -18,14 +18,14 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from pyfly.config_client._client import SyncConfigClient
-from pyfly.config_client._result.properties import Properties
-from pyfly.config_client._result.pydantic_models import settings_of
+from pyfly.config_client._properties import Properties
+from pyfly.config_client._pydantic import settings_values
 
 __all__ = ["ConfigServerSource", "from_config_server"]
 
 
 class ConfigServerSource(PydanticBaseSettingsSource):
-    """Reads the fields of a settings class from properties. Names are relaxed."""
+    """Reads the fields of a settings class from properties, under any spelling of their names."""
 
     def __init__(
         self, settings_cls: type[BaseSettings], properties: Properties, *, prefix: str = ""
@@ -34,30 +34,31 @@ class ConfigServerSource(PydanticBaseSettingsSource):
         self._section = properties.section(prefix) if prefix else properties
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return nothing: the fields are read together, in `__call__`."""
+        """Return nothing; `__call__` reads all fields together."""
         del field  # pydantic-settings asks for this method
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return what the server knows of the fields; the rest is left out."""
-        return settings_of(self.settings_cls, self._section.root)
+        """Return the values of the fields that the properties have."""
+        return settings_values(self.settings_cls, self._section.root)
 
 
 def from_config_server(
     source: SyncConfigClient | Properties | None = None, *, prefix: str = "", refetch: bool = False
 ) -> Any:
-    """Return a `settings_customise_sources` with the server below everything else.
+    """Return a `settings_customise_sources` with the server as the last source.
 
-    Arguments outrank environment variables, these a `.env` file, that a directory of secrets,
-    and all of them the server; the server outranks the defaults of the class.
+    The order, highest precedence first: arguments, environment variables, a `.env` file, a
+    directory of secrets, the server, the defaults of the class.
 
     Args:
-        source: A client, or what one has fetched; without it a client told by
-            `PYFLY_CONFIG_…` variables when the class is first instantiated. A client fetches
-            once, however many classes and instances it serves; one that watches gives what is
-            current. A test double of the server is asked each time.
-        prefix: Below which properties the fields are.
-        refetch: Fetch whenever the class is instantiated.
+        source: A client, or the properties that a client fetched. Without it, a client is
+            configured by `PYFLY_CONFIG_…` variables when the class is first instantiated. A
+            client fetches once for all classes and instances; a client that watches gives its
+            current properties. A transport in memory, such as a `FakeConfigServer`, is asked for
+            every instance.
+        prefix: The key above the fields.
+        refetch: Fetch for every instance.
     """
     given = _Source(source, refetch=refetch)
 
@@ -75,7 +76,7 @@ def from_config_server(
 
 
 class _Source:
-    """Gives properties, and fetches them if nobody has."""
+    """Gives the properties of a client, and fetches them if necessary."""
 
     def __init__(self, given: SyncConfigClient | Properties | None, *, refetch: bool) -> None:
         self._given = given
@@ -83,13 +84,14 @@ class _Source:
         self._lock = threading.Lock()
 
     def properties(self) -> Properties:
-        """Return what is known, or fetch it; one thread at a time."""
+        """Return the current properties, or fetch them; one thread at a time."""
         with self._lock:
             if self._given is None:
                 self._given = SyncConfigClient.from_env()
             given = self._given
             if isinstance(given, Properties):
                 return given
-            if self._refetch or given.uses_double or given.current is None:
+            in_memory = given.config.make_transport().in_memory
+            if self._refetch or in_memory or given.current is None:
                 return given.fetch()
             return given.current

@@ -1,0 +1,253 @@
+"""`ClientConfig`: everything a client is configured with, checked once."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
+
+from pyfly.config_client._files import read_file
+from pyfly.config_client._properties import Properties
+from pyfly.config_client._requests import (
+    ConfigRequest,
+    Credentials,
+    Identity,
+    Server,
+    build_requests,
+    check_identity,
+    parse_server,
+)
+from pyfly.config_client._snapshots import OFF, SnapshotCipher, SnapshotStore, make_cipher
+from pyfly.config_client._variables import read_variable, read_variables
+from pyfly.config_client.errors import ConfigClientError
+from pyfly.config_client.transport import HttpxTransport, TlsFiles, Transport
+from pyfly.config_core import DEFAULT_PROFILE
+
+PathLike: TypeAlias = str | os.PathLike[str]
+Policy: TypeAlias = Literal["prefer_server", "require_server", "offline"]
+Strategy: TypeAlias = Literal["always", "connection-timeout-only"]
+
+_MAX_TOKEN_BYTES: Final = 65_536
+_MAX_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ClientConfig:
+    """The configuration of a client. `ConfigClient` takes the same arguments.
+
+    An immutable value: `dataclasses.replace` makes variants. Its `repr` shows no credential. Files
+    for TLS are read when it is made, so that a wrong path is found before the first fetch.
+
+    Raises:
+        InvalidConfigKeyError: A name is not acceptable.
+        ValueError: Another argument cannot be used.
+        ImportError: `snapshot_key` is given, and the extra `encryption` is not installed.
+    """
+
+    server_url: str | Sequence[str]
+    """Such as `http://config:8888`. Of several, the first is asked first. User info in an address
+    is percent-decoded and used for that server only."""
+    application: str
+    """One name or a comma list."""
+    profile: str | Sequence[str] = DEFAULT_PROFILE
+    """One name, a comma list or a sequence; the last profile has the highest precedence."""
+    label: str | Sequence[str] | None = None
+    """The version of the tree; `None` leaves it to the server. A comma list is sent unchanged. Of a
+    sequence, the first label that exists is used."""
+    base_path: str = "/config"
+    """Where the server mounts its routes; empty for most Spring servers."""
+    username: str | None = None
+    """For basic authentication. Takes precedence over the address. The default is `user` if there
+    is a password."""
+    password: str | None = None
+    """For basic authentication. Takes precedence over the address."""
+    token: str | None = None
+    """A bearer token, instead of a user name and a password."""
+    token_file: PathLike | None = None
+    """A file that contains the token; read for every fetch."""
+    timeout: float = 10.0
+    """Seconds for the whole call: servers, labels and retries, to the last byte. At most a day."""
+    attempts: int | None = None
+    """How many times all servers are asked at most. `None`: three times if there is a snapshot or a
+    baseline, otherwise until the timeout."""
+    policy: Policy = "prefer_server"
+    """`prefer_server`: the server, else the last good snapshot, else the baseline.
+    `require_server`: the server; the disk is neither read nor written. `offline`: a snapshot or
+    the baseline; nothing is sent."""
+    strategy: Strategy = "always"
+    """When the next server is asked: after every failure (`always`), or only if a server cannot be
+    reached (`connection-timeout-only`)."""
+    allow_empty: bool = False
+    """Accept a configuration without properties."""
+    allow_shrink: bool = False
+    """Accept a configuration that lost more than half of ten or more properties."""
+    placeholders: bool = True
+    """Resolve `${key}` in values."""
+    validate: Callable[[Properties], object] | None = None
+    """Called with a configuration before it is used or stored. It raises to reject it."""
+    snapshot_dir: PathLike | None = None
+    """The directory of snapshots. `off` disables them. `None` is `$PYFLY_CONFIG_SNAPSHOT_DIR`, or
+    else `$XDG_STATE_HOME/pyfly-config`; with a `transport` of your own it disables them."""
+    snapshot_key: str | None = None
+    """32 bytes in base64 that encrypt snapshots; needs the extra `encryption`."""
+    baseline: PathLike | None = None
+    """A file with an environment document, used if there is nothing better."""
+    ca_file: PathLike | None = None
+    """Certificates of the authorities that may sign the server's, instead of the public ones."""
+    client_cert: PathLike | None = None
+    """The certificate of the client."""
+    client_key: PathLike | None = None
+    """The key of the client's certificate, if that is another file."""
+    transport: Transport | None = None
+    """What sends requests, instead of an `HttpxTransport`."""
+
+    servers: tuple[Server, ...] = field(init=False, compare=False)
+    """The addresses, parsed."""
+    identity: Identity = field(init=False, compare=False)
+    """The configuration that is requested, without credentials."""
+    cipher: SnapshotCipher | None = field(init=False, compare=False)
+    """Encrypts snapshots."""
+
+    def __post_init__(self) -> None:
+        for name in ("server_url", "profile", "label"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, str):
+                self._set(name, tuple(given))
+        self._check_values()
+        self._set("servers", tuple(parse_server(url, self.base_path) for url in self._urls()))
+        self._set("identity", self._make_identity())
+        self._set("cipher", make_cipher(self.snapshot_key))
+        check_identity(self.identity)
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("give either a token or a token file, not both")
+        self.build_requests("t" if self.token_file is not None else self.token)
+        if self.policy != "offline" and self.tls.given:
+            from pyfly.config_client._network import make_context  # noqa: PLC0415 - ssl takes 20 ms
+
+            make_context(self.tls)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Self:
+        """Return a configuration made of environment variables such as `PYFLY_CONFIG_URL`.
+
+        `pyfly-config-client --help` and the documentation list the variables.
+
+        Args:
+            environ: Used instead of the environment of the process.
+            arguments: Arguments of the class. They take precedence over variables, except `None`.
+
+        Raises:
+            ValueError: A variable is missing or cannot be used. The error names it.
+        """
+        return cls(**read_variables(os.environ if environ is None else environ, arguments))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.build_requests(None)[0][0].url!r})"
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files for TLS."""
+        return TlsFiles(
+            ca_file=self.ca_file, client_cert=self.client_cert, client_key=self.client_key
+        )
+
+    def make_transport(self) -> Transport:
+        """Return what sends requests: `transport`, or a new `HttpxTransport`.
+
+        Clients call this for every fetch and never keep the result. It is the one place to
+        replace how all clients of a process send requests, including clients that other code has
+        made: `pyfly.config_client.testing` replaces this method while a `FakeConfigServer` is
+        active.
+        """
+        return self.transport or HttpxTransport(tls=self.tls)
+
+    def build_requests(self, token: str | None) -> tuple[tuple[ConfigRequest, ...], ...]:
+        """Return, for every label, one request to every server.
+
+        Args:
+            token: A bearer token; see `load_token`.
+
+        Raises:
+            ValueError: The credentials contradict each other.
+        """
+        credentials = Credentials(username=self.username, password=self.password, token=token)
+        return build_requests(self.identity, self.servers, credentials)
+
+    def load_token(self) -> str | None:
+        """Return the bearer token. Reads the token file, which may have changed.
+
+        Raises:
+            ConfigClientError: The token file cannot be read, or contains no token.
+        """
+        if self.token_file is None or self.policy == "offline":
+            return self.token
+        return _read_token(Path(self.token_file))
+
+    def snapshot_store(self, *, in_memory: bool) -> SnapshotStore:
+        """Return where snapshots are stored.
+
+        Args:
+            in_memory: True if responses come from this process. They are stored only in a
+                directory that is given.
+        """
+        directory = None if self.snapshot_dir is None else os.fspath(self.snapshot_dir)
+        if directory is None:
+            own_network = self.transport is None and not in_memory
+            directory = read_variable("SNAPSHOT_DIR", os.environ) if own_network else OFF
+        return SnapshotStore(
+            identity=self.identity,
+            directory=directory,
+            baseline=None if self.baseline is None else Path(self.baseline),
+            cipher=self.cipher,
+        )
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _urls(self) -> Sequence[str]:
+        return (self.server_url,) if isinstance(self.server_url, str) else self.server_url
+
+    def _make_identity(self) -> Identity:
+        label = self.label
+        return Identity(
+            servers=tuple(server.root for server in self.servers),
+            application=self.application,
+            profiles=self.profile if isinstance(self.profile, str) else ",".join(self.profile),
+            labels=(label,) if label is None or isinstance(label, str) else tuple(label),
+        )
+
+    def _check_values(self) -> None:
+        check_seconds("timeout", self.timeout)
+        if self.attempts is not None and self.attempts < 1:
+            raise ValueError("attempts must be at least 1")
+        _check_choice("policy", self.policy, get_args(Policy))
+        _check_choice("strategy", self.strategy, get_args(Strategy))
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Reject a time that an operating system cannot wait for, such as infinity.
+
+    Raises:
+        ValueError: It is not more than 0, or more than a day.
+    """
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise ValueError(f"{name} must be more than 0 seconds and at most a day")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def _read_token(path: Path) -> str:
+    try:
+        token = read_file(path, limit=_MAX_TOKEN_BYTES).decode().strip()
+    except OSError as error:
+        raise ConfigClientError(f"token file {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:  # not chained: it holds the bytes
+        raise ConfigClientError(f"token file {path}: is not UTF-8") from None
+    try:
+        Credentials(token=token)
+    except ValueError as error:
+        raise ConfigClientError(f"token file {path}: contains no token: {error}") from None
+    return token

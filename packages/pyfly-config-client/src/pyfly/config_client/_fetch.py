@@ -1,0 +1,370 @@
+"""How a configuration is fetched: rounds, retries and fallbacks, as a plan without input or output.
+
+One deadline spans servers, labels and retries. A round asks every server once. After a round the
+plan decides: it returns a good response, tries the next label, gives up, or starts another round.
+"""
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, Literal, TypeAlias
+
+from pyfly.config_client._acceptance import (
+    Job,
+    Loaded,
+    accept,
+    check_shrinking,
+    read,
+    validate,
+    waited,
+)
+from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._requests import ConfigRequest
+from pyfly.config_client._snapshots import Snapshot
+from pyfly.config_client._steps import (
+    Compute,
+    Plan,
+    ReadSnapshots,
+    SendRequest,
+    Sleep,
+    WriteSnapshot,
+)
+from pyfly.config_client.errors import (
+    ConfigClientError,
+    InvalidPayloadError,
+    ServerRejectedError,
+    ServerUnreachableError,
+    SnapshotError,
+    printable,
+)
+from pyfly.config_client.transport import HttpResponse
+
+LOG: Final = logging.getLogger("pyfly.config_client")
+
+FailureClass: TypeAlias = Literal["no-label", "rejected", "temporary", "invalid", "permanent"]
+_BY_IMPORTANCE: Final[tuple[FailureClass, ...]] = (
+    "no-label",
+    "rejected",
+    "temporary",
+    "invalid",
+    "permanent",
+)
+"""Which failure of a round counts, if its servers failed in different ways."""
+_TEMPORARY_STATUSES: Final = {408, 425, 429}
+_NOT_MODIFIED: Final = 304
+_CLIENT_ERRORS: Final = 400
+_NOT_FOUND: Final = 404
+_SERVER_ERRORS: Final = 500
+
+_ATTEMPTS_WITH_FALLBACK: Final = 3
+_FIRST_PAUSE: Final = 0.1
+_MAX_PAUSE: Final = 2.0
+_MAX_EXPONENT: Final = 30
+_DAY: Final = 86_400
+_UNITS: Final = ((_DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Revalidation:
+    """The configuration that a watcher has; the server need not send it again."""
+
+    loaded: Loaded
+    wait: float
+    """Seconds that the server may hold the request."""
+
+    def headers(self, request: ConfigRequest) -> dict[str, str]:
+        """Return the headers of a conditional request; empty if there is no entity tag for it."""
+        etag = self.loaded.snapshot.etag
+        if etag is None or self.loaded.snapshot.url != request.url:
+            return {}
+        return {"If-None-Match": etag, "Prefer": f"wait={self.wait:.0f}"}
+
+    def unchanged(self, request: ConfigRequest, response: HttpResponse) -> Loaded:
+        """Return the same configuration, confirmed by the server."""
+        properties = self.loaded.properties.confirmed(request.url)
+        snapshot = replace(self.loaded.snapshot, saved_at=time.time())
+        return Loaded(properties=properties, snapshot=snapshot, waited=waited(response))
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class _Progress:
+    """What a fetch has found so far."""
+
+    deadline: float
+    stored: list[Loaded] = field(default_factory=list[Loaded])
+    """The stored configurations that can be used, the best one first."""
+    faults: list[str] = field(default_factory=list[str])
+    """Why other stored configurations cannot be used."""
+    failures: Counter[str] = field(default_factory=Counter[str])
+    """The errors of all requests, and how often each occurred."""
+
+
+def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
+    """Fetch a configuration under the policy of the job.
+
+    Args:
+        job: The fetch.
+        current: The configuration this client has, if any.
+
+    Raises:
+        ConfigClientError: There is no configuration; the error lists everything that was tried.
+    """
+    policy = job.config.policy
+    progress = _Progress(deadline=time.monotonic() + job.config.timeout)
+    if policy != "require_server":
+        yield from _read_stored(job, progress)
+    if policy == "offline":
+        if not progress.stored:
+            error = SnapshotError(f"{job.name}: no snapshot or baseline can be used")
+            raise _with_tried(error, progress.faults)
+        return _announced(progress.stored[0])
+    try:
+        loaded = yield from _ask_labels(job, progress, current)
+    except ConfigClientError as error:
+        return _announced(_fall_back(job, progress, error))
+    if policy == "require_server":
+        return _announced(loaded)
+    return _announced((yield from store_and_reload(job, loaded)))
+
+
+def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
+    """Write a snapshot, and return the configuration as read back.
+
+    The snapshot is used on every start, so the fallback path is always tested.
+    """
+    step = WriteSnapshot(snapshot=loaded.snapshot)
+    yield step
+    if step.result is None:
+        return loaded
+    try:
+        return (yield from _from_stored(job, step.result, loaded_from="server"))
+    except ConfigClientError as error:
+        LOG.warning("%s: the snapshot cannot be used: %s", job.name, error)
+        return loaded
+
+
+def _fall_back(job: Job, progress: _Progress, error: ConfigClientError) -> Loaded:
+    """Return the stored configuration after a failure, if the failure allows it."""
+    tried = [f"{n} times: {text}" if n > 1 else text for text, n in progress.failures.items()]
+    if progress.stored and classify_failure(error) not in {"no-label", "rejected"}:
+        stored = progress.stored[0]
+        LOG.warning("%s: using %s: %s", job.name, _described(stored), "; ".join(tried))
+        return stored
+    tried = [] if tried == [str(error)] else tried
+    raise _with_tried(error, [*tried, *progress.faults]) from error.__cause__
+
+
+def _ask_labels(job: Job, progress: _Progress, current: Loaded | None) -> Plan[Loaded]:
+    """Try the labels in order, until one exists."""
+    before = current or (progress.stored[0] if progress.stored else None)
+    failure: ConfigClientError | None = None
+    for requests in job.requests:
+        result = yield from _ask_repeatedly(job, requests, progress)
+        if isinstance(result, Loaded):
+            try:
+                check_shrinking(job, result, before)
+            except InvalidPayloadError as error:
+                progress.failures[str(error)] += 1
+                raise
+            return result
+        failure = result
+        if classify_failure(result) != "no-label":
+            break
+    assert failure is not None  # noqa: S101 - there is always a label
+    raise failure
+
+
+def _ask_repeatedly(
+    job: Job, requests: tuple[ConfigRequest, ...], progress: _Progress
+) -> Plan[Loaded | ConfigClientError]:
+    """Repeat rounds for one label until there is a final result, or no time."""
+    attempt = 0
+    while True:
+        result = yield from ask_round(job, requests, progress.deadline, progress.failures)
+        if isinstance(result, Loaded):
+            return result
+        failure = classify_failure(result)
+        attempt += 1
+        if failure not in {"temporary", "invalid"}:
+            return result
+        few = progress.stored or failure == "invalid"
+        limit = _ATTEMPTS_WITH_FALLBACK if few and job.attempts is None else job.attempts
+        pause = backoff(attempt - 1, first=_FIRST_PAUSE, most=_MAX_PAUSE)
+        pause = max(pause, result.retry_after) if job.pauses else 0.0
+        if attempt == limit or time.monotonic() + pause >= progress.deadline:
+            return result
+        if attempt == 1:
+            LOG.warning("%s: %s (trying again)", job.name, result)
+        yield Sleep(seconds=pause)
+
+
+def ask_round(
+    job: Job,
+    requests: tuple[ConfigRequest, ...],
+    deadline: float,
+    failures: Counter[str],
+    current: Revalidation | None = None,
+) -> Plan[Loaded | ConfigClientError]:
+    """Ask every server once, in order.
+
+    Returns:
+        The first good response; else the most important failure, as `_BY_IMPORTANCE` orders them.
+    """
+    found: dict[FailureClass, ConfigClientError] = {}
+    for position, request in enumerate(requests):
+        left = max((deadline - time.monotonic()) / (len(requests) - position), 0.001)
+        step, result = yield from _ask_server(job, request, left, current)
+        if isinstance(result, Loaded):
+            return result
+        failures[str(result)] += 1
+        found[classify_failure(result)] = result
+        if isinstance(step.result, HttpResponse):
+            result.retry_after = retry_after(step.result.headers)
+        always = job.config.strategy == "always"
+        if not always and not isinstance(result, ServerUnreachableError):
+            break
+    return next(found[name] for name in _BY_IMPORTANCE if name in found)
+
+
+def _ask_server(
+    job: Job, request: ConfigRequest, seconds: float, current: Revalidation | None
+) -> Plan[tuple[SendRequest, Loaded | ConfigClientError]]:
+    """Send one request, and read its response."""
+    condition = {} if current is None else current.headers(request)
+    wait = current.wait if current is not None and condition else 0.0
+    step = SendRequest(request=request, timeout=seconds + wait, headers=condition)
+    until = time.monotonic() + step.timeout
+    yield step
+    response = step.result
+    size = 0
+    if isinstance(response, HttpResponse):
+        if current is not None and condition and response.status == _NOT_MODIFIED:
+            return step, current.unchanged(request, response)
+        size = len(response.body)
+    try:
+        loaded = yield from _compute(partial(accept, job, request, response, until), size)
+        return step, validate(job, loaded)
+    except ConfigClientError as error:
+        return step, error
+
+
+def _compute(run: Callable[[], Loaded], size: int) -> Plan[Loaded]:
+    """Let the driver run a function; raise its `ConfigClientError`."""
+    step = Compute(run=run, size=size)
+    yield step
+    if not isinstance(step.result, Loaded):
+        raise step.result or ConfigClientError("the driver did not perform the step")
+    return step.result
+
+
+def classify_failure(error: ConfigClientError) -> FailureClass:
+    """Return what a failure means for the fetch.
+
+    Returns:
+        `no-label`: the label does not exist; the next one may. `rejected`: the server rejects the
+        request and will do so again. `temporary`: a later attempt may succeed. `invalid`: there
+        was a response that cannot be used. `permanent`: there is no configuration server at this
+        address, and a later attempt does not help.
+    """
+    if isinstance(error, ServerUnreachableError):
+        return "permanent" if error.permanent else "temporary"
+    if not isinstance(error, ServerRejectedError):
+        return "invalid"
+    if error.status == _NOT_FOUND:
+        return "no-label"
+    if error.status >= _SERVER_ERRORS or error.status in _TEMPORARY_STATUSES:
+        return "temporary"
+    return "rejected" if error.status >= _CLIENT_ERRORS else "permanent"
+
+
+def backoff(attempt: int, *, first: float, most: float) -> float:
+    """Return the seconds to wait before the next attempt, with full jitter.
+
+    Jitter keeps the clients of a fleet from asking at the same moments.
+
+    Args:
+        attempt: Counted from 0.
+        first: The longest first pause in seconds; it doubles with every attempt.
+        most: The longest pause of all.
+    """
+    return random.uniform(0, min(most, first * 2 ** min(attempt, _MAX_EXPONENT)))  # noqa: S311
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds of `Retry-After`; 0 if it is absent, a date or malformed."""
+    text = headers.get("retry-after", "").strip()
+    return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
+def _read_stored(job: Job, progress: _Progress) -> Plan[None]:
+    step = ReadSnapshots()
+    yield step
+    progress.faults += step.faults
+    for snapshot in step.result:
+        try:
+            loaded = yield from _from_stored(job, snapshot, loaded_from=snapshot.origin)
+            progress.stored.append(loaded)
+        except ConfigClientError as error:
+            progress.faults.append(str(error))
+
+
+def _from_stored(
+    job: Job, snapshot: Snapshot, *, loaded_from: Literal["server", "snapshot", "baseline"]
+) -> Plan[Loaded]:
+    age = time.time() - snapshot.saved_at
+    if age < 0:
+        LOG.warning("%s: the snapshot is dated in the future; check the clock", job.name)
+    metadata = ConfigMetadata(
+        loaded_from=loaded_from, place=snapshot.url, age_when_loaded=max(age, 0.0)
+    )
+    loaded = yield from _compute(partial(read, job, snapshot, metadata), len(snapshot.body))
+    return validate(job, loaded)
+
+
+def _described(stored: Loaded) -> str:
+    """Return a name for a stored configuration: `the snapshot of 10:31 (2 minutes old)`."""
+    if stored.properties.loaded_from == "baseline":
+        return f"the baseline {printable(stored.properties.place)}"
+    saved = stored.snapshot.saved_at
+    seconds = max(time.time() - saved, 0.0)
+    form = "%H:%M" if seconds < _DAY else "%Y-%m-%d %H:%M"
+    unit, name = next((u, n) for u, n in _UNITS if seconds >= u or u == 1)
+    count = int(seconds // unit)
+    old = f"{count} {name}{'' if count == 1 else 's'} old"
+    return f"the snapshot of {time.strftime(form, time.localtime(saved))} ({old})"
+
+
+def _announced(loaded: Loaded) -> Loaded:
+    """Log what the service starts with, without values."""
+    found = loaded.properties
+    LOG.info(
+        "configuration of %s [%s]: %d properties from %s %s, version %s, age %.0f s",
+        found.name,
+        ",".join(found.profiles),
+        len(found),
+        found.loaded_from,
+        found.place,
+        printable(found.version or "unknown"),
+        found.age.total_seconds(),
+    )
+    if loaded.only_shared:
+        LOG.warning("%s", only_shared_warning(found.name, found.profiles))
+    return loaded
+
+
+def only_shared_warning(application: str, profiles: Sequence[str]) -> str:
+    """Return the warning that nothing is stored for the application itself."""
+    return (
+        f"nothing is stored for the application {application!r} with the profiles "
+        f"{','.join(profiles)!r}; only properties shared by all applications were found; check "
+        "the spelling of the names"
+    )
+
+
+def _with_tried(error: ConfigClientError, tried: list[str]) -> ConfigClientError:
+    error.tried = tuple(tried)
+    return error

@@ -1,0 +1,396 @@
+"""`Properties`, the result of a fetch."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final, TypeAlias, TypeVar, cast, overload
+
+from pyfly.config_client._environ import environment_source, key_for_variable
+from pyfly.config_client._merging import (
+    MergedProperties,
+    UnresolvedValue,
+    keys_below,
+    merge_sources,
+    placeholder_values,
+    resolve,
+    source_from_tree,
+    with_prefix,
+)
+from pyfly.config_client._names import below, canonical, without_prefix
+from pyfly.config_client._nodes import Node, build_tree, plain
+from pyfly.config_client._origins import (
+    ConfigMetadata,
+    Explainer,
+    Explanation,
+    LoadedFrom,
+    Origin,
+)
+from pyfly.config_client._types import is_type
+from pyfly.config_client.errors import MissingPropertyError, closest
+from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
+
+T = TypeVar("T")
+D = TypeVar("D")
+P = TypeVar("P", bound="FlatValue | Sequence[object] | Mapping[str, object] | None")
+
+_Environ: TypeAlias = Mapping[str, str] | None
+_REQUIRED: Final = object()
+_DEFAULTS: Final = frozenset({type(None), str, int, bool, float})
+"""The types of most defaults; checking them first is fast."""
+
+
+class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
+    """The merged properties of an application: flat keys to values, highest precedence applied.
+
+    An immutable mapping. All spellings of a name are one key, as in Spring Boot's relaxed
+    binding: `db.pool-size`, `db.poolSize` and `db.pool_size`. Lookups accept every spelling,
+    iteration uses the spelling of the source with the highest precedence, and equality and length
+    count names. A `Properties` is equal to the plain dict of its content.
+
+    A list is taken whole from the highest source that has any element of it. Placeholders
+    `${key:default}` are resolved against the process environment and these properties, in this
+    order; a placeholder without value and default stays unchanged. Reading a value that refers to
+    itself raises `PropertyTypeError`; so do `values()`, `items()` and `dict(…)` then.
+    """
+
+    __slots__ = ("_explainer", "_merged", "_metadata", "_prefix", "_root", "_sources")
+
+    def __init__(
+        self,
+        sources: Sequence[PropertySource],
+        merged: MergedProperties,
+        metadata: ConfigMetadata,
+        *,
+        prefix: str = "",
+    ) -> None:
+        """Call `read_properties` instead, which merges and resolves."""
+        self._sources = tuple(sources)
+        self._merged = merged
+        self._metadata = metadata
+        self._prefix = prefix
+        self._root: Node | None = None
+        self._explainer: Explainer | None = None
+
+    @classmethod
+    def of(cls, properties: Mapping[str, object], *, application: str = "test") -> "Properties":
+        """Return the properties of a mapping, without a server; for unit tests.
+
+        >>> Properties.of({"db": {"pool-size": 5}}).get("db.poolSize", int)
+        5
+
+        Args:
+            properties: Flat, nested, or both. Placeholders are resolved against these
+                properties only, not against the environment of the process.
+            application: The `name` of the result.
+
+        Raises:
+            ConfigFormatError: The tree is too deep, too large, or of other types than JSON has.
+        """
+        metadata = ConfigMetadata(name=application, profiles=(DEFAULT_PROFILE,), place="test")
+        return read_properties([source_from_tree("test", properties)], metadata, environ={})
+
+    @property
+    def name(self) -> str:
+        """The application as requested."""
+        return self._metadata.name
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles as the server names them."""
+        return self._metadata.profiles
+
+    @property
+    def label(self) -> str | None:
+        """The label as requested."""
+        return self._metadata.label
+
+    @property
+    def version(self) -> str | None:
+        """The revision of the store, if the server sends it."""
+        return self._metadata.version
+
+    @property
+    def loaded_from(self) -> LoadedFrom:
+        """Where the properties were loaded from."""
+        return self._metadata.loaded_from
+
+    @property
+    def place(self) -> str:
+        """The address of the server or the file, without credentials."""
+        return self._metadata.place
+
+    @property
+    def from_snapshot(self) -> bool:
+        """True if they are from a snapshot or the baseline, not from the server."""
+        return self._metadata.loaded_from != "server"
+
+    @property
+    def age(self) -> timedelta:
+        """The time since the server sent them; zero for a baseline when it is loaded."""
+        return timedelta(seconds=self._metadata.age())
+
+    def confirmed(self, place: str) -> "Properties":
+        """Return the same properties, as if the server had sent them now."""
+        metadata = ConfigMetadata(loaded_from="server", place=place)
+        return Properties(
+            self._sources, self._merged, metadata.of(self._metadata), prefix=self._prefix
+        )
+
+    def __getitem__(self, key: str) -> FlatValue:
+        merged = self._merged
+        if key not in merged.values:
+            found = self._spelling(key)
+            if found is None:
+                raise KeyError(key)
+            key = found
+        return merged.read(key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._spelling(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._merged.values)
+
+    def __len__(self) -> int:
+        return len(self._merged.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        rows = cast("Mapping[object, object]", other)  # isinstance cannot tell the parameters
+        if len(rows) != len(self):
+            return False
+        return all(isinstance(key, str) and key in self for key in rows) and all(
+            self[cast("str", key)] == value for key, value in rows.items()
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self)} properties)"
+
+    # Type checkers cannot express `int | None` as an argument yet, so the result is `Any`.
+    @overload
+    def get(self, key: str, /) -> FlatValue | None: ...
+    @overload
+    def get(self, key: str, wanted: type[T], /) -> T: ...
+    @overload
+    def get(self, key: str, wanted: type[T], /, *, default: None) -> T | None: ...
+    @overload
+    def get(self, key: str, wanted: type[T], /, *, default: T) -> T: ...
+    @overload
+    def get(self, key: str, default: P, /) -> FlatValue | P: ...
+    @overload
+    def get(self, key: str, /, *, default: D) -> FlatValue | D: ...
+    @overload
+    def get(self, key: str, wanted: object, /, *, default: object = ...) -> Any: ...
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, key: str, wanted: object = None, /, *, default: object = _REQUIRED
+    ) -> object:
+        """Return a property under any of its spellings: `db.pool-size`, `db.poolSize`.
+
+        Without a type this is `Mapping.get`. With a type, such as `int`, `int | None`,
+        `timedelta`, `DataSize`, `list[str]` or a class with fields, the value is converted. The
+        second argument is a type if it is a class or an object made by `typing` or `|`;
+        otherwise, as a text, it is the default.
+
+        Raises:
+            MissingPropertyError: There is no such property, or it is empty and the type is not
+                text. Only with a type and without a default.
+            PropertyTypeError: It cannot be converted, or its placeholders cannot be resolved. The
+                error shows no value.
+            UnsupportedTypeError: There is no conversion to that type. Raised before the property
+                is looked up.
+        """
+        if type(wanted) in _DEFAULTS or not is_type(wanted):
+            missing = wanted if default is _REQUIRED else default
+            found = self._spelling(key)
+            return missing if found is None else self[found]
+        from pyfly.config_client._conversion import get_as  # noqa: PLC0415 - 10 ms; unused by starts without types
+
+        result = get_as(self._node, self._leaf, key, wanted)
+        if result is not None:
+            return result[0]
+        if default is _REQUIRED:
+            raise self._missing(key)
+        return default
+
+    def section(self, prefix: str) -> "Properties":
+        """Return the properties below a prefix, without the prefix; may be empty.
+
+        The keys of the elements of a list are `[0]`, `[1]`, ….
+        """
+        if not prefix:
+            return self
+        merged = self._merged
+        start = canonical(prefix) + "."
+        count = start.count(".")
+        spellings = {
+            name[len(start) :]: key
+            for name, key in merged.spellings.items()
+            if name.startswith(start)
+        }
+        short = {key: without_prefix(key, count) for key in spellings.values()}
+        return Properties(
+            self._sources,
+            MergedProperties(
+                values={cut_key: merged.values[key] for key, cut_key in short.items()},
+                spellings={name: short[key] for name, key in spellings.items()},
+                broken={short[key]: why for key, why in merged.broken.items() if key in short},
+                placeholders=merged.placeholders,
+            ),
+            self._metadata,
+            prefix=below(self._prefix, prefix),
+        )
+
+    @overload
+    def bind(self, prefix: str, model: type[T]) -> T: ...
+    @overload
+    def bind(self, prefix: str, model: object) -> Any: ...
+    def bind(self, prefix: str, model: object) -> object:
+        """Return an instance of a class, filled from the properties below a prefix.
+
+        Any spelling fills a field: `pool_size` is filled from `pool-size` or `poolSize`.
+        Properties without a field are ignored.
+
+        Args:
+            prefix: Such as `db`; empty for all properties.
+            model: A dataclass, a pydantic model, a class of attrs or msgspec, a named tuple, a
+                `TypedDict`, or any other type that `get` accepts.
+
+        Raises:
+            PropertyTypeError: Properties are missing or cannot be converted. The error names all
+                of them and shows no value.
+            UnsupportedTypeError: There is no conversion to the type of a field.
+        """
+        from pyfly.config_client._conversion import bind_as  # noqa: PLC0415 - 10 ms; unused by starts without types
+
+        return bind_as(self._node, prefix, model)
+
+    def tree(self) -> dict[str, JsonValue]:
+        """Return the properties as nested mappings and lists, which the caller may change.
+
+        Indexes from 0 make a list, or a mapping if more indexes are missing than present. If a
+        name has both a value and names below it, the latter are returned.
+
+        Raises:
+            PropertyTypeError: The placeholders of a value cannot be resolved.
+        """
+        return {child.name: plain(child) for child in self.root.children.values()}
+
+    def origin(self, key: str) -> Origin:
+        """Return the origin of the value of a property.
+
+        Raises:
+            MissingPropertyError: There is no such property.
+        """
+        return self.explain(key).winner
+
+    def explain(self, key: str) -> Explanation:
+        """Return the source of a property's value, and the sources that it takes precedence over.
+
+        Raises:
+            MissingPropertyError: There is no such property.
+        """
+        found = self._spelling(key)
+        if found is None:
+            raise self._missing(key)
+        self._explainer = self._explainer or Explainer(self._sources)
+        return self._explainer.explain(found, below(self._prefix, found))
+
+    def merge_into(
+        self,
+        local: Mapping[str, object] | None = None,
+        *,
+        arguments: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        prefix: str = "",
+    ) -> "Properties":
+        """Return these properties merged with those of the program.
+
+        The order, highest precedence first: `arguments`, environment variables, these properties,
+        `local`. A variable is read if its name is that of a key in another source:
+        `DB_POOL_SIZE` or `DB_POOLSIZE` for `db.pool-size`, `HOSTS=a,b` for a whole list, or
+        `HOSTS_0`, `HOSTS_1`. In a section, all names are without its prefix, except in
+        placeholders.
+
+        Args:
+            local: The program's defaults; flat, nested, or both.
+            arguments: The properties with the highest precedence, such as a command line.
+            environ: Used instead of the environment of the process; empty for no variables.
+            prefix: The start of the names of environment variables, such as `ORDERS_`.
+
+        Raises:
+            ConfigFormatError: A tree is too deep, too large or of other types than JSON has.
+        """
+        given, defaults = (
+            source_from_tree("arguments", arguments),
+            source_from_tree("local defaults", local),
+        )
+        variables = os.environ if environ is None else environ
+        own = self._prefix
+        known = (key for source in self._sources for key in keys_below(own, source))
+        keys = dict.fromkeys([*given.source, *known, *defaults.source])
+        outside = environment_source(keys, variables, prefix)
+        given, outside, defaults = (with_prefix(own, one) for one in (given, outside, defaults))
+        sources = [given, outside, *self._sources, defaults]
+        resolving = variables if self._merged.placeholders else None
+        return read_properties(sources, self._metadata, environ=resolving, prefix=own)
+
+    def entries(self) -> dict[str, tuple[str, FlatValue | UnresolvedValue]]:
+        """Return all spellings and values by canonical names; never raises."""
+        merged = self._merged
+        return {name: (key, merged.peek(key)) for name, key in merged.spellings.items()}
+
+    @property
+    def root(self) -> Node:
+        """All properties, as a tree."""
+        if self._root is None:
+            self._root = build_tree(self._merged)
+        return self._root
+
+    def _node(self, key: str) -> Node | None:
+        """Return the node of a name, with all names below it; the root for an empty name."""
+        return self.root.find(canonical(key)) if key else self.root
+
+    def _leaf(self, key: str) -> Node | None:
+        """Return the node of a property, without the names below it."""
+        found = self._spelling(key)
+        if found is None:
+            return None
+        return Node(found, value=self._merged.peek(found))
+
+    def _spelling(self, key: str) -> str | None:
+        """Return the stored spelling of a key; `None` if there is no such property."""
+        found = self._merged.spellings.get(canonical(key))
+        if found is None and key.isupper() and "." not in key:
+            return key_for_variable(key, self._merged.spellings)
+        return found
+
+    def _missing(self, key: str) -> MissingPropertyError:
+        return MissingPropertyError(key, closest(key, self), is_empty=key in self)
+
+
+def read_properties(
+    sources: Iterable[PropertySource],
+    metadata: ConfigMetadata,
+    *,
+    environ: _Environ,
+    prefix: str = "",
+) -> Properties:
+    """Merge sources, highest first, and resolve their placeholders.
+
+    Args:
+        sources: Highest precedence first.
+        metadata: The facts about the configuration as a whole.
+        environ: The first place where placeholders are looked up; `None` leaves them unresolved.
+        prefix: Return only the properties below it; their placeholders may refer to others.
+    """
+    kept = [source for source in sources if source.source]
+    merged = merge_sources([keys_below(prefix, source) for source in kept])
+    if environ is None:
+        merged = replace(merged, placeholders=False)
+    else:
+        resolve(
+            merged, environ, prefix, placeholder_values(prefix, merged, kept) if prefix else None
+        )
+    return Properties(kept, merged, metadata, prefix=prefix)

@@ -1,0 +1,235 @@
+"""Models and types of pydantic: our conversion first, then pydantic's checks.
+
+pydantic is imported only for a type of its own: whoever has a model has loaded it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from pyfly.config_client._conversion import ReaderFactory
+from pyfly.config_client._merging import as_text
+from pyfly.config_client._names import below
+from pyfly.config_client._nodes import Node, plain
+from pyfly.config_client._readers import (
+    ABSENT,
+    Reader,
+    child_path,
+    fault,
+    guarded,
+    read_raw,
+    section_of,
+)
+from pyfly.config_client._scalars import MISMATCH
+from pyfly.config_client._types import canonical_names, type_name, without_none
+
+_OWN_TEXT: Final = {"value_error", "assertion_error"}
+"""Errors whose text the program has written, and which may show the value."""
+
+
+def model_validating_reader(model: Any) -> Reader:
+    """Return the reader of a model, which may contain itself."""
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        if not node.children and node.value == "":
+            return ABSENT
+        before = len(faults)
+        prepared = _root(model, node, path, faults) or _fields(model, node, path, faults)
+        return _validated(model, prepared, path, faults) if len(faults) == before else None
+
+    return guarded(read)
+
+
+def adapter_reader(wanted: Any) -> Reader:
+    """Return the reader of a type of pydantic, such as `SecretStr` or `HttpUrl`."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - its types only
+
+    adapter: Any = TypeAdapter(wanted)
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        before = len(faults)
+        value = read_raw(node, path, faults)
+        if len(faults) > before:
+            return None
+        for form in (value, as_text(value)) if isinstance(value, bool | int | float) else (value,):
+            try:
+                return adapter.validate_python(form)
+            except MISMATCH:  # pydantic's ValidationError is one; it shows values
+                continue
+        return ABSENT if value == "" else fault(faults, path, f"is not {type_name(wanted)}")
+
+    return read
+
+
+def settings_values(model: Any, node: Node) -> dict[str, Any]:
+    """Return what properties say about the fields of a settings class.
+
+    What does not fit is no error here, because another source may outrank it; pydantic refuses
+    what stands in its place. Fields that are models are mappings, which pydantic-settings merges
+    with those of other sources.
+
+    Raises:
+        PropertyTypeError: The placeholders of a value that is not converted cannot be resolved.
+    """
+    found: dict[str, Any] = {}
+    for one in _fields_of(model):
+        option, child = one.find(node)
+        if option is None or child is None:
+            continue
+        inner = without_none(one.wanted)
+        if child.children and hasattr(inner, "model_fields") and not _is_root(inner):
+            found[option.taken] = settings_values(inner, child)
+            continue
+        faults: list[str] = []
+        value = one.reader(option)(child, option.taken, faults)
+        if faults:
+            plain(child)  # raises if a value cannot be resolved
+            value = _Unfit(faults[0].removeprefix(f"the property {option.taken!r} "))
+        if value is not ABSENT:
+            found[option.taken] = value
+    return found
+
+
+class _Unfit:
+    """Stands for a value that does not fit; pydantic shows its `repr` as the input."""
+
+    def __init__(self, fault: str) -> None:
+        self._fault = fault
+
+    def __repr__(self) -> str:
+        return f"<{self._fault}>"
+
+
+class _Option(NamedTuple):
+    """One of the names of a field."""
+
+    taken: str
+    """The key under which the model takes it."""
+    names: tuple[str, ...]
+    is_part: bool = False
+    """The field is a part of what has this name, which pydantic takes out of it."""
+
+
+class _Field(NamedTuple):
+    """A field of a model."""
+
+    name: str
+    options: tuple[_Option, ...]
+    wanted: Any
+    required: bool
+    takes_raw: bool
+
+    def find(self, node: Node) -> tuple[_Option | None, Node | None]:
+        """Return the first name that properties have, and its node."""
+        for option in self.options:
+            for name in option.names:
+                if (found := node.find(name)) is not None:
+                    return option, found
+        return None, None
+
+    def reader(self, option: _Option) -> Reader:
+        """Return its reader; a validator that comes first gets the value as it is."""
+        if self.takes_raw or option.is_part:
+            return read_raw
+        return ReaderFactory(lenient=True).reader(self.wanted)
+
+
+def _fields_of(model: Any) -> Iterator[_Field]:
+    for name, info in cast("Mapping[str, Any]", model.model_fields).items():
+        yield _Field(
+            name=name,
+            options=tuple(_options(name, info)),
+            wanted=info.annotation,
+            required=info.is_required(),
+            takes_raw=any(map(_comes_first, info.metadata)),
+        )
+
+
+def _options(name: str, info: Any) -> Iterator[_Option]:
+    """Yield the names under which a model takes a field, and then the name of the field."""
+    alias = info.alias or name if info.validation_alias is None else info.validation_alias
+    choices: list[Any] = getattr(alias, "choices", [alias])
+    for choice in choices:
+        path = getattr(choice, "path", None)
+        taken = choice if path is None else path[0]
+        yield _Option(taken, canonical_names(taken), is_part=path is not None)
+    texts = [choice for choice in choices if isinstance(choice, str)]
+    if texts and name not in texts:
+        yield _Option(texts[0], canonical_names(name))
+
+
+def _comes_first(note: object) -> bool:
+    """True for a note that looks at what is given before it is converted."""
+    return hasattr(note, "__get_pydantic_core_schema__") and type(note).__name__ != "AfterValidator"
+
+
+def _is_root(model: Any) -> bool:
+    return bool(getattr(model, "__pydantic_root_model__", False))
+
+
+def _root(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, ...] | None:
+    """Return the one value of a model that has no fields but one, or `None`."""
+    if not _is_root(model):
+        return None
+    return (
+        ReaderFactory(lenient=True).reader(model.model_fields["root"].annotation)(
+            node, path, faults
+        ),
+    )
+
+
+def _fields(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, ...]:
+    section = section_of(node)
+    if section is None:
+        fault(faults, path, "is not a section")
+        return ()
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    missing: list[str] = []
+    before = len(faults)
+    for one in _fields_of(model):
+        option, child = one.find(section)
+        if option is None or child is None:
+            if one.required:
+                fault(missing, below(path, one.name), "is missing")
+            continue
+        seen.add(id(child))
+        value = one.reader(option)(child, child_path(path, child), faults)
+        if value is not ABSENT:
+            found[option.taken] = value
+        elif one.required:
+            fault(missing, child_path(path, child), "is empty")
+    if len(faults) > before:
+        faults += missing  # else pydantic says so, unless a validator of the model fills them
+    return ({**found, **_others(model, section, seen)},)
+
+
+def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
+    """Return what a model does not know, if it allows that, or forbids it and has to see it."""
+    if model.model_config.get("extra") not in {"allow", "forbid"}:
+        return {}
+    others = (child for child in section.children.values() if id(child) not in seen)
+    return {child.name: plain(child) for child in others}
+
+
+def _validated(model: Any, prepared: tuple[Any, ...], path: str, faults: list[str]) -> Any:
+    try:
+        return model.model_validate(*prepared)
+    except MISMATCH as error:  # pydantic's ValidationError is one; it shows values
+        listed = getattr(error, "errors", None)
+        if listed is None:
+            return fault(faults, path, f"is refused by {model.__name__}")
+        for row in listed(include_input=False, include_url=False, include_context=False):
+            place = _place(row["loc"])
+            fault(faults, below(path, place) if place else path, _reason(row))
+    return None
+
+
+def _place(location: tuple[object, ...]) -> str:
+    text = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in location)
+    return text.removeprefix(".")
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    if row["type"] in _OWN_TEXT:
+        return "is refused by the model"
+    return "is missing" if row["type"] == "missing" else f"is not valid: {row['msg']}"

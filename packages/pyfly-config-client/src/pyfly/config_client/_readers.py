@@ -1,0 +1,311 @@
+"""Readers: functions that take a node of properties and return a value of one type."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+from pyfly.config_client._merging import as_text
+from pyfly.config_client._names import Element, below, is_index, join
+from pyfly.config_client._nodes import Node, node_from_json, plain
+from pyfly.config_client._scalars import MISMATCH, ExplainedError
+from pyfly.config_client._types import Model, resolve_alias, type_name
+from pyfly.config_client.errors import PropertyTypeError
+from pyfly.config_core.limits import MAX_PROPERTIES
+
+Make: TypeAlias = Callable[[Any], Any]
+Reader: TypeAlias = Callable[[Node, str, list[str]], Any]
+"""Takes a node, the name of its property and the list of faults; returns the value.
+
+Returns `ABSENT` for an empty text where another type is wanted, as Spring does, and anything
+where it has added a fault.
+"""
+Kind: TypeAlias = Literal["single", "list", "other"]
+"""Where the key of a mapping ends: at a value, at a list, or at the next dot."""
+
+ABSENT: Final = object()
+
+_NO_SECTION: Final = "is not a section"
+
+
+def fault(faults: list[str], path: str, text: str) -> None:
+    """Note what is wrong with a property."""
+    faults.append(f"the property {path!r} {text}" if path else f"the configuration {text}")
+
+
+def child_path(path: str, node: Node) -> str:
+    """Return the name of the property that a child of a path is."""
+    return below(path, f"[{node.name}]" if node.in_brackets else node.name)
+
+
+def guarded(read: Reader) -> Reader:
+    """Return a reader that notes values which cannot be resolved as faults."""
+
+    def noting(node: Node, path: str, faults: list[str]) -> Any:
+        try:
+            return read(node, path, faults)
+        except PropertyTypeError as error:
+            faults.append(str(error))
+            return None
+
+    return noting
+
+
+def _present(result: object, path: str, faults: list[str]) -> Any:
+    """Note an empty text as a fault where there has to be a value."""
+    return fault(faults, path, "is empty") if result is ABSENT else result
+
+
+def _read_raw(node: Node, _: str, __: list[str]) -> Any:
+    return plain(node)
+
+
+read_raw: Final[Reader] = guarded(_read_raw)
+"""Returns mappings, lists and single values as they are."""
+
+
+def scalar_reader(make: Make, name: str) -> Reader:
+    """Return the reader of a type that holds one value."""
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        value = node.read()
+        if value is None:
+            what = "more than one value" if node.children else "no value"
+            return fault(faults, path, f"holds {what}, where {name} is wanted")
+        try:
+            return make(value)
+        except MISMATCH as error:
+            if isinstance(value, str) and not value.strip():
+                return ABSENT
+            explained = isinstance(error, ExplainedError)
+            return fault(faults, path, str(error) if explained else f"is not {name}")
+
+    return guarded(read)
+
+
+def literal_reader(choices: tuple[Any, ...]) -> Reader:
+    """Return the reader of a choice: the value itself, or its text."""
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        value = node.read()
+        for choice in choices:
+            known = getattr(choice, "value", choice)  # a member of an enumeration
+            if type(known) is type(value) and known == value:
+                return choice
+        for choice in choices:
+            known = getattr(choice, "value", choice)
+            if value is not None and known is not None and as_text(value) == as_text(known):
+                return choice
+        if value == "":
+            return None if None in choices else ABSENT
+        return fault(faults, path, f"is not one of {', '.join(map(repr, choices))}")
+
+    return guarded(read)
+
+
+def union_reader(members: Sequence[tuple[Any, Reader, bool]], *, optional: bool) -> Reader:
+    """Return the reader of the first type that fits; of an empty text if that is optional.
+
+    A value that has one of the types already keeps it, as with pydantic.
+
+    Args:
+        members: Types, their readers, and whether they are lists, which go first for a list.
+        optional: `None` is one of the types, too.
+    """
+    kept = {
+        one for wanted, _, _ in members if (one := resolve_alias(wanted)) in (bool, int, float, str)
+    }
+    lists_first = sorted(members, key=lambda member: not member[2])
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        value = None if node.children else node.read()
+        if optional and not node.children and value in {None, ""}:
+            return None
+        if type(value) in kept:
+            return value
+        found: list[str] = []
+        for _, reader, _ in lists_first if node.is_list() else members:
+            found = []
+            result = reader(node, path, found)
+            if not found:
+                return None if optional and result is ABSENT else result
+        if len(members) == 1:
+            return faults.extend(found)
+        return fault(faults, path, f"is not {', '.join(type_name(one) for one, _, _ in members)}")
+
+    return guarded(read)
+
+
+# --- lists ----------------------------------------------------------------------------
+
+
+def list_reader(make: Make, read_item: Reader) -> Reader:
+    """Return the reader of a list, a set or a tuple of any length."""
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        before = len(faults)
+        done = [
+            _present(read_item(item, f"{path}[{number}]", faults), f"{path}[{number}]", faults)
+            for number, item in enumerate(_items(node, path, faults))
+        ]
+        return _made(make, done, path, faults) if len(faults) == before else None
+
+    return guarded(read)
+
+
+def _made(make: Make, content: object, path: str, faults: list[str]) -> Any:
+    """Return a container, or note that it cannot hold its content, as a set no list."""
+    try:
+        return make(content)
+    except MISMATCH as error:
+        text = f"cannot be held by {type_name(make)} ({type(error).__name__})"
+        return fault(faults, path, text)
+
+
+def fixed_reader(readers: Sequence[Reader]) -> Reader:
+    """Return the reader of a tuple with a type for each element."""
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        before = len(faults)
+        items = _items(node, path, faults)
+        if len(items) != len(readers) and len(faults) == before:
+            fault(faults, path, f"has {len(items)} elements, not {len(readers)}")
+        if len(faults) > before:
+            return None
+        return tuple(
+            _present(read_item(item, f"{path}[{number}]", faults), f"{path}[{number}]", faults)
+            for number, (item, read_item) in enumerate(zip(items, readers, strict=True))
+        )
+
+    return guarded(read)
+
+
+def _items(node: Node, path: str, faults: list[str]) -> Sequence[Node]:
+    """Return the elements of a list, of a comma list, of JSON text, or a single value."""
+    value = node.read()
+    if isinstance(value, str):
+        parsed = _parsed(value, "[")
+        if parsed is not None:
+            return parsed.items()
+        if value.count(",") >= MAX_PROPERTIES:
+            fault(faults, path, f"has more than {MAX_PROPERTIES:,} elements")
+            return []
+        return [Node("", value=one.strip()) for one in value.split(",")] if value.strip() else []
+    if value is not None:
+        return [Node("", value=value)]
+    items = node.items()
+    beyond = [index for index in node.indexes() if index >= len(items)]
+    if beyond:
+        fault(faults, path, f"has an element [{min(beyond)}], but no element [{len(items)}]")
+    elif node.children and not items:
+        fault(faults, path, "is not a list")
+    return items
+
+
+def _parsed(text: str, opening: str) -> Node | None:
+    """Return what JSON text says, or `None` if it is no JSON or begins otherwise."""
+    if not text.lstrip().startswith(opening) or sum(map(text.count, ",[{")) > MAX_PROPERTIES:
+        return None
+    try:
+        return node_from_json("", json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+# --- sections -------------------------------------------------------------------------
+
+
+def section_of(node: Node) -> Node | None:
+    """Return what lies below a name, or what its JSON text says; `None` for other values.
+
+    An empty text is an empty section.
+    """
+    if node.children:
+        return node
+    value = node.read()
+    if value is None or value == "":
+        return Node(node.name)
+    return _parsed(value, "{") if isinstance(value, str) else None
+
+
+def mapping_reader(make: Make, readers: tuple[Reader, Reader], kind: Kind) -> Reader:
+    """Return the reader of a mapping; the rest of each name is the key."""
+    read_key, read_value = readers
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        section = section_of(node)
+        if section is None:
+            return fault(faults, path, _NO_SECTION)
+        before = len(faults)
+        entries: list[tuple[Any, Any]] = []
+        for parts, child in _entries(section, kind, ()):
+            place = below(path, join(list(parts)))
+            key = Node("", value=".".join(name for name, _ in parts))
+            result = read_value(child, place, faults)
+            if result is not ABSENT:
+                entries.append((_present(read_key(key, place, faults), place, faults), result))
+        found: Any = _made(dict, entries, path, faults) if len(faults) == before else None
+        return make(found) if len(faults) == before else None
+
+    return guarded(read)
+
+
+def _entries(
+    node: Node, kind: Kind, above: tuple[Element, ...]
+) -> Iterator[tuple[tuple[Element, ...], Node]]:
+    for child in node.children.values():
+        parts = (*above, (child.name, child.in_brackets))
+        whole = kind == "other" or child.value is not None
+        if whole or (kind == "list" and "0" in child.children):
+            yield parts, child
+        if kind != "other" and not (kind == "list" and "0" in child.children):
+            yield from _entries(child, kind, parts)
+
+
+def model_reader(model: Model, readers: Sequence[Reader]) -> Reader:
+    """Return the reader of a class with fields."""
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        if not node.children and node.value == "":
+            return ABSENT
+        section = section_of(node)
+        before = len(faults)
+        arguments: dict[str, Any] = {}
+        if model.positional and (section is None or any(map(is_index, section.children))):
+            items = _items(node, path, faults)
+            if len(items) > len(readers):
+                fault(faults, path, f"has {len(items)} elements, not {len(readers)}")
+            section = Node("", children=dict(zip(model.names, items, strict=False)))
+        if section is None:
+            return fault(faults, path, _NO_SECTION)
+        _fill(model, readers, section, (path, faults, arguments))
+        if len(faults) > before:
+            return None
+        try:
+            return model.make(arguments)
+        except MISMATCH as error:
+            text = f"is refused by {model.name} ({type(error).__name__})"
+            return fault(faults, path, text)
+
+    return guarded(read)
+
+
+def _fill(
+    model: Model,
+    readers: Sequence[Reader],
+    section: Node,
+    result: tuple[str, list[str], dict[str, Any]],
+) -> None:
+    """Read the fields of a model into arguments."""
+    path, faults, arguments = result
+    for one, read in zip(model.fields, readers, strict=True):
+        child = next((found for name in one.names if (found := section.find(name))), None)
+        if child is None:
+            if one.required:
+                fault(faults, below(path, one.shown), "is missing")
+            continue
+        place = child_path(path, child)
+        value = (read_raw if one.takes_raw else read)(child, place, faults)
+        if value is not ABSENT:
+            arguments[one.argument] = value
+        elif one.required:
+            fault(faults, place, "is empty")

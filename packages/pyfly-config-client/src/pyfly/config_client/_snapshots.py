@@ -1,0 +1,356 @@
+"""Snapshots: the last good response on the disk, verified and optionally encrypted.
+
+A file has three parts:
+
+    pyfly-config-snapshot 1 sha256=<digest of everything below this line>
+    {"identity": …, "saved_at": …, "url": …, …}
+    <the body of the response, or its cipher text>
+"""
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, cast
+
+from pyfly.config_client._files import check_private, read_file, write_file
+from pyfly.config_client._requests import Identity
+from pyfly.config_client.errors import SnapshotError
+
+_FIRST: Final = re.compile(rb"pyfly-config-snapshot ([0-9]+) sha256=([0-9a-f]{64})")
+_FORMAT: Final = b"1"
+_HEADER: Final[Mapping[str, Any]] = {
+    "identity": dict,
+    "saved_at": int | float,
+    "url": str,
+    "label": str | None,
+    "etag": str | None,
+    "encrypted": bool,
+}
+"""The fields of the second line and their types."""
+_LATEST: Final = 2**36
+"""Seconds since 1970; a time that every system can show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A verified response, and where it came from."""
+
+    body: bytes = field(repr=False)
+    """The environment document as the server sent it."""
+    url: str
+    """Without credentials."""
+    saved_at: float
+    """Seconds since 1970, by the clock of this machine."""
+    label: str | None = None
+    """The first of the requested labels that exists."""
+    etag: str | None = None
+    origin: Literal["server", "snapshot", "baseline"] = "server"
+    """Where it was read from; not part of the file."""
+
+
+class SnapshotCipher(Protocol):
+    """Encrypts the bodies of snapshots."""
+
+    def encrypt(self, body: bytes, context: bytes) -> bytes:
+        """Return the cipher text, bound to `context`."""
+        ...
+
+    def decrypt(self, body: bytes, context: bytes) -> bytes:
+        """Return the body, or raise `SnapshotError`."""
+        ...
+
+
+def encode_snapshot(snapshot: Snapshot, identity: Identity, cipher: SnapshotCipher | None) -> bytes:
+    """Return the bytes of a file."""
+    header = {
+        "identity": asdict(identity),
+        "saved_at": snapshot.saved_at,
+        "url": snapshot.url,
+        "label": snapshot.label,
+        "etag": snapshot.etag,
+        "encrypted": cipher is not None,
+    }
+    line = json.dumps(header, sort_keys=True).encode()
+    body = snapshot.body if cipher is None else cipher.encrypt(snapshot.body, line)
+    content = line + b"\n" + body
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return b"pyfly-config-snapshot %s sha256=%s\n%s" % (_FORMAT, digest, content)
+
+
+def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | None) -> Snapshot:
+    """Return the snapshot in the bytes of a file.
+
+    Raises:
+        SnapshotError: They are not a whole snapshot, belong to another identity, or cannot be
+            decrypted. The error says why and shows no value.
+    """
+    first, newline, content = data.partition(b"\n")
+    found = _FIRST.fullmatch(first)
+    if found is None or not newline:
+        raise SnapshotError("is damaged: its first line is not that of a snapshot")
+    if found[1] != _FORMAT:
+        raise SnapshotError("has a format that this version cannot read")
+    if hashlib.sha256(content).hexdigest().encode() != found[2]:
+        raise SnapshotError("is damaged: it does not match its checksum")
+    line, _, body = content.partition(b"\n")
+    header = _read_header(line)
+    if header["identity"] != json.loads(json.dumps(asdict(identity))):
+        raise SnapshotError("belongs to another application, profile, label or server")
+    if header["encrypted"] != (cipher is not None):
+        state = (
+            "is encrypted, and snapshot_key is not given" if cipher is None else "is not encrypted"
+        )
+        raise SnapshotError(state)
+    return Snapshot(
+        body=body if cipher is None else cipher.decrypt(body, line),
+        url=header["url"],
+        saved_at=header["saved_at"],
+        label=header["label"],
+        etag=header["etag"],
+        origin="snapshot",
+    )
+
+
+def _read_header(line: bytes) -> Mapping[str, Any]:
+    """Return the fields of the second line, which another version may have written."""
+    try:
+        header: object = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    fields = cast("dict[str, Any]", header) if isinstance(header, dict) else {}
+    for name, kind in _HEADER.items():
+        if name not in fields or not isinstance(fields[name], kind):
+            raise SnapshotError(f"is damaged: its second line has no valid {name!r}")
+    if not 0 <= fields["saved_at"] < _LATEST:
+        raise SnapshotError("is damaged: its time is not valid")
+    return fields
+
+
+def same_content(one: Snapshot, other: Snapshot) -> bool:
+    """True if two snapshots differ only in their times."""
+    return replace(one, saved_at=0.0, origin="server") == replace(
+        other, saved_at=0.0, origin="server"
+    )
+
+
+def file_stem(identity: Identity) -> str:
+    """Return a readable file name for an identity, without slashes and suffix.
+
+    >>> file_stem(Identity(servers=("a",), application="x/y", profiles="p,q", labels=(None,)))
+    'x_y-p_q-b63a4d76d7c65fda'
+    """
+    names = re.sub(r"[^A-Za-z0-9.-]", "_", f"{identity.application}-{identity.profiles}")
+    digest = hashlib.sha256(json.dumps(asdict(identity)).encode()).hexdigest()
+    return f"{names[:80].lstrip('.')}-{digest[:16]}"
+
+
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+class AesGcm:
+    """Encrypts with AES-256-GCM and a key of 32 bytes, given in base64.
+
+    Raises:
+        ValueError: It is not such a key.
+        ImportError: The extra `encryption` is not installed.
+    """
+
+    def __init__(self, key: str) -> None:
+        try:
+            raw = base64.b64decode(key.strip(), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != _KEY_BYTES:
+            raise ValueError(
+                "snapshot_key must be 32 random bytes in base64: openssl rand -base64 32"
+            )
+        try:
+            from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only with a key
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "encrypted snapshots need: pip install 'pyfly-config-client[encryption]'"
+            ) from error
+        self._invalid = InvalidTag
+        self._aes = AESGCM(raw)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def encrypt(self, body: bytes, context: bytes) -> bytes:
+        """Return a new nonce followed by the cipher text, which is bound to `context`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._aes.encrypt(nonce, body, context)
+
+    def decrypt(self, body: bytes, context: bytes) -> bytes:
+        """Return the body.
+
+        Raises:
+            SnapshotError: The key is wrong, or the file was changed.
+        """
+        try:
+            return self._aes.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], context)
+        except (self._invalid, ValueError) as error:
+            raise SnapshotError("cannot be decrypted with this key") from error
+
+
+def make_cipher(key: str | None) -> SnapshotCipher | None:
+    """Return the cipher of a key; `None` without one."""
+    return None if key is None else AesGcm(key)
+
+
+OFF: Final = "off"
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+_PRIVATE_DIRECTORY: Final = 0o700
+_TEMPORARY: Final = re.compile(r"\..+\.snapshot\.[0-9]+-[0-9a-f]{8}")
+_LEFT_BEHIND_SECONDS: Final = 60.0
+"""A temporary file of this age was left behind by a process that was killed."""
+
+
+def default_directory() -> Path:
+    """Return the default directory of snapshots: `$XDG_STATE_HOME/pyfly-config`.
+
+    Raises:
+        SnapshotError: This user has no home directory.
+    """
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not state.startswith("/"):  # XDG requires to ignore other values
+        try:
+            state = str(Path.home() / ".local" / "state")
+        except RuntimeError as error:
+            raise SnapshotError("this user has no home directory; set snapshot_dir") from error
+    return Path(state) / "pyfly-config"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SnapshotStore:
+    """The files of one identity: the last two snapshots, and a baseline that is only read."""
+
+    identity: Identity
+    directory: str | None
+    """`None` is the default directory; `off` disables snapshots."""
+    baseline: Path | None
+    cipher: SnapshotCipher | None
+
+    @property
+    def enabled(self) -> bool:
+        """True if snapshots are read and written."""
+        return self.directory != OFF
+
+    def path(self) -> Path:
+        """Return the file of the newest snapshot.
+
+        Raises:
+            SnapshotError: This user has no home directory.
+        """
+        directory = default_directory() if self.directory is None else Path(self.directory)
+        return directory / f"{file_stem(self.identity)}.snapshot"
+
+    def read(self) -> tuple[tuple[Snapshot, ...], tuple[str, ...]]:
+        """Return the snapshots that can be used, the best first, and why others cannot be used."""
+        found: list[Snapshot] = []
+        faults: list[str] = []
+        if self.enabled:
+            with contextlib.suppress(SnapshotError, OSError):
+                _remove_leftovers(self.path().parent)
+        for read in self._readers():
+            try:
+                found.append(read())
+            except SnapshotError as error:
+                faults.append(str(error))
+        return tuple(found), tuple(faults)
+
+    def _readers(self) -> Iterator[Callable[[], Snapshot]]:
+        if self.enabled:
+            yield lambda: self._read(self.path())
+            if self._has_previous():
+                yield lambda: self._read(_previous(self.path()))
+        if self.baseline is not None:
+            yield self._read_baseline
+
+    def _has_previous(self) -> bool:
+        try:
+            return _previous(self.path()).exists()
+        except (SnapshotError, OSError):
+            return False
+
+    def _read(self, path: Path) -> Snapshot:
+        data = _read_file(path, what="snapshot")
+        try:
+            return decode_snapshot(data, self.identity, self.cipher)
+        except SnapshotError as error:
+            raise SnapshotError(f"snapshot {path}: {error}") from error
+
+    def _read_baseline(self) -> Snapshot:
+        path = Path(self.baseline or "")
+        body = _read_file(path, what="baseline")
+        return Snapshot(body=body, url=str(path), saved_at=time.time(), origin="baseline")
+
+    def write(self, snapshot: Snapshot) -> Snapshot:
+        """Write a snapshot atomically and durably, and return it as read back.
+
+        The existing file becomes the previous one, unless it has the same content or is damaged.
+
+        Raises:
+            SnapshotError: It cannot be written, or cannot be read back.
+        """
+        path = self.path()
+        try:
+            _prepare(path.parent)
+            with contextlib.suppress(SnapshotError, FileNotFoundError):
+                if not same_content(self._read(path), snapshot):
+                    os.replace(path, _previous(path))  # noqa: PTH105 - as the other steps
+            write_file(path, encode_snapshot(snapshot, self.identity, self.cipher))
+        except OSError as error:
+            raise SnapshotError(f"snapshot {path}: cannot be written: {error.strerror}") from error
+        return self._read(path)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_suffix(".previous")
+
+
+def _prepare(directory: Path) -> None:
+    """Create the directory, or reject one that other users can write to."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+    try:
+        check_private(directory.stat())
+    except OSError as error:
+        raise SnapshotError(
+            f"snapshot {directory}: the directory {error.strerror}; set snapshot_dir to a "
+            "directory of this user; it is created if it does not exist"
+        ) from None
+    _remove_leftovers(directory)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove temporary files that killed processes left behind; they contain values."""
+    youngest = time.time() - _LEFT_BEHIND_SECONDS
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not _TEMPORARY.fullmatch(entry.name):
+                continue
+            with contextlib.suppress(OSError):  # another process was faster
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < youngest:
+                    os.unlink(entry.path)  # noqa: PTH108 - as the other steps
+
+
+def _read_file(path: Path, *, what: str) -> bytes:
+    try:
+        return read_file(path, limit=MAX_FILE_BYTES, private=what == "snapshot")
+    except FileNotFoundError as error:
+        raise SnapshotError(f"{what} {path}: does not exist") from error
+    except OSError as error:
+        raise SnapshotError(f"{what} {path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,217 @@
+"""Steps, the only link between decisions and input or output, and the two drivers of plans.
+
+A plan is a generator that yields steps. A driver performs a step, fills in its result, and
+resumes the plan. Plans are therefore the same for both clients, and tests need neither an event
+loop nor a network.
+
+Values that stay inside this package have neither `==` nor a `repr`: generating them takes half of
+the import time, and a value without a `repr` shows no secret.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from pyfly.config_client._acceptance import Loaded
+from pyfly.config_client._requests import ConfigRequest
+from pyfly.config_client._snapshots import Snapshot, SnapshotStore
+from pyfly.config_client.errors import ConfigClientError, SnapshotError
+from pyfly.config_client.transport import Exchange, HttpRequest, HttpResponse, Transport
+
+if TYPE_CHECKING:  # `_watch` imports this module
+    from pyfly.config_client._watch import Change
+
+T = TypeVar("T")
+
+_LARGE: Final = 65_536
+"""Bytes; reading a larger response would block the event loop for more than a millisecond."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class SendRequest:
+    """Send a request; the result is the whole response, or the reason why there is none."""
+
+    request: ConfigRequest
+    timeout: float
+    """Seconds for the whole exchange."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Sent in addition to those of the request."""
+    result: HttpResponse | ConfigClientError | None = None
+
+    def http_request(self) -> HttpRequest:
+        """Return what a transport sends."""
+        headers = {**self.request.headers, **self.headers}
+        return HttpRequest(url=self.request.url, headers=headers, timeout=self.timeout)
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class Sleep:
+    """Wait."""
+
+    seconds: float
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class Compute:
+    """Run a function that takes long for large input; an async driver may use a thread."""
+
+    run: Callable[[], Loaded]
+    size: int
+    """Bytes of the input."""
+    result: Loaded | ConfigClientError | None = None
+
+    def perform(self) -> None:
+        """Run the function in this thread and fill in the result."""
+        try:
+            self.result = self.run()
+        except ConfigClientError as error:
+            self.result = error
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class ReadSnapshots:
+    """Read the stored snapshots and the baseline; the result has the best one first."""
+
+    result: tuple[Snapshot, ...] = ()
+    faults: tuple[str, ...] = ()
+    """Why the others cannot be used."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class WriteSnapshot:
+    """Write a snapshot and read it back; the result is what was read."""
+
+    snapshot: Snapshot
+    result: Snapshot | None = None
+    """`None` if it could not be written. That is logged, and the fetch goes on."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class PublishChange:
+    """Use a new configuration, and pass the change on. Only watchers get this step."""
+
+    loaded: Loaded
+    change: "Change"
+
+
+Step: TypeAlias = SendRequest | Sleep | Compute | ReadSnapshots | WriteSnapshot | PublishChange
+
+Plan: TypeAlias = Generator[Step, None, T]
+
+
+class SnapshotAccess:
+    """Performs the steps that read or write the disk.
+
+    Args:
+        make_store: Called for every step; returns where snapshots are.
+        on_error: Called with the error of a snapshot that cannot be written.
+    """
+
+    def __init__(
+        self, make_store: Callable[[], SnapshotStore], on_error: Callable[[SnapshotError], None]
+    ) -> None:
+        self._make_store = make_store
+        self._on_error = on_error
+
+    def perform(self, step: ReadSnapshots | WriteSnapshot) -> None:
+        """Read or write; never raises `SnapshotError`."""
+        store = self._make_store()
+        if isinstance(step, ReadSnapshots):
+            step.result, step.faults = store.read()
+        elif store.enabled:
+            try:
+                step.result = store.write(step.snapshot)
+            except SnapshotError as error:
+                self._on_error(error)
+
+
+class AsyncDriver:
+    """Performs steps in the running event loop; work that would block it runs in a thread."""
+
+    def __init__(self, make_transport: Callable[[], Transport], snapshots: SnapshotAccess) -> None:
+        self._make_transport = make_transport
+        self._snapshots = snapshots
+
+    async def run(self, plan: Plan[T]) -> T:
+        """Perform all steps of a plan and return its result."""
+        while True:
+            try:
+                step = next(plan)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            await self.perform(step)
+
+    async def perform(self, step: Step) -> None:
+        """Perform one step."""
+        import asyncio  # noqa: PLC0415 - takes 40 ms; a program that calls this has imported it
+
+        match step:
+            case SendRequest():
+                step.result = await self._send(step)
+            case Sleep():
+                await asyncio.sleep(step.seconds)
+            case Compute() if step.size > _LARGE:
+                await asyncio.to_thread(step.perform)
+            case Compute():
+                step.perform()
+            case ReadSnapshots() | WriteSnapshot():
+                await asyncio.to_thread(self._snapshots.perform, step)
+            case PublishChange():
+                raise AssertionError("only a watcher publishes changes")
+
+    async def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
+        try:
+            return await self._make_transport().send(step.http_request())
+        except ConfigClientError as error:
+            return error
+
+
+class BlockingDriver:
+    """Performs steps in the calling thread; another thread can stop it."""
+
+    def __init__(self, make_transport: Callable[[], Transport], snapshots: SnapshotAccess) -> None:
+        self._make_transport = make_transport
+        self._snapshots = snapshots
+        self._exchange: Exchange | None = None
+        self.stopped = threading.Event()
+
+    def run(self, plan: Plan[T]) -> T:
+        """Perform all steps of a plan and return its result."""
+        while True:
+            try:
+                step = next(plan)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            self.perform(step)
+
+    def perform(self, step: Step) -> None:
+        """Perform one step."""
+        match step:
+            case SendRequest():
+                step.result = self._send(step)
+            case Sleep():
+                self.stopped.wait(step.seconds)
+            case Compute():
+                step.perform()
+            case ReadSnapshots() | WriteSnapshot():
+                self._snapshots.perform(step)
+            case PublishChange():
+                raise AssertionError("only a watcher publishes changes")
+
+    def stop(self) -> None:
+        """End the current wait or exchange, and all later ones."""
+        self.stopped.set()
+        if self._exchange is not None:
+            self._exchange.abort()
+
+    def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
+        try:
+            self._exchange = self._make_transport().start(step.http_request())
+            if self.stopped.is_set():
+                self._exchange.abort()
+            return self._exchange.run()
+        except ConfigClientError as error:
+            return error

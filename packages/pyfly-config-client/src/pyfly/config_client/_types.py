@@ -1,0 +1,296 @@
+"""Types as values: aliases resolved, and the fields of classes.
+
+Supports dataclasses and classes of attrs and msgspec, named tuples and typed dictionaries. attrs
+and msgspec are not imported: a program that has such a class has imported them.
+"""
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
+from types import GenericAlias, UnionType
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
+
+from pyfly.config_client._names import canonical, folded, quoted
+from pyfly.config_client.errors import UnsupportedTypeError
+
+_TYPING: Final = frozenset({"typing", "typing_extensions"})
+_WRAPPERS: Final = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final"})
+_MOST_NAMES: Final = 64
+"""How many aliases may stand for each other; a longer chain leads back to itself."""
+
+
+def is_type(value: object) -> bool:
+    """True if a value is a type, or what `typing` makes for one, such as `int | None`.
+
+    A text is never a type here, although it might be a forward reference.
+    """
+    return isinstance(value, type | UnionType | GenericAlias) or type(value).__module__ in _TYPING
+
+
+def resolve_alias(wanted: Any) -> Any:
+    """Return the type that an alias, a `NewType` or a type with notes stands for.
+
+    Raises:
+        UnsupportedTypeError: It is a forward reference that cannot be resolved.
+    """
+    for _ in range(_MOST_NAMES):
+        origin = get_origin(wanted)
+        if getattr(origin, "_name", None) in _WRAPPERS or origin is typing.Annotated:
+            wanted = get_args(wanted)[0]
+        elif hasattr(wanted, "__supertype__"):  # NewType
+            wanted = wanted.__supertype__
+        elif _is_alias(wanted) or _is_alias(origin):
+            wanted = _aliased(wanted, origin)
+        elif isinstance(wanted, str | typing.ForwardRef):
+            wanted = _resolved(wanted)
+        else:
+            return wanted
+    raise UnsupportedTypeError(f"the type {type_name(wanted)} is defined by itself")
+
+
+def _is_alias(wanted: object) -> bool:
+    """True for what `type X = …` makes from Python 3.12 on, and for its backport."""
+    return type(wanted).__name__ == "TypeAliasType" and type(wanted).__module__ in _TYPING
+
+
+def _aliased(wanted: Any, origin: Any) -> Any:
+    if _is_alias(wanted):
+        value = wanted.__value__
+        return _resolved(value, wanted.__module__) if isinstance(value, str) else value
+    return substituted(
+        origin.__value__, dict(zip(origin.__type_params__, get_args(wanted), strict=False))
+    )
+
+
+def _resolved(reference: str | typing.ForwardRef, module: str = "builtins") -> Any:
+    text = reference if isinstance(reference, str) else reference.__forward_arg__
+    holder = type("Holder", (), {"__annotations__": {"wanted": text}, "__module__": module})
+    try:
+        return typing.get_type_hints(holder, include_extras=True)["wanted"]
+    except (NameError, SyntaxError, TypeError, AttributeError):
+        raise UnsupportedTypeError(
+            f"the forward reference {text!r} cannot be resolved here; pass the class itself"
+        ) from None
+
+
+def field_types(model: Any) -> dict[str, Any]:
+    """Return the types of a class's fields by their names, forward references resolved.
+
+    A parameter of a generic class is replaced by what stands in the brackets, or by anything.
+
+    Raises:
+        UnsupportedTypeError: A forward reference cannot be resolved.
+    """
+    origin = get_origin(model) or model
+    try:
+        hints = typing.get_type_hints(origin, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        raise UnsupportedTypeError(
+            f"the types of {type_name(origin)} cannot be resolved ({error}); define them where the "
+            "class is defined, at the top of a module"
+        ) from None
+    declared = getattr(origin, "__parameters__", ())
+    given = get_args(model) or [one.__bound__ or Any for one in declared]
+    parameters = dict(zip(declared, given, strict=False))
+    if not parameters:
+        return hints
+    return {name: substituted(hint, parameters) for name, hint in hints.items()}
+
+
+def substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:
+    """Return a type with its parameters replaced."""
+    if isinstance(hint, TypeVar):
+        return parameters.get(hint, hint)
+    inner = getattr(hint, "__parameters__", ())
+    return hint[tuple(parameters.get(one, one) for one in inner)] if inner else hint
+
+
+def union_members(wanted: Any) -> tuple[Any, ...] | None:
+    """Return the members of a union, or `None` where it is no union."""
+    return get_args(wanted) if get_origin(wanted) in {Union, UnionType} else None
+
+
+def without_none(wanted: Any) -> Any:
+    """Return the type that is optional, or the type itself."""
+    members = [one for one in union_members(resolve_alias(wanted)) or () if one is not type(None)]
+    return resolve_alias(members[0]) if len(members) == 1 else resolve_alias(wanted)
+
+
+def type_name(wanted: Any) -> str:
+    """Return a type's name for a message."""
+    return str(getattr(wanted, "__name__", None) or cast("object", wanted))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a class."""
+
+    argument: str
+    """What the class is given it as."""
+    shown: str
+    """What a message calls it."""
+    names: tuple[str, ...]
+    """Canonical names of properties that fill it, the first one first."""
+    wanted: Any
+    required: bool
+    takes_raw: bool = False
+    """The class converts it by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A class with fields."""
+
+    name: str
+    fields: tuple[Field, ...]
+    make: Callable[[Mapping[str, Any]], Any]
+    """Raises what the class raises."""
+    positional: bool = False
+    """A list fills it, too."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The first name of each field."""
+        return tuple(one.names[0] for one in self.fields)
+
+
+def model_of(wanted: Any) -> Model | None:
+    """Return the fields of a class, or `None` if it is none that has fields.
+
+    Raises:
+        UnsupportedTypeError: The type of a field cannot be resolved.
+    """
+    origin = get_origin(wanted) or wanted
+    if not isinstance(origin, type):
+        return None
+    found = next((fields for test, fields in _KINDS if test(origin)), None)
+    if found is None:
+        return None
+    return Model(
+        name=origin.__name__,
+        fields=tuple(found(origin, field_types(wanted))),
+        make=_checked(origin) if _is_msgspec(origin) else lambda arguments: origin(**arguments),
+        positional=_is_named_tuple(origin),
+    )
+
+
+def canonical_names(*spellings: str) -> tuple[str, ...]:
+    """Return the canonical names that spellings of a field may have as properties.
+
+    >>> canonical_names("pool_size", "poolSize")
+    ('poolsize', 'pool_size', 'poolSize')
+    """
+    found = ((folded(one) if "." not in one else canonical(one), quoted(one)) for one in spellings)
+    return tuple(dict.fromkeys(name for pair in found for name in pair))
+
+
+def _dataclass_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for one in dataclasses.fields(wanted):
+        if one.init:
+            aliases = _aliases(wanted, one.name)
+            yield Field(
+                argument=(*aliases, one.name)[0],
+                shown=one.name,
+                names=canonical_names(*aliases, one.name),
+                wanted=hints[one.name],
+                required=one.default is MISSING and one.default_factory is MISSING,
+            )
+
+
+def _aliases(wanted: Any, name: str) -> list[str]:
+    """Return under which other names a dataclass of pydantic takes a field."""
+    info = getattr(wanted, "__pydantic_fields__", {}).get(name)
+    if info is None:
+        return []
+    alias = info.alias if info.validation_alias is None else info.validation_alias
+    return [one for one in getattr(alias, "choices", [alias]) if isinstance(one, str)]
+
+
+def _attrs_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    nothing = sys.modules["attr"].NOTHING
+    for one in wanted.__attrs_attrs__:
+        if one.init:
+            yield Field(
+                argument=one.alias,
+                shown=one.name,
+                names=canonical_names(one.name, one.alias),
+                wanted=hints.get(one.name, Any),
+                required=one.default is nothing,
+                takes_raw=one.converter is not None,
+            )
+
+
+def _msgspec_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for one in sys.modules["msgspec"].structs.fields(wanted):
+        yield Field(
+            argument=one.name,
+            shown=one.name,
+            names=canonical_names(one.name, one.encode_name),
+            wanted=hints[one.name],
+            required=one.required,
+        )
+
+
+def _checked(wanted: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what makes a structure of msgspec and applies the limits of its fields."""
+
+    def make(arguments: Mapping[str, Any]) -> Any:
+        msgspec = sys.modules["msgspec"]
+        for one in msgspec.structs.fields(wanted):
+            if one.name in arguments:
+                _check_limits(msgspec, arguments[one.name], one.type)
+        return wanted(**arguments)
+
+    return make
+
+
+def _check_limits(msgspec: Any, value: object, wanted: Any) -> None:
+    try:
+        msgspec.convert(msgspec.to_builtins(value), wanted)
+    except msgspec.ValidationError:
+        raise
+    except TypeError:
+        pass  # msgspec knows nothing of this type, and so of no limits
+
+
+def _named_tuple_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for name in wanted._fields:
+        yield Field(
+            argument=name,
+            shown=name,
+            names=canonical_names(name),
+            wanted=hints.get(name, Any),
+            required=name not in wanted._field_defaults,
+        )
+
+
+def _typed_dict_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
+    for name, hint in hints.items():
+        yield Field(
+            argument=name,
+            shown=name,
+            names=canonical_names(name),
+            wanted=hint,
+            required=name in wanted.__required_keys__,
+        )
+
+
+def _is_msgspec(wanted: type) -> bool:
+    return hasattr(wanted, "__struct_fields__")
+
+
+def _is_named_tuple(wanted: type) -> bool:
+    return hasattr(wanted, "_fields") and issubclass(wanted, tuple)
+
+
+_KINDS: tuple[
+    tuple[Callable[[type], bool], Callable[[Any, dict[str, Any]], Iterator[Field]]], ...
+] = (
+    (dataclasses.is_dataclass, _dataclass_fields),
+    (lambda wanted: hasattr(wanted, "__attrs_attrs__"), _attrs_fields),
+    (_is_msgspec, _msgspec_fields),
+    (_is_named_tuple, _named_tuple_fields),
+    (lambda wanted: hasattr(wanted, "__required_keys__"), _typed_dict_fields),
+)

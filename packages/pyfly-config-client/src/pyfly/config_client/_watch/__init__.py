@@ -1,1 +1,0 @@
-"""How a running program stays current."""
