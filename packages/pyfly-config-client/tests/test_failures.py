@@ -65,7 +65,7 @@ PROGRAM = """
 import asyncio
 from pyfly.config_client import ConfigClient, SyncConfigClient
 
-how = {{"server_url": {url!r}, "application": "orders", "timeout": 0.5, "snapshot_dir": "off"}}
+how = {{"server_url": {url!r}, "application": "orders", "attempts": 1, "snapshot_dir": "off"}}
 
 def start():
     return {call}
