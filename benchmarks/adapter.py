@@ -1,7 +1,7 @@
 """What the Litestar adapter costs: its request rate against an empty handler mounted beside it.
 
-Both are raw ASGI handlers in one Litestar application and send the same bytes; one of them goes
-through `HttpRequest`, a controller that answers ready bytes, and `HttpResponse`. The server is the
+Both stand in one Litestar application and send the same bytes; one of them is the plugin: a route,
+`HttpRequest`, a controller that answers ready bytes, and `HttpResponse`. The server is the
 one of `pyfly-config serve`, with one worker. Needs `wrk` (apt-get install wrk).
 """
 
@@ -33,14 +33,15 @@ async def empty(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def make_app() -> Litestar:
-    """Mount both; the controller of the plugin is replaced before its handler is made."""
-    import pyfly.config_litestar._plugin as plugin  # noqa: PLC0415
+    """Serve both; the controller of the plugin is replaced before its handler is made."""
+    import pyfly.config_server.http.asgi as asgi_app  # noqa: PLC0415
 
     class Ready:
         def __init__(self, *args: Any, **options: Any) -> None:
             self.handle = answer_ready
+            self.root_paths: frozenset[str] = frozenset()
 
-    plugin.Controller = Ready  # type: ignore[assignment, misc]
+    asgi_app.Controller = Ready  # type: ignore[assignment, misc]
     server = ConfigServer(InMemoryConfigBackend())
     return Litestar([empty], plugins=[ConfigServerPlugin(server, auth=None)], openapi_config=None)
 

@@ -12,11 +12,9 @@ from litestar import Litestar
 
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import (
-    MAX_BODY_BYTES,
     ConfigServer,
-    Controller,
+    ConfigServerApp,
     FilesystemConfigBackend,
-    HttpRequest,
     SharedCredential,
 )
 
@@ -50,33 +48,8 @@ class Answer:
 
 
 def plain_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:
-    """The smallest adapter: it proves that the controller needs no framework."""
-    controller = Controller(server, auth=auth)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        async def read_body() -> bytes:
-            body, more = b"", True
-            while more and len(body) <= MAX_BODY_BYTES:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ConnectionError
-                body, more = body + message["body"], message["more_body"]
-            return body
-
-        response = await controller.handle(
-            HttpRequest(
-                method=scope["method"],
-                raw_path=scope["raw_path"],
-                query=scope["query_string"],
-                headers=scope["headers"],
-                read_body=read_body,
-            )
-        )
-        start = {"type": "http.response.start", "status": response.status}
-        await send(start | {"headers": list(response.headers)})
-        await send({"type": "http.response.body", "body": response.body})
-
-    return app
+    """The ASGI application of the core: it needs no framework."""
+    return ConfigServerApp(server, auth=auth)
 
 
 def litestar_asgi(server: ConfigServer, auth: SharedCredential | None) -> Asgi:

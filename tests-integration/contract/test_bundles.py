@@ -15,7 +15,7 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     SharedCredential,
 )
-from pyfly.config_server.http import bundles as bundle_routes
+from pyfly.config_server.http.endpoints import listing
 
 pytestmark = pytest.mark.anyio
 
@@ -246,7 +246,7 @@ async def test_a_page_of_a_slow_listing_ends_early_and_the_next_goes_on(
 ) -> None:
     for application in "abc":
         await store.save(ConfigSource(application=application, profile="x", properties={}))
-    monkeypatch.setattr(bundle_routes, "PAGE_SECONDS", -1.0)
+    monkeypatch.setattr(listing, "PAGE_SECONDS", -1.0)
     send = client(serve(store, auth=CREDENTIAL))
     for query in ("limit=100", "application=c"):
         found: list[str] = []

@@ -12,8 +12,8 @@ from pyfly.config_core import BackendUnavailableError, ConfigFormatError, Invali
 from pyfly.config_server import (
     ConfigServer,
     ConfigSource,
+    Controller,
     FilesystemConfigBackend,
-    HealthController,
     HealthRepository,
     HealthSettings,
     HttpRequest,
@@ -40,8 +40,12 @@ class ThreeMethods:
         return []
 
 
+def controller(server: ConfigServer, settings: HealthSettings | None = None) -> Controller:
+    return Controller(server, auth=None, health=settings or HealthSettings())
+
+
 def status(path: str, error: Exception | None, method: str = "GET") -> int:
-    health = HealthController(ConfigServer(ThreeMethods(error)))
+    health = controller(ConfigServer(ThreeMethods(error)))
     request = HttpRequest(method=method, raw_path=path.encode())
     return asyncio.run(health.handle(request)).status
 
@@ -78,8 +82,8 @@ def test_a_store_that_hangs_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> Non
             await asyncio.Event().wait()
             return None
 
-    monkeypatch.setattr("pyfly.config_server.http.health._CHECK_SECONDS", 0.01)
-    health = HealthController(ConfigServer(Hanging(None)))
+    monkeypatch.setattr("pyfly.config_server.http.endpoints.operations.CHECK_SECONDS", 0.01)
+    health = controller(ConfigServer(Hanging(None)))
     request = HttpRequest(method="GET", raw_path=b"/health/ready")
     assert asyncio.run(health.handle(request)).status == 503
 
@@ -92,7 +96,7 @@ def test_springs_health_tells_whether_a_document_can_be_composed(
     (tmp_path / "main").mkdir()
     (tmp_path / "main/application-default.yaml").write_text("a: 1\n", encoding="utf-8")
     server = ConfigServer(FilesystemConfigBackend(tmp_path))
-    health = HealthController(server, HealthSettings(show_details=show_details))
+    health = controller(server, HealthSettings(show_details=show_details))
 
     def ask() -> tuple[int, Any]:
         request = HttpRequest(method="GET", raw_path=b"/actuator/health")
@@ -118,7 +122,7 @@ def test_springs_health_tells_whether_a_document_can_be_composed(
 def test_springs_health_tells_that_nothing_may_be_empty() -> None:
     server = ConfigServer(ThreeMethods(None), accept_empty=False)
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
-    health = HealthController(server, HealthSettings(show_details=True))
+    health = controller(server, HealthSettings(show_details=True))
     document = json.loads(asyncio.run(health.handle(request)).body)
     assert document["components"]["configServer"]["details"]["acceptEmpty"] is False
 
@@ -126,9 +130,7 @@ def test_springs_health_tells_that_nothing_may_be_empty() -> None:
 def test_springs_health_keeps_a_strangers_error_to_itself() -> None:
     server = ConfigServer(ThreeMethods(RuntimeError("password=hunter2")))
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
-    answer = asyncio.run(
-        HealthController(server, HealthSettings(show_details=True)).handle(request)
-    )
+    answer = asyncio.run(controller(server, HealthSettings(show_details=True)).handle(request))
     assert answer.status == 503
     assert b"the store raised RuntimeError" in answer.body
     assert b"hunter2" not in answer.body
@@ -142,7 +144,7 @@ def test_what_is_fetched_and_what_is_said_can_be_set(tmp_path: Path) -> None:
     nowhere = HealthRepository(name="orders", label="nowhere")
 
     def ask(**settings: Any) -> tuple[int, Any]:
-        health = HealthController(server, HealthSettings(show_details=True, **settings))
+        health = controller(server, HealthSettings(show_details=True, **settings))
         request = HttpRequest(method="GET", raw_path=b"/actuator/health")
         answer = asyncio.run(health.handle(request))
         return answer.status, json.loads(answer.body)

@@ -7,6 +7,7 @@ tests for new stores is `pyfly.config_server.testing`.
 
 from typing import TYPE_CHECKING
 
+from pyfly.config_server.access.principal import Principal, Right
 from pyfly.config_server.composition.bundles import Bundles
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.encryption import (
@@ -16,17 +17,13 @@ from pyfly.config_server.encryption import (
     KeyStoreFile,
     open_keys,
 )
-from pyfly.config_server.http import (
-    MAX_BODY_BYTES,
-    Controller,
-    HealthController,
-    HealthRepository,
-    HealthSettings,
-    HostPolicy,
-    HttpRequest,
-    HttpResponse,
-    SharedCredential,
-)
+from pyfly.config_server.http.asgi import ConfigServerApp
+from pyfly.config_server.http.authentication import Authenticator, SharedCredential
+from pyfly.config_server.http.controller import Controller
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.health import HealthRepository, HealthSettings
+from pyfly.config_server.http.hosts import HostPolicy
+from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 from pyfly.config_server.storage.registry import open_backend
 from pyfly.config_server.stores.filesystem import FilesystemConfigBackend
@@ -37,23 +34,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "Authenticator",
     "Bundles",
     "ConfigBackend",
     "ConfigServer",
+    "ConfigServerApp",
     "ConfigSource",
     "Controller",
     "Encryption",
     "EncryptionKeys",
     "FilesystemConfigBackend",
-    "HealthController",
     "HealthRepository",
     "HealthSettings",
     "HostPolicy",
+    "HttpError",
     "HttpRequest",
     "HttpResponse",
     "InMemoryConfigBackend",
     "KeyRing",
     "KeyStoreFile",
+    "Principal",
+    "Right",
     "SharedCredential",
     "open_backend",
     "open_keys",

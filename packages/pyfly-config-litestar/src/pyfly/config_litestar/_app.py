@@ -5,25 +5,22 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
-from litestar.handlers import asgi
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from pyfly.config_litestar._adapter import make_handler, request_of
-from pyfly.config_litestar._plugin import ConfigServerPlugin
 from pyfly.config_server import (
+    Authenticator,
     ConfigServer,
-    HealthController,
+    ConfigServerApp,
     HealthSettings,
     HostPolicy,
-    SharedCredential,
 )
-
-_HEALTH_PATHS = ["/health/live", "/health/ready", "/actuator/health"]
+from pyfly.config_server.http.asgi import http_request
 
 
 def create_app(
     server: ConfigServer,
     *,
-    auth: SharedCredential | None,
+    auth: Authenticator | None,
     health: HealthSettings | None = None,
     hosts: HostPolicy | None = None,
 ) -> Litestar:
@@ -31,26 +28,39 @@ def create_app(
 
     `/actuator/health` is there too, for those who expect a Spring server. Health needs no
     credential and tells no reasons. The server is closed at shutdown. The only description of
-    the interface is the one below the base path.
+    the interface is the one below the base path. Requests for these paths are answered in front of
+    Litestar, which gets all others.
 
     Args:
         server: What to serve. The application owns it from here on.
-        auth: The credential that every request for configuration must carry, or `None`.
+        auth: Finds the principal of every request for configuration, or `None`.
         health: About `/actuator/health`.
         hosts: By which names requests may come, on every path but those of health. `None` checks
             nothing; without a credential any web page that a browser shows on this machine may
             then read everything.
     """
-    answer_health = make_handler(HealthController(server, health))
-    return Litestar(
-        route_handlers=[asgi(_HEALTH_PATHS, copy_scope=False)(answer_health)],
-        plugins=[ConfigServerPlugin(server, auth=auth, hosts=hosts)],
+    app = Litestar(
         on_shutdown=[server.aclose],
         exception_handlers={HTTPException: partial(_refuse, hosts=hosts)},
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
+    health = HealthSettings() if health is None else health
+    front = ConfigServerApp(server, auth=auth, hosts=hosts, health=health, closes_server=False)
+    app.asgi_handler = _dispatch(front, app.asgi_handler)
+    return app
+
+
+def _dispatch(front: ConfigServerApp, behind: ASGIApp) -> ASGIApp:
+    """Return an application that answers what `front` serves there, and the rest behind it."""
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        untyped: Any = scope  # Litestar's types of ASGI are its own
+        app: Any = front if front.serves(untyped) else behind
+        await app(scope, receive, send)
+
+    return dispatch
 
 
 def _refuse(
@@ -59,5 +69,6 @@ def _refuse(
     """Answer what Litestar refuses itself, outside the base path; nothing of it is repeated."""
     status = error.status_code
     if hosts is not None:
-        status = hosts.status(request_of(request.scope, request.receive)) or status
+        connection: Any = request  # Litestar's types of ASGI are its own
+        status = hosts.status(http_request(connection.scope, connection.receive)) or status
     return Response({"status": status}, status_code=status)

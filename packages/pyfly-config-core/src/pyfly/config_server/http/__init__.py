@@ -1,19 +1,5 @@
-"""HTTP without a framework: values in, values out. Adapters call `Controller.handle`."""
+"""HTTP without a framework: requests and responses as values, endpoints, and an ASGI application.
 
-from pyfly.config_server.http.access import SharedCredential
-from pyfly.config_server.http.controller import Controller
-from pyfly.config_server.http.health import HealthController, HealthRepository, HealthSettings
-from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
-
-__all__ = [
-    "MAX_BODY_BYTES",
-    "Controller",
-    "HealthController",
-    "HealthRepository",
-    "HealthSettings",
-    "HostPolicy",
-    "HttpRequest",
-    "HttpResponse",
-    "SharedCredential",
-]
+Import `Controller`, `ConfigServerApp` and the values they need from `pyfly.config_server`. The
+public modules are `asgi`, `authentication`, `errors` and `messages`.
+"""

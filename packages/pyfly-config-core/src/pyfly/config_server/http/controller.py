@@ -1,171 +1,201 @@
-"""The controller: one request value in, one answer value out; no framework, no sockets."""
+"""The controller: one request value in, one response value out; no framework, no sockets."""
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Final
 
-from pyfly.config_core import MEDIA_TYPE_V2, ConfigError, decode_slashes, encode_environment
-from pyfly.config_server.composition.budgets import LARGE, count_properties, run
+from pyfly.config_core import ConfigError
+from pyfly.config_server.access.principal import ANONYMOUS, Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
-from pyfly.config_server.http.access import SharedCredential
-from pyfly.config_server.http.answers import (
-    JSON,
-    SHOWN_PATH_LENGTH,
-    allowed_methods,
-    answer,
-    bounded_answer,
-    error_answer,
-    problem_answer,
-)
-from pyfly.config_server.http.bundles import BundleRoutes
-from pyfly.config_server.http.encryption import EncryptionRoutes
-from pyfly.config_server.http.flattened import FlattenedRoutes
+from pyfly.config_server.http.authentication import Authenticator
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Audience, Endpoint, Root
+from pyfly.config_server.http.endpoints import ENDPOINTS
+from pyfly.config_server.http.errors import HttpError, error_members, http_error
+from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.messages import HttpRequest, HttpResponse, header
-from pyfly.config_server.http.negotiation import negotiate
+from pyfly.config_server.http.messages import HttpRequest, HttpResponse
 from pyfly.config_server.http.openapi import openapi_document
-from pyfly.config_server.http.refusals import Refusal, details_of, refusal_of
-from pyfly.config_server.http.resources import ResourceRoutes
-from pyfly.config_server.http.routes import (
+from pyfly.config_server.http.parameters import parse_query
+from pyfly.config_server.http.responses import (
+    error_response,
+    options_response,
+    problem_response,
+    shown_path,
+)
+from pyfly.config_server.http.routing import (
     MAX_PATH_BYTES,
     MAX_QUERY_BYTES,
     Match,
-    Operation,
-    find_route,
-    is_own,
+    RouteTable,
     is_too_long,
 )
 
+__all__ = ["Controller"]
+
 _LOG: Final = logging.getLogger(__name__)
+_NO_QUERY: Final[Mapping[str, object]] = {}
 
 
 class Controller:
-    """Answers every request below the server's base path. Safe for concurrent use.
+    """Answers every request to a server. Safe for concurrent use.
 
     Args:
         server: Where the configuration comes from. Its owner closes it.
-        auth: What every request must carry, or `None` when the embedding application decides
-            who may read. Nobody may write then.
+        auth: Finds the principal of every request, or `None` when the embedding application
+            decides who may read. Nobody may write then.
         hosts: By which names requests may come, or `None` when that is not checked here.
+        health: Serve the endpoints beside the base path, too: `/health/live`, `/health/ready` and
+            `/actuator/health`. `None` serves what lies below the base path only.
+        endpoints: What is served.
     """
 
     def __init__(
         self,
         server: ConfigServer,
         *,
-        auth: SharedCredential | None,
+        auth: Authenticator | None,
         hosts: HostPolicy | None = None,
+        health: HealthSettings | None = None,
+        endpoints: Sequence[Endpoint] = ENDPOINTS,
     ) -> None:
         self._server = server
         self._auth = auth
         self._hosts = hosts
-        described = openapi_document(
-            base_path=server.base_path, auth=auth, guarded=hosts is not None
+        self._health = health or HealthSettings()
+        self._table = RouteTable(
+            [one for one in endpoints if health is not None or one.root is not Root.HOST],
+            base_path=server.base_path,
         )
-        self._openapi = encode_json(described)
-        own = BundleRoutes(server.bundles)
-        encryption = EncryptionRoutes(server.encryption)
-        self._operations: dict[
-            Operation, Callable[[HttpRequest, Match], Awaitable[HttpResponse]]
-        ] = {
-            "environment": self._environment,
-            "flattened": FlattenedRoutes(server).flattened,
-            "resource": ResourceRoutes(server).resource,
-            "openapi": self._describe,
-            "bundles": own.page,
-            "bundle": own.bundle,
-            "history": own.history,
-            "version": own.version,
-            "rollback": own.rollback,
-            "encryptionStatus": encryption.status,
-            "publicKey": encryption.public_key,
-            "encrypt": encryption.encrypt,
-            "decrypt": encryption.decrypt,
-        }
+        self._own_prefix = server.base_path.encode() + b"/_"
+        self._describe = lru_cache(maxsize=8)(self._described)
+
+    @property
+    def root_paths(self) -> frozenset[str]:
+        """The paths beside the base path that are served."""
+        return self._table.root_paths
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Return the answer to any request. Nothing is raised for a bad one."""
+        """Return the response to any request. Nothing is raised for a bad one."""
         try:
             response = await self._respond(request)
-        except Refusal as refusal:
-            response = self._refuse(request, refusal)
+        except HttpError as error:
+            response = self._failed(request, error)
         except ConfigError as error:
-            response = self._refuse(request, refusal_of(error), error)
-        except Exception as error:  # noqa: BLE001 - the last resort: a stranger's store failed
+            response = self._failed(request, http_error(error), error)
+        except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
             _log_failure(request, error)
-            response = self._refuse(request, Refusal(500, "failed"))
+            response = self._failed(request, HttpError(500, "failed"))
         if request.method == "HEAD" and response.body:
             return HttpResponse(status=response.status, headers=response.headers)
         return response
 
     async def _respond(self, request: HttpRequest) -> HttpResponse:
+        match = self._table.find_at_root(request.raw_path, request.method)
+        principal = ANONYMOUS
+        if match is None or match.endpoint.access is not Audience.PUBLIC:
+            principal = await self._authenticate(request)
+        if match is None:
+            match = self._find(request)
+        if match.methods:
+            return _without_handler(request, match)
+        endpoint = match.endpoint
+        _authorise(principal, endpoint)
+        return await endpoint.handler(
+            RequestContext(
+                request=request,
+                parameters=match.parameters,
+                query=_parse_query(request, endpoint),
+                principal=principal,
+                server=self._server,
+                describe=self._describe,
+                health=self._health,
+            )
+        )
+
+    async def _authenticate(self, request: HttpRequest) -> Principal:
         if self._hosts is not None:
             self._hosts.check(request)
-        if self._auth is not None and not self._auth.admits(header(request, b"authorization")):
-            challenge = (b"www-authenticate", self._auth.challenge)
-            raise Refusal(401, "unauthorized", headers=(challenge,))
+        return ANONYMOUS if self._auth is None else await self._auth.authenticate(request)
+
+    def _find(self, request: HttpRequest) -> Match:
         if is_too_long(request.raw_path, request.query, base_path=self._server.base_path):
-            raise Refusal(
+            raise HttpError(
                 414,
                 "target-too-long",
                 f"a path has at most {MAX_PATH_BYTES:,} bytes below the base path, a query "
                 f"{MAX_QUERY_BYTES:,}; ask for fewer names at once",
             )
-        match = find_route(
-            request.raw_path,
-            request.method,
-            base_path=self._server.base_path,
-            query=request.query,
-        )
+        match = self._table.find(request.raw_path, request.method, query=request.query)
         if match is None:
-            raise Refusal(404, "no-such-route", "no such route")
-        if request.method == "OPTIONS":
-            return allowed_methods(match.methods)
-        if request.method not in match.route.methods:
-            allow = (b"allow", ", ".join(match.methods).encode())
-            raise Refusal(405, "method-not-allowed", headers=(allow,))
-        if self._auth is None and match.route.writes(request.method):
-            raise Refusal(403, "forbidden", "writing over HTTP needs a configured credential")
-        return await self._operations[match.route.operation](request, match)
+            raise HttpError(404, "no-such-route", "no such route")
+        return match
 
-    async def _describe(self, request: HttpRequest, match: Match) -> HttpResponse:
-        del match  # the document is the same for everybody
-        return answer(request, self._openapi, JSON)
-
-    async def _environment(self, request: HttpRequest, match: Match) -> HttpResponse:
-        media_type = negotiate(header(request, b"accept"), (JSON, MEDIA_TYPE_V2))
-        if media_type is None:
-            raise Refusal(406, "not-acceptable", f"available: {JSON}, {MEDIA_TYPE_V2}")
-        label = match.parameters.get("label")
-        environment = await self._server.environment(
-            decode_slashes(match.parameters["name"]),
-            match.parameters["profiles"],
-            None if label is None else decode_slashes(label),
+    def _described(self, base_path: str) -> bytes:
+        return encode_json(
+            openapi_document(
+                self._table.endpoints,
+                base_path=base_path,
+                scheme=None if self._auth is None else self._auth.scheme,
+                checks_hosts=self._hosts is not None,
+            )
         )
 
-        def encode() -> HttpResponse:
-            document = encode_environment(environment, with_origins=media_type == MEDIA_TYPE_V2)
-            return bounded_answer(request, encode_json(document), media_type)
-
-        return await run(encode, large=count_properties(environment) > LARGE)
-
-    def _refuse(
-        self, request: HttpRequest, refusal: Refusal, error: ConfigError | None = None
+    def _failed(
+        self, request: HttpRequest, error: HttpError, cause: ConfigError | None = None
     ) -> HttpResponse:
-        if error is not None:
-            level = logging.INFO if refusal.status < 500 else logging.ERROR  # noqa: PLR2004 - HTTP
-            path = request.raw_path[:SHOWN_PATH_LENGTH]
-            _LOG.log(level, "%s %a: %d: %s", request.method, path, refusal.status, error)
-        if is_own(request.raw_path, base_path=self._server.base_path):
-            more = {} if error is None else details_of(error)
-            return problem_answer(request, refusal, more=more)
-        return error_answer(request, refusal)
+        if cause is not None:
+            is_internal = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            level = logging.ERROR if is_internal else logging.INFO
+            _LOG.log(level, "%s %s: %d: %s", request.method, _logged(request), error.status, cause)
+        if request.raw_path.startswith(self._own_prefix):
+            members = {} if cause is None else error_members(cause)
+            return problem_response(request, error, members=members)
+        return error_response(request, error)
+
+
+def _parse_query(request: HttpRequest, endpoint: Endpoint) -> Mapping[str, object]:
+    if not request.query:
+        return _NO_QUERY
+    return parse_query(request.query, endpoint.parameters, strict=endpoint.is_own)
+
+
+def _without_handler(request: HttpRequest, match: Match) -> HttpResponse:
+    """Answer `OPTIONS`.
+
+    Raises:
+        HttpError: 405; it is another method.
+    """
+    if request.method == "OPTIONS":
+        return options_response(match.methods)
+    allow = (b"allow", ", ".join(match.methods).encode())
+    raise HttpError(405, "method-not-allowed", headers=(allow,))
+
+
+def _authorise(principal: Principal, endpoint: Endpoint) -> None:
+    """Return if the principal may use the endpoint.
+
+    Raises:
+        HttpError: 403; a right is missing.
+    """
+    needed = endpoint.access
+    if not isinstance(needed, Right) or principal.has(needed):
+        return
+    if principal is ANONYMOUS:
+        raise HttpError(403, "forbidden", "writing over HTTP needs a configured credential")
+    raise HttpError(403, "forbidden", f"the right '{needed.value}' is needed")
 
 
 def _log_failure(request: HttpRequest, error: Exception) -> None:
-    """Log where a stranger's error came from; its text might hold a value."""
+    """Log where a third-party error came from; its text might hold a value."""
     frames = "".join(traceback.format_tb(error.__traceback__))
-    path = request.raw_path[:SHOWN_PATH_LENGTH]
-    _LOG.error("%s %a: 500: %s\n%s", request.method, path, type(error).__name__, frames)
+    name = type(error).__name__
+    _LOG.error("%s %s: 500: %s\n%s", request.method, _logged(request), name, frames)
+
+
+def _logged(request: HttpRequest) -> str:
+    return ascii(shown_path(request))

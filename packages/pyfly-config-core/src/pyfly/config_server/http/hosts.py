@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest
-from pyfly.config_server.http.refusals import Refusal
 
 _Authority: TypeAlias = tuple[str, str | None]
 """A host in lower case, IPv6 without brackets, and a port."""
@@ -55,7 +55,7 @@ class HostPolicy:
         """Return when the request may be answered.
 
         Raises:
-            Refusal: 400 for no `Host`, several, or what is not one; 421 for a name that is not
+            HttpError: 400 for no `Host`, several, or what is not one; 421 for a name that is not
                 allowed; 403 for a request that another site makes.
         """
         hosts: list[bytes] = []
@@ -70,9 +70,9 @@ class HostPolicy:
                 raise _from_elsewhere()
         host = _authority(hosts[0]) if len(hosts) == 1 else None
         if host is None or not request.raw_path.startswith((b"/", b"*")):
-            raise Refusal(400, "invalid-host", "exactly one valid Host header is needed")
+            raise HttpError(400, "invalid-host", "exactly one valid Host header is needed")
         if not self._allows(host[0]):
-            raise Refusal(
+            raise HttpError(
                 421,
                 "misdirected",
                 f"without a credential this server does not answer to {host[0]!r:.80}: use "
@@ -85,7 +85,7 @@ class HostPolicy:
         """Return the status with which a request is refused, `None` when it may be answered."""
         try:
             self.check(request)
-        except Refusal as refusal:
+        except HttpError as refusal:
             return refusal.status
         return None
 
@@ -105,8 +105,8 @@ class HostPolicy:
         return same or own[0] in self.allowed
 
 
-def _from_elsewhere() -> Refusal:
-    return Refusal(
+def _from_elsewhere() -> HttpError:
+    return HttpError(
         403,
         "cross-site",
         "without a credential this server answers no web page of another site; configure one if "

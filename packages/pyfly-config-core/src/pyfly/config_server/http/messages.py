@@ -1,8 +1,11 @@
-"""Requests and answers as plain values, between a framework's adapter and the controller."""
+"""HTTP requests and responses as plain values, between an adapter and the controller."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+
+__all__ = ["MAX_BODY_BYTES", "Headers", "HttpRequest", "HttpResponse"]
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names and values as on the wire; request names may be in any case."""
@@ -15,28 +18,50 @@ async def _no_body() -> bytes:
     return b""
 
 
+async def _never_disconnected() -> None:
+    await asyncio.Event().wait()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """One request, untouched: the path is still percent-encoded."""
+    """One request as it was sent: the path is still percent-encoded."""
 
     method: str
     """In upper case."""
     raw_path: bytes
-    """The path as sent, without the query, without the prefix an outer application removed."""
+    """The path without the query and without `root_path`."""
+    root_path: bytes = b""
+    """The prefix under which an outer application or a proxy mounts the server; mostly empty."""
     query: bytes = b""
     """The query as sent, without the question mark."""
     headers: Headers = field(default=(), repr=False)
-    """All of them, repetitions included. Never logged."""
+    """All headers, repetitions included. Never logged."""
     read_body: Callable[[], Awaitable[bytes]] = field(default=_no_body, repr=False, compare=False)
-    """Reads the body, once, where it is needed: whole, or cut somewhere behind `MAX_BODY_BYTES`.
+    """Reads the body, at most once: whole, or cut somewhere behind `MAX_BODY_BYTES`.
 
-    Raises `ConnectionError` when the client goes away before the end.
+    Raises `ConnectionError` when the client disconnects before the end.
     """
+    disconnected: Callable[[], Coroutine[Any, Any, None]] = field(
+        default=_never_disconnected, repr=False, compare=False
+    )
+    """Returns when the client has disconnected. Discards a body that was not read.
+
+    It must not run while `read_body` runs. By default it never returns: the adapter cannot tell.
+    """
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the values of a header, joined with commas (RFC 9110 §5.2), or `None`.
+
+        Args:
+            name: In lower case.
+        """
+        values = [value for key, value in self.headers if key.lower() == name]
+        return b", ".join(values) if values else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """One answer, ready to be sent."""
+    """One response, ready to be sent."""
 
     status: int
     """The HTTP status code."""
@@ -44,9 +69,3 @@ class HttpResponse:
     """Names in lower case; `content-length` is among them where the status allows it."""
     body: bytes = field(default=b"", repr=False)
     """Empty for `HEAD` and `304`."""
-
-
-def header(request: HttpRequest, name: bytes) -> bytes | None:
-    """Return the values of the header `name` (lower case), joined with commas (RFC 9110 §5.2)."""
-    values = [value for key, value in request.headers if key.lower() == name]
-    return b", ".join(values) if values else None

@@ -1,4 +1,4 @@
-"""Choosing a representation and recognising a known one (contract §1.4, RFC 9110 §12, §13)."""
+"""Choosing a representation and recognising a known one (RFC 9110 §12, §13)."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,19 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from pyfly.config_server.http.messages import HttpRequest, header
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import HttpRequest
+
+__all__ = [
+    "MAX_ELEMENTS",
+    "asks_for",
+    "elements",
+    "is_current",
+    "is_known",
+    "negotiate",
+    "preferred",
+    "select_media_type",
+]
 
 MAX_ELEMENTS: Final = 64
 """Elements of an `Accept` or `Accept-Charset` header that are looked at; the rest is ignored."""
@@ -27,7 +39,7 @@ class _Range:
 
     @property
     def breadth(self) -> int:
-        """How little it says: 0 for a full type, 1 for a suffix, 2 for a type, 3 for anything."""
+        """How broad it is: 0 for a full type, 1 for a suffix, 2 for a type, 3 for anything."""
         if self.pattern == "*/*":
             return _ANYTHING
         if self.pattern.endswith("/*"):
@@ -35,7 +47,7 @@ class _Range:
         return 1 if "*" in self.pattern else 0
 
     def covers(self, media_type: str) -> bool:
-        """Tell whether the range includes `media_type`."""
+        """True if the range includes `media_type`."""
         if self.pattern == "*/*":
             return True
         start, star, end = self.pattern.partition("*")
@@ -62,6 +74,18 @@ def negotiate(accept: bytes | None, offered: Sequence[str]) -> str | None:
                 row = (-best.quality, best.breadth, best.position, order, media_type)
                 ranked.append(row)
     return min(ranked)[-1] if ranked else None
+
+
+def select_media_type(request: HttpRequest, *offered: str) -> str:
+    """Return the best of the media types in `offered` for a request.
+
+    Raises:
+        HttpError: 406; the client accepts none of them.
+    """
+    selected = negotiate(request.header(b"accept"), offered)
+    if selected is None:
+        raise HttpError(406, "not-acceptable", f"available: {', '.join(offered)}")
+    return selected
 
 
 def elements(value: str) -> list[str]:
@@ -94,7 +118,7 @@ def _quality(parameters: Sequence[str]) -> float:
 
 
 def asks_for(accept: bytes | None, media_type: str) -> bool:
-    """Tell whether a client lists `media_type` or its kind, and not `*/*` with more liking."""
+    """True if a client lists `media_type` or its kind, and does not prefer `*/*`."""
     ranges = _ranges((accept or b"").decode("latin-1"))
     covering = [one for one in ranges if one.quality > 0 and one.covers(media_type)]
     if not covering:
@@ -104,7 +128,7 @@ def asks_for(accept: bytes | None, media_type: str) -> bool:
 
 
 def preferred(accept: bytes | None) -> str:
-    """Return the media range that a client likes best, `*/*` when it says nothing."""
+    """Return the media range that a client prefers, `*/*` without an `Accept` header."""
     ranges = [one for one in _ranges((accept or b"").decode("latin-1")) if one.quality > 0]
     if not ranges:
         return "*/*"
@@ -112,11 +136,11 @@ def preferred(accept: bytes | None) -> str:
 
 
 def is_current(request: HttpRequest, entity_tag: bytes, modified: datetime | None) -> bool:
-    """Tell whether the client has what it asks for (RFC 9110 §13.1.2, §13.1.3)."""
-    if_none_match = header(request, b"if-none-match")
+    """True if the client has what it asks for (RFC 9110 §13.1.2, §13.1.3)."""
+    if_none_match = request.header(b"if-none-match")
     if if_none_match is not None:
         return is_known(if_none_match, entity_tag)
-    since = _date(header(request, b"if-modified-since"))
+    since = _date(request.header(b"if-modified-since"))
     return since is not None and modified is not None and modified <= since
 
 
@@ -132,7 +156,7 @@ def _date(value: bytes | None) -> datetime | None:
 
 
 def is_known(if_none_match: bytes | None, entity_tag: bytes) -> bool:
-    """Tell whether an `If-None-Match` header names `entity_tag` (RFC 9110 §13.1.2)."""
+    """True if an `If-None-Match` header names `entity_tag` (RFC 9110 §13.1.2)."""
     if if_none_match is None:
         return False
     return if_none_match.strip() == b"*" or entity_tag in _TAG.findall(if_none_match)

@@ -1,116 +1,128 @@
-"""The OpenAPI document, made from the route table and the words in `_schemas`."""
+"""The OpenAPI document, made from the endpoints."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
 from pyfly.config_core import JsonValue
-from pyfly.config_server.http import _schemas as schemas
-from pyfly.config_server.http.access import SharedCredential
-from pyfly.config_server.http.routes import ROUTES, Operation, Route
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.http.endpoint import Endpoint, Root
+from pyfly.config_server.http.responses import JSON, PROBLEM_JSON
+from pyfly.config_server.http.schemas import Content, Schema, reference
+
+__all__ = ["openapi_document"]
 
 _DISTRIBUTION: Final = "pyfly-config-core"
-_UNDESCRIBED: Final = frozenset({"HEAD", "OPTIONS"})
-_AT_LABEL: Final = frozenset({"environment", "flattened"})
-"""Operations with a label in the path or without."""
-_FOR_NAMES: Final = frozenset({"publicKey", "encrypt", "decrypt"})
-"""Operations with an application and profiles in the path or without."""
-_ENCRYPTION: Final = _FOR_NAMES | {"encryptionStatus"}
-_CONTRACT: Final = _AT_LABEL | {"resource"}
-"""Operations whose errors are Spring's; those of encryption have words of their own."""
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
-_IDS: Final[dict[tuple[Operation, str], str]] = {
-    ("openapi", "GET"): "openapi",
-    ("environment", "GET"): "environment",
-    ("flattened", "GET"): "flattened",
-    ("resource", "GET"): "resource",
-    ("bundles", "GET"): "listBundles",
-    ("bundle", "GET"): "readBundle",
-    ("bundle", "PUT"): "writeBundle",
-    ("bundle", "DELETE"): "deleteBundle",
-    ("history", "GET"): "listVersions",
-    ("version", "GET"): "readVersion",
-    ("rollback", "POST"): "rollbackBundle",
-    ("encryptionStatus", "GET"): "encryptionStatus",
-    ("publicKey", "GET"): "publicKey",
-    ("encrypt", "POST"): "encrypt",
-    ("decrypt", "POST"): "decrypt",
-}
 
 
 def openapi_document(
-    *, base_path: str, auth: SharedCredential | None, guarded: bool = False
+    endpoints: Sequence[Endpoint],
+    *,
+    base_path: str,
+    scheme: str | None,
+    checks_hosts: bool = False,
 ) -> dict[str, JsonValue]:
-    """Return the OpenAPI 3.1 description of every route below `base_path`.
+    """Return the OpenAPI 3.1 description of the endpoints below `base_path`.
 
     Args:
+        endpoints: All endpoints; those beside the base path are left out.
         base_path: Where the routes lie.
-        auth: What requests must carry.
-        guarded: Whether the names by which requests come are checked.
+        scheme: The HTTP authentication scheme, or `None` when requests need no credential.
+        checks_hosts: Whether the names in `Host` headers are checked.
     """
-    common = schemas.common_errors(secured=auth is not None, guarded=guarded)
-    paths: dict[str, JsonValue] = {
-        route.template: {
-            method.lower(): _operation(route, method, common)
-            for method in route.methods
-            if method not in _UNDESCRIBED
-        }
-        for route in ROUTES
-        if route.query is None  # such a one has the path of another
-    }
-    components: dict[str, JsonValue] = {"schemas": dict(schemas.SCHEMAS)}
+    described = [
+        one
+        for one in endpoints
+        if one.root is Root.BASE_PATH and one.selector is None  # those have the path of another
+    ]
+    common = _common_errors(secured=scheme is not None, checks_hosts=checks_hosts)
+    paths: dict[str, dict[str, JsonValue]] = {}
+    for one in described:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, common)
+    components: dict[str, JsonValue] = {"schemas": _schemas(described)}
     document: dict[str, JsonValue] = {
         "openapi": "3.1.0",
         "info": {"title": "pyfly-config", "version": version(_DISTRIBUTION)},
         "servers": [{"url": base_path or "/"}],
-        "paths": paths,
+        "paths": {**paths},
         "components": components,
     }
-    if auth is not None:
-        components["securitySchemes"] = {"shared": {"type": "http", "scheme": auth.scheme}}
+    if scheme is not None:
+        components["securitySchemes"] = {"shared": {"type": "http", "scheme": scheme}}
         document["security"] = [{"shared": []}]
     return document
 
 
-def _operation(route: Route, method: str, common: Mapping[str, str]) -> dict[str, JsonValue]:
-    kind = route.operation
-    suffix = "AtLabel" if kind in _AT_LABEL and "{label}" in route.segments else ""
-    suffix = "ForApplication" if kind in _FOR_NAMES and "{name}" in route.segments else suffix
-    operation: dict[str, JsonValue] = {
-        "operationId": _IDS[kind, method] + suffix,
-        "summary": schemas.SUMMARIES.get((kind, method), route.summary),
-        "parameters": [*_path_parameters(route), *schemas.PARAMETERS.get((kind, method), ())],
-        "responses": _responses(kind, method, common),
+def _common_errors(*, secured: bool, checks_hosts: bool) -> dict[int, str]:
+    """Return the errors that every endpoint has, by status."""
+    errors = {
+        400: "The path holds what no name can hold.",
+        405: "The method is not allowed; see the Allow header.",
+        414: "The path or the query is too long.",
     }
-    if (body := schemas.BODIES.get((kind, method))) is not None:
-        operation["requestBody"] = {"required": True, "content": body}
+    if secured:
+        errors[401] = "The credential is missing or wrong."
+    if checks_hosts:
+        errors[400] += " There is no Host header, or more than one, or it is not valid."
+        errors[403] = "A page of another site makes the request."
+        errors[421] = "The name in the Host header is not allowed."
+    return errors
+
+
+def _operation(endpoint: Endpoint, common: Mapping[int, str]) -> dict[str, JsonValue]:
+    operation: dict[str, JsonValue] = {
+        "operationId": endpoint.id,
+        "summary": endpoint.summary,
+        "parameters": [one.document() for one in endpoint.parameters],
+        "responses": _responses(endpoint, common),
+    }
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, "content": _content(endpoint.body.content)}
     return operation
 
 
-def _path_parameters(route: Route) -> list[JsonValue]:
-    return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "description": schemas.SEGMENTS[name],
-            "schema": {"type": "string"},
-        }
-        for name in _PARAMETER.findall(route.template)
-    ]
-
-
-def _responses(kind: Operation, method: str, common: Mapping[str, str]) -> dict[str, JsonValue]:
-    media_type, schema = "application/problem+json", "Problem"
-    if kind in _CONTRACT | _ENCRYPTION:
-        media_type = "application/json"
-        schema = "EncryptionError" if kind in _ENCRYPTION else "Error"
-    content: JsonValue = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    listed = dict(schemas.ERRORS[kind, method])
-    for status, text in common.items():
-        listed[status] = f"{listed[status]} {text}" if status in listed else text
-    responses = dict(schemas.RESULTS[kind, method])
-    for status, text in sorted(listed.items()):
-        responses[status] = {"description": text, "content": content}
+def _responses(endpoint: Endpoint, common: Mapping[int, str]) -> dict[str, JsonValue]:
+    responses: dict[str, JsonValue] = {}
+    for result in endpoint.results:
+        described: dict[str, JsonValue] = {"description": result.description}
+        if result.content:
+            described["content"] = _content(result.content)
+        responses[str(result.status)] = described
+    media_type = PROBLEM_JSON if endpoint.is_own else JSON
+    content = _content({media_type: endpoint.error_schema})
+    for status, text in sorted(_errors(endpoint, common).items()):
+        responses[str(status)] = {"description": text, "content": content}
     return responses
+
+
+def _errors(endpoint: Endpoint, common: Mapping[int, str]) -> dict[int, str]:
+    errors = dict(endpoint.errors)
+    if isinstance(endpoint.access, Right):
+        _add(errors, {403: f"The principal lacks the right `{endpoint.access.value}`."})
+    _add(errors, common)
+    return errors
+
+
+def _add(errors: dict[int, str], more: Mapping[int, str]) -> None:
+    for status, text in more.items():
+        errors[status] = f"{errors[status]} {text}" if status in errors else text
+
+
+def _content(content: Content) -> dict[str, JsonValue]:
+    return {
+        media_type: {"schema": reference(one) if isinstance(one, Schema) else one}
+        for media_type, one in content.items()
+    }
+
+
+def _schemas(endpoints: Iterable[Endpoint]) -> dict[str, JsonValue]:
+    """Return the named schemas of all endpoints, by name."""
+    schemas: dict[str, JsonValue] = {}
+    for endpoint in endpoints:
+        contents = [result.content for result in endpoint.results]
+        contents += [] if endpoint.body is None else [endpoint.body.content]
+        used = [one for content in contents for one in content.values()]
+        for schema in (*used, endpoint.error_schema, *endpoint.error_schema.uses):
+            if isinstance(schema, Schema):
+                schemas[schema.name] = dict(schema.document)
+    return dict(sorted(schemas.items()))

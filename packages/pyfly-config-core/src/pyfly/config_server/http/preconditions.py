@@ -1,13 +1,20 @@
-"""Conditional writes: what `If-Match` and `If-None-Match` ask for (RFC 9110 §13.1, design §5)."""
+"""Conditional writes: what `If-Match` and `If-None-Match` ask for (RFC 9110 §13.1)."""
 
 import re
 from typing import Final
 from urllib.parse import quote, unquote
 
-from pyfly.config_server.http.messages import HttpRequest, header
-from pyfly.config_server.http.refusals import Refusal
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import HttpRequest
+from pyfly.config_server.http.parameters import text_parameter
 from pyfly.config_server.storage import ABSENT, PRESENT, Expected
 
+__all__ = ["IF_MATCH", "IF_NONE_MATCH", "entity_tag", "required_condition"]
+
+IF_MATCH: Final = text_parameter(
+    "If-Match", "header", '`"<version>"`, or `*` for whatever is stored.'
+)
+IF_NONE_MATCH: Final = text_parameter("If-None-Match", "header", "`*`: nothing is stored yet.")
 _SAFE: Final = "!#$&'()*+,/:;=?@[]^`{|}~"
 _TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e]*)"')
 
@@ -21,12 +28,12 @@ def required_condition(request: HttpRequest) -> Expected:
     """Return the condition under which a bundle may be written.
 
     Raises:
-        Refusal: 428 when there is none, 400 when it is none that can be kept, 412 when it is a
+        HttpError: 428 when there is none, 400 when it cannot be used, 412 when it is a
             weak tag, which never matches.
     """
-    if_match, if_none_match = (header(request, name) for name in (b"if-match", b"if-none-match"))
+    if_match, if_none_match = (request.header(name) for name in (b"if-match", b"if-none-match"))
     if if_match is None and if_none_match is None:
-        raise Refusal(
+        raise HttpError(
             428,
             "precondition-required",
             'say what may be replaced: If-Match: "<version>" for that version, If-Match: * for '
@@ -46,9 +53,9 @@ def _version(text: bytes) -> str:
     if tag is None:
         raise _unusable("If-Match takes one version in double quotes, as an ETag gives it, or *")
     if tag[1]:
-        raise Refusal(412, "version-conflict", "a weak entity tag never matches (RFC 9110)")
+        raise HttpError(412, "version-conflict", "a weak entity tag never matches (RFC 9110)")
     return unquote(tag[2].decode("ascii"))
 
 
-def _unusable(message: str) -> Refusal:
-    return Refusal(400, "invalid-precondition", message)
+def _unusable(message: str) -> HttpError:
+    return HttpError(400, "invalid-precondition", message)

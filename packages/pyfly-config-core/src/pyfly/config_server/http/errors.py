@@ -1,4 +1,4 @@
-"""Why a request is refused: the table from errors to HTTP (design §5)."""
+"""Errors of HTTP requests, and the table from the errors of the project to HTTP."""
 
 import random
 from typing import Final
@@ -20,6 +20,8 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.http.messages import Headers
 
+__all__ = ["HttpError", "error_members", "http_error"]
+
 _TABLE: Final[dict[type[BaseException], tuple[int, str]]] = {
     InvalidConfigKeyError: (400, "invalid-name"),
     ConfigNotFoundError: (404, "not-found"),
@@ -37,14 +39,14 @@ _TABLE: Final[dict[type[BaseException], tuple[int, str]]] = {
 _RETRY_SECONDS: Final = (2, 8)
 
 
-class Refusal(Exception):  # noqa: N818 - it ends a request, nothing is wrong with the program
-    """A request that is refused.
+class HttpError(Exception):
+    """Ends a request with an error response.
 
     Args:
         status: The HTTP status code.
-        code: What kind of refusal it is, a stable word for machines.
-        message: What was wrong and what to do; never a value, a server's path or a stack.
-        headers: To add to the answer.
+        code: The kind of error, a stable word for machines.
+        message: What was wrong and what to do; never a value, a path of the server or a stack.
+        headers: Further headers of the response.
     """
 
     def __init__(self, status: int, code: str, message: str = "", *, headers: Headers = ()) -> None:
@@ -58,16 +60,16 @@ class Refusal(Exception):  # noqa: N818 - it ends a request, nothing is wrong wi
         return self.message
 
 
-def refusal_of(error: ConfigError) -> Refusal:
-    """Return what an error of the tree means over HTTP."""
+def http_error(error: ConfigError) -> HttpError:
+    """Return the HTTP error for an error of the project."""
     status, code = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
     headers: Headers = ()
     if isinstance(error, BackendUnavailableError):
         wait = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreads clients, hides nothing
         headers = ((b"retry-after", b"%d" % wait),)
-    return Refusal(status, code, str(error), headers=headers)
+    return HttpError(status, code, str(error), headers=headers)
 
 
-def details_of(error: ConfigError) -> dict[str, JsonValue]:
-    """Return what a machine wants to know beside the message."""
+def error_members(error: ConfigError) -> dict[str, JsonValue]:
+    """Return the members that a problem document has beside the message."""
     return {"current": error.current} if isinstance(error, ConfigConflictError) else {}

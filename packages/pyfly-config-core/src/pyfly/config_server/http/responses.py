@@ -1,8 +1,8 @@
-"""Building answers: bodies with their validators, and errors (contract §8, RFC 9110, RFC 9530)."""
+"""Building responses: bodies with their validators (RFC 9110, RFC 9530), and errors."""
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -12,14 +12,29 @@ from zlib import crc32
 from pyfly.config_core import MEDIA_TYPE_V2, ConfigFormatError, JsonValue
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
 from pyfly.config_server.formats.documents import encode_json
+from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import Headers, HttpRequest, HttpResponse
 from pyfly.config_server.http.negotiation import is_current
-from pyfly.config_server.http.refusals import Refusal
 from pyfly.config_server.storage import TOO_LARGE
+
+__all__ = [
+    "JSON",
+    "PROBLEM_JSON",
+    "TEXT",
+    "composed_response",
+    "document_response",
+    "empty_response",
+    "error_response",
+    "json_response",
+    "options_response",
+    "problem_response",
+    "shown_path",
+    "text_response",
+]
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain;charset=UTF-8"
-PROBLEM: Final = "application/problem+json"
+PROBLEM_JSON: Final = "application/problem+json"
 
 _ALWAYS: Final = (
     (b"cache-control", b"no-store"),
@@ -27,11 +42,10 @@ _ALWAYS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-SHOWN_PATH_LENGTH: Final = 1024
-"""Bytes of a path that an error or a log line repeats."""
+_SHOWN_PATH_LENGTH: Final = 1024
 
 
-def answer(
+def document_response(
     request: HttpRequest,
     body: bytes,
     media_type: str,
@@ -69,25 +83,25 @@ def answer(
     )
 
 
-def bounded_answer(
+def composed_response(
     request: HttpRequest, body: bytes, media_type: str, *, advice: str = TOO_LARGE
 ) -> HttpResponse:
-    """Return `answer` with a body that was composed of what is stored.
+    """Return `document_response` for a body that was composed of what is stored.
 
     Args:
-        request: What is answered.
-        body: All of it.
+        request: The request.
+        body: The whole body.
         media_type: Of the body.
         advice: What to do when the body is too long.
 
     Raises:
-        ConfigFormatError: It is longer than one answer may be.
+        ConfigFormatError: The body is longer than one response may be.
     """
     if len(body) > MAX_ANSWER_BYTES:
         raise ConfigFormatError(
             f"{len(body):,} bytes of body, more than {MAX_ANSWER_BYTES:,} in one answer; {advice}"
         )
-    return answer(request, body, media_type)
+    return document_response(request, body, media_type)
 
 
 def _tag_suffix(media_type: str) -> str:
@@ -96,59 +110,63 @@ def _tag_suffix(media_type: str) -> str:
     return f"-{crc32(media_type.encode()):08x}"
 
 
-def empty_answer(status: int) -> HttpResponse:
-    """Return an answer without a body."""
+def empty_response(status: int) -> HttpResponse:
+    """Return a response without a body."""
     return HttpResponse(status=status, headers=((b"content-length", b"0"), *_ALWAYS))
 
 
-def allowed_methods(methods: tuple[str, ...]) -> HttpResponse:
-    """Return the answer to `OPTIONS`."""
+def options_response(methods: Sequence[str]) -> HttpResponse:
+    """Return the response to `OPTIONS`."""
     return HttpResponse(
         status=200,
         headers=((b"allow", ", ".join(methods).encode()), (b"content-length", b"0"), *_ALWAYS),
     )
 
 
-def error_answer(request: HttpRequest, refusal: Refusal) -> HttpResponse:
-    """Return an error with the body that Spring Boot sends (contract §8)."""
-    status = refusal.status
+def error_response(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Return an error with the body that Spring Boot sends."""
+    status = error.status
     document: dict[str, JsonValue] = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "status": status,
         "error": HTTPStatus(status).phrase,
-        "path": _shown_path(request),
+        "path": shown_path(request),
     }
-    if refusal.message:
-        document["message"] = refusal.message
-    return json_answer(document, status=status, headers=refusal.headers)
+    if error.message:
+        document["message"] = error.message
+    return json_response(document, status=status, headers=error.headers)
 
 
-def problem_answer(
-    request: HttpRequest, refusal: Refusal, *, more: Mapping[str, JsonValue]
+def problem_response(
+    request: HttpRequest, error: HttpError, *, members: Mapping[str, JsonValue]
 ) -> HttpResponse:
-    """Return an error of our own routes (RFC 9457), with its code and `more` members."""
+    """Return an error as a problem document (RFC 9457), with its code and further members."""
     document: dict[str, JsonValue] = {
         "type": "about:blank",
-        "title": HTTPStatus(refusal.status).phrase,
-        "status": refusal.status,
-        "detail": refusal.message,
-        "instance": _shown_path(request),
-        "code": refusal.code,
-        **more,
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "instance": shown_path(request),
+        "code": error.code,
+        **members,
     }
-    return json_answer(document, status=refusal.status, headers=refusal.headers, media_type=PROBLEM)
+    return json_response(
+        document, status=error.status, headers=error.headers, media_type=PROBLEM_JSON
+    )
 
 
-def _shown_path(request: HttpRequest) -> str:
-    return request.raw_path[:SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
+def shown_path(request: HttpRequest) -> str:
+    """Return the beginning of the path as the client sent it, for errors."""
+    path = request.root_path + request.raw_path
+    return path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
 
 
-def text_answer(text: str, media_type: str) -> HttpResponse:
-    """Return a text without validators: it is another one for every request."""
-    return _bare_answer(text.encode(), media_type, status=200)
+def text_response(text: str, media_type: str) -> HttpResponse:
+    """Return a text without validators, one that differs from request to request."""
+    return _plain_response(text.encode(), media_type, status=200)
 
 
-def json_answer(
+def json_response(
     document: Mapping[str, JsonValue],
     *,
     status: int,
@@ -156,10 +174,10 @@ def json_answer(
     media_type: str = JSON,
 ) -> HttpResponse:
     """Return a small JSON document without validators."""
-    return _bare_answer(encode_json(document), media_type, status=status, headers=headers)
+    return _plain_response(encode_json(document), media_type, status=status, headers=headers)
 
 
-def _bare_answer(
+def _plain_response(
     body: bytes, media_type: str, *, status: int, headers: Headers = ()
 ) -> HttpResponse:
     return HttpResponse(

@@ -1,0 +1,191 @@
+"""A configuration server as a plain ASGI application, for any framework and any ASGI server.
+
+Mount it in Starlette, FastAPI or Django, or run it alone:
+
+    app = ConfigServerApp(ConfigServer(backend), auth=SharedCredential.bearer(token))
+
+Below a mount, the paths of the server begin behind the prefix of the mount (`root_path`).
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.http.authentication import Authenticator
+from pyfly.config_server.http.controller import Controller
+from pyfly.config_server.http.health import HealthSettings
+from pyfly.config_server.http.hosts import HostPolicy
+from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
+
+__all__ = ["MAX_PENDING_BYTES", "ConfigServerApp", "http_request"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_PIECE_BYTES: Final = 65_536
+MAX_PENDING_BYTES: Final = 134_217_728
+"""Bytes of large responses that one application holds at a time, until clients have taken them."""
+
+_BUSY_BODY: Final = b'{"status":503,"error":"Service Unavailable"}'
+_BUSY: Final = HttpResponse(
+    status=503,
+    headers=(
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(_BUSY_BODY)).encode()),
+        (b"retry-after", b"5"),
+    ),
+    body=_BUSY_BODY,
+)
+# what a path may hold unescaped (RFC 3986), for servers that do not send the raw path
+_SAFE: Final = "/:@!$&'()*+,;=-._~"
+
+
+class ConfigServerApp:
+    """Serves a `ConfigServer` as an ASGI application.
+
+    Other paths than those of the server get its 404. While clients are
+    slow to take large responses of `MAX_PENDING_BYTES` together, a further large one is replaced
+    by 503, so that they cannot fill the memory.
+
+    Args:
+        server: What to serve.
+        auth: Finds the principal of every request. `None` has to be spelled out: the application
+            around this one then decides who may read, and nobody may write.
+        hosts: By which names requests may come. `None` checks nothing.
+        health: Serve `/health/live`, `/health/ready` and `/actuator/health`, too, beside the base
+            path and without a credential.
+        closes_server: Close the server when the lifespan ends. Frameworks do not pass their
+            lifespan on to mounted applications; close the server yourself there.
+    """
+
+    def __init__(
+        self,
+        server: ConfigServer,
+        *,
+        auth: Authenticator | None,
+        hosts: HostPolicy | None = None,
+        health: HealthSettings | None = None,
+        closes_server: bool = True,
+    ) -> None:
+        controller = Controller(server, auth=auth, hosts=hosts, health=health)
+        self._server = server
+        self._closes_server = closes_server
+        self._handle = controller.handle
+        self._below = server.base_path + "/"
+        self._exact = controller.root_paths | {server.base_path}
+        self._pending_bytes = 0
+
+    def serves(self, scope: Scope) -> bool:
+        """True for HTTP requests at or below the base path, and for the health endpoints."""
+        if scope["type"] != "http":
+            return False
+        path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+        return path.startswith(self._below) or path in self._exact
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the lifespan of the ASGI server."""
+        if scope["type"] == "http":
+            await self._respond(await self._handle(http_request(scope, receive)), send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
+
+    async def _respond(self, response: HttpResponse, send: Send) -> None:
+        size = len(response.body)
+        if size <= _PIECE_BYTES:
+            await _send(send, response)
+        elif self._pending_bytes + size > MAX_PENDING_BYTES:
+            await _send(send, _BUSY)
+        else:
+            self._pending_bytes += size
+            try:
+                await _send(send, response)
+            finally:
+                self._pending_bytes -= size
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            if self._closes_server:
+                await self._server.aclose()
+        except Exception as error:
+            message = f"closing the stores failed: {type(error).__name__}"
+            await send({"type": "lifespan.shutdown.failed", "message": message})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def http_request(scope: Scope, receive: Receive) -> HttpRequest:
+    """Return the request of an ASGI scope of type `http`."""
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path is None:  # optional in ASGI
+        raw_path = quote(scope["path"], safe=_SAFE).encode()
+    root_path = b""
+    if scope.get("root_path"):
+        root_path, raw_path = _split_root(scope["root_path"], raw_path)
+    messages = _Messages(receive)
+    return HttpRequest(
+        method=scope["method"],
+        raw_path=raw_path,
+        root_path=root_path,
+        query=scope.get("query_string", b""),
+        headers=scope["headers"],
+        read_body=messages.read_body,
+        disconnected=messages.disconnected,
+    )
+
+
+def _split_root(root_path: str, raw_path: bytes) -> tuple[bytes, bytes]:
+    """Return the prefix and the path behind it.
+
+    Some servers send paths with the prefix, as ASGI asks for, some without it.
+    """
+    root = root_path.rstrip("/")
+    for prefix in (root.encode(), quote(root, safe=_SAFE).encode()):
+        if raw_path.startswith(prefix) and raw_path[len(prefix) :][:1] in {b"/", b""}:
+            return prefix, raw_path[len(prefix) :]
+    return quote(root, safe=_SAFE).encode(), raw_path
+
+
+class _Messages:
+    """The messages of one request: its body, and the end of its connection."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def read_body(self) -> bytes:
+        """Return the body; stop behind the longest that is accepted."""
+        chunks: list[bytes] = []
+        size, more = 0, True
+        while more and size <= MAX_BODY_BYTES:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ConnectionError("the client disconnected")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    async def disconnected(self) -> None:
+        """Return when the client has disconnected; discard what it sends before."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _send(send: Send, response: HttpResponse) -> None:
+    """Send a response in pieces, so that each waits until the client has taken those before."""
+    headers, body = response.headers, response.body
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
+        piece = body[start : start + _PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    last = body[(len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES :] if body else b""
+    await send({"type": "http.response.body", "body": last, "more_body": False})

@@ -1,0 +1,116 @@
+"""Authenticators: from a request to the principal that sends it."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import Final, Literal, Protocol, Self, runtime_checkable
+
+from pyfly.config_core.limits import MAX_AUTHOR_LENGTH
+from pyfly.config_server.access.principal import Principal, Right
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import HttpRequest
+
+__all__ = ["Authenticator", "SharedCredential", "unauthorized"]
+
+_REALM: Final = 'realm="pyfly-config"'
+_TOKEN_AUTHOR: Final = "shared-token"  # noqa: S105 - a name, not a secret
+
+
+@runtime_checkable
+class Authenticator(Protocol):
+    """Finds out which principal sends a request. An embedding application may bring its own."""
+
+    @property
+    def scheme(self) -> str:
+        """The HTTP authentication scheme in lower case, as OpenAPI names it: `bearer`."""
+        ...
+
+    async def authenticate(self, request: HttpRequest) -> Principal:
+        """Return the principal.
+
+        Raises:
+            HttpError: The request carries no credential that is accepted; see `unauthorized`.
+        """
+        ...
+
+
+def unauthorized(challenge: bytes) -> HttpError:
+    """Return the error for a request without an accepted credential.
+
+    Args:
+        challenge: The value of `WWW-Authenticate`: how to authenticate.
+    """
+    return HttpError(401, "unauthorized", headers=((b"www-authenticate", challenge),))
+
+
+class SharedCredential:
+    """Accepts one user name and password, or one bearer token, and grants every right.
+
+    Make one with `basic` or `bearer`. It keeps a digest of the secret, not the secret.
+    """
+
+    def __init__(
+        self, scheme: Literal["basic", "bearer"], secret: bytes, *, name: str = _TOKEN_AUTHOR
+    ) -> None:
+        self.scheme: Final[str] = scheme
+        self._digest = hashlib.sha256(secret).digest()
+        self._principal = Principal(name=name, rights=frozenset(Right))
+        challenge = f'Basic {_REALM}, charset="UTF-8"' if scheme == "basic" else f"Bearer {_REALM}"
+        self._challenge = challenge.encode()
+
+    @classmethod
+    def basic(cls, *, username: str, password: str) -> Self:
+        """Accept this user name with this password (RFC 7617). The user name is the author.
+
+        Raises:
+            ValueError: One of them is empty, or the user name contains a colon or is longer than
+                256 characters.
+        """
+        if not username or not password or ":" in username:
+            raise ValueError("a user name without ':' and a password are needed")
+        if len(username) > MAX_AUTHOR_LENGTH:
+            raise ValueError(f"a user name has at most {MAX_AUTHOR_LENGTH} characters")
+        return cls("basic", f"{username}:{password}".encode(), name=username)
+
+    @classmethod
+    def bearer(cls, token: str) -> Self:
+        """Accept this token (RFC 6750). The author is `shared-token`.
+
+        Raises:
+            ValueError: It is empty or contains white space or control characters, which no header
+                can carry.
+        """
+        if not token.isprintable() or token.split() != [token]:
+            raise ValueError("a token without white space and control characters is needed")
+        return cls("bearer", token.encode())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.scheme!r})"
+
+    async def authenticate(self, request: HttpRequest) -> Principal:
+        """Return the one principal.
+
+        Raises:
+            HttpError: 401; the request carries another credential, or none.
+        """
+        if not self.admits(request.header(b"authorization")):
+            raise unauthorized(self._challenge)
+        return self._principal
+
+    def admits(self, authorization: bytes | None) -> bool:
+        """True if an `Authorization` header carries the credential; takes constant time."""
+        scheme, _, payload = (authorization or b"").strip().partition(b" ")
+        if scheme.lower() != self.scheme.encode():
+            return False
+        given = payload.strip()
+        if self.scheme == "basic":
+            given = _decoded(given)
+        return hmac.compare_digest(hashlib.sha256(given).digest(), self._digest)
+
+
+def _decoded(payload: bytes) -> bytes:
+    try:
+        return base64.b64decode(payload, validate=True)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,63 @@
+"""The context of a request: everything a handler may use to answer it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from pyfly.config_core import ConfigKey, decode_slashes
+from pyfly.config_server.access.principal import Principal
+from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.http.health import HealthSettings
+from pyfly.config_server.http.messages import HttpRequest
+from pyfly.config_server.http.parameters import Parameter
+
+__all__ = ["RequestContext"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """One request that matched an endpoint, whose principal has the right for it."""
+
+    request: HttpRequest
+    parameters: Mapping[str, str]
+    """The parameters of the path by name, decoded once."""
+    query: Mapping[str, object]
+    """The declared parameters of the query by name, parsed; see `value`."""
+    principal: Principal
+    """Who sends the request."""
+    server: ConfigServer
+    describe: Callable[[str], bytes]
+    """Returns the OpenAPI document for the path at which the routes lie."""
+    health: HealthSettings
+    """Settings of the health endpoints."""
+
+    def value(self, parameter: Parameter[T], default: T) -> T:
+        """Return the value of a parameter of the query, or `default`."""
+        return cast("T", self.query.get(parameter.name, default))
+
+    @property
+    def names(self) -> tuple[str, str, str | None]:
+        """Application, profile and label of a document's path; no label is `None`."""
+        parameters = self.parameters
+        label = parameters.get("label")
+        return (
+            decode_slashes(parameters["name"]),
+            parameters["profiles"],
+            None if label is None else decode_slashes(label),
+        )
+
+    @property
+    def key(self) -> ConfigKey:
+        """The key of the stored bundle that the path names.
+
+        Raises:
+            InvalidConfigKeyError: A name is not acceptable.
+        """
+        parameters = self.parameters
+        return ConfigKey(
+            application=decode_slashes(parameters["application"]),
+            profile=parameters["profile"],
+            label=decode_slashes(parameters["label"]),
+        )

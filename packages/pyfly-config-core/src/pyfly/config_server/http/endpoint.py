@@ -1,0 +1,119 @@
+"""`Endpoint`: everything there is to say about one route, as one value.
+
+The route table, validation, authorisation, the OpenAPI document and the tests that walk over all
+routes are made of these values. A new endpoint is a module in `endpoints` with such a value, and
+one line in `endpoints/__init__.py`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from typing import Final, Literal, TypeAlias
+
+from pyfly.config_core import JsonValue
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.messages import HttpResponse
+from pyfly.config_server.http.parameters import AnyParameter
+from pyfly.config_server.http.schemas import ERROR, PROBLEM, Content, Schema
+
+__all__ = ["Audience", "Body", "Endpoint", "Handler", "Result", "Root"]
+
+Handler: TypeAlias = Callable[[RequestContext], Awaitable[HttpResponse]]
+"""Answers a request. Raises `HttpError` or any `ConfigError`."""
+
+
+@unique
+class Audience(Enum):
+    """Who may use an endpoint that needs no right."""
+
+    PUBLIC = "public"
+    """Everybody: no credential and no `Host` is checked."""
+    ANY_PRINCIPAL = "any principal"
+    """Every principal, whatever its rights."""
+
+
+@unique
+class Root(Enum):
+    """Where the path of an endpoint begins."""
+
+    BASE_PATH = "base path"
+    """Below the base path of the server."""
+    HOST = "host"
+    """At the root, beside the base path; served by ready-made applications only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """The body that requests must have."""
+
+    content: Content
+    """Schemas by media type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One status that an endpoint answers with when all is well."""
+
+    status: int
+    description: str
+    content: Content = field(default_factory=dict[str, "Schema | JsonValue"])
+    """Schemas by media type; none without a body."""
+
+
+def _takes_any(segments: tuple[str, ...]) -> bool:
+    del segments
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One route and all that is known about it."""
+
+    id: str
+    """The `operationId` of the OpenAPI document."""
+    path: str
+    """`/_bundles/{application}/{profile}/{label}`: literals, and parameters in braces.
+
+    A last segment `{path}` takes all segments that are left, slashes included.
+    """
+    access: Right | Audience
+    """The right that a principal needs."""
+    handler: Handler
+    summary: str
+    """One sentence for the OpenAPI document."""
+    results: tuple[Result, ...]
+    method: Literal["GET", "PUT", "POST", "DELETE"] = "GET"
+    """`GET` includes `HEAD`. `OPTIONS` is answered everywhere."""
+    parameters: tuple[AnyParameter, ...] = ()
+    """Those of the path, in its order, then those of the query and the headers.
+
+    Our own routes refuse parameters of the query that are not listed; the others ignore them.
+    """
+    body: Body | None = None
+    errors: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Descriptions by status; those that every endpoint has are added."""
+    error_schema: Schema = ERROR
+    """The body of errors. Our own routes have `PROBLEM`."""
+    root: Root = Root.BASE_PATH
+    selector: str | None = None
+    """A parameter of the query that a request must have, or the endpoint does not match."""
+    accepts: Callable[[tuple[str, ...]], bool] = _takes_any
+    """True if the decoded segments of a path can be of this endpoint."""
+
+    def __post_init__(self) -> None:
+        if self.is_own and self.error_schema is ERROR:
+            object.__setattr__(self, "error_schema", PROBLEM)
+
+    @property
+    def is_own(self) -> bool:
+        """True if the route is one of pyfly-config, not of Spring Cloud Config."""
+        return self.path.startswith("/_")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the handler answers."""
+        return _READ if self.method == "GET" else (self.method,)
+
+
+_READ: Final = ("GET", "HEAD")

@@ -1,0 +1,182 @@
+"""`/_bundles`: the stored bundles, read as they are and written under conditions."""
+
+from functools import partial
+from typing import Final
+
+from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.composition.budgets import is_large, run
+from pyfly.config_server.formats.documents import bundle_document, encode_json, name_document
+from pyfly.config_server.formats.text import parse_mapping
+from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, unsupported_type
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Body, Endpoint, Result
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import Headers, HttpResponse
+from pyfly.config_server.http.negotiation import select_media_type
+from pyfly.config_server.http.parameters import APPLICATION, LABEL, PROFILE
+from pyfly.config_server.http.preconditions import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    entity_tag,
+    required_condition,
+)
+from pyfly.config_server.http.responses import JSON, document_response, json_response
+from pyfly.config_server.http.results import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, readable
+from pyfly.config_server.http.schemas import (
+    ANY_OBJECT,
+    TEXT_OR_NULL,
+    TEXT_SCHEMA,
+    Schema,
+    object_of,
+)
+from pyfly.config_server.http.version_message import MESSAGE, version_message
+from pyfly.config_server.storage import ABSENT, ConfigSource
+
+__all__ = [
+    "BUNDLE_NAMES",
+    "ENDPOINTS",
+    "READ_BUNDLE",
+    "STORED",
+    "bundle_response",
+    "invalid_properties",
+    "written_response",
+]
+
+_SUFFIXES: Final = {
+    JSON: ".json",
+    "application/yaml": ".yaml",
+    "application/x-yaml": ".yaml",
+    "text/yaml": ".yaml",
+    "text/x-yaml": ".yaml",
+}
+
+
+async def _read(context: RequestContext) -> HttpResponse:
+    select_media_type(context.request, JSON)
+    return await bundle_response(context, await context.server.bundles.load(context.key))
+
+
+async def _write(context: RequestContext) -> HttpResponse:
+    """Replace or create a bundle."""
+    request, key = context.request, context.key
+    expected, message = required_condition(request), version_message(request)
+    suffix = _SUFFIXES.get(media_type(request))
+    if suffix is None:
+        raise unsupported_type(*_SUFFIXES)
+    body = await read_utf8(request)
+    try:
+        source = await run(partial(_parsed, key, body, suffix), large=len(body) > LARGE_BODY)
+        version = await context.server.bundles.commit(
+            source, expected=expected, author=context.principal.name, message=message
+        )
+    except ConfigFormatError as error:
+        if error.where is not None:  # a stored file, not what was sent
+            raise
+        raise invalid_properties(error) from error
+    if expected is not ABSENT:
+        return written_response(key, version, status=200)
+    location = (b"location", request.root_path + request.raw_path)
+    return written_response(key, version, status=201, headers=(location,))
+
+
+async def _delete(context: RequestContext) -> HttpResponse:
+    key, request = context.key, context.request
+    await context.server.bundles.delete(
+        key,
+        expected=required_condition(request),
+        author=context.principal.name,
+        message=version_message(request),
+    )
+    return HttpResponse(status=204)
+
+
+def _parsed(key: ConfigKey, body: bytes, suffix: str) -> ConfigSource:
+    return ConfigSource(
+        application=key.application,
+        profile=key.profile,
+        label=key.label,
+        properties=parse_mapping(body, suffix=suffix),
+    )
+
+
+async def bundle_response(context: RequestContext, source: ConfigSource) -> HttpResponse:
+    """Return a stored bundle; its version is the entity tag."""
+    tag = None if source.version is None else entity_tag(source.version)
+
+    def respond() -> HttpResponse:
+        body = encode_json(bundle_document(source))
+        return document_response(context.request, body, JSON, entity_tag=tag)
+
+    return await run(respond, large=is_large([source.properties]))
+
+
+def written_response(
+    key: ConfigKey, version: str, *, status: int, headers: Headers = ()
+) -> HttpResponse:
+    """Return the name and the new version of a bundle that was written."""
+    return json_response(
+        name_document(key) | {"version": version},
+        status=status,
+        headers=((b"etag", entity_tag(version)), *headers),
+    )
+
+
+def invalid_properties(error: ConfigFormatError) -> HttpError:
+    """Return the error for a body that does not hold what can be stored."""
+    return HttpError(422, "invalid-properties", str(error))
+
+
+# --- the endpoints ------------------------------------------------------------------------------
+
+BUNDLE_NAMES: Final[dict[str, JsonValue]] = {
+    "application": TEXT_SCHEMA,
+    "profile": TEXT_SCHEMA,
+    "label": TEXT_SCHEMA,
+    "version": TEXT_OR_NULL,
+}
+_BUNDLE: Final = Schema(
+    name="Bundle",
+    document=object_of((*BUNDLE_NAMES, "properties"), **BUNDLE_NAMES, properties=ANY_OBJECT),
+)
+_WRITTEN: Final = Schema(name="Written", document=object_of(tuple(BUNDLE_NAMES), **BUNDLE_NAMES))
+STORED: Final = Result(
+    status=200, description="Stored; the ETag is the new version.", content={JSON: _WRITTEN}
+)
+_CREATED: Final = Result(
+    status=201, description="Created; the ETag is its version.", content={JSON: _WRITTEN}
+)
+READ_BUNDLE: Final = Endpoint(
+    id="readBundle",
+    path="/_bundles/{application}/{profile}/{label}",
+    access=Right.INSPECT,
+    handler=_read,
+    summary="One bundle as it is stored.",
+    parameters=(APPLICATION, PROFILE, LABEL),
+    results=readable({JSON: _BUNDLE}),
+    errors=READ_ERRORS,
+)
+_WRITE_BUNDLE: Final = Endpoint(
+    id="writeBundle",
+    path=READ_BUNDLE.path,
+    method="PUT",
+    access=Right.WRITE,
+    handler=_write,
+    summary="Stores a bundle whole, under a condition.",
+    parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),
+    body=Body(content={JSON: ANY_OBJECT, "application/yaml": ANY_OBJECT}),
+    results=(STORED, _CREATED),
+    errors={**WRITE_ERRORS, **BODY_ERRORS},
+)
+_DELETE_BUNDLE: Final = Endpoint(
+    id="deleteBundle",
+    path=READ_BUNDLE.path,
+    method="DELETE",
+    access=Right.WRITE,
+    handler=_delete,
+    summary="Removes a bundle, under a condition.",
+    parameters=(*READ_BUNDLE.parameters, IF_MATCH, MESSAGE),
+    results=(Result(status=204, description="Removed."),),
+    errors=WRITE_ERRORS,
+)
+ENDPOINTS: Final = (READ_BUNDLE, _WRITE_BUNDLE, _DELETE_BUNDLE)

@@ -1,0 +1,209 @@
+"""`/encrypt`, `/decrypt`, `/key` and `/encrypt/status`.
+
+The application and profiles that may stand in the path are checked and mean nothing: keys are
+chosen by the prefix of a text.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+from urllib.parse import unquote_plus
+
+from pyfly.config_core import CipherError, EncryptionKeyError, split_names, split_profiles
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.http.bodies import media_type, read_utf8
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Body, Endpoint, Result
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import HttpRequest, HttpResponse
+from pyfly.config_server.http.negotiation import negotiate
+from pyfly.config_server.http.parameters import NAME, PROFILES
+from pyfly.config_server.http.responses import JSON, TEXT, json_response, text_response
+from pyfly.config_server.http.results import PLAIN_TEXT
+from pyfly.config_server.http.schemas import (
+    ERROR,
+    TEXT_SCHEMA,
+    Schema,
+    object_of,
+    reference,
+)
+
+__all__ = ["ENDPOINTS"]
+
+_PLAIN_TEXT: Final = "text/plain"
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+async def _status(context: RequestContext) -> HttpResponse:
+    """Return 200 if there is a key, else 404."""
+    if context.server.encryption.keys is None:
+        return _no_key()
+    return json_response({"status": "OK"}, status=200)
+
+
+async def _public_key(context: RequestContext) -> HttpResponse:
+    """Return the public key, 404 when there is none."""
+    _check_names(context)
+    keys = context.server.encryption.keys
+    if keys is None or keys.default.public_key is None:
+        return _failure(404, "NOT_FOUND", "No public key available")
+    return text_response(keys.default.public_key, TEXT)
+
+
+async def _encrypt(context: RequestContext) -> HttpResponse:
+    """Return the cipher text of the body, without `{cipher}`."""
+    _check_names(context)
+    keys = context.server.encryption.keys
+    if keys is None:
+        return _no_key()
+    request = context.request
+    return await _converted(request, keys.encrypt, await _submitted(request, is_cipher=False))
+
+
+async def _decrypt(context: RequestContext) -> HttpResponse:
+    """Return the clear text of the body, if the server allows that."""
+    _check_names(context)
+    keys = context.server.encryption.keys
+    if keys is None:
+        return _no_key()
+    if not context.server.encryption.answers_decrypt:
+        raise HttpError(403, "forbidden", "decrypting over HTTP is not switched on")
+    request = context.request
+    return await _converted(request, keys.decrypt, await _submitted(request, is_cipher=True))
+
+
+async def _converted(
+    request: HttpRequest, convert: Callable[[str], str], text: str
+) -> HttpResponse:
+    wanted = negotiate(request.header(b"accept"), (_PLAIN_TEXT, JSON))
+    try:
+        result = await asyncio.to_thread(convert, text)
+    except CipherError:
+        return _failure(400, "INVALID", "Text not encrypted with this key")
+    except EncryptionKeyError as error:
+        return _failure(400, "BAD_REQUEST", str(error))
+    return text_response(result, JSON if wanted == JSON else TEXT)
+
+
+def _check_names(context: RequestContext) -> None:
+    if "name" in context.parameters:
+        application, profiles, _ = context.names
+        split_names("application", application)
+        split_profiles(profiles)
+
+
+async def _submitted(request: HttpRequest, *, is_cipher: bool) -> str:
+    """Return the text that was sent, out of the form that `curl -d` makes of it.
+
+    Raises:
+        HttpError: Its type is missing, or it is not a text.
+    """
+    kind = media_type(request)
+    if not kind:
+        raise HttpError(400, "no-media-type", f"say Content-Type: {_PLAIN_TEXT}")
+    try:
+        text = (await read_utf8(request)).decode()
+    except UnicodeDecodeError as error:
+        raise HttpError(400, "no-text", "the text is not UTF-8") from error
+    if kind == _PLAIN_TEXT or not _is_form(text, kind):
+        return text
+    text = unquote_plus(text.removesuffix("="))
+    return text.replace(" ", "+") if is_cipher else text
+
+
+def _is_form(text: str, kind: str) -> bool:
+    """True if the text is a name without a value, as a form has it."""
+    return "=" not in text.removesuffix("=") if kind == _FORM else text.endswith("=")
+
+
+def _no_key() -> HttpResponse:
+    return _failure(404, "NO_KEY", "No key was installed for encryption service")
+
+
+def _failure(status: int, word: str, description: str) -> HttpResponse:
+    return json_response({"status": word, "description": description}, status=status)
+
+
+_STATUS: Final = Schema(
+    name="EncryptionStatus",
+    document=object_of(("status",), status=TEXT_SCHEMA, description=TEXT_SCHEMA),
+)
+_ERROR: Final = Schema(
+    name="EncryptionError",
+    document={
+        "anyOf": [
+            reference(ERROR),
+            object_of(("status", "description"), status=TEXT_SCHEMA, description=TEXT_SCHEMA),
+        ]
+    },
+    uses=(ERROR,),
+)
+_NO_KEY_ERRORS: Final = {404: "There is no such key."}
+_CONVERT_ERRORS: Final = {
+    **_NO_KEY_ERRORS,
+    400: "A name, the key or the text is not acceptable.",
+    408: "The body did not come in time.",
+    413: "The body is too large.",
+    415: "The body is compressed.",
+}
+
+_PUBLIC_KEY: Final = Endpoint(
+    id="publicKey",
+    path="/key",
+    access=Right.ENCRYPT,
+    handler=_public_key,
+    summary="The public key that encrypts.",
+    results=PLAIN_TEXT,
+    errors={**_NO_KEY_ERRORS, 400: "A name is not acceptable."},
+    error_schema=_ERROR,
+)
+_ENCRYPT: Final = Endpoint(
+    id="encrypt",
+    path="/encrypt",
+    method="POST",
+    access=Right.ENCRYPT,
+    handler=_encrypt,
+    summary="The cipher text of a text.",
+    body=Body(content={_PLAIN_TEXT: TEXT_SCHEMA}),
+    results=PLAIN_TEXT,
+    errors=_CONVERT_ERRORS,
+    error_schema=_ERROR,
+)
+_DECRYPT: Final = replace(
+    _ENCRYPT,
+    id="decrypt",
+    path="/decrypt",
+    access=Right.DECRYPT,
+    handler=_decrypt,
+    summary="The clear text of a cipher text.",
+    errors=_CONVERT_ERRORS | {403: "Decrypting is not switched on."},
+)
+
+
+def _for_application(endpoint: Endpoint) -> Endpoint:
+    return replace(
+        endpoint,
+        id=f"{endpoint.id}ForApplication",
+        path=endpoint.path + "/{name}/{profiles}",
+        parameters=(NAME, PROFILES),
+    )
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        id="encryptionStatus",
+        path="/encrypt/status",
+        access=Right.ENCRYPT,
+        handler=_status,
+        summary="Whether there is a key.",
+        results=(Result(status=200, description="There is a key.", content={JSON: _STATUS}),),
+        errors=_NO_KEY_ERRORS,
+        error_schema=_ERROR,
+    ),
+    *(
+        one
+        for endpoint in (_PUBLIC_KEY, _ENCRYPT, _DECRYPT)
+        for one in (endpoint, _for_application(endpoint))
+    ),
+)

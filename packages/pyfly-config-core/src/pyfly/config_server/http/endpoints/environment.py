@@ -1,0 +1,100 @@
+"""`/{name}/{profiles}` and `/{name}/{profiles}/{label}`: the documents of Spring Cloud Config."""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from pyfly.config_core import MEDIA_TYPE_V2, encode_environment
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.composition.budgets import LARGE, count_properties, run
+from pyfly.config_server.formats.documents import encode_json
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Endpoint
+from pyfly.config_server.http.messages import HttpResponse
+from pyfly.config_server.http.negotiation import select_media_type
+from pyfly.config_server.http.parameters import LABELS, NAME, PROFILES
+from pyfly.config_server.http.responses import JSON, composed_response
+from pyfly.config_server.http.results import READ_ERRORS, readable
+from pyfly.config_server.http.schemas import (
+    TEXT_OR_NULL,
+    TEXT_SCHEMA,
+    Schema,
+    list_of,
+    object_of,
+)
+
+__all__ = ["ENDPOINTS", "begins_with_application"]
+
+_NEVER_APPLICATIONS: Final = frozenset({"actuator", "monitor"})
+# a second segment that looks like a file belongs to another route, or to none
+_FILE_LIKE: Final = re.compile(r"\b\.(?:ya?ml|properties|json)\b")
+
+_ENVIRONMENT: Final = Schema(
+    name="Environment",
+    document=object_of(
+        ("name", "profiles", "label", "version", "state", "propertySources"),
+        name=TEXT_SCHEMA,
+        profiles=list_of(TEXT_SCHEMA),
+        label=TEXT_OR_NULL,
+        version=TEXT_OR_NULL,
+        state=TEXT_OR_NULL,
+        propertySources=list_of(
+            object_of(
+                ("name", "source"),
+                name=TEXT_SCHEMA,
+                source={
+                    "type": "object",
+                    "description": "Flat keys. In the v2 media type a value may be an object of "
+                    "`value` and `origin`.",
+                    "additionalProperties": {"type": ["string", "number", "boolean", "object"]},
+                },
+            )
+        ),
+    ),
+)
+
+
+async def _environment(context: RequestContext) -> HttpResponse:
+    request = context.request
+    media_type = select_media_type(request, JSON, MEDIA_TYPE_V2)
+    environment = await context.server.environment(*context.names)
+
+    def encode() -> HttpResponse:
+        document = encode_environment(environment, with_origins=media_type == MEDIA_TYPE_V2)
+        return composed_response(request, encode_json(document), media_type)
+
+    return await run(encode, large=count_properties(environment) > LARGE)
+
+
+def begins_with_application(segments: tuple[str, ...]) -> bool:
+    """True if the first segment of a path may be an application."""
+    return not segments[0].startswith("_") and segments[0] not in _NEVER_APPLICATIONS
+
+
+def _is_document(segments: tuple[str, ...]) -> bool:
+    return begins_with_application(segments) and not _FILE_LIKE.search(segments[1])
+
+
+_AT_DEFAULT_LABEL: Final = Endpoint(
+    id="environment",
+    path="/{name}/{profiles}",
+    access=Right.READ,
+    handler=_environment,
+    summary="The property sources of an application at the default label.",
+    parameters=(NAME, PROFILES),
+    results=readable({JSON: _ENVIRONMENT, MEDIA_TYPE_V2: _ENVIRONMENT}),
+    errors=READ_ERRORS,
+    accepts=_is_document,
+)
+
+ENDPOINTS: Final = (
+    _AT_DEFAULT_LABEL,
+    replace(
+        _AT_DEFAULT_LABEL,
+        id="environmentAtLabel",
+        path="/{name}/{profiles}/{label}",
+        summary="The property sources of an application at a label.",
+        parameters=(NAME, PROFILES, LABELS),
+        accepts=begins_with_application,
+    ),
+)

@@ -1,0 +1,93 @@
+"""`/{name}-{profiles}.{extension}`: effective properties as one JSON, YAML or properties text."""
+
+from dataclasses import replace
+from typing import Final, cast
+
+from pyfly.config_core import ConfigFormatError, Environment
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.composition.budgets import count_properties, run
+from pyfly.config_server.composition.flattened import Extension, render
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Endpoint
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import HttpResponse
+from pyfly.config_server.http.parameters import (
+    LABELS,
+    NAME,
+    PROFILES,
+    RESOLVE_PLACEHOLDERS,
+    text_parameter,
+)
+from pyfly.config_server.http.responses import JSON, TEXT, composed_response
+from pyfly.config_server.http.results import RENDER_ERRORS, readable
+from pyfly.config_server.http.schemas import ANY_OBJECT, TEXT_SCHEMA
+
+__all__ = ["ENDPOINTS", "PLACEHOLDER", "is_long_work"]
+
+PLACEHOLDER: Final = "${"
+_PLACEHOLDERS: Final = 16
+"""More placeholders in one document than these are replaced in a thread: each may hold others."""
+_LARGE: Final = 100
+"""More properties than these are written in a thread: a line of YAML takes some 50 microseconds."""
+
+
+async def _flattened(context: RequestContext) -> HttpResponse:
+    """Return the effective properties, in the format that the path names."""
+    resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
+    environment = await context.server.environment(*context.names)
+    extension = cast("Extension", context.parameters["extension"])  # the route lets no other in
+    media_type = JSON if extension == "json" else TEXT
+
+    def respond() -> HttpResponse:
+        try:
+            body = render(
+                environment,
+                extension,
+                resolve=resolve,
+                strip_document=context.server.strip_document_from_yaml,
+            )
+        except ConfigFormatError as error:
+            raise HttpError(400, "not-renderable", str(error)) from error
+        return composed_response(context.request, body, media_type)
+
+    return await run(respond, large=is_long_work(environment, resolve=resolve))
+
+
+def is_long_work(environment: Environment, *, resolve: bool) -> bool:
+    """True if rendering a document, or filling in its placeholders, may take milliseconds."""
+    if count_properties(environment) > _LARGE:
+        return True
+    values = (value for one in environment.property_sources for value in one.source.values())
+    texts = [value for value in values if isinstance(value, str)] if resolve else []
+    return sum(text.count(PLACEHOLDER) for text in texts) > _PLACEHOLDERS
+
+
+def _is_document(segments: tuple[str, ...]) -> bool:
+    return not segments[0].startswith("_")
+
+
+_FLATTENED: Final = "/{name}-{profiles}.{extension}"
+_EXTENSION: Final = text_parameter("extension", "path", "`json`, `properties`, `yaml` or `yml`.")
+
+_AT_DEFAULT_LABEL: Final = Endpoint(
+    id="flattened",
+    path=_FLATTENED,
+    access=Right.READ,
+    handler=_flattened,
+    summary="The effective properties of an application at the default label, as one text.",
+    parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS),
+    results=readable({JSON: ANY_OBJECT, TEXT: TEXT_SCHEMA}),
+    errors=RENDER_ERRORS,
+    accepts=_is_document,
+)
+
+ENDPOINTS: Final = (
+    _AT_DEFAULT_LABEL,
+    replace(
+        _AT_DEFAULT_LABEL,
+        id="flattenedAtLabel",
+        path="/{label}" + _FLATTENED,
+        summary="The effective properties of an application at a label, as one text.",
+        parameters=(LABELS, NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS),
+    ),
+)

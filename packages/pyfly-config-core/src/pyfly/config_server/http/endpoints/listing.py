@@ -1,0 +1,87 @@
+"""`GET /_bundles`: the keys and versions of the stored bundles."""
+
+import time
+from typing import Final
+
+from pyfly.config_core import ConfigKey, JsonValue
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.formats.documents import encode_json, entry_document
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.cursors import KEY_CURSOR, encode_key_cursor
+from pyfly.config_server.http.endpoint import Endpoint
+from pyfly.config_server.http.endpoints.bundles import BUNDLE_NAMES
+from pyfly.config_server.http.messages import HttpResponse
+from pyfly.config_server.http.negotiation import select_media_type
+from pyfly.config_server.http.parameters import LIMIT, only
+from pyfly.config_server.http.responses import JSON, document_response
+from pyfly.config_server.http.results import READ_ERRORS, readable
+from pyfly.config_server.http.schemas import NEXT_PAGE, Schema, list_of, object_of
+
+__all__ = ["ENDPOINTS", "PAGE_SECONDS"]
+
+PAGE_SECONDS: Final = 1.0
+"""A page of a listing ends after this time, with as many rows as there are by then."""
+_APPLICATION: Final = only("application")
+_PROFILE: Final = only("profile")
+_LABEL: Final = only("label")
+
+
+async def _list(context: RequestContext) -> HttpResponse:
+    """Return one page of names and versions.
+
+    A store may have to read each bundle for its version, so a page is bounded in time, too.
+    """
+    select_media_type(context.request, JSON)
+    application, profile = context.value(_APPLICATION, ""), context.value(_PROFILE, "")
+    limit = context.value(LIMIT, DEFAULT_PAGE_ROWS)
+    deadline = time.monotonic() + PAGE_SECONDS
+    rows: list[JsonValue] = []
+    previous: ConfigKey | None = None
+    following: ConfigKey | None = None
+    label = context.value(_LABEL, "") or None
+    entries = context.server.bundles.entries(label, after=context.value(KEY_CURSOR, None))
+    async for entry in entries:
+        key = entry.key
+        wanted = application in {"", key.application} and profile in {"", key.profile}
+        is_full = wanted and len(rows) == limit
+        if previous is not None and (is_full or time.monotonic() > deadline):
+            following = previous
+            break
+        previous = key
+        if wanted:
+            rows.append(entry_document(entry))
+    document: dict[str, JsonValue] = {
+        "bundles": rows,
+        "next": None if following is None else encode_key_cursor(following),
+    }
+    return document_response(context.request, encode_json(document), JSON)
+
+
+_PAGE: Final = Schema(
+    name="Page",
+    document=object_of(
+        ("bundles", "next"),
+        bundles=list_of(
+            object_of(
+                tuple(BUNDLE_NAMES),
+                **BUNDLE_NAMES,
+                error={"type": "string", "description": "Why the bundle cannot be read."},
+            )
+        ),
+        next=NEXT_PAGE,
+    ),
+)
+
+ENDPOINTS: Final = (
+    Endpoint(
+        id="listBundles",
+        path="/_bundles",
+        access=Right.INSPECT,
+        handler=_list,
+        summary="The names and versions of the stored bundles, without values.",
+        parameters=(_APPLICATION, _PROFILE, _LABEL, LIMIT, KEY_CURSOR),
+        results=readable({JSON: _PAGE}),
+        errors=READ_ERRORS,
+    ),
+)

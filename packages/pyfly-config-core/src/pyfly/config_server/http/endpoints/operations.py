@@ -1,0 +1,150 @@
+"""Liveness, readiness and Spring's health, beside the base path; the OpenAPI document below it."""
+
+import asyncio
+import logging
+from typing import Final
+
+from pyfly.config_core import ConfigError, ConfigNotFoundError, Environment, JsonValue
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Audience, Endpoint, Result, Root
+from pyfly.config_server.http.health import HealthRepository, HealthSettings
+from pyfly.config_server.http.messages import HttpResponse
+from pyfly.config_server.http.responses import JSON, document_response, json_response
+from pyfly.config_server.http.results import readable
+from pyfly.config_server.http.schemas import ANY_OBJECT, TEXT_SCHEMA, Schema, object_of
+
+__all__ = ["CHECK_SECONDS", "ENDPOINTS"]
+
+_LOG: Final = logging.getLogger(__name__)
+CHECK_SECONDS: Final = 5.0
+"""A store that does not answer in this time is not ready."""
+_UNHEALTHY: Final = frozenset({"DOWN", "OUT_OF_SERVICE"})
+"""The statuses that Spring answers with 503; others with 200."""
+
+
+async def _describe(context: RequestContext) -> HttpResponse:
+    request = context.request
+    base = request.root_path.decode("latin-1") + context.server.base_path
+    return document_response(request, context.describe(base), JSON)
+
+
+async def _live(context: RequestContext) -> HttpResponse:
+    del context  # a process that answers is alive
+    return json_response({"status": "up"}, status=200)
+
+
+async def _ready(context: RequestContext) -> HttpResponse:
+    """Return 200 if the stores can be read, else 503. No reason is told; it is logged."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await context.server.check()
+    except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
+        _LOG.warning("not ready: %s", _reason(error))
+        return json_response({"status": "down"}, status=503)
+    return json_response({"status": "up"}, status=200)
+
+
+async def _spring_health(context: RequestContext) -> HttpResponse:
+    """Compose the documents of the settings, as for clients; the first failure counts."""
+    settings = context.health
+    found: list[JsonValue] = []
+    for repository in settings.repositories if settings.enabled else ():
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                environment = await context.server.environment(
+                    repository.name, repository.profiles, repository.label
+                )
+        except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
+            _LOG.warning("down: %s", _reason(error))
+            return _spring_response(settings, settings.down_status, _failed(repository, error))
+        found.append(_found(repository, environment))
+    return _spring_response(settings, "UP", {"repositories": found})
+
+
+def _spring_response(
+    settings: HealthSettings, status: str, details: dict[str, JsonValue]
+) -> HttpResponse:
+    document: dict[str, JsonValue] = {"status": status}
+    if settings.show_details:
+        document["components"] = {"configServer": {"status": status, "details": details}}
+    return json_response(document, status=503 if status in _UNHEALTHY else 200)
+
+
+def _found(repository: HealthRepository, environment: Environment) -> dict[str, JsonValue]:
+    details: dict[str, JsonValue] = {
+        "name": repository.name,
+        "profiles": [*repository.profiles.split(",")],
+        "label": repository.label,
+    }
+    if environment.property_sources:
+        details["sources"] = [source.name for source in environment.property_sources]
+    return details
+
+
+def _failed(repository: HealthRepository, error: Exception) -> dict[str, JsonValue]:
+    details: dict[str, JsonValue] = {
+        "repository": {"application": repository.name, "profiles": repository.profiles},
+        "error": _reason(error),
+    }
+    if isinstance(error, ConfigNotFoundError) and error.what != "label":
+        details["acceptEmpty"] = False
+    return details
+
+
+def _reason(error: Exception) -> str:
+    """Return what may be told; the text of a third-party error might hold a value."""
+    if isinstance(error, TimeoutError):
+        return f"the store did not answer in {CHECK_SECONDS:g} s"
+    if isinstance(error, ConfigError):
+        return str(error)
+    return f"the store raised {type(error).__name__}"
+
+
+_HEALTH: Final = Schema(name="Health", document=object_of(("status",), status=TEXT_SCHEMA))
+
+
+def _health_results(*statuses: int) -> tuple[Result, ...]:
+    return tuple(
+        Result(status=status, description=text, content={JSON: _HEALTH})
+        for status, text in ((200, "All is well."), (503, "All is not well."))
+        if status in statuses
+    )
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        id="openapi",
+        path="/_openapi.json",
+        access=Audience.ANY_PRINCIPAL,
+        handler=_describe,
+        summary="This description of the interface.",
+        results=readable({JSON: ANY_OBJECT}),
+    ),
+    Endpoint(
+        id="live",
+        path="/health/live",
+        root=Root.HOST,
+        access=Audience.PUBLIC,
+        handler=_live,
+        summary="Whether the process answers.",
+        results=_health_results(200),
+    ),
+    Endpoint(
+        id="ready",
+        path="/health/ready",
+        root=Root.HOST,
+        access=Audience.PUBLIC,
+        handler=_ready,
+        summary="Whether the stores can be read.",
+        results=_health_results(200, 503),
+    ),
+    Endpoint(
+        id="springHealth",
+        path="/actuator/health",
+        root=Root.HOST,
+        access=Audience.PUBLIC,
+        handler=_spring_health,
+        summary="Whether documents can be composed, as Spring Cloud Config says it.",
+        results=_health_results(200, 503),
+    ),
+)

@@ -1,0 +1,168 @@
+"""Parameters of endpoints: what they are called, how they are described, how they are read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
+
+from pyfly.config_core import JsonValue, check_name, check_profile
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
+from pyfly.config_server.http.errors import HttpError
+
+__all__ = ["AnyParameter", "Parameter", "invalid_query", "parse_query"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter(Generic[T]):
+    """One parameter of an endpoint, in its path, query or headers."""
+
+    name: str
+    """As it is sent."""
+    place: Literal["path", "query", "header"]
+    description: str
+    """For the OpenAPI document."""
+    schema: JsonValue
+    """For the OpenAPI document."""
+    parse: Callable[[str], T]
+    """Reads a value of the query. Raises `HttpError` or `InvalidConfigKeyError`."""
+
+    def document(self) -> JsonValue:
+        """Return the description of this parameter in OpenAPI's form."""
+        document: dict[str, JsonValue] = {
+            "name": self.name,
+            "in": self.place,
+            "description": self.description,
+            "schema": self.schema,
+        }
+        return document | {"required": True} if self.place == "path" else document
+
+
+AnyParameter: TypeAlias = Parameter[Any]
+
+
+def parse_query(
+    query: bytes, parameters: Sequence[AnyParameter], *, strict: bool
+) -> Mapping[str, object]:
+    """Return the values of a query by name.
+
+    Args:
+        query: As sent.
+        parameters: The parameters that the endpoint has, those of the path included.
+        strict: Refuse unknown and repeated parameters. Otherwise unknown ones are ignored, and the
+            first of repeated ones counts.
+
+    Raises:
+        HttpError: 400; a parameter is unknown, repeated or not acceptable.
+        InvalidConfigKeyError: A name is not acceptable.
+    """
+    known = {one.name: one for one in parameters if one.place == "query"}
+    values: dict[str, object] = {}
+    for name, text in _pairs(query, strict=strict):
+        if strict and name not in known:
+            among = f"known: {', '.join(known)}" if known else "this route has no parameters"
+            raise invalid_query(f"unknown: {name!r:.60}; {among}")
+        if strict and name in values:
+            raise invalid_query("a parameter is given twice")
+        if name in known and name not in values:
+            values[name] = known[name].parse(text)
+    return values
+
+
+def _pairs(query: bytes, *, strict: bool) -> list[tuple[str, str]]:
+    if not strict:
+        return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    try:
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise invalid_query("the query is not UTF-8") from error
+
+
+def invalid_query(message: str) -> HttpError:
+    """Return the error for a query that cannot be used."""
+    return HttpError(400, "invalid-query", message)
+
+
+# --- parameters that several endpoints have -----------------------------------------------------
+
+_TEXT: Final[JsonValue] = {"type": "string"}
+
+
+def text_parameter(
+    name: str, place: Literal["path", "query", "header"], description: str
+) -> Parameter[str]:
+    """Return a parameter that is any text."""
+    return Parameter(name=name, place=place, description=description, schema=_TEXT, parse=str)
+
+
+NAME: Final = text_parameter(
+    "name", "path", "Application, or a comma list. `(_)` stands for a slash."
+)
+PROFILES: Final = text_parameter("profiles", "path", "Profile, or a comma list; the last one wins.")
+LABELS: Final = text_parameter(
+    "label", "path", "Label, or a comma list. `(_)` or `%2F` stands for a slash."
+)
+APPLICATION: Final = text_parameter(
+    "application", "path", "One application. `(_)` stands for a slash."
+)
+PROFILE: Final = text_parameter("profile", "path", "One profile.")
+LABEL: Final = text_parameter("label", "path", "One label. `(_)` or `%2F` stands for a slash.")
+
+
+def _parse_name(field: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        check_profile(text) if field == "profile" else check_name(field, text)
+        return text
+
+    return parse
+
+
+def only(field: Literal["application", "profile", "label"]) -> Parameter[str]:
+    """Return the parameter of a query that keeps rows of one application, profile or label."""
+    return Parameter(
+        name=field,
+        place="query",
+        description=f"Only this {field}.",
+        schema=_TEXT,
+        parse=_parse_name(field),
+    )
+
+
+def _parse_limit(text: str) -> int:
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE_ROWS))
+    if not (digits and 1 <= int(text) <= MAX_PAGE_ROWS):
+        raise invalid_query(f"'limit' is a number from 1 to {MAX_PAGE_ROWS}")
+    return int(text)
+
+
+LIMIT: Final[Parameter[int]] = Parameter(
+    name="limit",
+    place="query",
+    description="How many at most.",
+    schema={
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_PAGE_ROWS,
+        "default": DEFAULT_PAGE_ROWS,
+    },
+    parse=_parse_limit,
+)
+
+_TRUE: Final = frozenset({"", "true", "on", "yes", "1"})
+_FALSE: Final = frozenset({"false", "off", "no", "0"})
+
+
+def _parse_resolve(text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise invalid_query("'resolvePlaceholders' is 'true' or 'false'")
+    return text.lower() in _TRUE
+
+
+RESOLVE_PLACEHOLDERS: Final[Parameter[bool]] = Parameter(
+    name="resolvePlaceholders",
+    place="query",
+    description="Whether `${key}` is replaced by the value of a key of the document.",
+    schema={"type": "boolean", "default": True},
+    parse=_parse_resolve,
+)
