@@ -30,7 +30,7 @@ class PropertySource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What a server answers for an application, its profiles and a label."""
+    """The configuration of an application for its profiles under a label."""
 
     name: str
     """The application as requested; a comma list stays one string."""

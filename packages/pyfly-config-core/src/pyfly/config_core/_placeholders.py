@@ -1,8 +1,8 @@
 r"""Replacing `${key}` and `${key:default}` by the values of keys.
 
 The rules are those of Spring Framework's `PlaceholderParser`, with which Spring Cloud Config
-fills the flattened formats and plain files. Pure functions over texts; what a key is worth is
-asked of the caller.
+fills the flattened formats and plain files. Pure functions over texts; the caller looks up
+keys.
 """
 
 import re

@@ -50,7 +50,7 @@ __all__ = [
 
 
 class ConfigError(Exception):
-    """The root of the tree: catch this to catch whatever this project raises.
+    """The base of all errors that this project raises on purpose.
 
     Copies and pickles keep the type, the message and every field, also of classes whose
     constructor takes something else than a message.

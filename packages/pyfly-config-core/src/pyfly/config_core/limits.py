@@ -1,6 +1,6 @@
 """How large names, bundles and answers may be. Server, stores and client share these numbers.
 
-Whatever is larger is refused before it costs: enforced when saving and when reading.
+They are enforced when saving and when reading, before anything larger is processed.
 """
 
 from typing import Final
@@ -42,7 +42,7 @@ DEFAULT_PAGE_ROWS: Final = 100
 MAX_PAGE_ROWS: Final = 1_000
 """Rows that one page of a listing or a history may have."""
 MAX_AUTHOR_LENGTH: Final = 256
-"""Characters of the name of who made a change."""
+"""Characters of the author of a change."""
 MAX_MESSAGE_LENGTH: Final = 1_024
 """Characters of the reason for a change."""
 MAX_CIPHERS_RSA: Final = 1_000

@@ -46,7 +46,7 @@ class SymmetricEncryptor:
         self._key = derive_key(password, salt_bytes(salt))
 
     def encrypt(self, text: str) -> str:
-        """Return the cipher text; another one for every call."""
+        """Return the cipher text, a different one for every call."""
         return seal(self._key, os.urandom(_BLOCK), text.encode()).hex()
 
     def decrypt(self, cipher: str) -> str:
@@ -63,7 +63,7 @@ class SymmetricEncryptor:
 
 
 class RsaEncryptor:
-    """Encrypts a password of its own for every text with a public key: base64.
+    """Encrypts each text with a random password, and that password with a public key: base64.
 
     Args:
         public: The public key.
@@ -102,7 +102,7 @@ class RsaEncryptor:
         )
 
     def encrypt(self, text: str) -> str:
-        """Return the cipher text; another one for every call."""
+        """Return the cipher text, a different one for every call."""
         secret = os.urandom(_SECRET_BYTES)
         wrapped = self._public.encrypt(secret, self._padding)
         seal_body = seal_strong if self._strong else seal

@@ -31,19 +31,19 @@ _READABLE: Final = frozenset({".json", ".yml", ".yaml", ".properties"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """What a server does with values that begin with `{cipher}`, and with which keys."""
+    """Decrypts the values that begin with `{cipher}`, as the server is configured."""
 
     keys: KeyRing | None = None
-    """Without keys every cipher text is an invalid one."""
+    """`None`: no cipher text can be decrypted."""
     decrypts_documents: bool = True
-    """Whether values are decrypted; if not, clients do that."""
+    """Whether values of documents are decrypted here; if not, clients decrypt them."""
     decrypts_resources: bool = False
-    """Whether those in plain JSON, YAML and properties files are, too."""
+    """Whether values of plain JSON, YAML and properties files are decrypted."""
     prefixes_invalid: bool = True
-    """Whether what cannot be decrypted becomes `invalid.<key>`; if not, the key keeps what
-    follows `{cipher}`."""
+    """Whether a key whose value cannot be decrypted becomes `invalid.<key>`; if not, the key stays
+    and its value is the text behind `{cipher}`."""
     answers_decrypt: bool = False
-    """Whether `/decrypt` makes clear texts of whatever it is sent."""
+    """Whether the route `/decrypt` is open."""
 
     def concerns(self, sources: Sequence[PropertySource]) -> bool:
         """True if there is anything to decrypt."""
@@ -78,7 +78,7 @@ class Encryption:
             )
 
     def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
-        """Return the sources with clear texts, which stand behind the other values.
+        """Return the sources with clear texts in place of cipher texts, behind the other values.
 
         The first ten values that cannot be decrypted are named in the log, the others counted.
 
@@ -114,7 +114,7 @@ class Encryption:
         return PropertySource(name=source.name, source=values, origins=origins)
 
     def _invalid(self, key: str, value: str) -> tuple[str, FlatValue]:
-        """Return what stands for a value that cannot be decrypted."""
+        """Return the key and value that replace a value that cannot be decrypted."""
         if self.prefixes_invalid:
             return _INVALID_PREFIX + key, _NOT_AVAILABLE
         return key, value.removeprefix(CIPHER_MARK)
@@ -127,8 +127,8 @@ class Encryption:
     def decrypt_resource(self, path: str, text: str) -> str:
         """Return a plain file with clear texts where its values begin with `{cipher}`.
 
-        They are put in as they are, not escaped for the format. Files of other formats, and all
-        when that is not switched on, are returned unchanged.
+        Clear texts are not escaped for the format. Files of other formats are returned unchanged,
+        and so is every file while this is switched off.
 
         Raises:
             ConfigFormatError: The file does not parse, or a value cannot be decrypted.
@@ -159,7 +159,7 @@ def _ciphers(text: str, suffix: str) -> list[str]:
 
 
 def _replaced(text: str, clear: Mapping[str, str]) -> str:
-    """Return a text with clear texts for cipher texts, in one pass: what was put in stays.
+    """Return a text with its cipher texts replaced, in one pass: replacements are not searched.
 
     Where one cipher text begins another, the longer one counts.
     """

@@ -17,8 +17,8 @@ class KeyRing:
 
     Args:
         default: For texts that name no key.
-        named: For those that do. When empty, what a text names is ignored, as with Spring's
-            symmetric key.
+        named: For texts that name a key. If it is empty, the names in texts are ignored, as with
+            Spring's symmetric key.
     """
 
     def __init__(self, default: TextEncryptor, named: Mapping[str, ByPassword]) -> None:
@@ -26,7 +26,7 @@ class KeyRing:
         self._named = dict(named)
 
     def find(self, key: str | None, secret: str | None = None) -> TextEncryptor:
-        """Return what encrypts with one key.
+        """Return the encryptor of one key.
 
         Raises:
             EncryptionKeyError: There is no key of that name, or its password is wrong.
@@ -71,7 +71,7 @@ class KeyRing:
 
 
 def open_keys(keys: EncryptionKeys) -> KeyRing:
-    """Prepare keys for use; what is costly is done once, here.
+    """Return the keys ready for use. Deriving keys is costly and is done once, here.
 
     Raises:
         EncryptionKeyError: A key cannot be used; says why and shows nothing of it.
@@ -81,7 +81,7 @@ def open_keys(keys: EncryptionKeys) -> KeyRing:
 
 
 def check_installed() -> None:
-    """Return when texts could be decrypted if only there were a key.
+    """Return if the libraries for encryption are installed.
 
     Raises:
         EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.

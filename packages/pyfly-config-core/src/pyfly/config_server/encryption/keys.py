@@ -1,4 +1,4 @@
-"""What a server is given to encrypt with, and what it makes of that. Needs no library."""
+"""The keys that a server is configured with. Needs no library."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ RsaAlgorithm: TypeAlias = Literal["DEFAULT", "OAEP"]
 
 
 class TextEncryptor(Protocol):
-    """Encrypts and decrypts with one key."""
+    """Encrypts and decrypts texts with one key."""
 
     @property
     def public_key(self) -> str | None:
@@ -20,7 +20,7 @@ class TextEncryptor(Protocol):
         ...
 
     def encrypt(self, text: str) -> str:
-        """Return a cipher text; another one for every call."""
+        """Return a cipher text, a different one for every call."""
         ...
 
     def decrypt(self, cipher: str) -> str:
@@ -38,13 +38,13 @@ class KeyStoreFile:
     """A PKCS#12 file with RSA keys."""
 
     location: Path
-    """Where it is."""
+    """The path of the file."""
     password: str = field(repr=False)
-    """What opens it."""
+    """The password of the file."""
     alias: str
-    """The key that texts without `{key:…}` are for."""
+    """The name of the key for texts without `{key:…}`."""
     secret: str | None = field(default=None, repr=False)
-    """The password of that key, when it is not the store's."""
+    """The password of that key, if it is not that of the file."""
     algorithm: RsaAlgorithm = "DEFAULT"
     """How RSA is used."""
     strong: bool = False
@@ -55,7 +55,7 @@ class KeyStoreFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncryptionKeys:
-    """The keys that a server is given."""
+    """The keys of a server."""
 
     default: str | KeyStoreFile = field(repr=False)
     """A password, an RSA key as PEM, or a key store."""
@@ -66,4 +66,4 @@ class EncryptionKeys:
 
 
 ByPassword: TypeAlias = Callable[[str | None], TextEncryptor]
-"""Returns what encrypts with one key, given the password of the key where it has one."""
+"""Returns the encryptor of one key, given the password of the key, `None` for its default."""

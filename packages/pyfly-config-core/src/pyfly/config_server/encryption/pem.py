@@ -1,7 +1,7 @@
-"""What a configured key is: a password, the text of an RSA key, or a mistake. Needs no library.
+"""Tells passwords, RSA keys and mistakes apart in configured keys. Needs no library.
 
-A password may be any text, so a damaged key or the name of a key file would be used as a
-password without a word. Both are recognised here and refused.
+A password may be any text. A damaged key, or the name of a key file, would be used as a password
+unnoticed, so both are recognised and refused.
 """
 
 import base64
@@ -39,11 +39,11 @@ _ADVICE: Final = {
 def private_key_der(text: str) -> bytes | None:
     """Return the RSA key in a PEM text as DER (PKCS#1 or PKCS#8), `None` for a password.
 
-    Other blocks in the text, such as a certificate, are passed over. Line breaks may be missing,
+    Other blocks in the text, such as certificates, are skipped. Line breaks may be missing,
     or be written as a backslash and `n` or `r`.
 
     Raises:
-        EncryptionKeyError: The text was meant as a key and is none that can be used.
+        EncryptionKeyError: The text looks like a key that cannot be used.
     """
     blocks = [(found[1], found[2]) for found in _BLOCK.finditer(text)]
     for label, body in blocks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 CIPHER_MARK: Final = "{cipher}"
-"""What a stored value begins with when the rest of it is a cipher text."""
+"""The beginning of a stored value whose rest is a cipher text."""
 
 _PLAIN: Final = "{plain}"
 # Names are words. Spring takes anything for a name, so that it loses the text {"user":"x"}.
@@ -17,12 +17,12 @@ _IGNORED: Final = frozenset({"name", "profiles"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixedText:
-    """A text without its prefix, and what the prefix says."""
+    """A text without its prefix, and the pairs of the prefix."""
 
     pairs: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Names and values in the order given; may hold the password of a key."""
     text: str = field(repr=False)
-    """What is to be encrypted or decrypted."""
+    """The text to be encrypted or decrypted."""
 
     @property
     def key(self) -> str | None:
@@ -31,7 +31,7 @@ class PrefixedText:
 
     @property
     def secret(self) -> str | None:
-        """The password of that key, where it has one of its own."""
+        """The password of that key, `None` for its default."""
         return self.pairs.get("secret")
 
     def before(self, text: str) -> str:
@@ -41,7 +41,7 @@ class PrefixedText:
 
 
 def split_prefix(text: str) -> PrefixedText:
-    """Take the prefix off a text.
+    """Split a text into its prefix and the rest.
 
     >>> split_prefix("{key:a}{secret:b}XX").text
     'XX'
