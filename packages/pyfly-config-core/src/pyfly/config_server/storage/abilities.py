@@ -289,5 +289,13 @@ class SupportsClose(Protocol):
     """Owns resources: connections, threads, files."""
 
     async def aclose(self) -> None:
-        """Release them. Closing twice is allowed; every other method raises afterwards."""
+        """Release them. Closing twice is allowed, also at the same time.
+
+        Afterwards every other method of the store raises `BackendUnavailableError`: `fetch`,
+        `save`, `list` and the methods of all abilities. `keys`, `resources` and `hints` raise at
+        the first step of their iterator. Iterators of `hints` that wait are ended. What began
+        before is finished, or raises `BackendUnavailableError` and has changed nothing.
+
+        `ability`, `default_is_base`, `has_base_bundles` and `repr` work as before.
+        """
         ...

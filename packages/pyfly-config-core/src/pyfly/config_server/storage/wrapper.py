@@ -3,7 +3,7 @@
 import builtins
 from typing import TypeVar
 
-from pyfly.config_core import DEFAULT_LABEL
+from pyfly.config_core import DEFAULT_LABEL, UnsupportedOperationError
 from pyfly.config_server.storage.abilities import ConfigBackend
 from pyfly.config_server.storage.ability import ability, default_is_base, has_base_bundles
 from pyfly.config_server.storage.values import ConfigSource
@@ -16,11 +16,11 @@ _Ability = TypeVar("_Ability")
 class WrapperBackend:
     """A store that passes everything on to another store. Subclasses change what they need.
 
-    It can what the other store can. For an ability whose methods a subclass defines, callers get
-    the subclass; for any other the object that has it in the other store. A subclass that changes
-    what `fetch` returns must therefore define the methods of every ability that reads the same,
-    or override `ability` to return `None` for it. `WrapperConformance` of
-    `pyfly.config_server.testing` finds what was forgotten.
+    It has the abilities of the other store. A caller that asks for an ability gets the subclass
+    if the subclass defines all methods of it, and else the object that has it in the other store.
+    A subclass that changes what `fetch` returns must therefore define the methods of every
+    ability that reads the same, or override `ability` to return `None` for it.
+    `WrapperConformance` of `pyfly.config_server.testing` finds what was forgotten.
 
     ```python
     class ReadOnlyBackend(WrapperBackend):
@@ -31,10 +31,16 @@ class WrapperBackend:
 
         async def save(self, source: ConfigSource) -> None:
             raise UnsupportedOperationError("a read-only store", "saving")
+
+
+    class CountingBackend(WrapperBackend):
+        async def fetch_many(self, keys: Sequence[ConfigKey]) -> list[ConfigSource | None]:
+            self.count += len(keys)
+            return await self.inner(SupportsBatchFetch).fetch_many(keys)
     ```
 
     Args:
-        backend: The store that does the work. Whoever closes the wrapper closes it.
+        backend: The store that does the work. Closing the wrapper closes it.
     """
 
     def __init__(self, backend: ConfigBackend) -> None:
@@ -57,6 +63,19 @@ class WrapperBackend:
         """Return the object that has an ability, `None` if the other store lacks it."""
         found = ability(self.wrapped, kind)
         return self if found is not None and isinstance(self, kind) else found
+
+    def inner(self, kind: type[_Ability]) -> _Ability:
+        """Return the object that has an ability in the other store, for methods of a subclass.
+
+        The other store may be a wrapper itself, which has not the methods but the ability.
+
+        Raises:
+            UnsupportedOperationError: The other store lacks the ability.
+        """
+        found = ability(self.wrapped, kind)
+        if found is None:
+            raise UnsupportedOperationError(type(self.wrapped).__name__, kind.__name__)
+        return found
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL

@@ -11,10 +11,21 @@ class TestMyBackend(BackendConformance, KeysConformance, CloseConformance):
         return MyBackend(tmp_path)
 ```
 
-The class fails when the store has an ability whose mixin is missing. A test of the suite cannot
-be replaced, except by one marked `xfail(strict=True, reason=…)`. What only the owner of a store
-can put in place, a plain file, is put there by a method that the class overrides,
-`ResourcesConformance.store_resource`. `BaseBundlesConformance` is for stores with base bundles.
+The first test, `test_the_store_has_the_shape_of_the_interface`, looks at the methods of the store
+and calls none. While it fails, the others are skipped. The class fails when the store has an
+ability whose mixin is missing, and names the mixin; `MIXINS` is the table of all. A test of the
+suite cannot be replaced, except by one marked `xfail(strict=True, reason=…)`.
+
+What the suite cannot do by itself is done by members that the class overrides:
+
+| member | does |
+|---|---|
+| `ResourcesConformance.store_resource` | puts a plain file into the store |
+| `ChangesConformance.open_another` | opens the same store once more, as another process would |
+| `HistoryConformance.removals_without_remarks` | says why removals have no author, if so |
+
+`BaseBundlesConformance` is for stores with base bundles. `WrapperConformance` is for stores around
+another store, and stands alone.
 
 All names used are ones that text stores can keep: no profile contains `-`, no application `/`.
 Tests are async and run on asyncio through anyio's pytest plugin; no configuration is needed.
@@ -31,8 +42,11 @@ for _module in (
     "_owned",
     "_reading",
     "_required",
+    "_shape",
     "_suite",
     "_values",
+    "_wrapped",
+    "_wrappers",
 ):
     # Before the imports below; otherwise a failure would not show the values it compared.
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
@@ -62,8 +76,11 @@ from pyfly.config_server.testing._reading import (  # noqa: E402 - the same
     SnapshotsConformance,
 )
 from pyfly.config_server.testing._required import BackendConformance  # noqa: E402 - the same
+from pyfly.config_server.testing._suite import MIXINS  # noqa: E402 - the same
+from pyfly.config_server.testing._wrappers import WrapperConformance  # noqa: E402 - the same
 
 __all__ = [
+    "MIXINS",
     "BackendConformance",
     "BaseBundlesConformance",
     "BatchFetchConformance",
@@ -79,4 +96,5 @@ __all__ = [
     "ResourcesConformance",
     "SnapshotsConformance",
     "UpgradeConformance",
+    "WrapperConformance",
 ]

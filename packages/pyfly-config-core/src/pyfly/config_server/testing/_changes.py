@@ -1,27 +1,38 @@
 """The suites for stores that tell what changed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
-from pyfly.config_core import ConfigKey
+from pyfly.config_core import BASE_PROFILE, ConfigKey
 from pyfly.config_server.storage import (
+    ABSENT,
     ANY,
     BundleChange,
     ChangeBatch,
     ConfigBackend,
+    ConfigSource,
     EverythingChange,
     LabelChange,
     SupportsChangeHints,
     SupportsChanges,
+    SupportsConditionalSave,
     SupportsDelete,
     ability,
+    has_base_bundles,
 )
-from pyfly.config_server.testing._suite import Conformance, bundle
+from pyfly.config_server.testing._suite import Conformance, bundle, close
 
 _ATTEMPTS = 100
 _SECONDS_PER_ATTEMPT = 0.1
 _WRITERS = 4
 _WRITES = 8
+_PAUSES = 5
+_REMOVED = 2
+"""So many of the writers remove their bundle at the end."""
+_OLDER = 32
+"""Changes between an old cursor and the present one."""
 
 
 class ChangesBackend(ConfigBackend, SupportsChanges, Protocol):
@@ -33,7 +44,7 @@ class ChangeHintsBackend(ConfigBackend, SupportsChangeHints, Protocol):
 
 
 class ChangesConformance(Conformance, ability=SupportsChanges):
-    """What changed since a cursor."""
+    """What changed since a cursor. The test class overrides `open_another`."""
 
     async def test_nothing_changed_while_nothing_was_written(self, backend: ChangesBackend) -> None:
         """The cursor stays and no change is named, whatever is read."""
@@ -64,15 +75,45 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             cursors.append(batch.cursor)
         assert len(set(cursors)) == len(cursors)
 
-    async def test_changes_add_up_from_an_older_cursor(self, backend: ChangesBackend) -> None:
-        """All that was written since, as long as the cursor is remembered."""
+    async def test_a_change_is_named_until_the_new_cursor_is_used(
+        self, backend: ChangesBackend
+    ) -> None:
+        """Asking takes nothing away from others, and the new cursor has nothing left to name."""
         start = await backend.changes_since(None)
-        sources = [bundle(f"app{number}") for number in range(3)]
+        await backend.save(bundle())
+        batches = [await backend.changes_since(start.cursor) for _ in range(3)]
+        assert all(_names(batch, bundle().key) for batch in batches)
+        after = batches[-1].cursor
+        assert await backend.changes_since(after) == ChangeBatch(cursor=after)
+        assert (await backend.changes_since(None)).cursor == after
+
+    async def test_changes_add_up_from_an_older_cursor(self, backend: ChangesBackend) -> None:
+        """All that was written since, whoever asked in between; or everything."""
+        start = await backend.changes_since(None)
+        cursor = start.cursor
+        sources = [bundle(f"app{number}") for number in range(_OLDER)]
         for source in sources:
             await backend.save(source)
-            await backend.changes_since(None)
+            cursor = (await backend.changes_since(cursor)).cursor
         batch = await backend.changes_since(start.cursor)
         assert all(_names(batch, source.key) for source in sources)
+        assert batch.cursor == cursor
+
+    async def test_a_conditional_save_and_a_base_bundle_are_named(
+        self, backend: ChangesBackend
+    ) -> None:
+        """Every way to write is a change, where the store has it."""
+        writer = ability(backend, SupportsConditionalSave)
+        start = await backend.changes_since(None)
+        if writer is not None:
+            await writer.commit(bundle(), expected=ABSENT)
+            batch = await backend.changes_since(start.cursor)
+            assert _names(batch, bundle().key)
+            start = batch
+        if has_base_bundles(backend):
+            base = bundle(profile=BASE_PROFILE)
+            await backend.save(base)
+            assert _names(await backend.changes_since(start.cursor), base.key)
 
     async def test_a_removal_is_named(self, backend: ChangesBackend) -> None:
         """Where the store can remove."""
@@ -86,16 +127,55 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         assert batch.cursor != start.cursor
         assert _names(batch, bundle().key)
 
+    async def test_a_state_that_comes_back_hides_no_change(self, backend: ChangesBackend) -> None:
+        """A bundle that is stored, removed and stored again: each difference is named."""
+        store = ability(backend, SupportsDelete)
+        if store is None:
+            return
+        states: list[tuple[bool, str]] = []
+        for is_stored in (False, True, False, True, False):
+            if is_stored:
+                await backend.save(bundle(properties={"n": 1}))
+            else:
+                await store.delete(bundle().key, expected=ANY)
+            present = (await backend.changes_since(None)).cursor
+            for was_stored, cursor in states:
+                if was_stored != is_stored:
+                    batch = await backend.changes_since(cursor)
+                    assert _names(batch, bundle().key)
+                    assert batch.cursor == present
+            states.append((is_stored, present))
+
     async def test_an_unknown_cursor_gives_everything(self, backend: ChangesBackend) -> None:
         """Text that no store returned, and text of another store."""
         await backend.save(bundle())
-        for cursor in ("", "0", "no cursor", "x" * 1000, "9" * 30, "\0"):
+        for cursor in ("", "0", "no cursor", "x" * 1000, "9" * 30, "\0", "-1", "1"):
             batch = await backend.changes_since(cursor)
             assert EverythingChange() in batch.changes, cursor
             assert batch.cursor == (await backend.changes_since(None)).cursor
 
+    async def test_a_write_through_another_object_is_named(self, backend: ChangesBackend) -> None:
+        """Two processes see one store: each hears of the other, and understands its cursors."""
+        other = await self.open_another(backend)
+        if other is None:
+            return
+        try:
+            mine = await backend.changes_since(None)
+            await other.save(bundle())
+            assert _names(await backend.changes_since(mine.cursor), bundle().key)
+            theirs = await other.changes_since(None)
+            assert theirs.cursor == (await backend.changes_since(None)).cursor
+            assert (await backend.changes_since(theirs.cursor)).changes == ()
+            await backend.save(bundle("billing"))
+            for asked in (backend, other):
+                for cursor in (mine.cursor, theirs.cursor):
+                    batch = await asked.changes_since(cursor)
+                    assert _names(batch, bundle("billing").key)
+        finally:
+            await close(other)
+
     async def test_no_change_is_missed_while_several_write(self, backend: ChangesBackend) -> None:
-        """Whoever asks while others write hears of every write, now or the next time."""
+        """A reader that asks while others write hears of every write, at once or the next time."""
         batch = await backend.changes_since(None)
         writers = [asyncio.ensure_future(_write(backend, number)) for number in range(_WRITERS)]
         seen: dict[ConfigKey, int] = {}
@@ -108,8 +188,22 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             await asyncio.gather(*writers)
         batch = await backend.changes_since(batch.cursor)
         await _read_changed(backend, batch, seen)
-        # Whoever read again exactly what was named has the last content of every bundle.
-        assert seen == {bundle(f"app{number}").key: _WRITES for number in range(_WRITERS)}
+        # A reader that read again exactly what was named has the last content of every bundle.
+        last = {bundle(f"app{n}").key: _WRITES for n in range(_WRITERS)}
+        if ability(backend, SupportsDelete) is not None:
+            last |= {bundle(f"app{n}").key: 0 for n in range(_REMOVED)}
+        assert seen == last
+
+    async def open_another(
+        self,
+        backend: ChangesBackend,  # noqa: ARG002 - for test classes
+    ) -> ChangesBackend | None:
+        """Return another object that sees the store of `backend`, as another process would have it.
+
+        A test class overrides this, unless the store lives and ends with its object. The suite
+        closes what it returns.
+        """
+        return None
 
 
 class ChangeHintsConformance(Conformance, ability=SupportsChangeHints):
@@ -117,23 +211,23 @@ class ChangeHintsConformance(Conformance, ability=SupportsChangeHints):
 
     async def test_a_reader_is_told_after_a_save(self, backend: ChangeHintsBackend) -> None:
         """Without asking again."""
-        await _told(backend, readers=1)
+        await told(backend, backend.save, readers=1)
 
     async def test_every_reader_is_told(self, backend: ChangeHintsBackend) -> None:
         """One reader does not take the hint from another."""
-        await _told(backend, readers=3)
+        await told(backend, backend.save, readers=3)
 
     async def test_a_reader_that_left_does_not_disturb_a_save(
         self, backend: ChangeHintsBackend
     ) -> None:
         """Saving works after a reader was cancelled, and later readers are told."""
-        await _told(backend, readers=1)
+        await told(backend, backend.save, readers=1)
         waiting = asyncio.ensure_future(anext(backend.hints()))
         await asyncio.sleep(0)  # one turn of the loop: it begins to wait
         waiting.cancel()
         await asyncio.wait({waiting})
         assert waiting.cancelled()
-        await _told(backend, readers=1)
+        await told(backend, backend.save, readers=1)
 
 
 def _names(batch: ChangeBatch, key: ConfigKey) -> bool:
@@ -147,9 +241,15 @@ def _names(batch: ChangeBatch, key: ConfigKey) -> bool:
 
 
 async def _write(backend: ConfigBackend, writer: int) -> None:
+    source = bundle(f"app{writer}")
+    # Pauses of different lengths, so that single writes meet a reader at every point.
     for number in range(1, _WRITES + 1):
-        await backend.save(bundle(f"app{writer}", properties={"n": number}))
-        await asyncio.sleep(0)
+        await backend.save(replace(source, properties={"n": number}))
+        for _ in range((number + writer) % _PAUSES):
+            await asyncio.sleep(0)
+    remover = ability(backend, SupportsDelete)
+    if remover is not None and writer < _REMOVED:
+        await remover.delete(source.key, expected=ANY)
 
 
 async def _read_changed(
@@ -165,14 +265,16 @@ async def _read_changed(
             seen[key] = number
 
 
-async def _told(backend: ChangeHintsBackend, *, readers: int) -> None:
+async def told(
+    hinting: SupportsChangeHints, save: Callable[[ConfigSource], Awaitable[None]], *, readers: int
+) -> None:
     """Save until every reader was told; a hint may be missed, so one save is not enough."""
-    streams = [backend.hints() for _ in range(readers)]
+    streams = [hinting.hints() for _ in range(readers)]
     tasks = [asyncio.ensure_future(anext(stream)) for stream in streams]
     try:
         for number in range(_ATTEMPTS):
             await asyncio.sleep(0)  # one turn of the loop: the readers begin to wait
-            await backend.save(bundle(properties={"n": number}))
+            await save(bundle(properties={"n": number}))
             _, pending = await asyncio.wait(tasks, timeout=_SECONDS_PER_ATTEMPT)
             if not pending:
                 break

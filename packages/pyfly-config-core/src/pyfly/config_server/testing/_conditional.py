@@ -14,6 +14,7 @@ from pyfly.config_server.storage import (
     Expected,
     SupportsConditionalSave,
     SupportsDelete,
+    ability,
 )
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
@@ -253,14 +254,15 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         self, backend: DeleteBackend
     ) -> None:
         """Written before the removal or refused after it: in both cases the bundle is gone."""
-        if not isinstance(backend, SupportsConditionalSave):
+        writer = ability(backend, SupportsConditionalSave)
+        if writer is None:
             return
         for _ in range(8):
             await backend.save(bundle())
             outcomes = await asyncio.gather(
-                backend.commit(bundle(properties={"late": 1}), expected=PRESENT),
+                writer.commit(bundle(properties={"late": 1}), expected=PRESENT),
                 backend.delete(ORDERS, expected=ANY),
-                backend.commit(bundle(properties={"later": 1}), expected=PRESENT),
+                writer.commit(bundle(properties={"later": 1}), expected=PRESENT),
                 return_exceptions=True,
             )
             failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]

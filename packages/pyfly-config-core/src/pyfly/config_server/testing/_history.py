@@ -1,17 +1,20 @@
 """The suite for stores that keep old versions."""
 
 from datetime import timedelta
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pytest
 
 from pyfly.config_core import ConfigKey, ConfigNotFoundError, InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import (
+    ABSENT,
     ANY,
+    PRESENT,
     ConfigBackend,
     SupportsConditionalSave,
     SupportsDelete,
     SupportsHistory,
+    ability,
 )
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
@@ -29,6 +32,10 @@ class HistoryBackend(ConfigBackend, SupportsConditionalSave, SupportsHistory, Pr
 
 class HistoryConformance(Conformance, ability=SupportsHistory):
     """Old versions, and who made them."""
+
+    removals_without_remarks: ClassVar[str | None] = None
+    """Why the history of a store does not keep the author and the message of a removal. `None`
+    where it does. A class that sets it names the limit of the store that is the reason."""
 
     async def test_what_was_never_stored_has_no_history(self, backend: HistoryBackend) -> None:
         """An empty list and no version, also beside another bundle's history."""
@@ -55,6 +62,37 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         assert [row.deleted for row in rows] == [False, False, False]
         assert [row.saved_at.utcoffset() for row in rows] == [timedelta(0)] * 3
         assert sorted(rows, key=lambda row: row.saved_at, reverse=True) == rows
+
+    async def test_a_removal_is_a_row_with_its_author_and_message(
+        self, backend: HistoryBackend
+    ) -> None:
+        """It comes first and is marked; the bundle can be stored again above it."""
+        remover = ability(backend, SupportsDelete)
+        if remover is None:
+            return
+        first = await backend.commit(bundle(), expected=ANY, author="ada", message="begin")
+        await remover.delete(ORDERS, expected=first, author="Ωμέγα", message="two\nlines")
+        removal, *others = await backend.history(ORDERS)
+        assert removal.deleted is True
+        assert removal.saved_at.utcoffset() == timedelta(0)
+        assert [row.version for row in others] == [first]
+        assert [(row.author, row.message) for row in others] == [("ada", "begin")]
+        if self.removals_without_remarks:
+            assert (removal.author, removal.message) == (None, None)
+        else:
+            assert (removal.author, removal.message) == ("Ωμέγα", "two\nlines")
+        assert await backend.fetch_version(ORDERS, removal.version) is None
+        again = await backend.commit(bundle(), expected=ABSENT)
+        rows = await backend.history(ORDERS)
+        assert [row.version for row in rows] == [again, removal.version, first]
+        assert [row.deleted for row in rows] == [False, True, False]
+
+    async def test_a_write_without_remarks_has_none(self, backend: HistoryBackend) -> None:
+        """Neither those of an earlier write nor the name of a user of the system."""
+        await backend.commit(bundle(), expected=ANY, author="ada", message="begin")
+        await backend.commit(bundle(properties={"n": 2}), expected=PRESENT)
+        newest, _ = await backend.history(ORDERS)
+        assert (newest.author, newest.message) == (None, None)
 
     async def test_an_old_version_comes_back_exactly(self, backend: HistoryBackend) -> None:
         """With its key and its version; so does the current one."""
@@ -101,8 +139,9 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     async def test_a_history_comes_in_pages(self, backend: HistoryBackend) -> None:
         """Each begins before the last version of the one before; the last one may be shorter."""
         made = [await backend.commit(bundle(properties={"n": n}), expected=ANY) for n in range(5)]
-        if isinstance(backend, SupportsDelete):
-            await backend.delete(ORDERS, expected=ANY)
+        remover = ability(backend, SupportsDelete)
+        if remover is not None:
+            await remover.delete(ORDERS, expected=ANY)
         whole = await backend.history(ORDERS)
         assert [row.version for row in whole if not row.deleted] == made[::-1]
         assert await backend.history(ORDERS, limit=1000) == whole

@@ -1,7 +1,8 @@
 """The suites for stores that can be checked and closed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import pytest
@@ -23,8 +24,10 @@ from pyfly.config_server.storage import (
     SupportsResources,
     SupportsSnapshots,
     SupportsUpgrade,
+    ability,
 )
-from pyfly.config_server.testing._suite import ORDERS, Conformance, abilities, bundle, fetched
+from pyfly.config_server.testing._shape import abilities
+from pyfly.config_server.testing._suite import ORDERS, Conformance, bundle, fetched
 
 # The store is Any here: which of its methods exist is known at run time only.
 _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
@@ -50,6 +53,9 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     ),
     SupportsUpgrade: (lambda b: b.upgrade(),),
 }
+
+_HANGS_SECONDS: Final = 30
+"""A reader that was not let go after this time never will be."""
 
 
 class CheckBackend(ConfigBackend, SupportsCheck, Protocol):
@@ -107,13 +113,32 @@ class CloseConformance(Conformance, ability=SupportsClose):
             await backend.list()
 
     async def test_a_closed_store_refuses_every_ability(self, backend: CloseBackend) -> None:
-        """All methods of all abilities that it has, except closing."""
+        """All methods of all abilities that it has, except closing; iterators at their first step.
+
+        It still says what it can: `ability` answers as before.
+        """
         await backend.save(bundle())
+        offered = abilities(backend)
         await backend.aclose()
-        for ability in sorted(abilities(backend) - {SupportsClose}, key=lambda a: a.__name__):
-            for call in _CALLS[ability]:
+        assert abilities(backend) == offered
+        for kind in sorted(offered - {SupportsClose}, key=lambda kind: kind.__name__):
+            for call in _CALLS[kind]:
                 with pytest.raises(BackendUnavailableError):
-                    await call(backend)
+                    await call(ability(backend, kind))
+
+    async def test_iterators_of_hints_end_when_the_store_closes(
+        self, backend: CloseBackend
+    ) -> None:
+        """A reader that waits is let go: the iterator ends, or raises as every other call."""
+        hinting = ability(backend, SupportsChangeHints)
+        if hinting is None:
+            return
+        waiting = asyncio.ensure_future(_until_the_end(hinting.hints()))
+        await asyncio.sleep(0)  # one turn of the loop: it begins to wait
+        await backend.aclose()
+        done, _ = await asyncio.wait({waiting}, timeout=_HANGS_SECONDS)
+        assert done, "a reader of hints waits for ever"
+        waiting.result()
 
     async def test_closing_twice_is_allowed(self, backend: CloseBackend) -> None:
         """Also at the same time."""
@@ -131,3 +156,9 @@ class CloseConformance(Conformance, ability=SupportsClose):
         outcomes = await asyncio.gather(*saves, backend.aclose(), return_exceptions=True)
         refused = [o for o in outcomes if o is not None]
         assert all(isinstance(o, BackendUnavailableError) for o in refused), outcomes
+
+
+async def _until_the_end(hints: AsyncIterator[None]) -> None:
+    with contextlib.suppress(BackendUnavailableError):
+        async for _ in hints:
+            pass

@@ -16,6 +16,10 @@ from pyfly.config_server.storage import (
     ABSENT,
     ANY,
     ConfigBackend,
+    EverythingChange,
+    LabelChange,
+    ResourceChange,
+    SupportsChanges,
     SupportsConditionalSave,
     SupportsDelete,
     SupportsResources,
@@ -162,6 +166,23 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
         assert [one.path for one in found] == ["a/y.conf", "a/z.txt", "b.txt"]
         assert all(one.size in {None, len(one.path)} for one in found)
         assert all(one.modified is None or one.modified.utcoffset() is not None for one in found)
+
+    async def test_a_stored_resource_is_a_change(self, backend: ResourcesBackend) -> None:
+        """Where the store tells what changed: the file, its label or everything is named."""
+        changes = ability(backend, SupportsChanges)
+        if changes is None:
+            return
+        await self.store_resource(backend, "main", "nginx.conf", b"old")
+        for content in (b"new", b"longer"):
+            start = await changes.changes_since(None)
+            await self.store_resource(backend, "main", "nginx.conf", content)
+            batch = await changes.changes_since(start.cursor)
+            assert batch.cursor != start.cursor
+            assert {
+                ResourceChange(label="main", path="nginx.conf"),
+                LabelChange(label="main"),
+                EverythingChange(),
+            }.intersection(batch.changes)
 
     async def test_a_resource_is_no_bundle(self, backend: ResourcesBackend) -> None:
         """A listing shows bundles only."""

@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from pyfly.config_core import DEFAULT_LABEL, ConfigError, InvalidConfigKeyError, JsonValue
 from pyfly.config_server.storage import ConfigBackend, ConfigSource, has_base_bundles
 from pyfly.config_server.testing._isolation import IsolationConformance
+from pyfly.config_server.testing._owned import BaseBundlesConformance
+from pyfly.config_server.testing._shape import abilities, methods_of
 from pyfly.config_server.testing._suite import (
     HOSTILE_NAMES,
-    abilities,
+    MIXINS,
+    Conformance,
     assert_same,
     bundle,
     exercised,
@@ -33,21 +36,10 @@ class BackendConformance(IsolationConformance):
     Overridable fixture: `backend`, a fresh and empty store. Every test class must have it.
     """
 
-    def test_every_ability_is_exercised(self, backend: ConfigBackend) -> None:
-        """An ability without its mixin, or a mixin without its ability, fails."""
-        satisfied = {ability.__name__ for ability in abilities(backend)}
-        tested = {ability.__name__ for ability in exercised(self)}
-        forgotten, absent = sorted(satisfied - tested), sorted(tested - satisfied)
-        assert not forgotten, f"mixins are missing for {', '.join(forgotten)}"
-        assert not absent, f"the backend has no {', '.join(absent)}"
-        tests_bases = any(base.__name__ == "BaseBundlesConformance" for base in type(self).__mro__)
-        assert tests_bases == has_base_bundles(backend), (
-            "BaseBundlesConformance belongs to a store with has_base_bundles = True, and only there"
-        )
-
-    def test_satisfies_the_protocol(self, backend: ConfigBackend) -> None:
-        """It has the three required methods."""
-        assert isinstance(backend, ConfigBackend)
+    async def test_every_ability_is_exercised(self, backend: ConfigBackend) -> None:
+        """The test class has a mixin for each ability of the store, and no other."""
+        faults = [*_mixin_faults(self, abilities(backend)), *_base_bundle_faults(self, backend)]
+        assert not faults, "\n".join(faults)
 
     @pytest.mark.parametrize("turn", ["first", "second"])
     async def test_every_test_begins_with_an_empty_store(
@@ -209,6 +201,31 @@ class BackendConformance(IsolationConformance):
         await backend.save(bundle(properties={"password": _SECRET}))
         assert _SECRET not in repr(backend)
         assert _SECRET not in repr(await stored(backend, bundle()))
+
+
+def _mixin_faults(suite: Conformance, satisfied: set[type]) -> Iterator[str]:
+    name = type(suite).__name__
+    for kind, mixin in sorted(MIXINS.items(), key=lambda item: item[0].__name__):
+        if kind in satisfied - exercised(suite):
+            yield f"{kind.__name__}: add {mixin.__name__} to the bases of {name}"
+        elif kind in exercised(suite) - satisfied:
+            methods = ", ".join(f"`{method}`" for method in methods_of(kind))
+            yield (
+                f"{kind.__name__}: the store lacks {methods} or says so in `ability`; add them, "
+                f"or remove {mixin.__name__} from the bases of {name}"
+            )
+
+
+def _base_bundle_faults(suite: Conformance, backend: ConfigBackend) -> Iterator[str]:
+    name = type(suite).__name__
+    is_tested = isinstance(suite, BaseBundlesConformance)
+    if has_base_bundles(backend) and not is_tested:
+        yield f"has_base_bundles: add BaseBundlesConformance to the bases of {name}"
+    elif is_tested and not has_base_bundles(backend):
+        yield (
+            "has_base_bundles: set it to True in the store, or remove BaseBundlesConformance "
+            f"from the bases of {name}"
+        )
 
 
 async def _round_trip(backend: ConfigBackend, properties: Mapping[str, JsonValue]) -> None:

@@ -1,16 +1,20 @@
 """What all suites have in common: how they run, and that they cannot be hollowed out."""
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 
 import pytest
 
 from pyfly.config_core import DEFAULT_LABEL, ConfigKey, JsonValue
-from pyfly.config_server import storage
-from pyfly.config_server.storage import ConfigBackend, ConfigSource, ability
+from pyfly.config_server.storage import ConfigBackend, ConfigSource, SupportsClose, ability
+from pyfly.config_server.testing._shape import shape_faults
 
 _PACKAGE: Final = __name__.rpartition(".")[0]
 _SHOWN_LENGTH: Final = 200
+_SHAPE_TEST: Final = "test_the_store_has_the_shape_of_the_interface"
+
+MIXINS: Final[dict[type, type]] = {}
+"""The class that tests an ability, by its Protocol: what to add to the bases of a test class."""
 
 ORDERS: Final = ConfigKey(application="orders", profile="prod")
 """The name that `bundle()` has."""
@@ -38,13 +42,11 @@ class Conformance:
 
     pytestmark = pytest.mark.anyio
 
-    ability: ClassVar[type | None] = None
-    """The Protocol that a mixin exercises."""
-
     def __init_subclass__(cls, *, ability: type | None = None) -> None:
         super().__init_subclass__()
         if _is_suite(cls):
-            cls.ability = ability
+            if ability is not None:
+                MIXINS[ability] = cls
             return
         for name in _replaced(cls):
             raise TypeError(
@@ -56,6 +58,21 @@ class Conformance:
     def anyio_backend(self) -> str:
         """Run on asyncio."""
         return "asyncio"
+
+    @pytest.fixture(autouse=True)
+    def need_the_shape(self, request: pytest.FixtureRequest, backend: ConfigBackend) -> None:
+        """Skip a test of a store whose methods cannot be called as the interface says."""
+        name = getattr(request.node, "originalname", request.node.name)
+        if name != _SHAPE_TEST and shape_faults(backend):
+            pytest.skip(f"the methods of the store must be mended first: see {_SHAPE_TEST}")
+
+    async def test_the_store_has_the_shape_of_the_interface(self, backend: ConfigBackend) -> None:
+        """Its methods are async where they must be, and have the parameters that callers name.
+
+        All other tests are skipped while this one fails.
+        """
+        faults = shape_faults(backend)
+        assert not faults, "\n".join([f"{type(backend).__name__}:", *faults])
 
 
 def _is_suite(cls: type) -> bool:
@@ -82,22 +99,16 @@ def _is_declared(test: object) -> bool:
     )
 
 
-def abilities(backend: ConfigBackend) -> set[type]:
-    """Return the `Supports…` Protocols that the backend says it has."""
-    known: Mapping[str, object] = vars(storage)
-    return {
-        kind
-        for name, kind in known.items()
-        if name.startswith("Supports")
-        and isinstance(kind, type)
-        and ability(backend, kind) is not None
-    }
-
-
 def exercised(suite: Conformance) -> set[type]:
     """Return the Protocols whose mixins are among the bases of a test class."""
-    found = {vars(base).get("ability") for base in type(suite).__mro__ if _is_suite(base)}
-    return {ability for ability in found if isinstance(ability, type)}
+    return {kind for kind, mixin in MIXINS.items() if isinstance(suite, mixin)}
+
+
+async def close(backend: object) -> None:
+    """Close a store that can be closed."""
+    closing = ability(backend, SupportsClose)
+    if closing is not None:
+        await closing.aclose()
 
 
 def bundle(

@@ -1,0 +1,41 @@
+"""The store that a wrapper under test is put around."""
+
+import builtins
+import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pyfly.config_core import ConfigKey
+from pyfly.config_server.storage import ConfigSnapshot
+from pyfly.config_server.stores.memory import InMemoryConfigBackend
+
+_Ability = TypeVar("_Ability")
+
+
+class CompleteBackend(InMemoryConfigBackend):
+    """A store in memory with every ability, except for those that it is told to lack.
+
+    Args:
+        lacking: The Protocols of the abilities that it says it lacks, although the methods exist.
+    """
+
+    def __init__(self, *, lacking: frozenset[type] = frozenset()) -> None:
+        super().__init__()
+        self._lacking = lacking
+
+    def ability(self, kind: type[_Ability]) -> _Ability | None:
+        """Return this store, or `None` for what it lacks."""
+        return self if kind not in self._lacking and isinstance(self, kind) else None
+
+    async def fetch_snapshot(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
+        """Return the sources, and a digest of the newest row in the history of each key."""
+        sources = tuple(await self.fetch_many(keys))
+        rows = {key: await self.history(key, limit=1) for key in keys}
+        newest = sorted(str(row[0].version) for row in rows.values() if row)
+        version = hashlib.sha256(" ".join(newest).encode()).hexdigest() if newest else None
+        return ConfigSnapshot(sources=sources, version=version)
+
+    async def upgrade(self) -> builtins.list[str]:
+        """Return no steps: there is nothing to do."""
+        await self.check()
+        return []
