@@ -44,6 +44,7 @@ class _Suite(
     CheckConformance,
     CloseConformance,
 ):
+    removals_without_remarks = "a delete marker has no metadata to keep them in"
     location: S3Location
     client: Any
 
@@ -87,6 +88,14 @@ class TestCeph(_Suite):
     @no_history
     async def test_changes_come_newest_first(self, backend: Any) -> None:
         await super().test_changes_come_newest_first(backend)
+
+    @no_history
+    async def test_a_removal_is_a_row_with_its_author_and_message(self, backend: Any) -> None:
+        await super().test_a_removal_is_a_row_with_its_author_and_message(backend)
+
+    @no_history
+    async def test_a_write_without_remarks_has_none(self, backend: Any) -> None:
+        await super().test_a_write_without_remarks_has_none(backend)
 
     @no_history
     async def test_an_old_version_comes_back_exactly(self, backend: Any) -> None:

@@ -71,7 +71,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         if remover is None:
             return
         first = await backend.commit(bundle(), expected=ANY, author="ada", message="begin")
-        await remover.delete(ORDERS, expected=first, author="Ωμέγα", message="two\nlines")
+        await remover.delete(ORDERS, expected=ANY, author="Ωμέγα", message="two\nlines")
         removal, *others = await backend.history(ORDERS)
         assert removal.deleted is True
         assert removal.saved_at.utcoffset() == timedelta(0)
