@@ -9,6 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Time fails no test, because another process may have the machine. The rest is what Hypothesis
+# has chosen: in CI the same examples in every run.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 SERVERS = frozenset(
     {"start_server", "moto", "rgw", "s3", "postgres", "tcp_postgres", "pgbouncer", "mariadb"}

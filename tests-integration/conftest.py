@@ -18,8 +18,8 @@ import pytest
 
 from pyfly.config_server import KeyStoreFile
 
-START_SECONDS = 30.0
-STOP_SECONDS = 15.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 CHECKOUT = Path(__file__).parent.parent
 
 

@@ -84,7 +84,7 @@ def test_ctrl_c_in_the_editor_keeps_the_text(store: Path, tmp_path: Path) -> Non
             assert process.poll() is None
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=30)
     assert process.returncode in {2, 130}, told
     (kept,) = tmp_path.glob("pyfly-config-*/orders-prod.yaml")
     assert kept.read_text(encoding="utf-8") == "a: 5\n"

@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from pyfly.config_sql import SqlConfigBackend
 
-START_SECONDS = 60
+START_SECONDS = 120
 PASSWORD = "pass/word@#1"  # as hard as a URL allows
 ENCODED = "pass%2Fword%40%231"
 

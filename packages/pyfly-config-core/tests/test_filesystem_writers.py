@@ -108,7 +108,7 @@ def running(script: str, *arguments: object) -> Generator[Any]:
             yield process
             assert process.stdin is not None
             process.stdin.close()
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=60) == 0
         finally:
             process.kill()
 

@@ -25,7 +25,7 @@ from botocore.config import Config
 
 from pyfly.config_s3 import S3ConfigBackend, S3Location, _client, _reader
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 SECRET_KEY = "".join(map(chr, range(33, 127)))
 """Every printable character."""
 CEPH = ("ceph-authtool", "monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw", "radosgw-admin")
