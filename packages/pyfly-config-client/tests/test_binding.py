@@ -80,7 +80,7 @@ class Picky:
 
 
 def test_a_dataclass_that_refuses_shows_no_value() -> None:
-    with pytest.raises(PropertyTypeError, match=r"refused by Picky \(ValueError\)"):
+    with pytest.raises(PropertyTypeError, match=r"rejected by Picky \(ValueError\)"):
         made({"a.size": 77}).bind("a", Picky)
 
 

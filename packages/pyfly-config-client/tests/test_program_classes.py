@@ -63,7 +63,7 @@ def test_a_class_made_of_a_text_may_raise_what_it_wants(wanted: type) -> None:
 
 @pytest.mark.parametrize("model", [Checked, Modelled])
 def test_a_class_with_fields_may_raise_what_it_wants(model: type) -> None:
-    with pytest.raises(PropertyTypeError, match=f"is refused by {model.__name__}") as caught:
+    with pytest.raises(PropertyTypeError, match=f"is rejected by {model.__name__}") as caught:
         PROPERTIES.bind("", model)
     assert SECRET not in str(caught.value)
     assert caught.value.__context__ is None
@@ -74,7 +74,9 @@ def test_a_class_with_fields_may_raise_what_it_wants(model: type) -> None:
     [("pools", set[Pool]), ("names", frozenset[list[str]]), ("counts", dict[list[str], int])],
 )
 def test_what_cannot_be_hashed_is_no_element_of_a_set_and_no_key(key: str, wanted: Any) -> None:
-    with pytest.raises(PropertyTypeError, match=rf"'{key}' cannot be held by .* \(TypeError\)"):
+    with pytest.raises(
+        PropertyTypeError, match=rf"'{key}' cannot be an element of .* \(TypeError\)"
+    ):
         PROPERTIES.get(key, wanted)
 
 

@@ -130,10 +130,10 @@ def test_values_are_converted(value: Any, wanted: Any, expected: Any) -> None:
         (True, int, "is not int"),
         (1.5, int, "is not int"),
         ("marker", bool, "is not bool"),
-        ("30", timedelta, "with its unit"),
-        (31, timedelta, "with its unit"),
-        ("marker", timedelta, "with its unit"),
-        ("P", timedelta, "with its unit"),
+        ("30", timedelta, "with a unit"),
+        (31, timedelta, "with a unit"),
+        ("marker", timedelta, "with a unit"),
+        ("P", timedelta, "with a unit"),
         ("10 marker", DataSize, "not a size"),
         ("marker", Level, "not one of LOW, VERY_HIGH"),
         ("marker", Decimal, "is not Decimal"),
@@ -358,9 +358,9 @@ def test_properties_become_environment_variables() -> None:
 
 
 def test_names_that_collide_and_values_that_no_variable_holds_are_refused() -> None:
-    with pytest.raises(PropertyTypeError, match=r"'a\.b' and 'a_b' would both be A_B"):
+    with pytest.raises(PropertyTypeError, match=r"'a\.b' and 'a_b' would both be the variable A_B"):
         apply_to_environ(made({"a.b": "marker", "a_b": 1}), {})
-    with pytest.raises(PropertyTypeError, match="holds a NUL"):
+    with pytest.raises(PropertyTypeError, match="contains a NUL"):
         apply_to_environ(made({"a": "marker\0"}), {})
 
 

@@ -383,7 +383,7 @@ def test_classes_of_attrs() -> None:
 def test_structures_of_msgspec_and_their_limits() -> None:
     properties = Properties.of({"a": {"max-items": "5", "kind": "VERY_HIGH"}, "b": {"maxItems": 0}})
     assert properties.bind("a", Struct) == Struct(5, Level.VERY_HIGH)
-    with pytest.raises(PropertyTypeError, match=r"^the property 'b' is refused by Struct \(Va"):
+    with pytest.raises(PropertyTypeError, match=r"^the property 'b' is rejected by Struct \(Va"):
         properties.bind("b", Struct)
 
 
@@ -477,7 +477,7 @@ class Checked:
 def test_dataclasses_of_pydantic() -> None:
     found = Properties.of({"size": "5", "loginName": "me"}).bind("", Checked)
     assert (found.size, found.user) == (5, "me")
-    with pytest.raises(PropertyTypeError, match=r"^the configuration is refused by Checked \(V"):
+    with pytest.raises(PropertyTypeError, match=r"^the configuration is rejected by Checked \(V"):
         Properties.of({"size": 0}).bind("", Checked)
 
 

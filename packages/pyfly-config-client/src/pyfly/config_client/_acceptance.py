@@ -1,7 +1,6 @@
-"""Whether a response may become configuration: its form, its identity, its content.
+"""Checks that a response may become configuration: its form, its identity, its content.
 
-Everything that is used passes here: responses of servers, snapshots and baselines. No input or
-output.
+Responses of servers, snapshots and baselines all pass these checks. No input or output.
 """
 
 import math
@@ -152,11 +151,8 @@ def read(job: Job, snapshot: Snapshot, metadata: ConfigMetadata, until: float = 
         )
     _check_deadline(snapshot, until)
     names = (source.name for source in environment.property_sources if source.source)
-    return Loaded(
-        properties=properties,
-        snapshot=snapshot,
-        only_shared=only_shared(names, config.application),
-    )
+    shared = only_shared(names, config.application)
+    return Loaded(properties=properties, snapshot=snapshot, only_shared=shared)
 
 
 def _check_deadline(snapshot: Snapshot, until: float) -> None:

@@ -126,37 +126,16 @@ def make_parser() -> argparse.ArgumentParser:
     shown = f"%(prog)s {version('pyfly-config-client')}"
     parser.add_argument("--version", action="version", version=shown)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(run: _Action, text: str, *examples: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(
-            run.__name__,
+    for action, text, add_options, examples in _COMMANDS:
+        command = commands.add_parser(
+            action.__name__,
             help=text.partition(".")[0].partition("\n")[0],
             description=text,
             epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
         )
-        made.set_defaults(run=run)
-        _add_client_options(made)
-        return made
-
-    _add_get_options(
-        add(
-            get,
-            _GET,
-            f"{_NAME} get {_ORDERS}",
-            f"{_NAME} get {_ORDERS} db.url",
-            f"{_NAME} get {_ORDERS} db.url --explain",
-            f"{_NAME} get {_ORDERS} --document > baseline.json",
-        )
-    )
-    of_env = add(env, _ENV, f'eval "$({_NAME} env {_ORDERS})"').add_argument
-    of_env("--json", action="store_true", help=_JSON)
-    of_env("--prefix", default="", help="start of every name")
-    of_run = add(run, _RUN, f"{_NAME} run {_ORDERS} -- python -m orders").add_argument
-    of_run("--prefix", default="", help="start of every name")
-    of_run("command", metavar="-- CMD", nargs="+", help="the command and its arguments")
-    add(doctor, _DOCTOR, f"{_NAME} doctor {_ORDERS}").add_argument(
-        "--json", action="store_true", help=_JSON
-    )
+        command.set_defaults(run=action)
+        _add_client_options(command)
+        add_options(command)
     return parser
 
 
@@ -173,6 +152,20 @@ def _add_get_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print where KEY comes from, or all keys below it; no values",
     )
+
+
+def _add_env_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help=_JSON)
+    parser.add_argument("--prefix", default="", help="start of every name")
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prefix", default="", help="start of every name")
+    parser.add_argument("command", metavar="-- CMD", nargs="+", help="the command to start")
+
+
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help=_JSON)
 
 
 def _add_client_options(parser: argparse.ArgumentParser) -> None:
@@ -212,3 +205,24 @@ exit codes ('run' returns that of its command):
 
 '{_NAME} COMMAND --help' shows examples.
 """
+
+
+_COMMANDS: Final[
+    tuple[tuple[_Action, str, Callable[[argparse.ArgumentParser], None], tuple[str, ...]], ...]
+] = (
+    (
+        get,
+        _GET,
+        _add_get_options,
+        (
+            f"{_NAME} get {_ORDERS}",
+            f"{_NAME} get {_ORDERS} db.url",
+            f"{_NAME} get {_ORDERS} db.url --explain",
+            f"{_NAME} get {_ORDERS} --document > baseline.json",
+        ),
+    ),
+    (env, _ENV, _add_env_options, (f'eval "$({_NAME} env {_ORDERS})"',)),
+    (run, _RUN, _add_run_options, (f"{_NAME} run {_ORDERS} -- python -m orders",)),
+    (doctor, _DOCTOR, _add_doctor_options, (f"{_NAME} doctor {_ORDERS}",)),
+)
+"""The commands: functions, descriptions, options and examples."""

@@ -244,7 +244,7 @@ def _read_token(path: Path) -> str:
         token = read_file(path, limit=_MAX_TOKEN_BYTES).decode().strip()
     except OSError as error:
         raise ConfigClientError(f"token file {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:  # not chained: it holds the bytes
+    except UnicodeDecodeError:  # not chained: it contains the bytes
         raise ConfigClientError(f"token file {path}: is not UTF-8") from None
     try:
         Credentials(token=token)

@@ -1,7 +1,7 @@
-"""From nodes of properties to every type that a program asks for. The only such conversion.
+"""Conversion of properties to types; `get`, `bind` and pydantic-settings all use it.
 
-A type becomes a reader once; that says at once if it is not supported. The reader then takes
-nodes, looks only at those that the type asks for, and collects what is wrong with them.
+A type is turned into a reader, which fails at once if the type is not supported. The reader then
+converts the nodes that the type has fields for, and collects all their faults.
 """
 
 from collections import UserString, defaultdict
@@ -31,7 +31,7 @@ from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
 
 _ABSTRACT: Any = {AbstractSet: set, MutableSet: set}
 _OF_OTHER_CONTENT: Any = (str, bytes, bytearray, range, defaultdict, UserString)
-"""Classes that can be iterated over, and are not made of a list or a mapping."""
+"""Iterable classes that cannot be made of a list or a mapping."""
 _CONTAINERS = {"builtins", "collections", "collections.abc"}
 _OF_A_MAPPING = 2
 
@@ -47,15 +47,16 @@ def read_as(wanted: Any) -> Reader:
 
 @cache
 def simple_reader(wanted: type) -> Reader | None:
-    """Return the reader of a type that needs no deeper names, such as `int`, or `None`."""
+    """Return the reader of a type that needs one value, such as `int`; `None` for others."""
     return scalar_reader(SIMPLE[wanted], type_name(wanted)) if wanted in SIMPLE else None
 
 
 def convert(node: Node, read: Reader, path: str) -> Any:
-    """Return a node as the type that is wanted; `ABSENT` for an empty text.
+    """Return a node, converted by a reader; `ABSENT` for an empty text.
 
     Raises:
-        PropertyTypeError: It cannot be had; names every property at fault, shows no value.
+        PropertyTypeError: It cannot be converted. The error names every faulty property and shows
+            no value.
     """
     faults: list[str] = []
     try:
@@ -68,21 +69,21 @@ def convert(node: Node, read: Reader, path: str) -> Any:
 
 
 class _ForwardReader:
-    """A reader that may be used before it is known, because its type contains itself."""
+    """A reader of a type that contains itself: it can be referred to before it is made."""
 
     reader: Reader
 
     def read(self, node: Node, path: str, faults: list[str]) -> Any:
-        """Read with the reader that is known by now."""
+        """Convert with the reader, which exists when this is called."""
         return self.reader(node, path, faults)
 
 
 class ReaderFactory:
-    """Makes readers of types; each type has one, so that types may contain themselves.
+    """Makes the readers of types. Each type has one reader, so that it may contain itself.
 
     Args:
-        lenient: A type that is not supported gets mappings, lists and single values, which
-            pydantic then judges.
+        lenient: An unsupported type is not an error; its values are not converted, and pydantic
+            validates them.
     """
 
     def __init__(self, *, lenient: bool = False) -> None:
@@ -93,7 +94,7 @@ class ReaderFactory:
         """Return the reader of a type.
 
         Raises:
-            UnsupportedTypeError: There is none.
+            UnsupportedTypeError: There is no conversion to that type.
         """
         for known, later in self._known:
             if known is wanted:
@@ -126,7 +127,7 @@ class ReaderFactory:
 
     def _model(self, wanted: Any) -> Reader | None:
         if callable(getattr(wanted, "model_validate", None)):
-            from pyfly.config_client._pydantic import model_validating_reader  # noqa: PLC0415 - its models only
+            from pyfly.config_client._pydantic import model_validating_reader  # noqa: PLC0415 - only for pydantic
 
             return model_validating_reader(wanted)
         model = model_of(wanted)
@@ -150,7 +151,7 @@ class ReaderFactory:
 
     def _single(self, wanted: Any) -> Reader:
         if hasattr(wanted, "__get_pydantic_core_schema__") and wanted is not DataSize:
-            from pyfly.config_client._pydantic import adapter_reader  # noqa: PLC0415 - its types only
+            from pyfly.config_client._pydantic import adapter_reader  # noqa: PLC0415 - only for pydantic
 
             return adapter_reader(wanted)
         make = scalar(wanted)
@@ -159,18 +160,18 @@ class ReaderFactory:
         if self._lenient:
             return read_raw
         raise UnsupportedTypeError(
-            f"there is no conversion to {type_name(wanted)}; ask for one of the documented types, "
-            "or for a class that is made of one text"
+            f"there is no conversion to {type_name(wanted)}; use one of the documented types, or a "
+            "class whose constructor takes one text"
         )
 
 
 def _maker(origin: type, otherwise: Make) -> Make:
-    """Return what makes a container; an abstract one is made as a concrete one."""
+    """Return the class to make a container with; a concrete class for an abstract one."""
     return otherwise if origin.__module__ == "collections.abc" else origin
 
 
 def kind_of(wanted: Any) -> Kind:
-    """Return how the values of a mapping end the names of its keys."""
+    """Return where the keys of a mapping end, if its values have this type."""
     found = resolve_alias(wanted)
     if (members := union_members(found)) is not None:
         kinds: set[Kind] = {kind_of(one) for one in members if one is not type(None)}
@@ -197,17 +198,17 @@ Find = Callable[[str], Node | None]
 
 
 def get_as(find: Find, leaf: Find, key: str, wanted: Any) -> tuple[Any] | None:
-    """Return the value of a key as a type, or `None` if there is none or it is empty.
+    """Return the value of a key, converted, in a tuple; `None` if it is absent or empty.
 
     Args:
-        find: Returns the node of a name, with what lies below it.
-        leaf: Returns the node of a property without that, which is faster.
+        find: Returns the node of a name, with all names below it.
+        leaf: Returns the node of a property without the names below it, which is faster.
         key: The name.
         wanted: The type.
 
     Raises:
         UnsupportedTypeError: There is no conversion to that type.
-        PropertyTypeError: It does not fit.
+        PropertyTypeError: It cannot be converted.
     """
     simple = simple_reader(wanted) if isinstance(wanted, type) else None
     read = simple or read_as(wanted)
@@ -219,16 +220,16 @@ def get_as(find: Find, leaf: Find, key: str, wanted: Any) -> tuple[Any] | None:
 
 
 def bind_as(find: Find, prefix: str, model: Any) -> Any:
-    """Return what lies below a prefix as a type; nothing fills a class with its defaults.
+    """Return the section below a prefix, converted; an empty section gives the defaults.
 
     Raises:
         UnsupportedTypeError: There is no conversion to that type, or to that of a field.
-        PropertyTypeError: Properties are missing or do not fit.
+        PropertyTypeError: Properties are missing or cannot be converted.
     """
     read = read_as(model)
     node = find(prefix)
     if node is None or (node.value == "" and not node.children):
         node = Node("")
     value = convert(node, read, prefix)
-    assert value is not ABSENT  # noqa: S101 - of empty texts only
+    assert value is not ABSENT  # noqa: S101 - only an empty text is
     return value

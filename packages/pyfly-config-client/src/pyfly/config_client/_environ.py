@@ -30,17 +30,17 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
 def environment_source(
     keys: Iterable[str], environ: Mapping[str, str], prefix: str = ""
 ) -> PropertySource:
-    """Return what environment variables say about keys, with their names as origins.
+    """Return the environment variables that set keys, as a source; their names are the origins.
 
-    `db.pool-size` is set by `DB_POOLSIZE` or else by `DB_POOL_SIZE`, as in Spring; the same
-    names in lower case count where those are not set. A list is set as a whole by `HOSTS=a,b` or
-    else by `HOSTS_0`, `HOSTS_1`, …, which may be more than there were. Addresses that Kubernetes
-    injects for services do not count: `REDIS_PORT=tcp://10.0.0.1:6379` does not set `redis.port`.
+    `db.pool-size` is set by `DB_POOLSIZE`, or else by `DB_POOL_SIZE`, as in Spring; names in
+    lower case are read if those are not set. A list is set as a whole by `HOSTS=a,b`, or else by
+    `HOSTS_0`, `HOSTS_1`, …, which may be more than the list had. Addresses that Kubernetes sets
+    for Services are ignored: `REDIS_PORT=tcp://10.0.0.1:6379` does not set `redis.port`.
 
     Args:
-        keys: All spellings that are known.
+        keys: The keys of all other sources, in all their spellings.
         environ: Names to values.
-        prefix: What the names begin with.
+        prefix: The start of the names.
     """
     environ = {name: value for name, value in environ.items() if not is_service_url(name, value)}
     lists: dict[str, list[tuple[str, str, str]]] = {}
@@ -65,13 +65,13 @@ def environment_source(
 
 
 def key_for_variable(name: str, spellings: Mapping[str, str]) -> str | None:
-    """Return the key that a variable stands for, or `None`.
+    """Return the key that a variable sets; `None` if it sets no key.
 
     >>> key_for_variable("DB_POOL_SIZE", {"db.url": "db.url", "db.poolsize": "db.pool-size"})
     'db.pool-size'
 
     Args:
-        name: Of the variable.
+        name: The name of the variable.
         spellings: Canonical names to keys.
     """
     letters = _letters(name)
@@ -89,7 +89,7 @@ def key_for_variable(name: str, spellings: Mapping[str, str]) -> str | None:
 
 
 def _at_index(key: str) -> tuple[str, str, str] | None:
-    """Return what is before the first index of a key, that index, and what is behind it."""
+    """Return the parts of a key before, in and after its first index; `None` without one."""
     if "[" not in key:
         return None
     parts = elements(key)
@@ -100,13 +100,13 @@ def _at_index(key: str) -> tuple[str, str, str] | None:
 
 
 def _join_at(stem: str, index: str, rest: str) -> str:
-    """Return the key of which `_at_index` returned these parts."""
+    """Return the key that `_at_index` split into these parts."""
     dot = "." if rest and rest[0] != "[" else ""
     return f"{stem}[{index}]{dot}{rest}"
 
 
 def _elements(listed: list[tuple[str, str, str]], names: "_Names") -> Iterator[str]:
-    """Yield the keys of a list that may be set: the known ones, and the ones behind them."""
+    """Yield the keys of a list that variables may set: existing and following elements."""
     for parts in listed:
         yield _join_at(*parts)
     shapes = dict.fromkeys((stem, rest) for stem, _, rest in listed)
@@ -131,11 +131,11 @@ class _Names:
         self._claimed = {variable(key): canonical(key) for key in likely}
 
     def _is_likely(self, key: str) -> bool:
-        """True if a variable has the letters and digits of a key; spares most of the work."""
+        """True if a variable has the letters and digits of a key; a fast test for most keys."""
         return self._start + _letters(key) in self._letters
 
     def of(self, key: str) -> str | None:
-        """Return the name of the variable that sets a key, or `None`."""
+        """Return the name of the variable that sets a key; `None` if it is not set."""
         if not self._is_likely(key):
             return None
         found = self._variables.get(self._prefix + variable(key))
@@ -146,7 +146,7 @@ class _Names:
         return found
 
     def set_among(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the keys that variables set, in one spelling each, and the names of these."""
+        """Return the keys that are set, each in one spelling, and the names of the variables."""
         found: dict[str, tuple[str, str]] = {}
         for key in keys:
             if (name := self.of(key)) is not None:
@@ -174,21 +174,22 @@ def apply_to_environ(
 ) -> Mapping[str, str]:
     """Set environment variables from properties: `DB_POOL_SIZE` from `db.pool-size`.
 
-    A variable that is set already stays, because the environment outranks the server; so does
-    `DB_POOLSIZE`, which means the same property. A property whose placeholders cannot be
-    resolved is left out, and logged; one whose name is empty is left out.
+    A variable that is already set is not changed, because the environment takes precedence over
+    the server. It may also be set as `DB_POOLSIZE`, another name of the same property. A
+    property whose placeholders cannot be resolved is left out and logged. A property with an
+    empty name is left out.
 
     Args:
-        properties: What a client has fetched.
-        environ: Instead of the environment of this process.
-        prefix: What every name begins with, such as `ORDERS_`.
-        overwrite: Replace variables that are set already.
+        properties: The result of a fetch.
+        environ: Changed instead of the environment of this process.
+        prefix: The start of every name, such as `ORDERS_`.
+        overwrite: Replace variables that are already set.
 
     Returns:
-        What was set.
+        The variables that were set.
 
     Raises:
-        PropertyTypeError: Two keys would have the same name. Nothing was set.
+        PropertyTypeError: Two keys would have the same name. No variable was set.
     """
     target = os.environ if environ is None else environ
     chosen = variables_of(properties, prefix, besides=() if overwrite else target)
@@ -199,11 +200,11 @@ def apply_to_environ(
 def variables_of(
     properties: "Properties", prefix: str = "", *, besides: Container[str] = ()
 ) -> dict[str, str]:
-    """Return properties as environment variables, without those that are set already.
+    """Return properties as environment variables, without those that are already set.
 
     Raises:
         PropertyTypeError: Two keys with different values would have the same name, or a value
-            holds a NUL.
+            contains a NUL.
     """
     texts = dict(_texts(properties))
     shared = Counter(map(snake_variable, texts))
@@ -213,7 +214,7 @@ def variables_of(
         name = prefix + (snake if shared[snake] == 1 else variable(key))
         other = found.setdefault(name, key)
         if texts[other] != text:
-            raise PropertyTypeError(f"{other!r} and {key!r} would both be {name}")
+            raise PropertyTypeError(f"{other!r} and {key!r} would both be the variable {name}")
     return {
         name: texts[key]
         for name, key in found.items()
@@ -228,6 +229,6 @@ def _texts(properties: "Properties") -> Iterator[tuple[str, str]]:
             continue
         text = as_text(value)
         if "\0" in text:
-            raise PropertyTypeError(f"the property {key!r} holds a NUL")
-        if variable(key):  # a key of brackets alone has no name
+            raise PropertyTypeError(f"the property {key!r} contains a NUL, which no variable can")
+        if variable(key):  # a key that consists of brackets has no name
             yield key, text

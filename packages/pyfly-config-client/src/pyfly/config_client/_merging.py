@@ -26,9 +26,10 @@ from pyfly.config_core import (
     copy_properties,
     flatten,
 )
+from pyfly.config_core.service_links import is_service_url
 
 _INDEXED: Final = re.compile(r"\.[0-9]")
-"""Found in the canonical name of every key that has an index behind a name."""
+"""Matches every canonical name with an index behind a name; a fast test."""
 _INDEX: Final = re.compile(r"\.(?:0|[1-9][0-9]{0,8})(?![^.])")
 """An index behind a name, up to the next dot."""
 _FIRST: Final = ("0", True)
@@ -36,36 +37,36 @@ _FIRST: Final = ("0", True)
 _RETIRED_KEY: Final = "spring.profiles"
 
 _Named: TypeAlias = "tuple[str, FlatValue]"
-"""A key as it is spelt, and its value."""
+"""A key as spelled, and its value."""
 _Values: TypeAlias = Mapping[str, FlatValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnresolvedValue:
-    """Stands for a value whose placeholders cannot be resolved."""
+    """Replaces a value whose placeholders cannot be resolved."""
 
     key: str = field(compare=False)
     text: str = field(repr=False)
-    """As the source has it."""
+    """The value in its source."""
     reason: str = field(compare=False)
 
     def error(self) -> PropertyTypeError:
-        """Return what is raised when the value is read."""
+        """Return the error to raise when the value is read."""
         return PropertyTypeError(f"the property {self.key!r} cannot be resolved: {self.reason}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedProperties:
-    """What several sources say together."""
+    """The properties of several sources, merged."""
 
     values: dict[str, FlatValue] = field(repr=False)
-    """By the spelling of the source that wins."""
+    """By keys as spelled in the source with the highest precedence."""
     spellings: dict[str, str]
-    """From canonical names to these spellings."""
+    """From canonical names to these keys."""
     broken: dict[str, UnresolvedValue] = field(default_factory=dict[str, "UnresolvedValue"])
-    """Keys whose placeholders cannot be resolved."""
+    """The keys whose placeholders cannot be resolved."""
     placeholders: bool = True
-    """Whether placeholders are resolved; else they are part of the values."""
+    """True if placeholders are resolved; otherwise they are part of the values."""
 
     def read(self, key: str) -> FlatValue:
         """Return the value of a key.
@@ -78,23 +79,24 @@ class MergedProperties:
         return self.values[key]
 
     def peek(self, key: str) -> FlatValue | UnresolvedValue:
-        """Return the value of a key, or why there is none."""
+        """Return the value of a key, or the reason why it cannot be resolved."""
         return self.broken.get(key) or self.values[key]
 
 
 def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> MergedProperties:
-    """Return what sources say together; the highest one that has a property wins.
+    """Return the merged properties of sources.
 
-    Spellings of one name are one property. A list is taken whole from the highest source that
-    has any element of it. Indexes in brackets make a list if one source has the index 0; others
-    are the keys of a mapping, which is merged. Plain properties come first, in the order of
-    their first appearance from the lowest source up; lists follow.
+    Spellings of one name are one property, taken from the highest source that has it. A list is
+    taken whole from the highest source that has any element of it. Indexes in brackets make a
+    list if one source has the index 0; otherwise they are the keys of a mapping, which is merged.
+    Single properties come first, in the order of their first appearance from the lowest source
+    up; lists follow.
 
     >>> merge_sources([{"db.pool-size": 2, "l[0]": "z"}, {"db.poolSize": 1, "l[1]": "b"}]).values
     {'db.pool-size': 2, 'l[0]': 'z'}
 
     Args:
-        sources: Highest precedence first.
+        sources: The highest precedence first.
     """
     lists = lists_in(sources)
     plain: dict[str, _Named] = {}
@@ -119,33 +121,36 @@ def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> MergedPropertie
 def _by_name(
     source: Mapping[str, FlatValue], lists: Collection[str]
 ) -> tuple[dict[str, _Named], dict[str, dict[str, _Named]]]:
-    """Return the plain properties of one source, and its lists by their names."""
+    """Return the single properties of one source, and its lists by their names."""
     plain: dict[str, _Named] = {}
     groups: dict[str, dict[str, _Named]] = {}
     for named in source.items():
         key = named[0]
         place, name = plain, canonical(key)
-        indexed = lists and (_INDEXED.search(name) or name[:1].isdigit())
-        if indexed and (stem := list_of(name, lists)) is not None:
-            place = groups.setdefault(stem, {})
-        if name not in place or _rank(key) > _rank(place[name][0]):
+        if lists and (_INDEXED.search(name) or name[:1].isdigit()):
+            stem = list_of(name, lists)
+            place = plain if stem is None else groups.setdefault(stem, {})
+        other = place.setdefault(name, named)
+        if other is not named and _rank(key) > _rank(other[0]):
             place[name] = named
     for stem in plain.keys() & groups.keys():
-        del groups[stem]  # as Spring: the value of the name itself, such as a comma list
+        del groups[
+            stem
+        ]  # as Spring: the value of the name itself, such as a comma list, takes precedence
     return plain, groups
 
 
 def _rank(key: str) -> int:
-    """Return how near the spelling of a key is to Spring's own, for two in one source."""
+    """Return the precedence of a spelling among spellings in one source, as in Spring."""
     if "_" in key:
         return 1
     return 2 if "-" in key and key.islower() else 0
 
 
 def lists_in(sources: Iterable[Mapping[str, FlatValue]]) -> Collection[str]:
-    """Return the canonical names of lists: what has an index 0 in brackets in a source.
+    """Return the canonical names of lists: names with an index 0 in brackets in a source.
 
-    Lists within lists are left out, because the outer one is what is taken whole.
+    Lists in lists are left out, because the outermost list is taken whole.
     """
     found: set[str] = set()
     for key in (key for source in sources for key in source if "[0]" in key):
@@ -157,7 +162,7 @@ def lists_in(sources: Iterable[Mapping[str, FlatValue]]) -> Collection[str]:
 
 
 def list_of(name: str, lists: Collection[str]) -> str | None:
-    """Return the outermost of these lists that a canonical name is in, or `None`."""
+    """Return the outermost list that contains a canonical name; `None` without one."""
     if "" in lists and is_index(name.partition(".")[0]):
         return ""
     stems = (name[: index.start()] for index in islice(_INDEX.finditer(name), MAX_ELEMENTS))
@@ -167,12 +172,12 @@ def list_of(name: str, lists: Collection[str]) -> str | None:
 def placeholder_values(
     prefix: str, section: MergedProperties, sources: Sequence[PropertySource]
 ) -> _Values:
-    """Return what placeholders in a section find, by canonical names with the prefix.
+    """Return the values that placeholders in a section refer to, by whole canonical names.
 
     Args:
-        prefix: Of the section.
-        section: What sources say below the prefix, without it.
-        sources: The same ones, whole; highest precedence first.
+        prefix: The prefix of the section.
+        section: The merged properties below the prefix, without the prefix.
+        sources: The whole sources, the highest precedence first.
     """
     start = canonical(prefix) + "."
     whole = merge_sources([source.source for source in sources])
@@ -187,60 +192,70 @@ def resolve(
     prefix: str = "",
     whole: _Values | None = None,
 ) -> None:
-    """Resolve placeholders in place, against variables first and then the values.
+    """Resolve placeholders in place, against variables first and then against the values.
 
-    Keys in placeholders may be spelt in every way. A value that cannot be resolved is noted as
-    broken and stays as it is.
+    Any spelling of a key in a placeholder is found. A value that cannot be resolved is added to
+    `broken` and stays unchanged.
 
     Args:
-        merged: What is resolved.
+        merged: The properties to resolve.
         environ: Names to values.
-        prefix: What comes before the keys in messages.
-        whole: What placeholders find by canonical names, instead of the values.
+        prefix: The start of keys in messages.
+        whole: The values that placeholders refer to, by canonical names, instead of `merged`.
     """
-    raw = dict(merged.values)
-
-    def value_of(name: str) -> FlatValue | None:
-        if whole is not None:
-            return whole.get(name)
-        spelling = merged.spellings.get(name)
-        return None if spelling is None else raw[spelling]
+    unresolved = {
+        key: value
+        for key, value in merged.values.items()
+        if isinstance(value, str) and "${" in value
+    }
+    if not unresolved:
+        return
+    values = dict(merged.values)
+    names = merged.spellings
 
     @cache
     def look_up(key: str) -> str | None:
-        found = environ.get(key) if key else None
-        for name in (variable(key), snake_variable(key)) if key and found is None else ():
-            value = environ.get(name)
-            # `${redis.port}` is not the address that Kubernetes injects for a service `redis`.
-            injected = value is not None and "://" in value and _is_service_url(name, value)
-            found = value if found is None and not injected else found
-        known = value_of(canonical(key)) if found is None else found
-        return None if known is None else as_text(known)
+        value: FlatValue | None = _variable_value(key, environ)
+        if value is None:
+            name = canonical(key)
+            spelling = names.get(name)
+            inner = None if spelling is None else values[spelling]
+            value = inner if whole is None else whole.get(name)
+        return None if value is None else as_text(value)
 
     resolver = PlaceholderResolver(look_up)
-    for key, value in raw.items():
-        if isinstance(value, str) and "${" in value:
-            try:
-                merged.values[key] = resolver.resolve(value)
-            except ConfigFormatError as error:
-                merged.broken[key] = UnresolvedValue(
-                    key=below(prefix, key), text=value, reason=error.reason
-                )
+    for key, value in unresolved.items():
+        try:
+            merged.values[key] = resolver.resolve(value)
+        except ConfigFormatError as error:
+            merged.broken[key] = UnresolvedValue(
+                key=below(prefix, key), text=value, reason=error.reason
+            )
 
 
-def _is_service_url(name: str, value: str) -> bool:
-    from pyfly.config_core.service_links import is_service_url  # noqa: PLC0415 - if need be
+def _variable_value(key: str, environ: Mapping[str, str]) -> str | None:
+    """Return the environment variable that sets a key; `None` if there is no such variable.
 
-    return is_service_url(name, value)
+    `${redis.port}` is not the address that Kubernetes sets for a Service `redis`.
+    """
+    if not key:
+        return None
+    if (exact := environ.get(key)) is not None:
+        return exact
+    for name in (variable(key), snake_variable(key)):
+        value = environ.get(name)
+        if value is not None and not is_service_url(name, value):
+            return value
+    return None
 
 
 def as_text(value: FlatValue) -> str:
-    """Return a value as text; truth values as `true` and `false`."""
+    """Return a value as text; booleans as `true` and `false`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def source_from_tree(name: str, tree: Mapping[str, object] | None) -> PropertySource:
-    """Return a tree, flat or nested, as a source.
+    """Return the source of a tree, which may be flat or nested.
 
     Raises:
         ConfigFormatError: It is too deep, too large, or of other types than JSON has.
@@ -249,7 +264,7 @@ def source_from_tree(name: str, tree: Mapping[str, object] | None) -> PropertySo
 
 
 def keys_below(prefix: str, source: PropertySource) -> Mapping[str, FlatValue]:
-    """Return what lies below a prefix, without it; everything for an empty one."""
+    """Return the properties below a prefix, without it; all properties for an empty one."""
     if not prefix:
         return source.source
     start = canonical(prefix) + "."

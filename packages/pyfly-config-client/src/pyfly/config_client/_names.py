@@ -1,7 +1,7 @@
-"""The canonical form of a property's name, and the environment variables that stand for it.
+"""Canonical names of properties, and the environment variables of properties.
 
-Every look-up by name in this package uses these functions, so that all spellings of a name mean
-the same property everywhere. The rules are those of Spring Boot's relaxed binding.
+Every lookup in this package uses canonical names, so that all spellings of a name are the same
+property everywhere. The rules are those of Spring Boot's relaxed binding.
 """
 
 import re
@@ -11,10 +11,10 @@ from typing import Final
 from pyfly.config_core.limits import MAX_DEPTH
 
 MAX_ELEMENTS: Final = MAX_DEPTH
-"""What lies deeper is one last element, with its dots."""
+"""The limit of elements; everything behind it is one last element, with its dots."""
 
 _QUOTED_DOT: Final = "\0"
-"""Stands for a dot within brackets in a canonical form."""
+"""Replaces a dot within brackets in a canonical name."""
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _ELEMENT: Final = re.compile(r"([^.\[\]]+)|\[([^\[\]]*)\]")
 _WELL_FORMED: Final = re.compile(r"[^.\[\]]+(?:\[[^\[\]]*\])*(?:\.[^.\[\]]+(?:\[[^\[\]]*\])*)*")
@@ -25,14 +25,14 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 Element = tuple[str, bool]
-"""One part of a key as it is spelt, and whether brackets enclose it."""
+"""One part of a key as spelled, and whether it is in brackets."""
 
 
 def canonical(key: str) -> str:
-    """Return what all spellings of a key have in common: its elements, joined with dots.
+    """Return the canonical name of a key, which is equal for all its spellings.
 
-    An element is compared without regard to case, dashes and underscores; one in brackets as it
-    is. So `hosts[0]` and `hosts.0` are one key, and `m[a.b]` and `m.a.b` are two.
+    Elements are joined with dots. Case, dashes and underscores do not count, except in brackets.
+    So `hosts[0]` and `hosts.0` are one key, and `m[a.b]` and `m.a.b` are two.
 
     >>> {canonical(key) for key in ("db.pool-size", "DB.poolSize", "db.pool_size")}
     {'db.poolsize'}
@@ -41,7 +41,8 @@ def canonical(key: str) -> str:
     """
     if "[" not in key:
         form = key.lower().replace("-", "").replace("_", "")
-        if ".." not in f".{form}.":  # no element was but dashes and underscores
+        # Fast path, unless an element consists of dashes and underscores only.
+        if form and ".." not in form and form.strip(".") == form:
             return form
     return ".".join(map(_canonical_element, elements(key)))
 
@@ -66,9 +67,9 @@ def _canonical_element(element: Element) -> str:
 
 
 def elements(key: str) -> list[Element]:
-    """Return the elements of a key, as they are spelt.
+    """Return the elements of a key, as spelled.
 
-    A bracket that is never closed is a character like any other.
+    A bracket without its counterpart is an ordinary character.
 
     >>> elements("m[a.b].c[0]")
     [('m', False), ('a.b', True), ('c', False), ('0', True)]
@@ -100,7 +101,7 @@ def _iter_elements(key: str) -> Iterator[Element]:
 
 
 def _end_of_name(key: str, position: int, closings: Container[int]) -> int:
-    """Return where the name ends that begins at a position: at a dot, or at a bracket."""
+    """Return the end of the name that begins at a position: a dot or a bracket."""
     for end in range(position, len(key)):
         if key[end] == "." or (end > position and end in closings):
             return end
@@ -108,7 +109,7 @@ def _end_of_name(key: str, position: int, closings: Container[int]) -> int:
 
 
 def _closings(key: str) -> dict[int, int]:
-    """Return where each outermost pair of brackets begins and ends."""
+    """Return the start and the end of each outermost pair of brackets."""
     closed: dict[int, int] = {}
     opened: list[int] = []
     for bracket in _BRACKET.finditer(key):
@@ -125,12 +126,12 @@ def _closings(key: str) -> dict[int, int]:
 
 
 def is_index(name: str) -> bool:
-    """True if the name of an element is a number that can be the index of a list."""
+    """True if the name of an element is a number that can be an index of a list."""
     return _INDEX.fullmatch(name) is not None
 
 
 def join(parts: list[Element]) -> str:
-    """Return a key with these elements.
+    """Return the key that has these elements.
 
     >>> join([("a", False), ("0", True), ("b", False)])
     'a[0].b'
@@ -164,7 +165,7 @@ def below(prefix: str, key: str) -> str:
 
 
 def variable(key: str) -> str:
-    """Return the environment variable that stands for a key by Spring's rule.
+    """Return the environment variable of a key by Spring's rule.
 
     >>> variable("db.pool-size"), variable("db.poolSize"), variable("hosts[0].name")
     ('DB_POOLSIZE', 'DB_POOLSIZE', 'HOSTS_0_NAME')
@@ -173,7 +174,7 @@ def variable(key: str) -> str:
 
 
 def snake_variable(key: str) -> str:
-    """Return the environment variable with an underscore between all words of a key.
+    """Return the environment variable of a key, with an underscore between all words.
 
     >>> snake_variable("db.pool-size"), snake_variable("db.poolSize"), snake_variable("hosts[0]")
     ('DB_POOL_SIZE', 'DB_POOL_SIZE', 'HOSTS_0')

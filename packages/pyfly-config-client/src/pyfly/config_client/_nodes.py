@@ -1,4 +1,4 @@
-"""Properties as a tree of nodes, which conversions walk and `tree()` shows."""
+"""Properties as a tree of nodes, used by conversions and by `Properties.tree`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ NodeValue: TypeAlias = FlatValue | UnresolvedValue | None
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One element of a name: what the name itself holds, and what lies below it.
+    """A name: its own value, and the names below it.
 
-    Both may be there, as after `feature: false` in one file and `feature.enabled` in another.
+    A name may have both, as with `feature: false` in one file and `feature.enabled` in another.
     """
 
     name: str
-    """As it is spelt."""
+    """The last element of the name, as spelled."""
     in_brackets: bool = False
     value: NodeValue = field(default=None, repr=False)
-    """`None` where only deeper names have values."""
+    """`None` if only names below it have values."""
     children: "dict[str, Node]" = field(default_factory=dict[str, "Node"])
-    """By the canonical form of their names."""
+    """By their canonical names."""
 
     def read(self) -> FlatValue | None:
-        """Return the value of the name itself, or `None`.
+        """Return the value of the name itself; `None` if it has no value.
 
         Raises:
             PropertyTypeError: Its placeholders cannot be resolved.
@@ -38,21 +38,21 @@ class Node:
         return self.value
 
     def find(self, name: str) -> "Node | None":
-        """Return the node that a canonical name leads to from here."""
+        """Return the node of a canonical name below this one; `None` if there is no such name."""
         node: Node | None = self
         for element in name.split(".", MAX_ELEMENTS - 1):
             node = None if node is None else node.children.get(element)
         return node
 
     def items(self) -> "list[Node]":
-        """Return the elements of a list: the children `0`, `1`, … as far as they go."""
+        """Return the elements of a list: the children `0`, `1`, … up to the first gap."""
         found: list[Node] = []
         while (node := self.children.get(str(len(found)))) is not None:
             found.append(node)
         return found
 
     def indexes(self) -> list[int]:
-        """Return the names of all children that are indexes in brackets."""
+        """Return the indexes of all children whose names are indexes in brackets."""
         return [
             int(node.name)
             for node in self.children.values()
@@ -60,7 +60,7 @@ class Node:
         ]
 
     def is_list(self) -> bool:
-        """True if all children are indexes from 0 on, and more of them are there than missing."""
+        """True if all children are indexes from 0, and fewer are missing than present."""
         indexes = self.indexes()
         return (
             "0" in self.children
@@ -88,20 +88,20 @@ def build_tree(merged: MergedProperties) -> Node:
 
 
 def _descend(root: Node, name: str, key: str) -> tuple[Node, Node]:
-    """Return the node of a name and the one above it; both are made if there are none."""
+    """Return the node of a name and its parent; create those that do not exist."""
     above = node = root
-    spelt = elements(key)
+    spelled = elements(key)
     steps = name.split(".", MAX_ELEMENTS - 1)
-    if len(spelt) > MAX_ELEMENTS:
-        spelt[MAX_ELEMENTS - 1 :] = [(join(spelt[MAX_ELEMENTS - 1 :]), False)]
-    for step, (text, in_brackets) in zip(steps, spelt, strict=True):
+    if len(spelled) > MAX_ELEMENTS:
+        spelled[MAX_ELEMENTS - 1 :] = [(join(spelled[MAX_ELEMENTS - 1 :]), False)]
+    for step, (text, in_brackets) in zip(steps, spelled, strict=True):
         above, found = node, node.children.get(step)
         node = found or node.children.setdefault(step, Node(text, in_brackets))
     return above, node
 
 
 def node_from_json(name: str, tree: object, depth: int = 0) -> Node:
-    """Return a node for a tree of JSON; nulls and empty lists are empty texts.
+    """Return a node for decoded JSON; nulls and empty lists become empty texts.
 
     Raises:
         ValueError: It is deeper than 64 levels.
@@ -124,9 +124,9 @@ def node_from_json(name: str, tree: object, depth: int = 0) -> Node:
 def plain(node: Node) -> JsonValue:
     """Return a node as mappings, lists and single values.
 
-    Indexes that begin at 0 make a list, whose gaps are nulls; where more is missing than there
-    is, and everywhere else, they are the keys of a mapping. Where a name has a value and there
-    are deeper names, these are what is returned.
+    Indexes from 0 make a list, with `None` in gaps. If more indexes are missing than present, or
+    the index 0 is missing, they are keys of a mapping. If a name has both a value and names below
+    it, the latter are returned.
 
     Raises:
         PropertyTypeError: The placeholders of a value cannot be resolved.

@@ -15,7 +15,7 @@ LoadedFrom = Literal["server", "snapshot", "baseline"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ConfigMetadata:
-    """What is known about a configuration beside its properties."""
+    """The facts about a configuration as a whole: its names, version, origin and age."""
 
     name: str = ""
     profiles: tuple[str, ...] = ()
@@ -25,16 +25,16 @@ class ConfigMetadata:
     place: str = ""
     """The address or the file, without credentials."""
     age_when_loaded: float = 0.0
-    """Seconds since the server gave it, when it was loaded."""
+    """Its age in seconds when it was loaded."""
     loaded_at: float = field(default_factory=time.monotonic)
-    """By the monotonic clock, which no correction of the time of day moves."""
+    """By the monotonic clock, which corrections of the time of day do not change."""
 
     def age(self) -> float:
-        """Return the seconds since the server gave it."""
+        """Return its age in seconds."""
         return self.age_when_loaded + time.monotonic() - self.loaded_at
 
     def of(self, environment: "Environment | ConfigMetadata") -> "ConfigMetadata":
-        """Return these facts with what a document says about itself."""
+        """Return a copy with the names and the version of a document."""
         return replace(
             self,
             name=environment.name,
@@ -49,18 +49,18 @@ _POSITION: Final = re.compile(r"(\d+):(\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a value comes from."""
+    """The origin of a value."""
 
     source: str
     """The property source, such as `main/orders-prod.yaml` or `environment`."""
     key: str
-    """As it is spelt there."""
+    """As spelled in the source."""
     line: int | None = None
-    """Counted from 1, where the source knows it."""
+    """Counted from 1, if the source has it."""
     column: int | None = None
-    """Likewise."""
+    """Counted from 1, if the source has it."""
     note: str | None = None
-    """What else the source tells."""
+    """An origin of another form than line and column."""
 
     def __str__(self) -> str:
         if self.line is not None:
@@ -70,12 +70,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Which source gives a property its value, and which ones it hides. Shows no value."""
+    """The origin of a property, and the origins it takes precedence over. Shows no value."""
 
     key: str
     winner: Origin
     losers: tuple[Origin, ...]
-    """Highest precedence first."""
+    """The highest precedence first."""
 
     def __str__(self) -> str:
         lines = [f"{self.key} comes from {self.winner}"]
@@ -84,12 +84,13 @@ class Explanation:
 
 
 class Explainer:
-    """Tells where values come from. Looks at all keys once, however many are asked for.
+    """Explains where values come from. Reads all keys once, for any number of questions.
 
-    A list hides the lists of that name, and single values of it, in all other sources.
+    A list takes precedence, as a whole, over lists and single values of that name in all other
+    sources.
 
     Args:
-        sources: Highest precedence first.
+        sources: The highest precedence first.
     """
 
     def __init__(self, sources: Sequence[PropertySource]) -> None:
@@ -101,16 +102,16 @@ class Explainer:
                 self._groups.setdefault(self._group(name), []).append((source, key, name))
 
     def _group(self, name: str) -> str:
-        """Return the canonical name of what is taken whole from one source."""
+        """Return the canonical name of the list that contains a name, or the name itself."""
         outer = list_of(name, self._lists)
         return name if outer is None else outer
 
     def explain(self, shown: str, key: str) -> Explanation:
-        """Return which source gives a property its value.
+        """Return the explanation of a property.
 
         Args:
-            shown: The key as it is asked for, without the prefix of a section.
-            key: The key as the source that wins spells it.
+            shown: The key as the user spells it, without the prefix of a section.
+            key: The key as spelled by the source with the highest precedence.
         """
         wanted = canonical(key)
         group = self._groups[self._group(wanted)]
@@ -124,8 +125,8 @@ class Explainer:
 
 
 def _origin_in(source: PropertySource, key: str) -> Origin:
-    told = source.origins.get(key)
-    position = None if told is None else _POSITION.fullmatch(told)
+    text = source.origins.get(key)
+    position = None if text is None else _POSITION.fullmatch(text)
     if position is None:
-        return Origin(source=source.name, key=key, note=told)
+        return Origin(source=source.name, key=key, note=text)
     return Origin(source=source.name, key=key, line=int(position[1]), column=int(position[2]))

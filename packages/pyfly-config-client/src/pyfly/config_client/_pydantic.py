@@ -1,6 +1,6 @@
-"""Models and types of pydantic: our conversion first, then pydantic's checks.
+"""Conversion to models and types of pydantic: fields are converted first, then validated.
 
-pydantic is imported only for a type of its own: whoever has a model has loaded it.
+Only loaded for a type of pydantic; the program has then imported pydantic itself.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,11 +23,11 @@ from pyfly.config_client._scalars import MISMATCH
 from pyfly.config_client._types import canonical_names, type_name, without_none
 
 _OWN_TEXT: Final = {"value_error", "assertion_error"}
-"""Errors whose text the program has written, and which may show the value."""
+"""Types of errors whose text the program wrote; it may show the value."""
 
 
 def model_validating_reader(model: Any) -> Reader:
-    """Return the reader of a model, which may contain itself."""
+    """Return the reader of a model. A model may contain itself."""
 
     def read(node: Node, path: str, faults: list[str]) -> Any:
         if not node.children and node.value == "":
@@ -41,7 +41,7 @@ def model_validating_reader(model: Any) -> Reader:
 
 def adapter_reader(wanted: Any) -> Reader:
     """Return the reader of a type of pydantic, such as `SecretStr` or `HttpUrl`."""
-    from pydantic import TypeAdapter  # noqa: PLC0415 - its types only
+    from pydantic import TypeAdapter  # noqa: PLC0415 - `settings` and models need no adapter
 
     adapter: Any = TypeAdapter(wanted)
 
@@ -53,7 +53,7 @@ def adapter_reader(wanted: Any) -> Reader:
         for form in (value, as_text(value)) if isinstance(value, bool | int | float) else (value,):
             try:
                 return adapter.validate_python(form)
-            except MISMATCH:  # pydantic's ValidationError is one; it shows values
+            except MISMATCH:  # includes pydantic's ValidationError, which shows values
                 continue
         return ABSENT if value == "" else fault(faults, path, f"is not {type_name(wanted)}")
 
@@ -61,11 +61,11 @@ def adapter_reader(wanted: Any) -> Reader:
 
 
 def settings_values(model: Any, node: Node) -> dict[str, Any]:
-    """Return what properties say about the fields of a settings class.
+    """Return the values of the fields of a settings class.
 
-    What does not fit is no error here, because another source may outrank it; pydantic refuses
-    what stands in its place. Fields that are models are mappings, which pydantic-settings merges
-    with those of other sources.
+    A value that cannot be converted is no error here, because another source may take precedence
+    over it. It is replaced by an object that pydantic rejects. Fields that are models are
+    mappings, which pydantic-settings merges with those of other sources.
 
     Raises:
         PropertyTypeError: The placeholders of a value that is not converted cannot be resolved.
@@ -90,7 +90,7 @@ def settings_values(model: Any, node: Node) -> dict[str, Any]:
 
 
 class _Unfit:
-    """Stands for a value that does not fit; pydantic shows its `repr` as the input."""
+    """Replaces a value that cannot be converted; pydantic shows its `repr` as the input."""
 
     def __init__(self, fault: str) -> None:
         self._fault = fault
@@ -103,10 +103,10 @@ class _Option(NamedTuple):
     """One of the names of a field."""
 
     taken: str
-    """The key under which the model takes it."""
+    """The key that the model expects."""
     names: tuple[str, ...]
     is_part: bool = False
-    """The field is a part of what has this name, which pydantic takes out of it."""
+    """The field is a part of the value of this name; pydantic extracts it."""
 
 
 class _Field(NamedTuple):
@@ -119,7 +119,7 @@ class _Field(NamedTuple):
     takes_raw: bool
 
     def find(self, node: Node) -> tuple[_Option | None, Node | None]:
-        """Return the first name that properties have, and its node."""
+        """Return the first name that exists as a property, and its node."""
         for option in self.options:
             for name in option.names:
                 if (found := node.find(name)) is not None:
@@ -127,7 +127,7 @@ class _Field(NamedTuple):
         return None, None
 
     def reader(self, option: _Option) -> Reader:
-        """Return its reader; a validator that comes first gets the value as it is."""
+        """Return its reader. A validator that runs first gets the value without conversion."""
         if self.takes_raw or option.is_part:
             return read_raw
         return ReaderFactory(lenient=True).reader(self.wanted)
@@ -145,7 +145,7 @@ def _fields_of(model: Any) -> Iterator[_Field]:
 
 
 def _options(name: str, info: Any) -> Iterator[_Option]:
-    """Yield the names under which a model takes a field, and then the name of the field."""
+    """Yield the names that a model accepts for a field, and then the name of the field."""
     alias = info.alias or name if info.validation_alias is None else info.validation_alias
     choices: list[Any] = getattr(alias, "choices", [alias])
     for choice in choices:
@@ -158,7 +158,7 @@ def _options(name: str, info: Any) -> Iterator[_Option]:
 
 
 def _comes_first(note: object) -> bool:
-    """True for a note that looks at what is given before it is converted."""
+    """True for an annotation that reads the value before it is converted."""
     return hasattr(note, "__get_pydantic_core_schema__") and type(note).__name__ != "AfterValidator"
 
 
@@ -167,7 +167,7 @@ def _is_root(model: Any) -> bool:
 
 
 def _root(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, ...] | None:
-    """Return the one value of a model that has no fields but one, or `None`."""
+    """Return the value of a root model; `None` for another model."""
     if not _is_root(model):
         return None
     return (
@@ -199,12 +199,12 @@ def _fields(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, 
         elif one.required:
             fault(missing, child_path(path, child), "is empty")
     if len(faults) > before:
-        faults += missing  # else pydantic says so, unless a validator of the model fills them
+        faults += missing  # otherwise pydantic reports them, unless a validator fills them
     return ({**found, **_others(model, section, seen)},)
 
 
 def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
-    """Return what a model does not know, if it allows that, or forbids it and has to see it."""
+    """Return the properties without a field, if the model allows or forbids them."""
     if model.model_config.get("extra") not in {"allow", "forbid"}:
         return {}
     others = (child for child in section.children.values() if id(child) not in seen)
@@ -214,10 +214,10 @@ def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
 def _validated(model: Any, prepared: tuple[Any, ...], path: str, faults: list[str]) -> Any:
     try:
         return model.model_validate(*prepared)
-    except MISMATCH as error:  # pydantic's ValidationError is one; it shows values
+    except MISMATCH as error:  # includes pydantic's ValidationError, which shows values
         listed = getattr(error, "errors", None)
         if listed is None:
-            return fault(faults, path, f"is refused by {model.__name__}")
+            return fault(faults, path, f"is rejected by {model.__name__}")
         for row in listed(include_input=False, include_url=False, include_context=False):
             place = _place(row["loc"])
             fault(faults, below(path, place) if place else path, _reason(row))
@@ -231,5 +231,5 @@ def _place(location: tuple[object, ...]) -> str:
 
 def _reason(row: Mapping[str, Any]) -> str:
     if row["type"] in _OWN_TEXT:
-        return "is refused by the model"
+        return "is rejected by the model"
     return "is missing" if row["type"] == "missing" else f"is not valid: {row['msg']}"

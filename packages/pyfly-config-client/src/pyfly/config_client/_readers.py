@@ -1,4 +1,4 @@
-"""Readers: functions that take a node of properties and return a value of one type."""
+"""Readers: functions that convert a node of properties to one type."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +14,13 @@ from pyfly.config_core.limits import MAX_PROPERTIES
 
 Make: TypeAlias = Callable[[Any], Any]
 Reader: TypeAlias = Callable[[Node, str, list[str]], Any]
-"""Takes a node, the name of its property and the list of faults; returns the value.
+"""Takes a node, the name of its property and a list of faults; returns the value.
 
-Returns `ABSENT` for an empty text where another type is wanted, as Spring does, and anything
-where it has added a fault.
+Returns `ABSENT` for an empty text if another type is expected, as Spring does. After adding a
+fault, the result has no meaning.
 """
 Kind: TypeAlias = Literal["single", "list", "other"]
-"""Where the key of a mapping ends: at a value, at a list, or at the next dot."""
+"""Where the keys of a mapping end: at a value, at a list, or at the next dot."""
 
 ABSENT: Final = object()
 
@@ -28,17 +28,17 @@ _NO_SECTION: Final = "is not a section"
 
 
 def fault(faults: list[str], path: str, text: str) -> None:
-    """Note what is wrong with a property."""
+    """Add a fault of a property."""
     faults.append(f"the property {path!r} {text}" if path else f"the configuration {text}")
 
 
 def child_path(path: str, node: Node) -> str:
-    """Return the name of the property that a child of a path is."""
+    """Return the name of the property of a child node."""
     return below(path, f"[{node.name}]" if node.in_brackets else node.name)
 
 
 def guarded(read: Reader) -> Reader:
-    """Return a reader that notes values which cannot be resolved as faults."""
+    """Return a reader that adds a fault for a value whose placeholders cannot be resolved."""
 
     def noting(node: Node, path: str, faults: list[str]) -> Any:
         try:
@@ -51,7 +51,7 @@ def guarded(read: Reader) -> Reader:
 
 
 def _present(result: object, path: str, faults: list[str]) -> Any:
-    """Note an empty text as a fault where there has to be a value."""
+    """Return a value; add a fault if it is an empty text."""
     return fault(faults, path, "is empty") if result is ABSENT else result
 
 
@@ -60,17 +60,17 @@ def _read_raw(node: Node, _: str, __: list[str]) -> Any:
 
 
 read_raw: Final[Reader] = guarded(_read_raw)
-"""Returns mappings, lists and single values as they are."""
+"""Returns mappings, lists and single values without conversion."""
 
 
 def scalar_reader(make: Make, name: str) -> Reader:
-    """Return the reader of a type that holds one value."""
+    """Return the reader of a type that needs a single value."""
 
     def read(node: Node, path: str, faults: list[str]) -> Any:
         value = node.read()
         if value is None:
             what = "more than one value" if node.children else "no value"
-            return fault(faults, path, f"holds {what}, where {name} is wanted")
+            return fault(faults, path, f"has {what}, but {name} is expected")
         try:
             return make(value)
         except MISMATCH as error:
@@ -83,7 +83,7 @@ def scalar_reader(make: Make, name: str) -> Reader:
 
 
 def literal_reader(choices: tuple[Any, ...]) -> Reader:
-    """Return the reader of a choice: the value itself, or its text."""
+    """Return the reader of a `Literal`: its values, or their texts."""
 
     def read(node: Node, path: str, faults: list[str]) -> Any:
         value = node.read()
@@ -103,13 +103,13 @@ def literal_reader(choices: tuple[Any, ...]) -> Reader:
 
 
 def union_reader(members: Sequence[tuple[Any, Reader, bool]], *, optional: bool) -> Reader:
-    """Return the reader of the first type that fits; of an empty text if that is optional.
+    """Return the reader of a union: the first type that a value can be converted to.
 
-    A value that has one of the types already keeps it, as with pydantic.
+    A value that already has one of the types keeps it, as with pydantic.
 
     Args:
-        members: Types, their readers, and whether they are lists, which go first for a list.
-        optional: `None` is one of the types, too.
+        members: Types, their readers, and whether they are lists. For a list, those come first.
+        optional: `None` is one of the types; it is the value of an empty text.
     """
     kept = {
         one for wanted, _, _ in members if (one := resolve_alias(wanted)) in (bool, int, float, str)
@@ -153,11 +153,11 @@ def list_reader(make: Make, read_item: Reader) -> Reader:
 
 
 def _made(make: Make, content: object, path: str, faults: list[str]) -> Any:
-    """Return a container, or note that it cannot hold its content, as a set no list."""
+    """Return a container; add a fault if it rejects its content, as a set rejects lists."""
     try:
         return make(content)
     except MISMATCH as error:
-        text = f"cannot be held by {type_name(make)} ({type(error).__name__})"
+        text = f"cannot be an element of {type_name(make)} ({type(error).__name__})"
         return fault(faults, path, text)
 
 
@@ -180,7 +180,7 @@ def fixed_reader(readers: Sequence[Reader]) -> Reader:
 
 
 def _items(node: Node, path: str, faults: list[str]) -> Sequence[Node]:
-    """Return the elements of a list, of a comma list, of JSON text, or a single value."""
+    """Return the elements of a list, a comma list or JSON text, or the single value."""
     value = node.read()
     if isinstance(value, str):
         parsed = _parsed(value, "[")
@@ -202,7 +202,7 @@ def _items(node: Node, path: str, faults: list[str]) -> Sequence[Node]:
 
 
 def _parsed(text: str, opening: str) -> Node | None:
-    """Return what JSON text says, or `None` if it is no JSON or begins otherwise."""
+    """Return the content of JSON text; `None` if it is not JSON or has another start."""
     if not text.lstrip().startswith(opening) or sum(map(text.count, ",[{")) > MAX_PROPERTIES:
         return None
     try:
@@ -215,7 +215,7 @@ def _parsed(text: str, opening: str) -> Node | None:
 
 
 def section_of(node: Node) -> Node | None:
-    """Return what lies below a name, or what its JSON text says; `None` for other values.
+    """Return the section below a name, or in its JSON text; `None` for other values.
 
     An empty text is an empty section.
     """
@@ -228,7 +228,7 @@ def section_of(node: Node) -> Node | None:
 
 
 def mapping_reader(make: Make, readers: tuple[Reader, Reader], kind: Kind) -> Reader:
-    """Return the reader of a mapping; the rest of each name is the key."""
+    """Return the reader of a mapping; the rest of each name is a key."""
     read_key, read_value = readers
 
     def read(node: Node, path: str, faults: list[str]) -> Any:
@@ -283,7 +283,7 @@ def model_reader(model: Model, readers: Sequence[Reader]) -> Reader:
         try:
             return model.make(arguments)
         except MISMATCH as error:
-            text = f"is refused by {model.name} ({type(error).__name__})"
+            text = f"is rejected by {model.name} ({type(error).__name__})"
             return fault(faults, path, text)
 
     return guarded(read)
@@ -295,7 +295,7 @@ def _fill(
     section: Node,
     result: tuple[str, list[str], dict[str, Any]],
 ) -> None:
-    """Read the fields of a model into arguments."""
+    """Convert the fields of a model, and add them to its arguments."""
     path, faults, arguments = result
     for one, read in zip(model.fields, readers, strict=True):
         child = next((found for name in one.names if (found := section.find(name))), None)

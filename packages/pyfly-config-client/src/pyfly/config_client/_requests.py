@@ -1,6 +1,6 @@
-"""What to send: addresses, credentials and requests. Pure functions.
+"""Addresses, credentials and requests. Pure functions.
 
-No error shows a part of an address: a password may stand anywhere in a malformed one.
+No error shows a part of an address: a malformed address may have a password anywhere.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Whether a response is the configuration that was asked for, and bounded JSON. Pure functions.
+"""Checks of responses, and decoding of JSON within bounds. Pure functions.
 
 Everything else is an error; nothing becomes empty configuration by accident.
 """
@@ -42,7 +42,7 @@ def decode_json(body: bytes) -> object:
         return json.loads(
             body.decode(),
             object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
+            parse_constant=_reject_constant,
             parse_float=_float,
             parse_int=_int,
         )
@@ -80,7 +80,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return mapping
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ConfigFormatError(f"not JSON: {name}")
 
 
@@ -183,8 +183,8 @@ def _problem(response: HttpResponse) -> tuple[object, str]:
         return problem, ""
     fields = cast("dict[str, object]", problem)  # JSON objects have string keys
     texts = (fields.get(name) for name in _MESSAGE_FIELDS)
-    said = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-    return fields, printable(said.strip(), _MAX_MESSAGE_LENGTH)
+    message = next((text for text in texts if isinstance(text, str) and text.strip()), "")
+    return fields, printable(message.strip(), _MAX_MESSAGE_LENGTH)
 
 
 def _media_type(response: HttpResponse) -> str:

@@ -23,21 +23,21 @@ _POWERS: Final = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `500ms`, `30s`, `1.5h`, or ISO 8601's `PT30S`.
+    """Return the duration of a text such as `500ms`, `30s`, `1.5h` or `PT30S` (ISO 8601).
 
     >>> parse_duration("90s") == parse_duration("PT1M30S") == timedelta(seconds=90)
     True
 
     Raises:
-        ValueError: It is something else. A bare number too: Spring takes it for milliseconds,
-            nearly everybody else for seconds.
+        ValueError: It is not a duration. A number without a unit is rejected, because Spring
+            reads it as milliseconds, and most other programs as seconds.
     """
     if found := _DURATION.fullmatch(text.strip()):
         return timedelta(seconds=float(found[1]) * _SECONDS[found[2].lower()])
     iso = _ISO.fullmatch(text.strip())
     parts = {} if iso is None else {k: v for k, v in iso.groupdict().items() if v and k != "sign"}
     if iso is None or not parts:
-        raise ValueError("not a duration with its unit, such as 500ms, 30s, 5m or PT30S")
+        raise ValueError("not a duration with a unit, such as 500ms, 30s, 5m or PT30S")
     length = timedelta(**{name: float(number) for name, number in parts.items()})
     return -length if iso["sign"] == "-" else length
 
@@ -51,10 +51,10 @@ class DataSize(int):
 
     @classmethod
     def parse(cls, text: str) -> "DataSize":
-        """Read a size.
+        """Return the size of a text such as `4MB`.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: It is not a size.
         """
         found = _SIZE.fullmatch(text.strip())
         if found is None:
@@ -63,8 +63,8 @@ class DataSize(int):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
-        """Let pydantic read it too."""
-        from pydantic_core import core_schema  # noqa: PLC0415 - called by pydantic only
+        """Return the schema that lets pydantic validate it, too."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
 
         return core_schema.no_info_plain_validator_function(lambda value: cls.parse(str(value)))
 
@@ -80,9 +80,9 @@ MISMATCH: Final = (
     LookupError,
     OSError,
 )
-"""What is raised where a value does not fit, by classes of the program, too.
+"""The errors of a value that cannot be converted, also those of classes of the program.
 
-The text of such an error may show the value and is not passed on.
+Their texts may show the value and are not passed on.
 """
 
 _TRUE: Final = frozenset({"true", "on", "yes", "1"})
@@ -91,17 +91,17 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _HEXADECIMAL: Final = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
 _IGNORED_IN_MEMBERS: Final = re.compile(r"[\W_]+")
 _MOST_DIGITS: Final = 4_000
-"""Fewer than Python refuses; converting is quadratic."""
+"""Below Python's own limit; conversion takes quadratic time."""
 
 
 class ExplainedError(ValueError):
-    """A mismatch whose text shows no value and can be passed on."""
+    """An error of a conversion whose text shows no value and is passed on."""
 
 
 def scalar(wanted: Any) -> Make | None:
-    """Return how a single value becomes a type, or `None` if that type is not supported.
+    """Return the function that converts a single value to a type; `None` if it is not supported.
 
-    The function raises one of `MISMATCH` where a value does not fit.
+    The function raises one of `MISMATCH` if a value cannot be converted.
     """
     if wanted in SIMPLE:
         return SIMPLE[wanted]
@@ -117,13 +117,13 @@ def scalar(wanted: Any) -> Make | None:
 
 
 def _is(wanted: type, module: str, name: str) -> bool:
-    """True for a class or subclass of a module; without importing it, as nobody else has."""
+    """True for a class of a module or its subclasses; does not import the module."""
     found = sys.modules.get(module)
     return found is not None and issubclass(wanted, getattr(found, name))
 
 
 def _takes_one_text(wanted: Any) -> bool:
-    """True for a class that is made of one text, such as `IPv4Address`."""
+    """True for a class whose constructor takes one text, such as `IPv4Address`."""
     if wanted.__init__ is object.__init__ and wanted.__new__ is object.__new__:
         return False
     try:
@@ -189,7 +189,7 @@ def _explained(parse: Callable[[str], Any]) -> Make:
 
 
 def _member(wanted: Any, value: FlatValue) -> Any:
-    """Return a member by its value, or by its name as relaxed as Spring reads it."""
+    """Return a member by its value, or by any spelling of its name, as Spring does."""
     text = as_text(value)
     for member in wanted:
         if member.value == value and type(member.value) is type(value):

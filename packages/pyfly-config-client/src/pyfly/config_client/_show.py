@@ -59,7 +59,7 @@ def print_note(text: str) -> None:
 
 
 def get(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
-    """Print properties, or where they come from, or the whole document."""
+    """Print properties, their origins, or the whole document."""
     properties = client.fetch()
     if arguments.document:
         print_result((client.document or b"").decode())
@@ -106,7 +106,7 @@ def _as_list(section: Properties) -> list[JsonValue] | None:
 
 
 def _explain(properties: Properties, key: str, *, as_json: bool) -> None:
-    """Print where a property comes from, or every property of a section or a list."""
+    """Print the origin of a property, or of all properties of a section or a list."""
     keys = [key] if key in properties else [below(key, one) for one in properties.section(key)]
     found = [properties.explain(one) for one in keys or [key]]  # raises if there is nothing
     if as_json:

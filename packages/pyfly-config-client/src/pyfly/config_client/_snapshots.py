@@ -93,6 +93,25 @@ def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | No
         SnapshotError: They are not a whole snapshot, belong to another identity, or cannot be
             decrypted. The error says why and shows no value.
     """
+    line, body = _split(data)
+    header = _read_header(line)
+    if header["identity"] != json.loads(json.dumps(asdict(identity))):
+        raise SnapshotError("belongs to another application, profile, label or server")
+    if header["encrypted"] != (cipher is not None):
+        needs_key = "is encrypted, and snapshot_key is not given"
+        raise SnapshotError(needs_key if cipher is None else "is not encrypted")
+    return Snapshot(
+        body=body if cipher is None else cipher.decrypt(body, line),
+        url=header["url"],
+        saved_at=header["saved_at"],
+        label=header["label"],
+        etag=header["etag"],
+        origin="snapshot",
+    )
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    """Return the second line of a file and its body, after the first line was checked."""
     first, newline, content = data.partition(b"\n")
     found = _FIRST.fullmatch(first)
     if found is None or not newline:
@@ -102,22 +121,7 @@ def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | No
     if hashlib.sha256(content).hexdigest().encode() != found[2]:
         raise SnapshotError("is damaged: it does not match its checksum")
     line, _, body = content.partition(b"\n")
-    header = _read_header(line)
-    if header["identity"] != json.loads(json.dumps(asdict(identity))):
-        raise SnapshotError("belongs to another application, profile, label or server")
-    if header["encrypted"] != (cipher is not None):
-        state = (
-            "is encrypted, and snapshot_key is not given" if cipher is None else "is not encrypted"
-        )
-        raise SnapshotError(state)
-    return Snapshot(
-        body=body if cipher is None else cipher.decrypt(body, line),
-        url=header["url"],
-        saved_at=header["saved_at"],
-        label=header["label"],
-        etag=header["etag"],
-        origin="snapshot",
-    )
+    return line, body
 
 
 def _read_header(line: bytes) -> Mapping[str, Any]:

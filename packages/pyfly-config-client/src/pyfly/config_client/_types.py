@@ -18,19 +18,19 @@ from pyfly.config_client.errors import UnsupportedTypeError
 _TYPING: Final = frozenset({"typing", "typing_extensions"})
 _WRAPPERS: Final = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final"})
 _MOST_NAMES: Final = 64
-"""How many aliases may stand for each other; a longer chain leads back to itself."""
+"""The limit of nested aliases; a longer chain refers to itself."""
 
 
 def is_type(value: object) -> bool:
-    """True if a value is a type, or what `typing` makes for one, such as `int | None`.
+    """True if a value is a type, or an object of `typing` such as `int | None`.
 
-    A text is never a type here, although it might be a forward reference.
+    A text is never a type, although it could be a forward reference.
     """
     return isinstance(value, type | UnionType | GenericAlias) or type(value).__module__ in _TYPING
 
 
 def resolve_alias(wanted: Any) -> Any:
-    """Return the type that an alias, a `NewType` or a type with notes stands for.
+    """Return the type behind an alias, a `NewType` or `Annotated`.
 
     Raises:
         UnsupportedTypeError: It is a forward reference that cannot be resolved.
@@ -47,11 +47,11 @@ def resolve_alias(wanted: Any) -> Any:
             wanted = _resolved(wanted)
         else:
             return wanted
-    raise UnsupportedTypeError(f"the type {type_name(wanted)} is defined by itself")
+    raise UnsupportedTypeError(f"the type {type_name(wanted)} refers to itself")
 
 
 def _is_alias(wanted: object) -> bool:
-    """True for what `type X = …` makes from Python 3.12 on, and for its backport."""
+    """True for an alias made by `type X = …` (Python 3.12), or by its backport."""
     return type(wanted).__name__ == "TypeAliasType" and type(wanted).__module__ in _TYPING
 
 
@@ -78,7 +78,7 @@ def _resolved(reference: str | typing.ForwardRef, module: str = "builtins") -> A
 def field_types(model: Any) -> dict[str, Any]:
     """Return the types of a class's fields by their names, forward references resolved.
 
-    A parameter of a generic class is replaced by what stands in the brackets, or by anything.
+    A parameter of a generic class is replaced by its argument, or else by its bound or `Any`.
 
     Raises:
         UnsupportedTypeError: A forward reference cannot be resolved.
@@ -88,8 +88,8 @@ def field_types(model: Any) -> dict[str, Any]:
         hints = typing.get_type_hints(origin, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         raise UnsupportedTypeError(
-            f"the types of {type_name(origin)} cannot be resolved ({error}); define them where the "
-            "class is defined, at the top of a module"
+            f"the types of {type_name(origin)} cannot be resolved ({error}); define them in the "
+            "module of the class, at its top level"
         ) from None
     declared = getattr(origin, "__parameters__", ())
     given = get_args(model) or [one.__bound__ or Any for one in declared]
@@ -108,47 +108,47 @@ def substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:
 
 
 def union_members(wanted: Any) -> tuple[Any, ...] | None:
-    """Return the members of a union, or `None` where it is no union."""
+    """Return the members of a union; `None` if it is no union."""
     return get_args(wanted) if get_origin(wanted) in {Union, UnionType} else None
 
 
 def without_none(wanted: Any) -> Any:
-    """Return the type that is optional, or the type itself."""
+    """Return `X` for `X | None`, and otherwise the type itself."""
     members = [one for one in union_members(resolve_alias(wanted)) or () if one is not type(None)]
     return resolve_alias(members[0]) if len(members) == 1 else resolve_alias(wanted)
 
 
 def type_name(wanted: Any) -> str:
-    """Return a type's name for a message."""
+    """Return the name of a type for a message."""
     return str(getattr(wanted, "__name__", None) or cast("object", wanted))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Field:
     """One field of a class."""
 
     argument: str
-    """What the class is given it as."""
+    """The name of the keyword argument."""
     shown: str
-    """What a message calls it."""
+    """Its name in messages."""
     names: tuple[str, ...]
-    """Canonical names of properties that fill it, the first one first."""
+    """The canonical names of properties that fill it, in order of preference."""
     wanted: Any
     required: bool
     takes_raw: bool = False
-    """The class converts it by itself."""
+    """The class converts the value by itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Model:
     """A class with fields."""
 
     name: str
     fields: tuple[Field, ...]
     make: Callable[[Mapping[str, Any]], Any]
-    """Raises what the class raises."""
+    """Makes an instance; raises the errors of the class."""
     positional: bool = False
-    """A list fills it, too."""
+    """A list can fill it, too."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ class Model:
 
 
 def model_of(wanted: Any) -> Model | None:
-    """Return the fields of a class, or `None` if it is none that has fields.
+    """Return the fields of a class; `None` if it is not a class with fields.
 
     Raises:
         UnsupportedTypeError: The type of a field cannot be resolved.
@@ -177,7 +177,7 @@ def model_of(wanted: Any) -> Model | None:
 
 
 def canonical_names(*spellings: str) -> tuple[str, ...]:
-    """Return the canonical names that spellings of a field may have as properties.
+    """Return the canonical names of properties for the spellings of a field.
 
     >>> canonical_names("pool_size", "poolSize")
     ('poolsize', 'pool_size', 'poolSize')
@@ -200,7 +200,7 @@ def _dataclass_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
 
 
 def _aliases(wanted: Any, name: str) -> list[str]:
-    """Return under which other names a dataclass of pydantic takes a field."""
+    """Return the aliases of a field of a pydantic dataclass."""
     info = getattr(wanted, "__pydantic_fields__", {}).get(name)
     if info is None:
         return []
@@ -234,7 +234,7 @@ def _msgspec_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
 
 
 def _checked(wanted: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what makes a structure of msgspec and applies the limits of its fields."""
+    """Return a function that makes a msgspec structure and checks the limits of its fields."""
 
     def make(arguments: Mapping[str, Any]) -> Any:
         msgspec = sys.modules["msgspec"]
@@ -252,7 +252,7 @@ def _check_limits(msgspec: Any, value: object, wanted: Any) -> None:
     except msgspec.ValidationError:
         raise
     except TypeError:
-        pass  # msgspec knows nothing of this type, and so of no limits
+        pass  # msgspec does not support this type, so it has no limits
 
 
 def _named_tuple_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:

@@ -55,7 +55,9 @@ VARIABLES: Final = {
             argument="server_url", help="address of the server; several with commas", read=_listed
         ),
         Variable(argument="application", help="name of the application"),
-        Variable(argument="profile", help="profiles, the last one wins (default)"),
+        Variable(
+            argument="profile", help="profiles, the last one has the highest precedence (default)"
+        ),
         Variable(
             argument="label",
             help="label; of several with commas the first that exists",

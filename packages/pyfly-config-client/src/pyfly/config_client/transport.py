@@ -1,4 +1,4 @@
-"""What sends requests: the interface that a client needs, and the implementation that uses httpx.
+"""Transports: the interface that sends requests, and its implementation with httpx.
 
 Pass a `Transport` to a client to send its requests in another way: through a proxy, to an
 application in the same process, or to a fake. Without one, `ClientConfig.make_transport` returns
