@@ -11,8 +11,7 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 
 if TYPE_CHECKING:
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
     from pyfly.config_client._config import ClientConfig
-    from pyfly.config_client._environ import apply_to_environ
-    from pyfly.config_client._lifespan import config_lifespan
+    from pyfly.config_client._integration import apply_to_environ, config_lifespan
     from pyfly.config_client._origins import Explanation, Origin
     from pyfly.config_client._properties import Properties
     from pyfly.config_client._scalars import DataSize
@@ -38,8 +37,8 @@ _MODULES = {
     "Properties": "_properties",
     "SyncConfigClient": "_client",
     "Watcher": "_watch",
-    "apply_to_environ": "_environ",
-    "config_lifespan": "_lifespan",
+    "apply_to_environ": "_integration",
+    "config_lifespan": "_integration",
 }
 
 __all__ = [

@@ -9,10 +9,7 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any, Final, get_args
 
-from pyfly.config_client._client import SyncConfigClient
-from pyfly.config_client._config import ClientConfig, Policy
-from pyfly.config_client._doctor import doctor
-from pyfly.config_client._show import (
+from pyfly.config_client._actions import (
     EXIT_CODES,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -23,6 +20,9 @@ from pyfly.config_client._show import (
     print_note,
     run,
 )
+from pyfly.config_client._client import SyncConfigClient
+from pyfly.config_client._config import ClientConfig, Policy
+from pyfly.config_client._doctor import doctor
 from pyfly.config_client._variables import PREFIX, VARIABLES
 from pyfly.config_client.errors import MissingPropertyError
 from pyfly.config_core import ConfigError

@@ -1,14 +1,18 @@
-"""Environment variables as properties, and properties as environment variables."""
+"""The environment of the process: variables as properties, and values for placeholders."""
 
-import logging
-import os
 import re
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Final
 
-from pyfly.config_client._merging import UnresolvedValue, as_text
+from pyfly.config_client._merging import (
+    MergedProperties,
+    UnresolvedValue,
+    as_text,
+    merge_sources,
+)
 from pyfly.config_client._names import (
+    below,
     canonical,
     elements,
     is_index,
@@ -16,12 +20,8 @@ from pyfly.config_client._names import (
     snake_variable,
     variable,
 )
-from pyfly.config_client.errors import PropertyTypeError
-from pyfly.config_core import PropertySource
+from pyfly.config_core import ConfigFormatError, FlatValue, PlaceholderResolver, PropertySource
 from pyfly.config_core.service_links import is_service_url
-
-if TYPE_CHECKING:  # `_properties` imports this module
-    from pyfly.config_client._properties import Properties
 
 _NO_LETTERS: Final = re.compile(r"[^A-Z0-9]+")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
@@ -162,73 +162,85 @@ def _folded(name: str) -> str:
     return _NOT_IN_NAMES.sub("_", name.upper())
 
 
-_LOG: Final = logging.getLogger("pyfly.config_client")
-
-
-def apply_to_environ(
-    properties: "Properties",
-    environ: MutableMapping[str, str] | None = None,
-    *,
-    prefix: str = "",
-    overwrite: bool = False,
-) -> Mapping[str, str]:
-    """Set environment variables from properties: `DB_POOL_SIZE` from `db.pool-size`.
-
-    A variable that is already set is not changed, because the environment takes precedence over
-    the server. It may also be set as `DB_POOLSIZE`, another name of the same property. A
-    property whose placeholders cannot be resolved is left out and logged. A property with an
-    empty name is left out.
+def placeholder_values(
+    prefix: str, section: MergedProperties, sources: Sequence[PropertySource]
+) -> Mapping[str, FlatValue]:
+    """Return the values that placeholders in a section refer to, by whole canonical names.
 
     Args:
-        properties: The result of a fetch.
-        environ: Changed instead of the environment of this process.
-        prefix: The start of every name, such as `ORDERS_`.
-        overwrite: Replace variables that are already set.
-
-    Returns:
-        The variables that were set.
-
-    Raises:
-        PropertyTypeError: Two keys would have the same name. No variable was set.
+        prefix: The prefix of the section.
+        section: The merged properties below the prefix, without the prefix.
+        sources: The whole sources, the highest precedence first.
     """
-    target = os.environ if environ is None else environ
-    chosen = variables_of(properties, prefix, besides=() if overwrite else target)
-    target.update(chosen)
-    return chosen
+    start = canonical(prefix) + "."
+    whole = merge_sources([source.source for source in sources])
+    found = {name: whole.values[key] for name, key in whole.spellings.items()}
+    outer = {name: value for name, value in found.items() if not name.startswith(start)}
+    return outer | {start + name: section.values[key] for name, key in section.spellings.items()}
 
 
-def variables_of(
-    properties: "Properties", prefix: str = "", *, besides: Container[str] = ()
-) -> dict[str, str]:
-    """Return properties as environment variables, without those that are already set.
+def resolve(
+    merged: MergedProperties,
+    environ: Mapping[str, str],
+    prefix: str = "",
+    whole: Mapping[str, FlatValue] | None = None,
+) -> None:
+    """Resolve placeholders in place, against variables first and then against the values.
 
-    Raises:
-        PropertyTypeError: Two keys with different values would have the same name, or a value
-            contains a NUL.
+    Any spelling of a key in a placeholder is found. A value that cannot be resolved is added to
+    `broken` and stays unchanged.
+
+    Args:
+        merged: The properties to resolve.
+        environ: Names to values.
+        prefix: The start of keys in messages.
+        whole: The values that placeholders refer to, by canonical names, instead of `merged`.
     """
-    texts = dict(_texts(properties))
-    shared = Counter(map(snake_variable, texts))
-    found: dict[str, str] = {}
-    for key, text in texts.items():
-        snake = snake_variable(key)
-        name = prefix + (snake if shared[snake] == 1 else variable(key))
-        other = found.setdefault(name, key)
-        if texts[other] != text:
-            raise PropertyTypeError(f"{other!r} and {key!r} would both be the variable {name}")
-    return {
-        name: texts[key]
-        for name, key in found.items()
-        if name not in besides and prefix + variable(key) not in besides
+    unresolved = {
+        key: value
+        for key, value in merged.values.items()
+        if isinstance(value, str) and "${" in value
     }
+    if not unresolved:
+        return
+    if whole is None:
+        whole = {name: merged.values[key] for name, key in merged.spellings.items()}
+    resolver = PlaceholderResolver(_lookup(environ, whole))
+    for key, value in unresolved.items():
+        try:
+            merged.values[key] = resolver.resolve(value)
+        except ConfigFormatError as error:
+            merged.broken[key] = UnresolvedValue(
+                key=below(prefix, key), text=value, reason=error.reason
+            )
 
 
-def _texts(properties: "Properties") -> Iterator[tuple[str, str]]:
-    for key, value in properties.entries().values():
-        if isinstance(value, UnresolvedValue):
-            _LOG.warning("%s; it is left out", value.error())
-            continue
-        text = as_text(value)
-        if "\0" in text:
-            raise PropertyTypeError(f"the property {key!r} contains a NUL, which no variable can")
-        if variable(key):  # a key that consists of brackets has no name
-            yield key, text
+def _lookup(
+    environ: Mapping[str, str], values: Mapping[str, FlatValue]
+) -> Callable[[str], str | None]:
+    """Return a function that returns the value of a placeholder's key, or `None`."""
+
+    @cache
+    def look_up(key: str) -> str | None:
+        value: FlatValue | None = _variable_value(key, environ)
+        if value is None:
+            value = values.get(canonical(key))
+        return None if value is None else as_text(value)
+
+    return look_up
+
+
+def _variable_value(key: str, environ: Mapping[str, str]) -> str | None:
+    """Return the environment variable that sets a key; `None` if there is no such variable.
+
+    `${redis.port}` is not the address that Kubernetes sets for a Service `redis`.
+    """
+    if not key:
+        return None
+    if (exact := environ.get(key)) is not None:
+        return exact
+    for name in (variable(key), snake_variable(key)):
+        value = environ.get(name)
+        if value is not None and not is_service_url(name, value):
+            return value
+    return None

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -13,20 +12,15 @@ from pyfly.config_client._names import (
     canonical,
     elements,
     is_index,
-    snake_variable,
-    variable,
     without_prefix,
 )
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core import (
-    ConfigFormatError,
     FlatValue,
-    PlaceholderResolver,
     PropertySource,
     copy_properties,
     flatten,
 )
-from pyfly.config_core.service_links import is_service_url
 
 _INDEXED: Final = re.compile(r"\.[0-9]")
 """Matches every canonical name with an index behind a name; a fast test."""
@@ -38,7 +32,6 @@ _RETIRED_KEY: Final = "spring.profiles"
 
 _Named: TypeAlias = "tuple[str, FlatValue]"
 """A key as spelled, and its value."""
-_Values: TypeAlias = Mapping[str, FlatValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,86 +160,6 @@ def list_of(name: str, lists: Collection[str]) -> str | None:
         return ""
     stems = (name[: index.start()] for index in islice(_INDEX.finditer(name), MAX_ELEMENTS))
     return next((stem for stem in stems if stem in lists), None)
-
-
-def placeholder_values(
-    prefix: str, section: MergedProperties, sources: Sequence[PropertySource]
-) -> _Values:
-    """Return the values that placeholders in a section refer to, by whole canonical names.
-
-    Args:
-        prefix: The prefix of the section.
-        section: The merged properties below the prefix, without the prefix.
-        sources: The whole sources, the highest precedence first.
-    """
-    start = canonical(prefix) + "."
-    whole = merge_sources([source.source for source in sources])
-    found = {name: whole.values[key] for name, key in whole.spellings.items()}
-    outer = {name: value for name, value in found.items() if not name.startswith(start)}
-    return outer | {start + name: section.values[key] for name, key in section.spellings.items()}
-
-
-def resolve(
-    merged: MergedProperties,
-    environ: Mapping[str, str],
-    prefix: str = "",
-    whole: _Values | None = None,
-) -> None:
-    """Resolve placeholders in place, against variables first and then against the values.
-
-    Any spelling of a key in a placeholder is found. A value that cannot be resolved is added to
-    `broken` and stays unchanged.
-
-    Args:
-        merged: The properties to resolve.
-        environ: Names to values.
-        prefix: The start of keys in messages.
-        whole: The values that placeholders refer to, by canonical names, instead of `merged`.
-    """
-    unresolved = {
-        key: value
-        for key, value in merged.values.items()
-        if isinstance(value, str) and "${" in value
-    }
-    if not unresolved:
-        return
-    values = dict(merged.values)
-    names = merged.spellings
-
-    @cache
-    def look_up(key: str) -> str | None:
-        value: FlatValue | None = _variable_value(key, environ)
-        if value is None:
-            name = canonical(key)
-            spelling = names.get(name)
-            inner = None if spelling is None else values[spelling]
-            value = inner if whole is None else whole.get(name)
-        return None if value is None else as_text(value)
-
-    resolver = PlaceholderResolver(look_up)
-    for key, value in unresolved.items():
-        try:
-            merged.values[key] = resolver.resolve(value)
-        except ConfigFormatError as error:
-            merged.broken[key] = UnresolvedValue(
-                key=below(prefix, key), text=value, reason=error.reason
-            )
-
-
-def _variable_value(key: str, environ: Mapping[str, str]) -> str | None:
-    """Return the environment variable that sets a key; `None` if there is no such variable.
-
-    `${redis.port}` is not the address that Kubernetes sets for a Service `redis`.
-    """
-    if not key:
-        return None
-    if (exact := environ.get(key)) is not None:
-        return exact
-    for name in (variable(key), snake_variable(key)):
-        value = environ.get(name)
-        if value is not None and not is_service_url(name, value):
-            return value
-    return None
 
 
 def as_text(value: FlatValue) -> str:

@@ -6,14 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
-from pyfly.config_client._environ import environment_source, key_for_variable
+from pyfly.config_client._environ import (
+    environment_source,
+    key_for_variable,
+    placeholder_values,
+    resolve,
+)
 from pyfly.config_client._merging import (
     MergedProperties,
     UnresolvedValue,
     keys_below,
     merge_sources,
-    placeholder_values,
-    resolve,
     source_from_tree,
     with_prefix,
 )

@@ -8,7 +8,7 @@ import sys
 from typing import Final
 
 from pyfly.config_client._client import SyncConfigClient
-from pyfly.config_client._environ import variables_of
+from pyfly.config_client._integration import variables_of
 from pyfly.config_client._merging import UnresolvedValue, as_text
 from pyfly.config_client._names import below
 from pyfly.config_client._nodes import plain
