@@ -19,6 +19,7 @@ from pyfly.config_server import (
     Encryption,
     EncryptionKeys,
     InMemoryConfigBackend,
+    ServerOptions,
     open_keys,
 )
 
@@ -38,7 +39,9 @@ def main() -> int:
     rsa = generate_private_key(65_537, 2048)
     pem = rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     keys = open_keys(EncryptionKeys(default="a password", named={"rsa": pem, "password": "b"}))
-    server = ConfigServer(InMemoryConfigBackend(), encryption=Encryption(keys=keys))
+    server = ConfigServer(
+        InMemoryConfigBackend(), options=ServerOptions(encryption=Encryption(keys=keys))
+    )
     texts = {f"key{number}": f"secret number {number:20}" for number in range(VALUES)}
     encrypted: dict[str, Mapping[str, str]] = {
         "clear": {key: "x" * len(keys.encrypt(text)) for key, text in texts.items()},

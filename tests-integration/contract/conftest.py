@@ -15,6 +15,7 @@ from pyfly.config_server import (
     ConfigServer,
     ConfigServerApp,
     FilesystemConfigBackend,
+    ServerOptions,
     SharedCredential,
 )
 
@@ -128,7 +129,8 @@ def serve(request: pytest.FixtureRequest) -> Callable[..., Ask]:
     make = plain_asgi if request.param == "plain" else litestar_asgi
 
     def start(*backends: Any, auth: SharedCredential | None = None, **options: Any) -> Ask:
-        app = make(ConfigServer(*backends, **options), auth)
+        own = {name: options.pop(name) for name in ("base_path", "default_label") & options.keys()}
+        app = make(ConfigServer(*backends, **own, options=ServerOptions(**options)), auth)
 
         async def ask(path: str, **how: Any) -> Answer:
             return await ask_app(app, path, **how)

@@ -13,6 +13,7 @@ from pyfly.config_server import (
     ConfigSource,
     FilesystemConfigBackend,
     InMemoryConfigBackend,
+    ServerOptions,
 )
 
 pytestmark = pytest.mark.anyio
@@ -217,9 +218,11 @@ async def test_readiness_counts_the_stores_that_are_needed() -> None:
     good, failing = InMemoryConfigBackend(), Failing(BackendUnavailableError("gone"))
     with pytest.raises(BackendUnavailableError, match="gone"):
         await ConfigServer(good, failing).check()
-    await ConfigServer(failing, good, fail_on_composite_error=False).check()
+    await ConfigServer(failing, good, options=ServerOptions(fail_on_composite_error=False)).check()
     with pytest.raises(BackendUnavailableError, match="gone"):
-        await ConfigServer(failing, failing, fail_on_composite_error=False).check()
+        await ConfigServer(
+            failing, failing, options=ServerOptions(fail_on_composite_error=False)
+        ).check()
 
 
 async def test_every_store_is_closed() -> None:

@@ -21,6 +21,7 @@ from pyfly.config_server import (
     HostPolicy,
     HttpRequest,
     InMemoryConfigBackend,
+    ServerOptions,
     SharedCredential,
     open_keys,
 )
@@ -60,7 +61,9 @@ async def test_the_controller_answers_generated_requests(
         "open": FilesystemConfigBackend(root),
     }
     keys = open_keys(EncryptionKeys(default="password"))
-    server = ConfigServer(stores[kind], encryption=Encryption(keys=keys, answers_decrypt=True))
+    server = ConfigServer(
+        stores[kind], options=ServerOptions(encryption=Encryption(keys=keys, answers_decrypt=True))
+    )
     auth = None if kind == "open" else SharedCredential.bearer("t")
     hosts = HostPolicy() if kind == "open" else None
     controller = Controller(server, auth=auth, hosts=hosts)

@@ -17,6 +17,7 @@ from pyfly.config_server import (
     HealthRepository,
     HealthSettings,
     HttpRequest,
+    ServerOptions,
 )
 
 
@@ -120,7 +121,7 @@ def test_springs_health_tells_whether_a_document_can_be_composed(
 
 
 def test_springs_health_tells_that_nothing_may_be_empty() -> None:
-    server = ConfigServer(ThreeMethods(None), accept_empty=False)
+    server = ConfigServer(ThreeMethods(None), options=ServerOptions(accept_empty=False))
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
     health = controller(server, HealthSettings(show_details=True))
     document = json.loads(asyncio.run(health.handle(request)).body)

@@ -30,6 +30,7 @@ from pyfly.config_server import (
     HttpRequest,
     HttpResponse,
     InMemoryConfigBackend,
+    ServerOptions,
     SharedCredential,
     open_keys,
 )
@@ -41,7 +42,9 @@ Ask = Callable[..., Any]
 
 
 def asking(*backends: ConfigBackend, **options: Any) -> Ask:
-    controller = Controller(ConfigServer(*backends, **options), auth=SharedCredential.bearer("t"))
+    controller = Controller(
+        ConfigServer(*backends, options=ServerOptions(**options)), auth=SharedCredential.bearer("t")
+    )
 
     async def ask(
         path: str, *, method: str = "GET", body: bytes = b"", **headers: str

@@ -18,6 +18,7 @@ from pyfly.config_server import (
     Encryption,
     EncryptionKeys,
     InMemoryConfigBackend,
+    ServerOptions,
     SharedCredential,
     open_keys,
 )
@@ -54,7 +55,9 @@ def client() -> Iterator[Any]:
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     keys = open_keys(EncryptionKeys(default=pem.decode()))
-    server = ConfigServer(backend, encryption=Encryption(keys=keys, answers_decrypt=True))
+    server = ConfigServer(
+        backend, options=ServerOptions(encryption=Encryption(keys=keys, answers_decrypt=True))
+    )
     with TestClient(create_app(server, auth=CREDENTIAL)) as client:
         client.auth = ("reader", "open sesame")
         yield client

@@ -16,7 +16,7 @@ from pyfly.config_core import (
     ConfigNotFoundError,
     InvalidConfigKeyError,
 )
-from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend
+from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend, ServerOptions
 from pyfly.config_server.storage import ABSENT, ANY
 from pyfly.config_sql import SqlConfigBackend, _backend
 
@@ -140,7 +140,7 @@ async def test_versions_of_several_labels_stand_in_the_order_of_the_request(
 ) -> None:
     for label in ("main", "next"):
         await backend.save(bundle(label=label))
-    server = ConfigServer(backend, continue_on_label_failure=True)
+    server = ConfigServer(backend, options=ServerOptions(continue_on_label_failure=True))
     found = [
         (await server.environment("orders", "prod", label)).version
         for label in ("main,next", "next,main", "next,unknown")

@@ -132,13 +132,23 @@ class FlatBudget:
         self._properties = 0
         self._bytes = 0
 
-    def take(self, size: int) -> None:
-        """Count one property whose flat key and value have `size` bytes together.
+    @property
+    def properties(self) -> int:
+        """How many properties were counted."""
+        return self._properties
+
+    @property
+    def size(self) -> int:
+        """How many bytes of flat keys and values were counted."""
+        return self._bytes
+
+    def take(self, size: int, *, properties: int = 1) -> None:
+        """Count properties whose flat keys and values have `size` bytes together.
 
         Raises:
             ConfigFormatError: There are more than 20,000 properties, or more than `limit` bytes.
         """
-        self._properties += 1
+        self._properties += properties
         self._bytes += size
         if self._properties > MAX_PROPERTIES:
             raise ConfigFormatError(f"more than {MAX_PROPERTIES:,} properties{self._whole}")

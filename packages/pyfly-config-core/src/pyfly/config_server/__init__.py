@@ -8,8 +8,7 @@ tests for new stores is `pyfly.config_server.testing`.
 from typing import TYPE_CHECKING
 
 from pyfly.config_server.access.principal import Principal, Right
-from pyfly.config_server.composition.bundles import Bundles
-from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.composition import Bundles, Composition, ConfigServer, ServerOptions
 from pyfly.config_server.encryption import (
     Encryption,
     EncryptionKeys,
@@ -36,6 +35,7 @@ __all__ = [
     "MAX_BODY_BYTES",
     "Authenticator",
     "Bundles",
+    "Composition",
     "ConfigBackend",
     "ConfigServer",
     "ConfigServerApp",
@@ -55,6 +55,7 @@ __all__ = [
     "KeyStoreFile",
     "Principal",
     "Right",
+    "ServerOptions",
     "SharedCredential",
     "open_backend",
     "open_keys",

@@ -48,16 +48,7 @@ def source_of(
     key: ConfigKey, *, name: str, version: str, documents: tuple[ConfigDocument, ...], size: int = 0
 ) -> ConfigSource:
     """Return the bundle that the file `name`, of `size` bytes, holds."""
-    return ConfigSource(
-        application=key.application,
-        profile=key.profile,
-        label=key.label,
-        properties=documents[0].properties if len(documents) == 1 else {},
-        version=version,
-        resource=name,
-        documents=documents,
-        size=size,
-    )
+    return ConfigSource.from_documents(key, documents, resource=name, version=version, size=size)
 
 
 def check_writable(key: ConfigKey) -> None:

@@ -62,7 +62,10 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
     # What the values take is counted where they are flattened; their origins are flattened here.
     budget = FlatBudget(limit=MAX_FLAT_BYTES + MAX_PROPERTIES * _LONGEST_ORIGIN)
     return tuple(
-        ConfigDocument(properties=_mapping(value), origins=_texts(_mapping(origins), budget))
+        ConfigDocument(
+            properties=copy_properties(_mapping(value)),  # checked here, and nowhere after
+            origins=_texts(_mapping(origins), budget),
+        )
         for value, origins in yaml.load_with_origins(_decoded(data))
         if not _is_nothing(value)
     )

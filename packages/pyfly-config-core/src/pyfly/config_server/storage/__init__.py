@@ -22,6 +22,7 @@ from pyfly.config_server.storage.abilities import (
     SupportsUpgrade,
 )
 from pyfly.config_server.storage.ability import ability, default_is_base, has_base_bundles
+from pyfly.config_server.storage.flat import FlatProperties
 from pyfly.config_server.storage.journal import ChangeJournal
 from pyfly.config_server.storage.limits import TOO_LARGE, check_limit, check_stored_bytes
 from pyfly.config_server.storage.preconditions import (
@@ -67,6 +68,7 @@ __all__ = [
     "ConfigVersion",
     "EverythingChange",
     "Expected",
+    "FlatProperties",
     "LabelChange",
     "Precondition",
     "ResourceChange",

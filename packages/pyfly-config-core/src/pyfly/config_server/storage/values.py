@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from pyfly.config_core import DEFAULT_LABEL, ConfigKey, JsonValue, copy_properties
+from pyfly.config_server.storage.flat import FlatProperties, flatten_document
 
 __all__ = [
     "BundleChange",
@@ -26,17 +27,36 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigDocument:
-    """One document of a text file."""
+    """One document of a bundle. It may be shared between answers and must not be changed."""
 
     properties: Mapping[str, JsonValue] = field(repr=False)
-    """The document's own tree, conditions of its activation included. Not to be changed: a
-    store may hand out the same tree again."""
+    """The document's own tree, conditions of its activation included. It is not copied and not
+    checked: give it a tree that `copy_properties` or `parse_documents` returned."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Flat key to `line:column` of its value, both counted from 1."""
     resource: str | None = None
     """The name of its file, where a bundle lies in several; without its label."""
     place: int = 0
     """The rank of the place where its file lies; higher ones win. 0 where a store has one place."""
+    _flat: FlatProperties | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def flat(self) -> FlatProperties:
+        """The document with flat keys: computed at the first call, then remembered.
+
+        Raises:
+            ConfigFormatError: The tree is too deep, too large or has too many properties.
+        """
+        flat = self._flat
+        if flat is None:  # two threads may both compute it, with the same result
+            flat = flatten_document(self.properties)
+            object.__setattr__(self, "_flat", flat)
+        return flat
+
+    @property
+    def is_flattened(self) -> bool:
+        """True if `flat` costs nothing."""
+        return self._flat is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +88,76 @@ class ConfigSource:
     size: int = field(default=0, compare=False)
     """Bytes of the stored text, where the store knows. All bundles of one answer may have 8 MiB
     together; with 0 only what is made of them is bounded."""
+    _key: ConfigKey = field(init=False, repr=False, compare=False)
+    _content: tuple[ConfigDocument, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ConfigKey(application=self.application, profile=self.profile, label=self.label)
-        object.__setattr__(self, "properties", copy_properties(self.properties))
+        key = ConfigKey(application=self.application, profile=self.profile, label=self.label)
+        properties = copy_properties(self.properties)
+        content = self.documents or (ConfigDocument(properties=properties),)
+        for name, value in (("_key", key), ("properties", properties), ("_content", content)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_documents(
+        cls,
+        key: ConfigKey,
+        documents: tuple[ConfigDocument, ...],
+        *,
+        version: str | None = None,
+        resource: str | None = None,
+        size: int = 0,
+    ) -> Self:
+        """Return a source for trees that were checked before and that the store keeps.
+
+        Nothing is copied until `properties` is read, and nothing at all when the source is only
+        composed.
+
+        Args:
+            key: The name.
+            documents: The documents of its files, as `parse_documents` returns them, or of a
+                store without files the one document that holds everything.
+            version: As the field.
+            resource: As the field. Without it, and where the documents name no file either,
+                `documents` of the source is empty.
+            size: As the field.
+        """
+        has_files = resource is not None or any(one.resource for one in documents)
+        source = cls.__new__(cls)
+        for name, value in (
+            ("application", key.application),
+            ("profile", key.profile),
+            ("label", key.label),
+            ("version", version),
+            ("resource", resource),
+            ("documents", documents if has_files else ()),
+            ("size", size),
+            ("_key", key),
+            ("_content", documents or (ConfigDocument(properties={}),)),
+        ):
+            object.__setattr__(source, name, value)
+        return source
+
+    if not TYPE_CHECKING:  # type checkers would believe that it has any attribute
+
+        def __getattr__(self, name: str) -> object:
+            """Copy the tree of a shared source when it is read for the first time."""
+            if name != "properties":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            content = self._content
+            properties = copy_properties(content[0].properties if len(content) == 1 else {})
+            object.__setattr__(self, "properties", properties)
+            return properties
 
     @property
     def key(self) -> ConfigKey:
         """The name of this source."""
-        return ConfigKey(application=self.application, profile=self.profile, label=self.label)
+        return self._key
+
+    @property
+    def content(self) -> tuple[ConfigDocument, ...]:
+        """What an answer is composed of: `documents`, or one document without a file."""
+        return self._content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ import itertools
 import secrets
 import threading
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -18,7 +18,9 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigKey,
     ConfigNotFoundError,
+    JsonValue,
     check_name,
+    copy_properties,
 )
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_server.storage import (
@@ -27,6 +29,7 @@ from pyfly.config_server.storage import (
     Change,
     ChangeBatch,
     ChangeJournal,
+    ConfigDocument,
     ConfigEntry,
     ConfigResource,
     ConfigSource,
@@ -46,7 +49,8 @@ class _Change:
     """One step in the life of a bundle."""
 
     row: ConfigVersion
-    source: ConfigSource | None = field(repr=False)
+    properties: Mapping[str, JsonValue] | None = field(default=None, repr=False)
+    """What was stored; never handed out itself. `None` where the change removed the bundle."""
 
 
 class InMemoryConfigBackend:
@@ -64,6 +68,7 @@ class InMemoryConfigBackend:
     def __init__(self, *, default_label: str = DEFAULT_LABEL) -> None:
         self._default_label = default_label
         self._changes: dict[ConfigKey, list[_Change]] = {}
+        self._stored: dict[ConfigKey, tuple[ConfigDocument, str]] = {}  # with its version
         self._resources: dict[tuple[str, str], ConfigResource] = {}
         self._numbers = itertools.count(1)
         self._epoch = secrets.token_hex(4)  # another process must not give the same versions
@@ -84,7 +89,7 @@ class InMemoryConfigBackend:
         return cls()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self._keys())} bundles)"
+        return f"{type(self).__name__}({len(self._stored)} bundles)"
 
     def put_resource(self, label: str, path: str, content: bytes) -> None:
         """Put a plain file in place."""
@@ -136,12 +141,13 @@ class InMemoryConfigBackend:
         """
         self._check_open()
         now = datetime.now(UTC)
+        properties = copy_properties(source.properties)
         with self._guard:
             self._check_expected(source.key, expected)
             version = self._next_version()
-            stored = replace(source, version=version, resource=None, documents=())
             row = ConfigVersion(version=version, saved_at=now, author=author, message=message)
-            self._record(source.key, _Change(row=row, source=stored))
+            self._stored[source.key] = (ConfigDocument(properties=properties), version)
+            self._record(source.key, _Change(row=row, properties=properties))
         return version
 
     async def delete(
@@ -160,7 +166,7 @@ class InMemoryConfigBackend:
         self._check_open()
         with self._guard:
             self._check_expected(key, expected)
-            if self._current(key) is not None:
+            if self._stored.pop(key, None) is not None:
                 version = self._next_version()
                 row = ConfigVersion(
                     version=version,
@@ -169,12 +175,15 @@ class InMemoryConfigBackend:
                     message=message,
                     deleted=True,
                 )
-                self._record(key, _Change(row=row, source=None))
+                self._record(key, _Change(row=row))
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return copies of all sources, ordered by label, application, profile."""
         self._check_open()
-        return [source for key in self._keys() if (source := self._current(key)) is not None]
+        return [
+            ConfigSource.from_documents(key, (document,), version=version)
+            for key, (document, version) in self._in_order()
+        ]
 
     async def keys(
         self, label: str | None = None, *, after: ConfigKey | None = None
@@ -182,8 +191,8 @@ class InMemoryConfigBackend:
         """Yield all names as they were at the first step, in the order of `list`."""
         self._check_open()
         entries = [
-            ConfigEntry(key=key, version=self._changes[key][-1].row.version)
-            for key in self._keys()
+            ConfigEntry(key=key, version=version)
+            for key, (_, version) in self._in_order()
             if (label is None or key.label == label)
             and (after is None or key.sort_key > after.sort_key)
         ]
@@ -223,8 +232,11 @@ class InMemoryConfigBackend:
         self._check_open()
         changes = self._changes.get(key, [])
         place = _place_of(version, changes)
-        source = None if place is None else changes[place].source
-        return None if source is None else replace(source)
+        properties = None if place is None else changes[place].properties
+        if properties is None:
+            return None
+        document = ConfigDocument(properties=properties)
+        return ConfigSource.from_documents(key, (document,), version=version)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
         """Return what changed since `cursor`; the last 10,000 changes are remembered."""
@@ -254,23 +266,23 @@ class InMemoryConfigBackend:
         self._closed = True
         self._wake_all()
 
-    def _keys(self) -> builtins.list[ConfigKey]:
-        changed = [*self._changes.items()]  # in one step: another thread may add to it
-        stored = [key for key, changes in changed if changes[-1].source is not None]
-        return sorted(stored, key=lambda key: key.sort_key)
+    def _in_order(self) -> builtins.list[tuple[ConfigKey, tuple[ConfigDocument, str]]]:
+        stored = [*self._stored.items()]  # in one step: another thread may add to it
+        return sorted(stored, key=lambda item: item[0].sort_key)
 
     def _carried(self) -> set[str]:
-        return {key.label for key in self._keys()}
+        return {key.label for key in [*self._stored]}
 
     def _current(self, key: ConfigKey) -> ConfigSource | None:
-        changes = self._changes.get(key)
-        found = changes[-1].source if changes else None
-        return None if found is None else replace(found)  # a copy, by construction
+        found = self._stored.get(key)
+        if found is None:
+            return None
+        document, version = found
+        return ConfigSource.from_documents(key, (document,), version=version)
 
     def _check_expected(self, key: ConfigKey, expected: Expected) -> None:
-        current = self._current(key)
-        version = None if current is None else current.version
-        check_expected(key, expected=expected, current=version)
+        _, current = self._stored.get(key, (None, None))
+        check_expected(key, expected=expected, current=current)
 
     def _record(self, key: ConfigKey, change: _Change) -> None:
         self._changes.setdefault(key, []).append(change)

@@ -11,7 +11,7 @@ from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.memory import return_large_blocks
 from pyfly.config_cli._settings import ServeSettings, parse_settings
 from pyfly.config_litestar import create_app
-from pyfly.config_server import ConfigServer, Encryption, open_backend
+from pyfly.config_server import ConfigServer, Encryption, ServerOptions, open_backend
 
 
 def set_up_process() -> None:
@@ -44,12 +44,16 @@ def open_server(settings: ServeSettings) -> ConfigServer:
         ConfigError: A key or a store cannot be opened, or a setting cannot be used.
     """
     keys = None if settings.keys is None else open_ring(settings.keys)
+    options = {**settings.options}
+    default_label = options.pop("default_label")
     try:
         return ConfigServer(
             *(open_backend(url) for url in settings.backends),
             base_path=settings.base_path,
-            encryption=Encryption(keys=keys, **settings.encryption),
-            **settings.options,
+            default_label=default_label,
+            options=ServerOptions(
+                encryption=Encryption(keys=keys, **settings.encryption), **options
+            ),
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error

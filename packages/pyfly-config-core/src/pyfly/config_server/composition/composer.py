@@ -1,0 +1,150 @@
+"""Composing a document from all stores of a server."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from pyfly.config_core import ConfigError, ConfigNotFoundError, Environment, PropertySource
+from pyfly.config_server.composition.budgets import AnswerBudget
+from pyfly.config_server.composition.compositions import Composition, StoreInputs
+from pyfly.config_server.composition.lookups import Lookup, plan_lookups
+from pyfly.config_server.composition.options import ServerOptions, overrides_source
+from pyfly.config_server.composition.property_sources import unique_sources
+from pyfly.config_server.composition.reader import LookupResult, StoreReader
+from pyfly.config_server.storage import ConfigBackend
+
+_LOG: Final = logging.getLogger(__name__)
+
+_StoreResult: TypeAlias = "list[LookupResult] | BaseException"
+"""What a store holds for each lookup, or why it could not tell."""
+
+
+class Composer:
+    """Reads the stores of a server and makes one document of what they hold.
+
+    Args:
+        backends: The stores, the highest precedence first. Their owner closes them.
+        options: How the document is made.
+    """
+
+    def __init__(self, backends: Sequence[ConfigBackend], options: ServerOptions) -> None:
+        self._backends = backends
+        self._options = options
+        self._overrides = overrides_source(options.overrides)
+        self._readers = tuple(
+            StoreReader(backend, suffix=f" (store #{number})" if number else "")
+            for number, backend in enumerate(backends)
+        )
+
+    async def compose(
+        self, application: str, profile: str, label: str, *, shown_label: str | None
+    ) -> Composition:
+        """Return the document with what it was made of.
+
+        Args:
+            application: One name or a comma list.
+            profile: One name or a comma list, the last one highest.
+            label: One name or a comma list, the last one highest.
+            shown_label: What the document names as its label.
+
+        Raises:
+            ConfigError: As `ConfigServer.compose`.
+        """
+        plans = self._plans(application, profile, label)
+        results = await self._read(plans)
+        stores = [result for result in results if not isinstance(result, BaseException)]
+        self._check_labels(next(iter(plans.values())), stores)
+        sources = unique_sources(
+            source for store in stores for found in store for source in found.sources
+        )
+        if not sources and not self._options.accept_empty:
+            raise ConfigNotFoundError("configuration of", application)
+        environment = Environment(
+            name=application,
+            profiles=(profile,),
+            label=shown_label,
+            version=self._version(stores),
+            property_sources=(*self._overrides, *await self._decrypted(sources)),
+        )
+        inputs = tuple(_inputs(position, result) for position, result in enumerate(results))
+        return Composition(environment=environment, inputs=inputs)
+
+    def _plans(self, application: str, profile: str, label: str) -> dict[bool, tuple[Lookup, ...]]:
+        """Return the lookups for stores by their `default_is_base`."""
+        options = self._options
+        return {
+            default_is_base: plan_lookups(
+                application=application,
+                profile=profile,
+                label=label,
+                shared_application=options.default_application_name,
+                base_profile=options.default_profile if default_is_base else None,
+            )
+            for default_is_base in {reader.default_is_base for reader in self._readers}
+        }
+
+    async def _read(self, plans: Mapping[bool, Sequence[Lookup]]) -> list[_StoreResult]:
+        """Return what each store holds for every lookup, the highest store first."""
+        budget = AnswerBudget()
+        reads = [
+            _read_store(reader, plans[reader.default_is_base], budget) for reader in self._readers
+        ]
+        if len(reads) == 1:
+            return [await reads[0]]
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        is_strict = self._options.fail_on_composite_error
+        if not is_strict:
+            for backend, result in zip(self._backends, results, strict=True):
+                if isinstance(result, BaseException):
+                    what = str(result) if isinstance(result, ConfigError) else type(result).__name__
+                    _LOG.error("left out: %s: %s", type(backend).__name__, what)
+        if failures and (is_strict or len(failures) == len(results)):
+            raise failures[0]
+        return results
+
+    def _check_labels(
+        self, lookups: Sequence[Lookup], stores: Sequence[Sequence[LookupResult]]
+    ) -> None:
+        """Refuse a label that no store knows."""
+        unknown = [
+            lookup.label
+            for position, lookup in enumerate(lookups)
+            if not any(store[position].label.is_present for store in stores)
+        ]
+        may_continue = self._options.continue_on_label_failure and len(unknown) < len(lookups)
+        if unknown and not may_continue:
+            raise ConfigNotFoundError("label", unknown[-1])
+
+    async def _decrypted(self, sources: list[PropertySource]) -> list[PropertySource]:
+        encryption = self._options.encryption
+        if not encryption.concerns(sources):
+            return sources
+        encryption.check_amount(sources)
+        return await asyncio.to_thread(encryption.decrypt, sources)  # RSA takes long
+
+    def _version(self, stores: Sequence[Sequence[LookupResult]]) -> str | None:
+        """Return the versions of the labels that exist, in the order of the request."""
+        if len(self._backends) > 1:
+            return None
+        labels = [found.label for found in reversed(stores[0])]
+        versions = (label.version for label in labels if label.is_present)
+        joined = ",".join(version for version in versions if version is not None)
+        return joined or self._options.version
+
+
+async def _read_store(
+    reader: StoreReader, lookups: Sequence[Lookup], budget: AnswerBudget
+) -> list[LookupResult]:
+    return [await reader.read(lookup, budget) for lookup in lookups]
+
+
+def _inputs(store: int, result: _StoreResult) -> StoreInputs:
+    if isinstance(result, BaseException):
+        return StoreInputs(store=store, is_available=False)
+    return StoreInputs(
+        store=store,
+        labels=tuple(found.label for found in result),
+        bundles=tuple(bundle for found in result for bundle in found.bundles),
+    )

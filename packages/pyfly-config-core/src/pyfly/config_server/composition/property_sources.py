@@ -1,0 +1,148 @@
+"""From bundles to property sources: their order and their names. Nothing is read here."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pyfly.config_core import ConfigFormatError, ConfigKey, FlatBudget, PropertySource
+from pyfly.config_server.composition.activation import is_active
+from pyfly.config_server.storage import ConfigDocument, ConfigSource, FlatProperties
+
+_LOG: Final = logging.getLogger(__name__)
+_LOGGED: Final = 10
+"""Keys that are named in one line of the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleSource:
+    """A property source and the bundle it came from."""
+
+    source: PropertySource
+    key: ConfigKey | None
+    """The bundle, in a store whose bundles have no files; where they have, the name of the
+    property source tells which file it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One document with what its property source is named after."""
+
+    key: ConfigKey
+    document: ConfigDocument = field(repr=False)
+    resource: str | None
+    """The file, without its label."""
+    number: int | None
+    """Its position among the documents of its file; `None` for an only one."""
+
+    @property
+    def file_name(self) -> str:
+        """The file, or the name that a file would have."""
+        return self.resource or self.key.stem
+
+
+def compose_sources(
+    bundles: Sequence[ConfigSource],
+    profiles: frozenset[str],
+    budget: FlatBudget,
+    *,
+    suffix: str = "",
+) -> list[BundleSource]:
+    """Return a property source for each active document, the highest precedence first.
+
+    Documents are ordered by profile, then by place, then by application, then as the store has
+    them in a bundle. A file that is found in several roles counts once, in the lowest of them.
+
+    Args:
+        bundles: What is stored, by profile and then by application, the highest precedence first.
+        profiles: What conditions of documents are checked against.
+        budget: What the answer holds already. Documents that are not active count, too: their
+            conditions are among their flat keys.
+        suffix: What names end with; tells stores apart.
+
+    Raises:
+        ConfigFormatError: A condition cannot be read, or the answer would be too large.
+    """
+    sources: list[BundleSource] = []
+    for part in _by_place(_in_lowest_roles(bundles)):
+        flat = _active(part, profiles, budget)
+        if flat is not None:
+            sources.append(_named(part, flat, suffix))
+    return sources
+
+
+def unique_sources(sources: Iterable[BundleSource]) -> list[PropertySource]:
+    """Return the property sources, each under a name of its own, in the same order.
+
+    A file that was found in several roles counts once, in the lowest of them, as in a Spring
+    Cloud Config server: `application-x.yml` is what the application `application-x` has for
+    every profile, and then no longer what `application` has for the profile `x`. Different
+    bundles of one name, such as `a` for the profile `b-c` and `a-b` for `c` in a database, all
+    count; the names of the higher ones say which bundle they are.
+
+    Args:
+        sources: The highest precedence first.
+    """
+    taken: dict[str, BundleSource] = {}
+    for one in reversed([*sources]):
+        lower = taken.setdefault(one.source.name, one)
+        if lower.key != one.key:
+            name = f"{one.source.name} ({one.key})"
+            taken.setdefault(name, replace(one, source=replace(one.source, name=name)))
+    return [one.source for one in reversed(taken.values())]
+
+
+def _in_lowest_roles(bundles: Sequence[ConfigSource]) -> list[_Part]:
+    """Return the documents, those of one bundle last to first, each file once."""
+    parts = [(rank, part) for rank, source in enumerate(bundles) for part in _parts(source)]
+    lowest = {part.resource: rank for rank, part in parts}
+    return [part for rank, part in parts if part.resource is None or lowest[part.resource] == rank]
+
+
+def _parts(source: ConfigSource) -> Iterator[_Part]:
+    """Yield the documents of a bundle, the last one first, numbered within their files."""
+    names = [document.resource or source.resource for document in source.content]
+    together = Counter(names)
+    later: Counter[str | None] = Counter()
+    for name, document in zip(reversed(names), reversed(source.content), strict=True):
+        later[name] += 1
+        number = together[name] - later[name] if together[name] > 1 else None
+        yield _Part(key=source.key, document=document, resource=name, number=number)
+
+
+def _by_place(parts: list[_Part]) -> list[_Part]:
+    """Return the documents of each profile ordered by place, otherwise as they are."""
+    if not any(part.document.place for part in parts):
+        return parts
+    ranks = {
+        profile: rank for rank, profile in enumerate(dict.fromkeys(p.key.profile for p in parts))
+    }
+    return sorted(parts, key=lambda part: (ranks[part.key.profile], -part.document.place))
+
+
+def _active(part: _Part, profiles: frozenset[str], budget: FlatBudget) -> FlatProperties | None:
+    """Return the flat keys of a document, or `None` when it is not meant for these profiles."""
+    where = f"{part.key.label}/{part.file_name}"
+    try:
+        flat = part.document.flat
+        flat.charge(budget)
+        if flat.conditions and not is_active(flat.conditions, profiles):
+            return None
+    except ConfigFormatError as error:
+        raise error.at(where) from error
+    if flat.retired:
+        more = ", …" if len(flat.retired) > _LOGGED else ""
+        _LOG.warning("%s: left out: %s%s", where, ", ".join(flat.retired[:_LOGGED]), more)
+    return flat
+
+
+def _named(part: _Part, flat: FlatProperties, suffix: str) -> BundleSource:
+    label = part.key.label.replace("-", "%2D").replace(",", "%2C")
+    number = "" if part.number is None else f" (document #{part.number})"
+    source = PropertySource(
+        name=f"{label}/{part.file_name}{number}{suffix}",
+        source=flat.values,
+        origins=part.document.origins,
+    )
+    return BundleSource(source=source, key=None if part.resource else part.key)

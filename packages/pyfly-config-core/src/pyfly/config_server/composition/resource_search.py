@@ -1,0 +1,90 @@
+"""Looking for a plain file in all stores of a server."""
+
+from collections.abc import Iterator, Sequence
+
+from pyfly.config_core import check_path, split_names, split_profiles
+from pyfly.config_server.composition.budgets import check_lookups
+from pyfly.config_server.composition.compositions import (
+    ResourceComposition,
+    ResourceInput,
+    StoreInputs,
+)
+from pyfly.config_server.composition.options import ServerOptions
+from pyfly.config_server.storage import (
+    ConfigBackend,
+    ConfigResource,
+    SupportsResources,
+    ability,
+)
+
+
+class ResourceSearch:
+    """Finds plain files.
+
+    Args:
+        backends: The stores, the highest precedence first. Their owner closes them.
+        options: In which order they are asked.
+    """
+
+    def __init__(self, backends: Sequence[ConfigBackend], options: ServerOptions) -> None:
+        self._stores = [ability(backend, SupportsResources) for backend in backends]
+        self._options = options
+
+    async def find(
+        self, application: str, profile: str, label: str, path: str
+    ) -> ResourceComposition:
+        """Return the file with the paths that were tried.
+
+        Raises:
+            ConfigError: As `ConfigServer.compose_resource`.
+        """
+        split_names("application", application)
+        check_path(path)
+        variants = _variants(path, split_profiles(profile), self._options.default_profile)
+        labels = split_names("label", label)
+        check_lookups(profiles=len(variants), labels=len(labels))
+        tried: dict[int, list[ResourceInput]] = {store: [] for store in range(len(self._stores))}
+        for position, store, one in self._places(labels):
+            for variant in variants:
+                found = await store.open_resource(one, variant)
+                is_present = found is not None
+                tried[position].append(
+                    ResourceInput(label=one, path=variant, is_present=is_present)
+                )
+                if is_present:
+                    return _result(found, tried)
+        return _result(None, tried)
+
+    def _places(self, labels: Sequence[str]) -> Iterator[tuple[int, SupportsResources, str]]:
+        """Yield the stores that have plain files with their positions and a label to look under."""
+        places = [
+            (position, store, label)
+            for label in reversed(labels)
+            for position, store in enumerate(self._stores)
+            if store is not None
+        ]
+        yield from reversed(places) if self._options.reverse_location_order else places
+
+
+def _result(
+    resource: ConfigResource | None, tried: dict[int, list[ResourceInput]]
+) -> ResourceComposition:
+    inputs = tuple(
+        StoreInputs(store=store, resources=tuple(resources)) for store, resources in tried.items()
+    )
+    return ResourceComposition(resource=resource, inputs=inputs)
+
+
+def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:
+    """Return the paths to look at, in this order.
+
+    >>> _variants("conf.d/site.conf", ("dev", "eu"), "default")
+    ('conf.d/site-dev.conf', 'conf.d/site-eu.conf', 'conf.d/site.conf')
+    """
+    directory, slash, name = path.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    stem, suffix = (stem, dot + extension) if dot else (name, "")
+    names = (
+        name if profile == default_profile else f"{stem}-{profile}{suffix}" for profile in profiles
+    )
+    return tuple(dict.fromkeys(f"{directory}{slash}{one}" for one in (*names, name)))

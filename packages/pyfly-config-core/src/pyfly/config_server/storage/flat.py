@@ -1,0 +1,55 @@
+"""What a document says with flat keys, computed once and kept with the document."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from pyfly.config_core import FlatBudget, FlatValue, JsonValue, drop_retired, flatten
+
+__all__ = ["FlatProperties", "flatten_document"]
+
+_CONDITION: Final = re.compile(r"spring\.config\.activate\.", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatProperties:
+    """The flat keys of one document. It is shared between answers and cannot be changed."""
+
+    values: Mapping[str, FlatValue] = field(repr=False)
+    """Flat keys to single values, in document order, without the retired keys. Read-only."""
+    retired: tuple[str, ...] = ()
+    """Keys that were left out because clients refuse them, see `drop_retired`."""
+    conditions: Mapping[str, FlatValue] = field(repr=False)
+    """Those of `values` whose key begins with `spring.config.activate.`, in any case."""
+    count: int
+    """How many properties flattening made, those of repeated keys included."""
+    size: int
+    """Bytes of their flat keys and values in UTF-8."""
+
+    def charge(self, budget: FlatBudget) -> None:
+        """Count this document once more, as flattening it would.
+
+        Raises:
+            ConfigFormatError: The budget has no room for it.
+        """
+        budget.take(self.size, properties=self.count)
+
+
+def flatten_document(properties: Mapping[str, JsonValue]) -> FlatProperties:
+    """Return the flat keys of a document.
+
+    Raises:
+        ConfigFormatError: As `flatten`, within the limits of one document.
+    """
+    budget = FlatBudget()
+    flat = flatten(properties, budget)
+    retired = drop_retired(flat)
+    return FlatProperties(
+        values=MappingProxyType(flat),
+        retired=tuple(retired),
+        conditions={key: value for key, value in flat.items() if _CONDITION.match(key)},
+        count=budget.properties,
+        size=budget.size,
+    )
