@@ -144,7 +144,7 @@ def measure(path: Path, runner: asyncio.Runner, options: argparse.Namespace) -> 
     chance = random.Random(20261124)  # noqa: S311 - the same applications in every run
     backends = {name: SqlConfigBackend.from_url(f"sqlite:///{path}/{name}.db") for name in SIZES}
     for name, backend in backends.items():
-        runner.run(backend.check())
+        runner.run(backend.upgrade())
         fill(path / f"{name}.db", SIZES[name])
     engine, _ = open_engine(f"sqlite:///{path}/bare.db")
     runner.run(make_bare(engine))

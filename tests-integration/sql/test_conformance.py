@@ -9,6 +9,8 @@ from pyfly.config_server.testing import (
     BackendConformance,
     BaseBundlesConformance,
     BatchFetchConformance,
+    ChangeHintsConformance,
+    ChangesConformance,
     CheckConformance,
     CloseConformance,
     ConditionalSaveConformance,
@@ -32,14 +34,15 @@ class SqlConformance(
     ConditionalSaveConformance,
     DeleteConformance,
     HistoryConformance,
+    ChangesConformance,
     UpgradeConformance,
     CheckConformance,
     CloseConformance,
 ):
-    """Every ability of a database."""
+    """The abilities of every database."""
 
 
-class TestPostgres(SqlConformance):
+class TestPostgres(SqlConformance, ChangeHintsConformance):
     @pytest.fixture
     async def backend(
         self, anyio_backend: str, postgres: Any, open_empty: Any
@@ -49,7 +52,7 @@ class TestPostgres(SqlConformance):
 
 
 @pytest.mark.external
-class TestPostgresOverTcpAndTls(SqlConformance):
+class TestPostgresOverTcpAndTls(SqlConformance, ChangeHintsConformance):
     @pytest.fixture
     async def backend(
         self, anyio_backend: str, tcp_postgres: Any, certificates: Any, open_empty: Any

@@ -1,16 +1,19 @@
-"""What only a database server can show: commits that tell, credentials, TLS, its defaults."""
+"""What only a database server can show: concurrent changes, hints, credentials, TLS, defaults."""
 
 import asyncio
 import logging
 import string
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from pyfly.config_core import (
     BackendAccessDeniedError,
@@ -19,11 +22,23 @@ from pyfly.config_core import (
     ConfigKey,
 )
 from pyfly.config_server import ConfigServer, ConfigSource
-from pyfly.config_sql import SqlConfigBackend, _changes, _schema
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    BundleChange,
+    Change,
+    ChangeBatch,
+    SupportsChangeHints,
+    ability,
+)
+from pyfly.config_sql import SqlConfigBackend, _listener, _schema
+from pyfly.config_sql import _statements as statements
+from pyfly.config_sql._writer import PendingChange, WritePlan, write_plan
 
 pytestmark = pytest.mark.anyio
 
 SECONDS = 60
+WRITERS, WRITES = 4, 25
 SECRET = "hunter2-of-the-url"
 
 
@@ -79,7 +94,7 @@ async def test_an_upgrade_that_was_cut_off_can_be_repeated(server: Any) -> None:
     async with backend._database.engine.begin() as connection:  # where MariaDB would leave it
         await connection.execute(text(f"DELETE FROM {_schema.VERSION_TABLE}"))
     assert await backend.upgrade() == ["0001"]
-    assert await backend.change_token() == "1"
+    assert (await backend.changes_since(None)).cursor.startswith("1-")
     assert [source.properties for source in await backend.list()] == [{"kept": True}]
     await backend.aclose()
 
@@ -109,62 +124,220 @@ async def test_the_version_of_a_document_never_goes_back(server: Any, open_empty
 # --- changes --------------------------------------------------------------------------
 
 
-async def begun(
+async def test_every_change_of_concurrent_writers_is_named_exactly_once(
+    server: Any, open_empty: Any
+) -> None:
+    url = server.database("concurrent")
+    async with open_empty(url) as backend, asyncio.timeout(SECONDS):
+        patient = f"{url}{'&' if '?' in url else '?'}pool_timeout=60&statement_timeout=30"
+        stores = [SqlConfigBackend.from_url(patient) for _ in range(WRITERS)]
+        cursor = (await backend.changes_since(None)).cursor
+        named: list[Change] = []
+
+        async def write(writer: int) -> None:
+            for number in range(WRITES):
+                await stores[writer].save(bundle(f"app-{writer}-{number}"))
+
+        writers = [asyncio.ensure_future(write(writer)) for writer in range(WRITERS)]
+        looks = 0
+        while not all(writer.done() for writer in writers) or not looks:
+            batch = await backend.changes_since(cursor)
+            named += batch.changes
+            cursor = batch.cursor
+            looks += 1
+        await asyncio.gather(*writers)
+        named += (await backend.changes_since(cursor)).changes
+        expected = [
+            BundleChange(key=bundle(f"app-{writer}-{number}").key)
+            for writer in range(WRITERS)
+            for number in range(WRITES)
+        ]
+        assert Counter(named) == Counter(expected)
+        assert looks > WRITES  # it did look in between
+        for store in stores:
+            await store.aclose()
+
+
+async def test_a_change_is_not_named_before_those_with_lower_versions_are_committed(
+    server: Any, open_empty: Any
+) -> None:
+    url = server.database("uncommitted")
+    async with open_empty(url) as backend, asyncio.timeout(SECONDS):
+        await backend.save(bundle("first"))
+        start = (await backend.changes_since(None)).cursor
+        slow, fast = SqlConfigBackend.from_url(url), SqlConfigBackend.from_url(url)
+        async with slow._database.writing() as connection:
+            plan = WritePlan(1, {})
+            assert (await connection.execute(statements.lock_sequence())).scalar_one() == 1
+            plan.add(PendingChange(key=bundle("slow").key, expected=ABSENT, properties="{}"))
+            await write_plan(connection, plan)
+            # The version 2 is written and not committed; who wants the next one waits for it.
+            overtaking = asyncio.ensure_future(fast.save(bundle("fast")))
+            await asyncio.wait({overtaking}, timeout=0.3)
+            assert not overtaking.done()
+            assert await backend.changes_since(start) == ChangeBatch(cursor=start)
+            await connection.commit()
+        await overtaking
+        batch = await backend.changes_since(start)
+        assert batch.changes == tuple(BundleChange(key=bundle(n).key) for n in ("slow", "fast"))
+        for store in (slow, fast):
+            await store.aclose()
+
+
+async def test_asking_while_nothing_changes_reads_few_rows(server: Any, open_empty: Any) -> None:
+    async with open_empty(server.database("idle")) as backend:
+        saved_at = datetime.now(UTC).replace(tzinfo=None)
+        rows = [
+            {
+                **statements.columns_of(bundle(f"app{number}").key),
+                "version": number,
+                "saved_at": saved_at,
+                "properties": "{}",
+            }
+            for number in range(1, 3001)
+        ]
+        async with backend._database.engine.begin() as connection:
+            await connection.execute(statements.record(), rows)
+        cursor = (await backend.changes_since(None)).cursor
+        async with backend._database.engine.connect() as connection:
+            statement = statements.changed(3000, limit=1002).compile(
+                connection.sync_engine, compile_kwargs={"literal_binds": True}
+            )
+            await connection.exec_driver_sql(
+                "ANALYZE pyfly_config_revision"
+                if connection.dialect.name == "postgresql"
+                else "ANALYZE TABLE pyfly_config_revision"
+            )
+            plan = (await connection.exec_driver_sql(f"EXPLAIN {statement}")).all()
+        shown = " ".join(str(row) for row in plan)
+        assert "pyfly_config_revision_pkey" in shown or "'PRIMARY'" in shown, shown
+        assert await backend.changes_since(cursor) == ChangeBatch(cursor=cursor)
+
+
+async def listening(
     backend: SqlConfigBackend,
-) -> tuple[AsyncIterator[ConfigKey], "asyncio.Task[ConfigKey]"]:
-    stream = backend.changes()
+) -> tuple[AsyncGenerator[None], "asyncio.Task[None]"]:
+    """Begin to wait for a hint; return when the database has been told."""
+    stream = backend.hints()
     task = asyncio.ensure_future(anext(stream))
     while not any(  # noqa: ASYNC110 - no event
-        watcher._is_listening() for watcher in backend._watchers
+        listener.is_listening for listener in backend._listeners
     ):
         await asyncio.sleep(0.01)
-    return stream, task
+    return cast("AsyncGenerator[None]", stream), task
 
 
-async def test_a_commit_tells_by_itself(
-    postgres: Any, open_empty: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_changes, "POLL_SECONDS", 3600.0)
+async def test_every_commit_of_another_process_is_a_hint(postgres: Any, open_empty: Any) -> None:
     url = postgres.database("hints")
     async with open_empty(url) as backend, asyncio.timeout(SECONDS):
         other = SqlConfigBackend.from_url(url)
-        stream, first = await begun(backend)
-        while not first.done():  # the first one may be made before it listens
-            await other.save(bundle("orders"))
-            await asyncio.wait({first}, timeout=1)
-        await other.save(bundle("billing"))
-        while await anext(stream) != bundle("billing").key:
-            pass
-        await stream.aclose()  # type: ignore[attr-defined]
+        stream, first = await listening(backend)
+        await other.save(bundle("orders"))
+        await first
+        second = asyncio.ensure_future(anext(stream))
+        await asyncio.wait({second}, timeout=0.2)
+        assert not second.done()  # nothing was committed
+        await other.delete(bundle("orders").key, expected=ANY)
+        await second
+        await stream.aclose()
         await other.aclose()
 
 
-async def test_a_listener_that_lost_its_connection_listens_again(
+async def test_a_listener_that_lost_its_connection_listens_again_and_hints(
     postgres: Any, open_empty: Any
 ) -> None:
-    url = postgres.database("listeners")
-    async with open_empty(url) as backend, asyncio.timeout(SECONDS):
-        stream, first = await begun(backend)
-        (watcher,) = backend._watchers
-        lost = watcher._driver
-        await asyncio.sleep(0)
+    async with open_empty(postgres.database("listeners")) as backend, asyncio.timeout(SECONDS):
+        stream, first = await listening(backend)
+        (listener,) = backend._listeners
+        lost = listener._driver
         postgres.server.psql(f"SELECT pg_terminate_backend({lost.get_server_pid()});")
-        while watcher._driver is lost or watcher._driver is None:  # noqa: ASYNC110 - no event
-            await asyncio.sleep(0.01)
+        await first  # something may have been missed
+        assert listener._driver is not lost
+        second = asyncio.ensure_future(anext(stream))
         await backend.save(bundle("orders"))
-        assert await first == bundle("orders").key
-        await stream.aclose()  # type: ignore[attr-defined]
+        await second
+        await stream.aclose()
 
 
-async def test_readers_of_changes_take_no_place_in_the_pool(postgres: Any, open_empty: Any) -> None:
+async def test_a_silent_connection_is_tried_and_replaced_when_it_is_dead(
+    postgres: Any,
+    open_empty: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(_listener, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(_listener, "RETRY_SECONDS", 0.05)
+    async with open_empty(postgres.database("silent")) as backend, asyncio.timeout(SECONDS):
+        stream, first = await listening(backend)
+        (listener,) = backend._listeners
+        await asyncio.wait({first}, timeout=0.5)
+        assert not first.done()  # it was tried several times, and answered
+        lost = listener._driver
+        monkeypatch.setattr(listener, "_on_event", lambda *_: None)
+        lost.remove_termination_listener(listener.__class__._on_event)
+        postgres.stop()
+        while "cannot listen for changes" not in caplog.text:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+        postgres.start()
+        await first
+        await stream.aclose()
+
+
+async def test_closing_ends_a_reader_of_hints(postgres: Any, open_empty: Any) -> None:
+    async with open_empty(postgres.database("closing")) as backend, asyncio.timeout(SECONDS):
+        _, first = await listening(backend)
+        await backend.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await first
+
+
+async def test_readers_of_hints_take_no_place_in_the_pool(postgres: Any, open_empty: Any) -> None:
     async with open_empty(postgres.database("places")) as backend:
-        streams = [await begun(backend) for _ in range(8)]  # more than the pool has
+        streams = [await listening(backend) for _ in range(8)]  # more than the pool has
         assert backend._database.engine.pool.checkedout() == 0
         await asyncio.gather(*(backend.check() for _ in range(8)))
         for stream, task in streams:
             task.cancel()
             await asyncio.wait({task})
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
+
+
+async def test_only_postgres_that_is_not_shared_gives_hints(
+    server: Any, request: pytest.FixtureRequest
+) -> None:
+    url = server.database("claims")
+    backend = SqlConfigBackend.from_url(url)
+    gives = url.startswith("postgresql")
+    assert (ability(backend, SupportsChangeHints) is not None) == gives
+    await backend.aclose()
+    if gives:
+        backend = SqlConfigBackend.from_url(f"{url}{'&' if '?' in url else '?'}pgbouncer=true")
+        assert ability(backend, SupportsChangeHints) is None
+        await backend.aclose()
+
+
+async def test_the_author_and_the_reason_of_a_removal_are_kept(
+    server: Any, open_empty: Any
+) -> None:
+    async with open_empty(server.database("remarks")) as backend:
+        remarks = {"author": "Ada \U0001f980", "message": "no longer\nneeded"}
+        await backend.save(bundle("orders"))
+        await backend.delete(bundle("orders").key, expected="1", **remarks)
+        row = (await backend.history(bundle("orders").key))[0]
+        assert (row.deleted, row.author, row.message) == (True, *remarks.values())
+
+
+async def test_labels_are_read_by_one_statement(server: Any, open_empty: Any) -> None:
+    async with open_empty(server.database("labels")) as backend:
+        for label in ("next", "main", "Main", "feature/x", "gone"):
+            key = ConfigKey(application="orders", profile="prod", label=label)
+            await backend.save(ConfigSource(**asdict(key), properties={}))
+        await backend.delete(key, expected=ANY)
+        sent: list[str] = []
+        engine = backend._database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *parts: sent.append(parts[2]))
+        assert await backend.labels() == ["Main", "feature/x", "main", "next"]
+        assert len(sent) == 1
 
 
 # --- credentials and TLS --------------------------------------------------------------

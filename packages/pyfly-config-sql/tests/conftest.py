@@ -17,12 +17,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with tables and nothing in them, made by the first use of a backend."""
+    """A file with tables and nothing in them, made by `upgrade`."""
     path = tmp_path_factory.mktemp("sqlite") / "empty.db"
 
     async def make() -> None:
         backend = SqlConfigBackend.from_url(f"sqlite:///{path}")
-        await backend.check()
+        await backend.upgrade()
         await backend.aclose()
 
     asyncio.run(make())

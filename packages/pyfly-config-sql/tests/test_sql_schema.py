@@ -49,7 +49,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
     engine.dispose()
 
 
-async def test_a_file_is_made_with_its_tables_by_the_first_use(tmp_path: Path) -> None:
+async def test_a_file_is_made_with_its_tables_by_the_first_save(tmp_path: Path) -> None:
     backend = SqlConfigBackend.from_url(f"sqlite:///{tmp_path}/new.db")
     assert [*tmp_path.iterdir()] == []
     await asyncio.gather(*(backend.save(bundle(f"orders{n}")) for n in range(8)))
@@ -133,13 +133,13 @@ async def test_an_upgrade_that_fails_leaves_nothing_and_can_be_repeated(
 
     monkeypatch.setattr(_schema, "upgrade", fail)
     with pytest.raises(BackendError, match="No space left"):
-        await backend.check()
+        await backend.upgrade()
     engine = create_engine(url)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
     engine.dispose()
     monkeypatch.setattr(_schema, "upgrade", upgrade)
-    await backend.check()
+    await backend.upgrade()
     await backend.aclose()
 
 

@@ -90,7 +90,7 @@ async def test_a_removal_and_a_new_bundle_stand_in_one_transaction(
     )
     assert [row.deleted for row in await backend.history(ORDERS)] == [False, True, False]
     assert [source.properties for source in await backend.list()] == [{"new": True}]
-    assert await backend.change_token() == "3"
+    assert (await backend.changes_since(None)).cursor.startswith("3-")
 
 
 async def test_a_transaction_that_fails_is_told_to_everybody_and_changes_nothing(
@@ -148,13 +148,13 @@ async def test_a_writer_that_took_no_turn_is_noticed(
     backend: SqlConfigBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await backend.save(bundle())
-    plan = _writer.Plan
+    plan = _writer.WritePlan
 
     def late(last: int, places: Any) -> Any:
         return plan(last - 1, places)  # as if the sequence had moved since it was read
 
-    monkeypatch.setattr(_writer, "Plan", late)
+    monkeypatch.setattr(_writer, "WritePlan", late)
     with pytest.raises(BackendError, match="another writer was in the way; nothing was done"):
         await backend.save(bundle(lost=True))
-    monkeypatch.setattr(_writer, "Plan", plan)
+    monkeypatch.setattr(_writer, "WritePlan", plan)
     assert [source.properties for source in await backend.list()] == [{}]

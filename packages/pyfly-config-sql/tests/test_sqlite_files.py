@@ -12,7 +12,7 @@ import pytest
 
 from pyfly.config_core import BackendError, BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource
-from pyfly.config_server.storage import ANY
+from pyfly.config_server.storage import ANY, BundleChange
 from pyfly.config_sql import SqlConfigBackend
 from pyfly.config_sql._database import Database
 
@@ -51,7 +51,7 @@ async def refuses_everything(backend: SqlConfigBackend) -> None:
         lambda: backend.delete(ConfigKey(application="orders", profile="prod"), expected=ANY),
         backend.list,
         backend.check,
-        backend.change_token,
+        lambda: backend.changes_since(None),
     ):
         with pytest.raises(BackendUnavailableError, match="the SQLite file is not there any more"):
             await call()
@@ -162,3 +162,52 @@ async def test_several_requests_notice_a_replaced_file_together(
         replacement.replace(path)
         await asyncio.gather(*(number(backend) for _ in range(20)), backend.save(source(2)))
         assert await number(backend) == 2
+
+
+# --- a file that was never there ------------------------------------------------------
+
+
+async def test_reading_makes_no_file_and_says_that_there_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = SqlConfigBackend.from_url(f"sqlite:///{tmp_path}/misspelt.db")
+    await backend.check()
+    assert await backend.fetch("orders", "prod") is None
+    assert await backend.list() == []
+    assert [entry async for entry in backend.keys()] == []
+    assert await backend.labels() == []
+    assert not await backend.has_label("next")
+    assert await backend.history(source(1).key) == []
+    start = await backend.changes_since(None)
+    assert [*tmp_path.iterdir()] == []
+    assert caplog.text.count("there is no SQLite file of this name yet") == 1
+    await backend.save(source(1))
+    assert await number(backend) == 1
+    batch = await backend.changes_since(start.cursor)
+    assert batch.changes == (BundleChange(key=source(1).key),)
+    await backend.aclose()
+
+
+async def test_a_file_that_is_made_later_is_read(tmp_path: Path) -> None:
+    backend, other = (
+        SqlConfigBackend.from_url(f"sqlite:///{tmp_path}/config.db") for _ in range(2)
+    )
+    assert await number(backend) is None
+    assert await other.upgrade() == ["0001"]
+    assert await number(backend) is None
+    await other.save(source(2))
+    assert await number(backend) == 2
+    for one in (backend, other):
+        await one.aclose()
+
+
+async def test_a_file_that_cannot_be_opened_is_no_end_of_a_store(tmp_path: Path) -> None:
+    path = tmp_path / "config.db"
+    path.write_bytes(b"this is no database, whatever its name says" * 100)
+    backend = SqlConfigBackend.from_url(f"sqlite:///{path}")
+    with pytest.raises(Exception, match="damaged, or no database"):
+        await backend.check()
+    path.unlink()
+    await backend.upgrade()
+    await backend.check()
+    await backend.aclose()

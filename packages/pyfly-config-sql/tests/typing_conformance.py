@@ -13,6 +13,8 @@ def a_database_has_these_abilities(backend: SqlConfigBackend) -> None:
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
     _history: s.SupportsHistory = backend
+    _changes: s.SupportsChanges = backend
+    _hints: s.SupportsChangeHints = backend
     _upgrade: s.SupportsUpgrade = backend
     _check: s.SupportsCheck = backend
     _close: s.SupportsClose = backend

@@ -1,13 +1,11 @@
-"""The storage interface in terms of statements; which database it is matters little here."""
+"""The store: the methods of the storage interface, in terms of statements."""
 
 import asyncio
 import builtins
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC
-from typing import Any, Final, Self
+from typing import Final, Self, TypeVar, cast
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pyfly.config_core import (
@@ -15,25 +13,29 @@ from pyfly.config_core import (
     ConfigFormatError,
     ConfigKey,
     ConfigNotFoundError,
+    UnsupportedOperationError,
     check_name,
 )
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_server.storage import (
     ANY,
+    ChangeBatch,
     ConfigEntry,
     ConfigSnapshot,
     ConfigSource,
     ConfigVersion,
     Expected,
+    SupportsChangeHints,
     check_limit,
     check_stored_bytes,
 )
+from pyfly.config_sql import _changes as changes
 from pyfly.config_sql import _content as content
 from pyfly.config_sql import _statements as statements
-from pyfly.config_sql._changes import Watcher, last_version
 from pyfly.config_sql._database import Database
 from pyfly.config_sql._engine import open_engine
-from pyfly.config_sql._writer import Change, Writer
+from pyfly.config_sql._listener import ChangeListener
+from pyfly.config_sql._writer import PendingChange, Writer
 
 NAMES: Final = 1000
 """Names that one statement of a listing reads."""
@@ -41,7 +43,8 @@ CONTENTS: Final = 100
 """Bundles that one statement of a listing reads."""
 _LARGE: Final = 16_384
 """Characters of stored bundles from which on they are parsed in a thread."""
-_MAX_DIGITS: Final = 18
+
+_Ability = TypeVar("_Ability")
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -51,8 +54,12 @@ class SqlConfigBackend:
 
     A version is the number of a change in the whole store: of two versions the higher one was
     made later, whatever bundles they are of. A save is one transaction, durable when it returns
-    as far as the database is. On SQLite the file and its tables are made when they are missing;
-    elsewhere `upgrade` makes the tables, and without them every method raises `BackendError`.
+    as far as the database is.
+
+    `upgrade` makes the tables; without them every method raises `BackendError`. A SQLite file
+    needs no `upgrade`: its tables are upgraded by the first use, and a missing file is made by the
+    first save. Until then the store is empty, and a warning in the log says that there is no file:
+    reading and `check` make none.
 
     For one event loop, the first that uses it; in another one every method raises `BackendError`.
     Connections are opened when they are needed.
@@ -60,7 +67,7 @@ class SqlConfigBackend:
     Args:
         engine: Where connections come from; its owner closes it, and has chosen its limits. On
             SQLite it has to wait for locks (`timeout`) and to have `synchronous=FULL`.
-        default_label: The label that exists even without a bundle (design §8).
+        default_label: The label that exists even without a bundle.
     """
 
     has_base_bundles: Final = True
@@ -70,7 +77,7 @@ class SqlConfigBackend:
         self._database = Database(engine)
         self._writer = Writer(self._database)
         self._default_label = default_label
-        self._watchers: set[Watcher] = set()
+        self._listeners: set[ChangeListener] = set()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -89,6 +96,13 @@ class SqlConfigBackend:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database.dialect})"
+
+    def ability(self, kind: type[_Ability]) -> _Ability | None:
+        """Return this store if it has an ability: hints only where the database can give them."""
+        if kind is SupportsChangeHints and not self._database.can_listen:
+            return None
+        store = cast("object", self)  # type checkers would look for a common subclass
+        return store if isinstance(store, kind) else None
 
     async def upgrade(self) -> builtins.list[str]:
         """Bring the tables to the schema that this version of the package needs.
@@ -117,7 +131,7 @@ class SqlConfigBackend:
         self._database.check_open()
         if not keys:
             return ConfigSnapshot(sources=())
-        rows = await self._rows(statements.snapshot(keys))
+        rows = await self._database.rows(statements.snapshot(keys))
         found = {statements.key_of(row): row for row in rows}
         known = [found[key] for key in keys if key in found]
         version = str(max(row.version for row in known)) if known else None
@@ -125,7 +139,9 @@ class SqlConfigBackend:
         check_stored_bytes(size)
 
         def parse() -> tuple[ConfigSource | None, ...]:
-            return tuple(_source(key, found[key]) if key in found else None for key in keys)
+            return tuple(
+                content.source_of(key, found[key]) if key in found else None for key in keys
+            )
 
         sources = await asyncio.to_thread(parse) if size > _LARGE else parse()
         return ConfigSnapshot(sources=sources, version=version)
@@ -151,7 +167,7 @@ class SqlConfigBackend:
         content.check_remark("author", author)
         content.check_remark("message", message)
         properties = content.dump(source.properties)
-        change = Change(
+        change = PendingChange(
             key=source.key,
             expected=expected,
             properties=properties,
@@ -176,7 +192,9 @@ class SqlConfigBackend:
         """
         content.check_remark("author", author)
         content.check_remark("message", message)
-        change = Change(key=key, expected=expected, properties=None, author=author, message=message)
+        change = PendingChange(
+            key=key, expected=expected, properties=None, author=author, message=message
+        )
         await self._writer.make(change)
 
     async def list(self) -> builtins.list[ConfigSource]:
@@ -191,7 +209,7 @@ class SqlConfigBackend:
         They are read a thousand at a time; between two of those no connection is held.
         """
         while True:
-            rows = await self._rows(
+            rows = await self._database.rows(
                 statements.names(label, after, limit=NAMES, dialect=self._database.dialect)
             )
             for row in rows:
@@ -201,17 +219,16 @@ class SqlConfigBackend:
                 return
 
     async def has_label(self, label: str) -> bool:
-        """Tell whether a bundle carries the label, or it is the default label."""
+        """True if a bundle carries the label, or if it is the default label."""
         self._database.check_open()
         check_name("label", label)
-        return label == self._default_label or bool(await self._rows(statements.carries(label)))
+        return label == self._default_label or bool(
+            await self._database.rows(statements.carries(label))
+        )
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle, sorted; one statement for each of them."""
-        found: builtins.list[str] = []
-        while rows := await self._rows(statements.next_label(found[-1] if found else None)):
-            found.append(rows[0].label)
-        return found
+        """Return the labels that carry a bundle, sorted, from one statement."""
+        return [row.label for row in await self._database.rows(statements.labels())]
 
     async def history(
         self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
@@ -227,101 +244,77 @@ class SqlConfigBackend:
         self._database.check_open()
         check_limit(limit)
         if before is None:
-            rows = await self._rows(statements.history(key, limit=limit, newest=None))
-            return [_change(row) for row in rows]
-        newest = _number(before)
+            rows = await self._database.rows(statements.history(key, limit=limit, newest=None))
+            return [content.history_row(row) for row in rows]
+        newest = content.version_number(before)
         if newest is None:
             raise ConfigNotFoundError("version", before)
-        rows = await self._rows(statements.history(key, limit=limit + 1, newest=newest))
+        rows = await self._database.rows(statements.history(key, limit=limit + 1, newest=newest))
         if not rows or rows[0].version != newest:
             raise ConfigNotFoundError("version", before)
-        return [_change(row) for row in rows[1:]]
+        return [content.history_row(row) for row in rows[1:]]
 
     async def fetch_version(self, key: ConfigKey, version: str) -> ConfigSource | None:
         """Return the source as it was at `version`, or `None`."""
         self._database.check_open()
-        number = _number(version)
+        number = content.version_number(version)
         if number is None:
             return None
-        rows = await self._rows(statements.old_version(key, number))
-        return _source(key, rows[0]) if rows else None
+        rows = await self._database.rows(statements.old_version(key, number))
+        return content.source_of(key, rows[0]) if rows else None
 
-    async def change_token(self) -> str:
-        """Return the version of the last change."""
-        return str(await last_version(self._database))
+    async def changes_since(self, cursor: str | None) -> ChangeBatch:
+        """Return what changed since `cursor`, in every process.
 
-    async def changes(self) -> AsyncIterator[ConfigKey]:
-        """Yield the keys that change from the first step on, in every process.
-
-        Nothing is missed while the database is away; it is told when the database is back. On
-        PostgreSQL each reader has a connection of its own besides those of the pool.
+        One statement, which reads one row while nothing changes. The bundles of up to 1,000
+        changes are named; more of them are `EverythingChange`, as is a cursor of another database.
         """
-        watcher = Watcher(self._database)
-        self._watchers.add(watcher)
+        return await changes.changes_since(self._database, cursor)
+
+    async def hints(self) -> AsyncIterator[None]:
+        """Yield after every commit of any process, from the first step on; PostgreSQL only.
+
+        Each reader has a connection of its own beside those of the pool.
+
+        Raises:
+            UnsupportedOperationError: The database gives no hints.
+        """
+        self._database.check_open()
+        self._database.check_loop()
+        if not self._database.can_listen:
+            raise UnsupportedOperationError(repr(self), "hints of changes")
+        listener = ChangeListener(self._database)
+        self._listeners.add(listener)
         try:
-            async for key in watcher.keys():
-                yield key
+            async for _ in listener.hints():
+                yield
         finally:
-            self._watchers.discard(watcher)
-            await watcher.stop_listening()
+            self._listeners.discard(listener)
+            await listener.stop()
 
     async def check(self) -> None:
         """Return when the database answers and has the tables that are needed."""
-        await last_version(self._database)
+        await self._database.rows(statements.last_version())
 
     async def aclose(self) -> None:
-        """Refuse everything from now on, wait for what runs, end every waiting `changes`."""
+        """Refuse everything from now on, wait for what runs, end every iterator of `hints`."""
         await self._database.aclose()
-        for watcher in [*self._watchers]:
-            watcher.wake()
-            await watcher.stop_listening()
-
-    async def _rows(self, statement: Any) -> Sequence[Row[Any]]:
-        async with self._database.reading() as connection:
-            return (await connection.execute(statement)).all()
+        for listener in [*self._listeners]:
+            listener.wake()
+            await listener.stop()
 
     async def _sources(self) -> AsyncGenerator[ConfigSource]:
         after: ConfigKey | None = None
         while True:
-            rows = await self._rows(
+            rows = await self._database.rows(
                 statements.contents(after, limit=CONTENTS, dialect=self._database.dialect)
             )
             for row in rows:
                 after = statements.key_of(row)
                 try:
-                    if (source := _source(after, row)) is not None:
+                    if (source := content.source_of(after, row)) is not None:
                         yield source
                 except ConfigFormatError as error:
                     _LOG.warning("left out: %s", error)
             if len(rows) < CONTENTS:
                 return
-
-
-def _source(key: ConfigKey, row: Row[Any]) -> ConfigSource | None:
-    if row.properties is None:
-        return None
-    return ConfigSource(
-        application=key.application,
-        profile=key.profile,
-        label=key.label,
-        properties=content.load(row.properties, key),
-        version=str(row.version),
-        size=len(row.properties),
-    )
-
-
-def _change(row: Row[Any]) -> ConfigVersion:
-    return ConfigVersion(
-        version=str(row.version),
-        saved_at=row.saved_at.replace(tzinfo=UTC),
-        author=row.author,
-        message=row.message,
-        deleted=bool(row.removed),
-    )
-
-
-def _number(version: str) -> int | None:
-    """Return the number that a version is, `None` when it cannot be one of ours."""
-    if not (version.isascii() and version.isdecimal() and len(version) <= _MAX_DIGITS):
-        return None
-    return int(version) if version == str(int(version)) else None

@@ -1,135 +1,83 @@
-"""Telling readers what changed: a poll that is right, and a hint that makes it fast.
+"""What changed since a cursor, read from the revisions.
 
-Changes are numbered in the order in which they were made, so asking for those after the last
-one that was seen misses none, whatever happens to connections meanwhile. PostgreSQL also says
-when it is time to ask.
+A cursor is the version of the last change together with a digest of that change: the name of its
+bundle, and when it was saved, in microseconds. Versions are given out one at a time, and each is
+committed before the next one is taken, so the revisions above a version are exactly what was
+changed after it. The digest tells stores apart that count alike: in another database, or in one
+that was restored from a backup and written again, the same version is another change.
 """
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Row
 
-from pyfly.config_core import BackendError, ConfigKey
+from pyfly.config_server.storage import BundleChange, ChangeBatch, EverythingChange
 from pyfly.config_sql import _statements as statements
+from pyfly.config_sql._content import version_number
 from pyfly.config_sql._database import Database
-from pyfly.config_sql._failures import translated
 
-POLL_SECONDS: Final = 0.5
-"""How long a change may go unnoticed when nothing hints at it."""
-_CHANNEL: Final = "pyfly_config"
-_BATCH: Final = 1000
+MAX_CHANGES: Final = 1000
+"""Changes that are named one by one; of more than these nothing but their being there is told."""
+NO_CHANGES: Final = "0-empty"
+"""The cursor of a store that was never written."""
 
-_LOG: Final = logging.getLogger(__name__)
-
-
-async def hint(connection: AsyncConnection) -> None:
-    """Wake the readers of all processes when the transaction is committed."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_notify(_CHANNEL, "")))
+_Rows = Sequence[Row[Any]]
 
 
-class Watcher:
-    """One reader of changes.
+async def changes_since(database: Database, cursor: str | None) -> ChangeBatch:
+    """Return the present cursor, and the changes since `cursor`.
 
-    While the database is away it waits for its return; what changed meanwhile is told then.
+    One statement, which reads a single row while nothing changes. A second one follows for a
+    cursor that is not known here, and after more than `MAX_CHANGES` changes.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._wake = asyncio.Event()
-        self._seen: int | None = None
-        self._connection: AsyncConnection | None = None
-        self._driver: Any = None  # asyncpg's connection: its types are an extra
-        self._is_away = False
-
-    def wake(self) -> None:
-        """Have it look now."""
-        self._wake.set()
-
-    async def keys(self) -> AsyncIterator[ConfigKey]:
-        """Yield the keys that change from now on, each once in every look.
-
-        Raises:
-            BackendUnavailableError: The backend was closed.
-        """
-        self._seen = await last_version(self._database)
-        try:
-            while True:
-                await self._wait()
-                self._database.check_open()
-                for key in await self._look(self._seen):
-                    yield key
-        finally:
-            await self.stop_listening()
-
-    async def _wait(self) -> None:
-        await self._listen()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
-        self._wake.clear()
-
-    async def _look(self, seen: int) -> list[ConfigKey]:
-        """Return the keys that changed after `seen`, and remember the last version there is."""
-        try:
-            last = await last_version(self._database)
-            rows: Sequence[Row[Any]] = ()
-            if last > seen:
-                async with self._database.reading() as connection:
-                    found = await connection.execute(statements.changed(seen, limit=_BATCH))
-                    rows = found.all()
-        except BackendError as error:
-            self._database.check_open()
-            self._tell("changes cannot be seen at the moment: %s", error)
-            return []
-        self._is_away = False
-        # Lower than before when an older copy of the database was put in its place.
-        self._seen = rows[-1].version if rows else last
-        if len(rows) == _BATCH:
-            self.wake()
-        return list(dict.fromkeys(statements.key_of(row) for row in rows))
-
-    async def _listen(self) -> None:
-        """Keep a connection of its own that hears of commits, where there can be one."""
-        if not self._database.can_listen or self._is_listening():
-            return
-        await self.stop_listening()
-        try:
-            with translated():
-                self._connection = await self._database.engine.connect()
-                raw = await self._connection.get_raw_connection()
-                self._driver = raw.driver_connection
-                raw.detach()  # the pool is for requests
-                self._driver.add_termination_listener(self._hear)
-                await self._driver.add_listener(_CHANNEL, self._hear)
-        except BackendError as error:
-            self._tell("changes are polled only: %s", error)
-
-    def _is_listening(self) -> bool:
-        return self._driver is not None and not self._driver.is_closed()
-
-    def _hear(self, *_: object) -> None:
-        self.wake()
-
-    async def stop_listening(self) -> None:
-        """Close the connection. What was told is not lost."""
-        connection, self._connection, self._driver = self._connection, None, None
-        if connection is not None:
-            with contextlib.suppress(BackendError), translated():
-                await connection.close()
-
-    def _tell(self, text: str, error: BackendError) -> None:
-        if not self._is_away:
-            _LOG.warning(text, error)
-        self._is_away = True
+    since = None if cursor is None else _version_in(cursor)
+    if cursor is not None and since is not None:
+        rows = await database.rows(statements.changed(since, limit=MAX_CHANGES + 2))
+        batch = continued(cursor, since, rows)
+        if batch is not None:
+            return batch
+    newest = await database.rows(statements.newest_change())
+    present = cursor_of(newest[0]) if newest else NO_CHANGES
+    if cursor is None or cursor == present:
+        return ChangeBatch(cursor=present)
+    return ChangeBatch(cursor=present, changes=(EverythingChange(),))
 
 
-async def last_version(database: Database) -> int:
-    """Return the version of the last change of anything."""
-    async with database.reading() as connection:
-        return int((await connection.execute(statements.last_version())).scalar_one())
+def continued(cursor: str, since: int, rows: _Rows) -> ChangeBatch | None:
+    """Return the changes that follow a cursor, each bundle once.
+
+    Args:
+        cursor: Where to go on from.
+        since: The version in it.
+        rows: The revisions from that version on, `MAX_CHANGES + 2` at most.
+
+    Returns:
+        `None` if the cursor is of another store, or if there are too many changes.
+    """
+    if cursor != NO_CHANGES:
+        if not rows or rows[0].version != since or cursor_of(rows[0]) != cursor:
+            return None
+        rows = rows[1:]
+    if len(rows) > MAX_CHANGES:
+        return None
+    keys = dict.fromkeys(statements.key_of(row) for row in rows)
+    return ChangeBatch(
+        cursor=cursor_of(rows[-1]) if rows else cursor,
+        changes=tuple(BundleChange(key=key) for key in keys),
+    )
+
+
+def cursor_of(row: Row[Any]) -> str:
+    """Return the cursor of a store whose last change is this one."""
+    name = f"{row.label}/{row.application}/{row.profile}/{row.saved_at.isoformat()}"
+    return f"{row.version}-{blake2b(name.encode(), digest_size=8).hexdigest()}"
+
+
+def _version_in(cursor: str) -> int | None:
+    """Return the version that a cursor names, `None` if it is no cursor."""
+    if cursor == NO_CHANGES:
+        return 0
+    number = version_number(cursor.partition("-")[0])
+    return number or None

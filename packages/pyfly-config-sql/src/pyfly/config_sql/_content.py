@@ -1,14 +1,19 @@
-"""Properties as the text that a row keeps, and back."""
+"""What rows hold: properties as text and back, sources, rows of a history, version numbers."""
 
 import json
 from collections.abc import Mapping
-from typing import Final, cast
+from datetime import UTC
+from typing import Any, Final, cast
+
+from sqlalchemy import Row
 
 from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_server.storage import ConfigSource, ConfigVersion
 
 _MAX_LENGTH: Final = 3 * MAX_DOCUMENT_BYTES
-"""Escaping makes three times of a text at most."""
+"""Escaping makes a text three times as long at most."""
+_MAX_DIGITS: Final = 18
 
 
 def dump(properties: Mapping[str, JsonValue]) -> str:
@@ -33,7 +38,7 @@ def load(text: str, key: ConfigKey) -> dict[str, JsonValue]:
     """Return the properties that a row holds.
 
     Raises:
-        ConfigFormatError: Somebody else has written the row; names the bundle, shows no value.
+        ConfigFormatError: The text is no JSON object. Names the bundle, shows no value.
     """
     if len(text) > _MAX_LENGTH:
         raise ConfigFormatError(f"larger than {MAX_DOCUMENT_BYTES:,} bytes", where=str(key))
@@ -51,10 +56,42 @@ def load(text: str, key: ConfigKey) -> dict[str, JsonValue]:
 
 
 def check_remark(what: str, text: str | None) -> None:
-    """Refuse an author or a message that not every database can keep.
+    """Refuse an author or a message that some databases cannot keep.
 
     Raises:
-        ConfigFormatError: It holds NUL or half a character.
+        ConfigFormatError: It holds NUL or a lone surrogate.
     """
     if text is not None and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
         raise ConfigFormatError(f"the {what} holds a character that cannot be stored")
+
+
+def source_of(key: ConfigKey, row: Row[Any]) -> ConfigSource | None:
+    """Return the source that a row holds, `None` if the change removed it."""
+    if row.properties is None:
+        return None
+    return ConfigSource(
+        application=key.application,
+        profile=key.profile,
+        label=key.label,
+        properties=load(row.properties, key),
+        version=str(row.version),
+        size=len(row.properties),
+    )
+
+
+def history_row(row: Row[Any]) -> ConfigVersion:
+    """Return one row of a history."""
+    return ConfigVersion(
+        version=str(row.version),
+        saved_at=row.saved_at.replace(tzinfo=UTC),
+        author=row.author,
+        message=row.message,
+        deleted=bool(row.removed),
+    )
+
+
+def version_number(version: str) -> int | None:
+    """Return the number that a version is, `None` if the text cannot be a version."""
+    if not (version.isascii() and version.isdecimal() and len(version) <= _MAX_DIGITS):
+        return None
+    return int(version) if version == str(int(version)) else None

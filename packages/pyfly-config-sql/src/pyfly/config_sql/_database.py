@@ -1,10 +1,12 @@
-"""An engine, used so that every connection comes back and every error is one of ours."""
+"""Connections to the database, and the state of its schema and its files."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+import logging
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pyfly.config_core import BackendError, BackendUnavailableError
@@ -13,9 +15,13 @@ from pyfly.config_sql._engine import LISTEN
 from pyfly.config_sql._failures import translated
 from pyfly.config_sql._sqlite_files import FilesSeen, SqliteFiles
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 class Database:
     """Connections for reading and for writing, and the schema they need.
+
+    Every connection goes back to the pool, and every error is one of `pyfly.config_core.errors`.
 
     Args:
         engine: Where connections come from.
@@ -28,7 +34,7 @@ class Database:
             engine.dialect.driver == "asyncpg"
             and engine.sync_engine.get_execution_options().get(LISTEN, True)
         )
-        """Whether a connection may be kept that hears of commits."""
+        """Whether a connection may be kept open that hears of commits."""
         self.owns_engine = False
         """Whether `aclose` closes it."""
         postgres = self.dialect == "postgresql"
@@ -41,6 +47,7 @@ class Database:
         self._files = SqliteFiles.of(engine)
         self._opened: FilesSeen | None = None
         self._was_open = False
+        self._was_reported = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._is_ready = False
@@ -65,15 +72,29 @@ class Database:
                 yield connection
                 self._check_kept()
 
+    async def rows(self, statement: Any) -> Sequence[Row[Any]]:
+        """Return the rows of one statement; none as long as there is no SQLite file."""
+        self.check_open()
+        self.check_loop()
+        if self._has_no_file_yet():
+            return ()
+        async with self.reading() as connection:
+            return (await connection.execute(statement)).all()
+
     async def upgrade(self) -> list[str]:
         """Bring the schema up to date; return the schemas it went through."""
         with self._use():
             async with self._opening:
-                await self._let_go_of_lost_files()
+                await self._drop_lost_files()
                 self._note_opening()
                 steps = await self._upgrade()
                 self._note_opened()
                 return steps
+
+    @property
+    def is_closed(self) -> bool:
+        """True if `aclose` was called."""
+        return self._closed
 
     def check_open(self) -> None:
         """Raise when `aclose` was called.
@@ -133,8 +154,17 @@ class Database:
     async def _prepare(self) -> None:
         if not self._is_ready or not self._are_files_kept():
             async with self._opening:
-                await self._let_go_of_lost_files()
+                await self._drop_lost_files()
                 await self._open()
+
+    def _has_no_file_yet(self) -> bool:
+        """True if connecting would make a SQLite file; the first time, a log line says so."""
+        if self._was_open or self._files is None or self._files.look().exists:
+            return False
+        if not self._was_reported:
+            _LOG.warning("there is no SQLite file of this name yet; the first save makes it")
+        self._was_reported = True
+        return True
 
     def _are_files_kept(self) -> bool:
         if self._files is None or self._opened is None:
@@ -142,7 +172,7 @@ class Database:
         return self._files.look().are_of(self._opened)
 
     def _check_kept(self) -> None:
-        """Raise if a commit went into a file that nobody will find.
+        """Raise if a commit went into a file that has lost its name.
 
         Raises:
             BackendUnavailableError: The outcome is unknown.
@@ -152,7 +182,7 @@ class Database:
                 "the SQLite file was removed or replaced during a write; the outcome is unknown"
             )
 
-    async def _let_go_of_lost_files(self) -> None:
+    async def _drop_lost_files(self) -> None:
         """Close the connections to files that were removed or replaced.
 
         Raises:

@@ -25,6 +25,13 @@ KeyRow: TypeAlias = tuple[str, str, str]
 """Label, application, profile: the order of listings."""
 
 _NAME: Final = (bundle.c.label, bundle.c.application, bundle.c.profile)
+_CHANGES: Final = select(
+    revision.c.label,
+    revision.c.application,
+    revision.c.profile,
+    revision.c.version,
+    revision.c.saved_at,
+)
 
 
 def key_of(row: Sequence[Any]) -> ConfigKey:
@@ -82,19 +89,18 @@ def _is_after(place: KeyRow, dialect: str) -> ColumnElement[bool]:
     )
 
 
-def next_label(after: str | None) -> Rows:
-    """Read the first label that comes after another and carries a bundle."""
-    later = true() if after is None else bundle.c.label > after
+def labels() -> Rows:
+    """Read the labels that carry a bundle, sorted."""
     return (
         select(bundle.c.label)
-        .where(later, bundle.c.removed.is_(False))
+        .distinct()
+        .where(bundle.c.removed.is_(False))
         .order_by(bundle.c.label)
-        .limit(1)
     )
 
 
 def carries(label: str) -> Rows:
-    """Read one row when a label carries a bundle."""
+    """Read one row if a label carries a bundle."""
     carried = (bundle.c.label == label, bundle.c.removed.is_(False))
     return select(bundle.c.label).where(*carried).limit(1)
 
@@ -102,8 +108,8 @@ def carries(label: str) -> Rows:
 def history(key: ConfigKey, *, limit: int, newest: int | None) -> Rows:
     """Read the changes of a bundle, the newest first, without properties.
 
-    Every database finds them in the unique index that ends with the version. MariaDB has to be
-    told: of its own accord it begins at the newest version and passes over those not wanted.
+    Every database finds them in the unique index that ends with the version. MariaDB needs the
+    hint: without it, it reads from the newest version on and skips those of other bundles.
 
     Args:
         key: The name of the bundle.
@@ -141,38 +147,38 @@ def last_version() -> Rows:
 
 
 def changed(since: int, *, limit: int) -> Rows:
-    """Read what was changed after a version, in the order of the changes."""
-    return (
-        select(revision.c.label, revision.c.application, revision.c.profile, revision.c.version)
-        .where(revision.c.version > since)
-        .order_by(revision.c.version)
-        .limit(limit)
-    )
+    """Read a version and what was changed after it, in the order of the changes."""
+    return _CHANGES.where(revision.c.version >= since).order_by(revision.c.version).limit(limit)
+
+
+def newest_change() -> Rows:
+    """Read the last change of anything."""
+    return _CHANGES.order_by(revision.c.version.desc()).limit(1)
 
 
 # --- writing --------------------------------------------------------------------------
 
 
-def take_turn() -> Rows:
+def lock_sequence() -> Rows:
     """Read the version of the last change; other writers wait here until the transaction ends.
 
-    SQLite has no such clause, and its writers wait when they begin.
+    SQLite has no such clause: its writers wait at the begin of the transaction.
     """
     return last_version().with_for_update()
 
 
-def places(keys: Sequence[ConfigKey]) -> Rows:
+def current_versions(keys: Sequence[ConfigKey]) -> Rows:
     """Read which versions are current, of bundles that were ever stored; more rows may come."""
     return select(*_NAME, bundle.c.version, bundle.c.removed).where(*_are(keys))
 
 
-def first_places() -> Insert:
-    """Say which versions of bundles are current, for the first time."""
+def first_versions() -> Insert:
+    """Note the current version of bundles that were never stored before."""
     return insert(bundle)
 
 
-def next_place(key: ConfigKey, previous: int, version: int, *, removed: bool) -> Update:
-    """Say which version of a bundle is current, if it still is the previous one."""
+def next_version(key: ConfigKey, previous: int, version: int, *, removed: bool) -> Update:
+    """Note the current version of a bundle, if the previous one is still current."""
     return (
         update(bundle)
         .where(*_is(key, bundle), bundle.c.version == previous)
@@ -181,12 +187,12 @@ def next_place(key: ConfigKey, previous: int, version: int, *, removed: bool) ->
 
 
 def record() -> Insert:
-    """Keep what versions are."""
+    """Keep the content of new versions."""
     return insert(revision)
 
 
-def end_turn(before: int, last: int) -> Update:
-    """Say which change was the last one, if nobody else has said so."""
+def move_sequence(before: int, last: int) -> Update:
+    """Note the version of the last change, if nobody else has changed it."""
     return update(sequence).where(sequence.c.version == before).values(version=last)
 
 

@@ -1,8 +1,8 @@
-"""Changes of one process, written together when several wait.
+"""The changes of one process, written together when several wait.
 
-A commit waits for the disk, and the changes of a store are made one after the other. So what is
-asked for while one transaction runs is made by the next one, all of it: a condition of each
-change is looked at alone, and each is answered when the transaction that holds it is durable.
+A commit waits for the disk, and the changes of a store are made one after the other. Changes that
+are asked for while a transaction runs are therefore made together by the next one. The condition
+of each change is checked on its own, and each caller is answered when the transaction is durable.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.storage import Expected, check_expected
 from pyfly.config_sql import _statements as statements
-from pyfly.config_sql._changes import hint
 from pyfly.config_sql._database import Database
+from pyfly.config_sql._listener import notify
 
 QUEUE_SECONDS: Final = 10.0
 """How long a change waits for the changes before it."""
@@ -31,8 +31,8 @@ _MOST_TEXT: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Change:
-    """What is to become of one bundle."""
+class PendingChange:
+    """A bundle that is to be stored or removed."""
 
     key: ConfigKey
     expected: Expected
@@ -52,10 +52,10 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[Change] = []
+        self._waiting: list[PendingChange] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def make(self, change: Change) -> int | None:
+    async def make(self, change: PendingChange) -> int | None:
         """Make a change and return its version, `None` when there was nothing to do.
 
         A caller that is cancelled may leave the change made or not, never half.
@@ -83,9 +83,9 @@ class Writer:
                     change.outcome.cancel()
                 raise
 
-    def _take(self) -> list[Change]:
-        """Return the changes that are written next; some are too late or given up."""
-        taken: list[Change] = []
+    def _take(self) -> list[PendingChange]:
+        """Return the changes to write next, without those that are too late or were given up."""
+        taken: list[PendingChange] = []
         length = 0
         while self._waiting and len(taken) < _MOST_CHANGES and length < _MOST_TEXT:
             change = self._waiting.pop(0)
@@ -98,22 +98,24 @@ class Writer:
             length += len(change.properties or "")
         return taken
 
-    async def _write(self, changes: Sequence[Change]) -> None:
+    async def _write(self, changes: Sequence[PendingChange]) -> None:
         async with self._database.writing() as connection:
-            last = (await connection.execute(statements.take_turn())).scalar_one()
-            rows = await connection.execute(statements.places([c.key for c in changes]))
-            plan = Plan(last, {statements.key_of(row): (row.version, row.removed) for row in rows})
+            last = (await connection.execute(statements.lock_sequence())).scalar_one()
+            rows = await connection.execute(statements.current_versions([c.key for c in changes]))
+            plan = WritePlan(
+                last, {statements.key_of(row): (row.version, row.removed) for row in rows}
+            )
             answers = [plan.add(change) for change in changes]
             if plan.revisions:
-                await _execute(connection, plan)
-                await hint(connection)
+                await write_plan(connection, plan)
+                await notify(connection)
                 await connection.commit()
         for change, answer in zip(changes, answers, strict=True):
             _answer(change, answer)
 
 
-class Plan:
-    """What several changes, one after the other, make of the tables. Touches no database.
+class WritePlan:
+    """The rows that several changes write, one after the other. Touches no database.
 
     Args:
         last: The version of the last change that was made.
@@ -127,8 +129,8 @@ class Plan:
         self.moved: Final[dict[ConfigKey, tuple[int, bool]]] = {}
         self.places: Final = places
 
-    def add(self, change: Change) -> int | ConfigConflictError | None:
-        """Add a change if its condition holds; return how it is to be answered."""
+    def add(self, change: PendingChange) -> int | ConfigConflictError | None:
+        """Add a change if its condition holds; return the answer to its caller."""
         version, removed = self.moved.get(change.key) or self.places.get(change.key) or (None, True)
         current = None if removed else str(version)
         try:
@@ -152,11 +154,11 @@ class Plan:
         return self.last
 
 
-async def _execute(connection: AsyncConnection, plan: Plan) -> None:
+async def write_plan(connection: AsyncConnection, plan: WritePlan) -> None:
     """Write a plan.
 
     Raises:
-        BackendUnavailableError: Somebody who took no turn has written meanwhile.
+        BackendUnavailableError: A writer that did not lock the sequence has written meanwhile.
     """
     new = [
         {**statements.columns_of(key), "version": version, "removed": removed}
@@ -164,10 +166,10 @@ async def _execute(connection: AsyncConnection, plan: Plan) -> None:
         if key not in plan.places
     ]
     if new:
-        await connection.execute(statements.first_places(), new)
-    updates = [statements.end_turn(plan.before, plan.last)]
+        await connection.execute(statements.first_versions(), new)
+    updates = [statements.move_sequence(plan.before, plan.last)]
     updates += [
-        statements.next_place(key, plan.places[key][0], version, removed=removed)
+        statements.next_version(key, plan.places[key][0], version, removed=removed)
         for key, (version, removed) in plan.moved.items()
         if key in plan.places
     ]
@@ -177,7 +179,7 @@ async def _execute(connection: AsyncConnection, plan: Plan) -> None:
     await connection.execute(statements.record(), plan.revisions)
 
 
-def _answer(change: Change, answer: int | Exception | None) -> None:
+def _answer(change: PendingChange, answer: int | Exception | None) -> None:
     if change.outcome.done():
         return
     if isinstance(answer, Exception):
