@@ -391,3 +391,33 @@ async def test_methods_are_those_of_the_route(writer: Any) -> None:
         assert (answer.status, answer.json["code"]) == (405, "method-not-allowed")
     assert (await writer("GET", "/config/_nothing")).json["code"] == "no-such-route"
     assert (await writer("HEAD", "/config/_bundles")).body == b""
+
+
+async def test_base_bundles_are_bundles_with_the_profile_dash(root: Path, serve: Any) -> None:
+    """They count for every profile, and are named by `-` below `_bundles` only."""
+    send = client(serve(FilesystemConfigBackend(root), auth=CREDENTIAL))
+    base = "/config/_bundles/orders/-/main"
+    created = await send("PUT", base, {"of": "base"}, If_None_Match="*")
+    assert created.status == 201
+    assert (created.json["profile"], created.headers["location"]) == ("-", base)
+    assert (await send("GET", base)).json["properties"] == {"of": "base"}
+    for query in ("", "?profile=-"):
+        listed = (await send("GET", f"/config/_bundles{query}")).json["bundles"]
+        assert [one["profile"] for one in listed] == ["-"]
+    assert (await send("GET", "/config/_bundles?profile=prod")).json["bundles"] == []
+    served = (await send("GET", "/config/orders/prod")).json["propertySources"]
+    assert [one["source"] for one in served] == [{"of": "base"}]
+    for path in (
+        "/orders/-",
+        "/orders/-/main",
+        "/orders/prod,-/main",
+        "/orders/-/main/one.txt",
+        "/orders/-/one.txt?useDefaultLabel",
+        "/key/orders/-",
+    ):
+        assert (await send("GET", f"/config{path}")).status == 400, path
+    for path in ("/encrypt/orders/-", "/decrypt/orders/-"):
+        assert (await send("POST", f"/config{path}", "x")).status == 400, path
+    gone = await send("DELETE", base, If_Match=created.headers["etag"])
+    assert gone.status == 204
+    assert (await send("GET", base)).status == 404

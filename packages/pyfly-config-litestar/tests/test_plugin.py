@@ -2,9 +2,13 @@ import logging
 from typing import Any
 
 import pytest
-from litestar import Litestar, Request, get
+from litestar import Controller, Litestar, Request, Response, Router, get, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import ImproperlyConfiguredException, NotAuthorizedException
+from litestar.handlers import BaseRouteHandler, asgi
 from litestar.static_files import create_static_files_router
 from litestar.testing import TestClient
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from pyfly.config_litestar import ConfigServerPlugin, create_app
 from pyfly.config_server import (
@@ -81,6 +85,158 @@ def test_what_is_below_the_base_path_is_answered_by_the_controller(host: Any, pa
     answer = host.get(path)
     assert answer.status_code == 404
     assert answer.json()["message"] == "no such route"
+
+
+ORDERS = "/config/orders/prod"
+READING = "GET, HEAD, OPTIONS"
+
+
+class Neighbours(Controller):
+    path = "/config-of"
+
+    @get("/{name:str}")
+    async def named(self, request: Request[Any, Any, Any]) -> str:
+        return f"controller {request.path_params['name']}"
+
+    @post("/")
+    async def create(self) -> str:
+        return "created"
+
+
+@get("/{page:str}")
+async def page(request: Request[Any, Any, Any]) -> str:
+    return f"page {request.path_params['page']}"
+
+
+@get("/ured/{rest:path}")
+async def below(request: Request[Any, Any, Any]) -> str:
+    return f"router {request.path_params['rest']}"
+
+
+def served(*handlers: Any, **options: Any) -> Any:
+    plugin = ConfigServerPlugin(make_server(**options), auth=None)
+    return TestClient(Litestar([*handlers], plugins=[plugin], openapi_config=None))
+
+
+def check_configuration(client: Any, base_path: str = "/config") -> None:
+    orders = f"{base_path}/orders/prod"
+    assert client.get(orders).json()["name"] == "orders"
+    head = client.head(orders)
+    assert (head.status_code, head.content) == (200, b"")
+    assert client.options(orders).headers["allow"] == READING
+    for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE"):
+        answer = client.request(method, orders)
+        assert (answer.status_code, answer.headers["allow"]) == (405, READING)
+    written = client.put(f"{base_path}/_bundles/orders/prod/main", json={"a": 1})
+    assert (written.status_code, written.json()["code"]) == (403, "forbidden")
+    assert client.get(f"{base_path}/orders").json()["message"] == "no such route"
+    assert client.get(f"{base_path}/orders/prod/main/no.txt").status_code == 404
+
+
+def test_every_kind_of_neighbour_keeps_its_paths() -> None:
+    with served(Neighbours, page, configuration, Router("/config-s", route_handlers=[below])) as c:
+        check_configuration(c)
+        assert c.get("/config-of/x").text == "controller x"
+        assert c.post("/config-of").text == "created"
+        assert c.get("/configuration").text == "neighbour"
+        assert c.get("/configx").text == "page configx"
+        assert c.get("/config-s/ured/a/b").text == "router /a/b"
+        assert c.post("/configx").status_code == 405
+        assert c.get("/config-of/x/y").status_code == 404
+
+
+def test_a_route_of_the_application_below_the_base_path_stays_its_own() -> None:
+    with served(Router("/config", route_handlers=[below])) as client:
+        check_configuration(client)
+        assert client.get("/config/ured/x/y").text == "router /x/y"
+
+
+def test_what_is_registered_later_keeps_its_paths() -> None:
+    app = Litestar(plugins=[ConfigServerPlugin(make_server(), auth=None)], openapi_config=None)
+    app.register(configuration)
+    app.register(page)
+    with TestClient(app) as client:
+        check_configuration(client)
+        assert client.get("/configuration").text == "neighbour"
+        assert client.get("/configx").text == "page configx"
+
+
+@pytest.mark.parametrize("base_path", ["", "/config", "/a/b.c"])
+def test_the_plugin_works_at_any_base_path_beside_other_routes(base_path: str) -> None:
+    with served(home, configuration, Neighbours, base_path=base_path) as client:
+        check_configuration(client, base_path)
+        assert client.get("/").text == "home"
+        assert client.get("/configuration").text == "neighbour"
+        assert client.get("/config-of/x").text == "controller x"
+
+
+def test_the_plugin_works_below_an_outer_root_path() -> None:
+    app = Litestar([configuration], plugins=[ConfigServerPlugin(make_server(), auth=None)])
+    with TestClient(app, root_path="/outer") as client:
+        check_configuration(client)
+        assert client.get("/configuration").text == "neighbour"
+
+
+@pytest.mark.parametrize("mount", ["/", "/con", "/config"])
+def test_a_mount_that_hides_the_configuration_is_refused(mount: str) -> None:
+    @asgi(mount, is_mount=True, copy_scope=True)
+    async def everything(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("never called")
+
+    with pytest.raises(ImproperlyConfiguredException, match="could not be reached"):
+        served(everything)
+
+
+def test_guards_and_middleware_of_the_application_apply() -> None:
+    seen: list[str] = []
+
+    def middleware(app: ASGIApp) -> ASGIApp:
+        async def watch(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["path"])
+            await app(scope, receive, send)
+
+        return watch
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        if "x-user" not in connection.headers:
+            raise NotAuthorizedException
+
+    plugin = ConfigServerPlugin(make_server(), auth=None)
+    with TestClient(Litestar(plugins=[plugin], guards=[guard], middleware=[middleware])) as client:
+        assert client.get(ORDERS).status_code == 401
+        assert client.get(ORDERS, headers={"X-User": "ada"}).status_code == 200
+    assert seen == [ORDERS, ORDERS]
+
+
+def test_hooks_and_formats_of_the_application_do_not_change_the_documents() -> None:
+    async def answer_all(request: Request[Any, Any, Any]) -> str:
+        return "hooked"
+
+    async def mark(response: Response[Any]) -> Response[Any]:
+        response.headers["x-hook"] = "after"
+        return response
+
+    @get("/configuration")  # of its own: Litestar keeps the hooks of a handler's first application
+    async def hooked_handler() -> str:
+        raise AssertionError("never called")
+
+    app = Litestar(
+        [hooked_handler],
+        plugins=[ConfigServerPlugin(make_server(), auth=None)],
+        before_request=answer_all,
+        after_request=mark,
+        response_headers={"x-app": "1"},
+    )
+    with TestClient(app) as client:
+        hooked = client.get("/configuration")
+        assert (hooked.text, hooked.headers["x-hook"]) == ("hooked", "after")
+        check_configuration(client)
+
+
+def test_the_routes_are_not_in_the_openapi_document_of_the_application(host: Any) -> None:
+    paths = host.get("/schema/openapi.json").json()["paths"]
+    assert "/configuration" in paths
+    assert not [path for path in paths if path.startswith("/config/")]
 
 
 def test_the_document_is_served_below_the_base_path(host: Any) -> None:
@@ -165,7 +321,7 @@ async def _never() -> None:
 
 
 class Broken:
-    """A stranger's store that fails in its own way."""
+    """A third-party store that fails in its own way."""
 
     async def fetch(self, application: str, profile: str, label: str = "main") -> None:
         await _never()

@@ -1,4 +1,4 @@
-"""The encodings that a client may name. No name from outside ever reaches Python's codecs.
+"""The encodings that a client may name. No name from a request reaches Python's codecs.
 
 Python's registry holds far more than encodings of texts (`punycode`, `idna`, `zlib`), some of
 them take time that grows with the square of the text, and it remembers every unknown name.
@@ -7,6 +7,8 @@ them take time that grows with the square of the text, and it remembers every un
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from typing import Final
+
+__all__ = ["decode"]
 
 _ALIASES: Final[Mapping[str, str]] = {
     "ascii": "us-ascii",

@@ -1,8 +1,8 @@
-"""By which names a server without a credential may be called: no web page reaches it by its own.
+"""Protection of a server without a credential from web pages (DNS rebinding).
 
-A page that a browser shows can send requests to this machine. With a name of its own that
-resolves to this machine (DNS rebinding) it could read the answers, too. So the name in `Host` must
-be one that nobody else can point here, and requests that come from other sites are refused.
+A page that a browser shows can send requests to this machine. If the domain of the page resolves
+to this machine, the page can read the responses, too. So the name in `Host` must be one that nobody
+else can point to this machine, and requests of pages of other sites are refused.
 """
 
 import ipaddress
@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest
+
+__all__ = ["HostPolicy"]
 
 _Authority: TypeAlias = tuple[str, str | None]
 """A host in lower case, IPv6 without brackets, and a port."""
@@ -52,11 +54,11 @@ class HostPolicy:
         object.__setattr__(self, "allowed", names)
 
     def check(self, request: HttpRequest) -> None:
-        """Return when the request may be answered.
+        """Return if the request may be answered.
 
         Raises:
-            HttpError: 400 for no `Host`, several, or what is not one; 421 for a name that is not
-                allowed; 403 for a request that another site makes.
+            HttpError: 400 for no `Host`, several, or an invalid one; 421 for a name that is not
+                allowed; 403 for a request of a page of another site.
         """
         hosts: list[bytes] = []
         origins: list[bytes] = []
@@ -85,8 +87,8 @@ class HostPolicy:
         """Return the status with which a request is refused, `None` when it may be answered."""
         try:
             self.check(request)
-        except HttpError as refusal:
-            return refusal.status
+        except HttpError as error:
+            return error.status
         return None
 
     def _allows(self, host: str) -> bool:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
-from pyfly.config_core import JsonValue, check_name, check_profile
+from pyfly.config_core import BASE_PROFILE, JsonValue, check_name, check_profile
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server.http.errors import HttpError
 
@@ -110,12 +111,15 @@ PROFILE: Final = text_parameter("profile", "path", "One profile.")
 LABEL: Final = text_parameter("label", "path", "One label. `(_)` or `%2F` stands for a slash.")
 
 
-def _parse_name(field: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        check_profile(text) if field == "profile" else check_name(field, text)
-        return text
+def _parse_profile(text: str) -> str:
+    if text != BASE_PROFILE:
+        check_profile(text)
+    return text
 
-    return parse
+
+def _parse_name(field: str, text: str) -> str:
+    check_name(field, text)
+    return text
 
 
 def only(field: Literal["application", "profile", "label"]) -> Parameter[str]:
@@ -125,7 +129,7 @@ def only(field: Literal["application", "profile", "label"]) -> Parameter[str]:
         place="query",
         description=f"Only this {field}.",
         schema=_TEXT,
-        parse=_parse_name(field),
+        parse=_parse_profile if field == "profile" else partial(_parse_name, field),
     )
 
 

@@ -1,0 +1,57 @@
+"""A FastAPI application that lets its own API keys read configuration.
+
+Run it with: uvicorn fastapi_app:app
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from pyfly.config_server import (
+    ConfigServer,
+    ConfigServerApp,
+    FilesystemConfigBackend,
+    HttpError,
+    HttpRequest,
+    Principal,
+    Right,
+)
+
+API_KEYS = {b"key-of-orders": "orders", b"key-of-billing": "billing"}  # yours are in a database
+
+
+class ApiKeys:
+    """Finds the principal of a request by its API key. Everybody reads, nobody writes."""
+
+    scheme = "bearer"
+
+    async def authenticate(self, request: HttpRequest) -> Principal:
+        key = (request.header(b"authorization") or b"").removeprefix(b"Bearer ")
+        if key not in API_KEYS:
+            challenge = (b"www-authenticate", b"Bearer")
+            raise HttpError(401, "unauthorized", "send an API key", headers=(challenge,))
+        return Principal(name=API_KEYS[key], rights=frozenset({Right.READ, Right.FILES}))
+
+
+# the mount adds /config, so the base path of the server is empty
+server = ConfigServer(
+    FilesystemConfigBackend(Path(__file__).parent.parent / "config"), base_path=""
+)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+    """Close the server; FastAPI does not pass its lifespan on to what is mounted."""
+    yield
+    await server.aclose()
+
+
+app = FastAPI(lifespan=lifespan)
+app.mount("/config", ConfigServerApp(server, auth=ApiKeys()))
+
+
+@app.get("/configuration")
+async def show_setup() -> dict[str, str]:
+    return {"configuration": "/config"}
