@@ -30,7 +30,7 @@ DOCUMENTS = 10
 async def documents(server: ConfigServer, profile: str) -> float:
     began = time.perf_counter()
     for _ in range(DOCUMENTS):
-        await server.environment("orders", profile, None)
+        await server.compose("orders", profile, None)
     return DOCUMENTS / (time.perf_counter() - began)
 
 
@@ -60,7 +60,7 @@ def main() -> int:
         }
         rates = compare(measures, options)
         for profile in ("password", "rsa"):
-            environment = runner.run(server.environment("orders", profile, None))
+            environment = runner.run(server.compose("orders", profile, None)).environment
             if environment.property_sources[0].source != texts:
                 raise RuntimeError("the texts differ")
     added = {

@@ -71,7 +71,7 @@ async def fetch(server: ConfigServer, applications: int, chance: random.Random) 
     began = time.perf_counter()
     for _ in range(FETCHES):
         name = f"app{chance.randrange(1, applications):07}"
-        document = await server.environment(name, "prod,eu", None)
+        document = (await server.compose(name, "prod,eu", None)).environment
         if len(document.property_sources) != len(PROFILES):
             raise RuntimeError(f"{name} is not whole")
     return FETCHES / (time.perf_counter() - began)

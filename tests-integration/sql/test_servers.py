@@ -116,9 +116,9 @@ async def test_the_version_of_a_document_never_goes_back(server: Any, open_empty
         config = ConfigServer(backend)
         for name in ("application", "orders", "billing"):
             await backend.save(bundle(name))
-        assert (await config.environment("orders", "prod", None)).version == "2"
+        assert (await config.compose("orders", "prod", None)).environment.version == "2"
         await backend.delete(ConfigKey(application="orders", profile="prod"), expected="2")
-        assert (await config.environment("orders", "prod", None)).version == "4"
+        assert (await config.compose("orders", "prod", None)).environment.version == "4"
 
 
 # --- changes --------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def test_a_request_is_handed_to_a_thread_once(
 
     monkeypatch.setattr(Threads, "run", count_and_run)
     server = ConfigServer(FilesystemConfigBackend(tmp_path))
-    found = asyncio.run(server.environment("orders", "prod,eu", "main"))
+    found = asyncio.run(server.compose("orders", "prod,eu", "main")).environment
     assert (len(found.property_sources), len(handed_over)) == (4, 1)
 
 

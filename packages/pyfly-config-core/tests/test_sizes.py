@@ -17,7 +17,7 @@ from pyfly.config_core import (
     rebuild,
 )
 from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend
-from pyfly.config_server.composition.bundles import check_storable
+from pyfly.config_server.composition import check_storable
 from pyfly.config_server.formats.text import parse_documents, parse_mapping
 
 pytestmark = pytest.mark.anyio

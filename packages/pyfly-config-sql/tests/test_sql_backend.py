@@ -67,7 +67,7 @@ async def test_a_request_is_one_statement(
         await backend.save(bundle(one, profile.rsplit(",", maxsplit=1)[-1], a=one))
     server = ConfigServer(backend)
     with statements(backend) as sent:
-        document = await server.environment(application, profile, None)
+        document = (await server.compose(application, profile, None)).environment
     assert len(sent) == 1, sent
     assert {source.source["a"] for source in document.property_sources} == {
         "application",
@@ -81,12 +81,12 @@ async def test_the_label_is_asked_for_only_when_nothing_was_found(
     await backend.save(bundle("billing", label="feature/x"))
     server = ConfigServer(backend)
     with statements(backend) as sent:
-        document = await server.environment("orders", "prod", "feature/x")
+        document = (await server.compose("orders", "prod", "feature/x")).environment
         assert len(sent) == 2
         with pytest.raises(ConfigNotFoundError):
-            await server.environment("orders", "prod", "feature/y")
+            await server.compose("orders", "prod", "feature/y")
         assert len(sent) == 4
-        await server.environment("orders", "prod", None)
+        await server.compose("orders", "prod", None)
         assert len(sent) == 5  # the default label exists
     assert document.property_sources == ()
 
@@ -113,7 +113,7 @@ async def test_keys_are_read_without_properties_and_hold_no_connection(
 
 
 async def version(server: ConfigServer, *names: str) -> str | None:
-    return (await server.environment(*names, None)).version  # type: ignore[arg-type,misc]
+    return (await server.compose(*names, None)).environment.version  # type: ignore[arg-type,misc]
 
 
 async def test_the_version_of_a_document_is_the_highest_of_its_parts_and_never_goes_back(
@@ -142,7 +142,7 @@ async def test_versions_of_several_labels_stand_in_the_order_of_the_request(
         await backend.save(bundle(label=label))
     server = ConfigServer(backend, options=ServerOptions(continue_on_label_failure=True))
     found = [
-        (await server.environment("orders", "prod", label)).version
+        (await server.compose("orders", "prod", label)).environment.version
         for label in ("main,next", "next,main", "next,unknown")
     ]
     assert found == ["1,2", "2,1", "2"]

@@ -75,7 +75,7 @@ async def _report(server: ConfigServer, settings: ServeSettings) -> str:
         f"  credential    {settings.credential.scheme if settings.credential else 'none'}",
     ]
     if settings.keys is not None:
-        decrypts = ", answers /decrypt" if server.encryption.answers_decrypt else ""
+        decrypts = ", answers /decrypt" if server.options.encryption.answers_decrypt else ""
         lines.append(f"  encryption    configured{decrypts}")
     lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
     if readable := [entry.key for entry in entries if not entry.error]:

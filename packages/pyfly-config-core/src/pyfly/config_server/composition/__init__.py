@@ -5,7 +5,7 @@ that it was made of; `render` writes it in one of the flattened formats; `Bundle
 lists what one store holds.
 """
 
-from pyfly.config_server.composition.bundles import Bundles, check_storable
+from pyfly.config_server.composition.bundles import Bundles
 from pyfly.config_server.composition.compositions import (
     BundleInput,
     Composition,
@@ -17,6 +17,7 @@ from pyfly.config_server.composition.compositions import (
 from pyfly.config_server.composition.flattened import Extension, render
 from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.composition.write_checks import check_storable
 
 __all__ = [
     "BundleInput",

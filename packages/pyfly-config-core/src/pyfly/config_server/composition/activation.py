@@ -1,4 +1,7 @@
-"""Conditions under which a document is meant for a request (contract §3.5). Pure functions."""
+"""Conditions under which a document belongs to an answer. Pure functions.
+
+The rules: docs/reference/protocol.md, Documents of a file.
+"""
 
 import functools
 import re
@@ -20,8 +23,8 @@ _DEEPEST: Final = 50
 def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
     """True if a document is active for the requested profiles.
 
-    Of several profile expressions, in a list or separated by commas, one suffices; an empty text
-    or list is no condition. A document for a cloud platform never is active: a server does not
+    Of several profile expressions, in a list or separated by commas, one must hold. An empty text
+    or list is no condition. A document for a cloud platform is never active: a server does not
     know the platform of its clients.
 
     >>> is_active({"spring.config.activate.on-profile": "prod & !eu"}, frozenset({"prod"}))
@@ -42,7 +45,7 @@ def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
 
 
 def _relaxed(name: str) -> str:
-    """Return a name without what Spring does not look at: case, dashes, underscores."""
+    """Return a name without what Spring ignores: case, dashes, underscores."""
     return name.replace("-", "").replace("_", "").lower()
 
 
@@ -58,7 +61,7 @@ def _parsed(expression: str) -> _Test:
 
 
 def _parse_terms(tokens: list[str], expression: str, depth: int) -> tuple[_Test, list[str]]:
-    """Parse terms joined by one kind of operator; return the test and the tokens behind."""
+    """Parse terms joined by one kind of operator; return the test and the tokens after it."""
     first, rest = _parse_term(tokens, expression, depth)
     terms = [first]
     operator = rest[0] if rest and rest[0] in {"&", "|"} else None

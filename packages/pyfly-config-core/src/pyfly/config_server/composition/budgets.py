@@ -1,4 +1,4 @@
-"""How much one answer is made of, and whether work on it is too much for the event loop."""
+"""Limits of one answer, and when work on it is moved from the event loop to a thread."""
 
 import asyncio
 import math
@@ -49,11 +49,11 @@ def count_properties(environment: Environment) -> int:
 
 
 class AnswerBudget:
-    """Counts what one answer is made of, and refuses what is too much while it is gathered."""
+    """Counts the parts of one answer while they are gathered, and refuses too many."""
 
     def __init__(self) -> None:
         self.flat: Final = FlatBudget(f" in one answer; {TOO_LARGE}")
-        """What flattening made."""
+        """The properties of all documents."""
         self._stored = 0
 
     def take(self, sources: Iterable[ConfigSource | None]) -> None:

@@ -1,30 +1,19 @@
-"""Stored bundles, one at a time: the gate in front of every write, and the abilities of a store."""
+"""The bundles of one store as they are stored: reading, writing, history."""
 
 import builtins
-import json
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TypeVar
 
 from pyfly.config_core import (
-    ConfigFormatError,
     ConfigKey,
     ConfigNotFoundError,
     ConfigObstructedError,
     UnsupportedOperationError,
-    check_collisions,
-    check_not_reserved,
-    flatten,
 )
-from pyfly.config_core.limits import (
-    DEFAULT_PAGE_ROWS,
-    MAX_AUTHOR_LENGTH,
-    MAX_DOCUMENT_BYTES,
-    MAX_MESSAGE_LENGTH,
-    MAX_PAGE_ROWS,
-)
-from pyfly.config_server.composition.activation import is_active
+from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server.composition.budgets import is_large, run
+from pyfly.config_server.composition.write_checks import check_remarks, check_storable
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigEntry,
@@ -42,7 +31,7 @@ _Ability = TypeVar("_Ability")
 
 
 class Bundles:
-    """The bundles of one store, as stored: nothing is composed, nothing is flattened.
+    """Reads and writes the bundles of one store. Nothing is composed.
 
     What the store cannot do raises `UnsupportedOperationError`, which names both. The store is
     not closed.
@@ -72,9 +61,9 @@ class Bundles:
     async def entries(
         self, label: str | None = None, *, after: ConfigKey | None = None
     ) -> AsyncIterator[ConfigEntry]:
-        """Yield names and versions in the order of `SupportsKeys.keys`, whatever the store is.
+        """Yield names and versions in the order of `SupportsKeys.keys`, for any store.
 
-        A store without that ability is read whole, and tells nothing about broken bundles.
+        A store without that ability is read whole, and its broken bundles are not listed.
         """
         store = ability(self.backend, SupportsKeys)
         if store is not None:
@@ -122,8 +111,7 @@ class Bundles:
             ConfigObstructedError: A file that the store must not rewrite is in the way.
             BackendError: The store failed, or cannot save under a condition.
         """
-        _check_remark("author", author, MAX_AUTHOR_LENGTH)
-        _check_remark("message", message, MAX_MESSAGE_LENGTH)
+        check_remarks(author=author, message=message)
         await _check_storable(source)
         store = self._able(SupportsConditionalSave, "conditional saves")
         return await store.commit(source, expected=expected, author=author, message=message)
@@ -145,8 +133,7 @@ class Bundles:
             ConfigObstructedError: It is a file that the store must not rewrite.
             BackendError: The store failed, or cannot remove bundles.
         """
-        _check_remark("author", author, MAX_AUTHOR_LENGTH)
-        _check_remark("message", message, MAX_MESSAGE_LENGTH)
+        check_remarks(author=author, message=message)
         store = self._able(SupportsDelete, "deleting")
         await store.delete(key, expected=expected, author=author, message=message)
 
@@ -238,7 +225,7 @@ class Bundles:
 def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
     """Return the first store that can save under conditions, or else the first.
 
-    What is asked is how the stores are when the server is made.
+    Their abilities are asked for once, when the server is made.
     """
     able = (
         backend for backend in backends if ability(backend, SupportsConditionalSave) is not None
@@ -246,27 +233,5 @@ def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
     return next(able, backends[0])
 
 
-def _check_remark(what: str, text: str | None, most: int) -> None:
-    """Refuse what would make a page of a history large."""
-    if text is not None and len(text) > most:
-        raise ConfigFormatError(f"the {what} has {len(text):,} characters, more than {most:,}")
-
-
 async def _check_storable(source: ConfigSource) -> None:
     await run(partial(check_storable, source), large=is_large([source.properties]))
-
-
-def check_storable(source: ConfigSource) -> None:
-    """Refuse what no store may be given (design §5, §6).
-
-    Raises:
-        InvalidConfigKeyError: The name is reserved.
-        ConfigFormatError: The properties collide, are too many, too deep or too large, or hold
-            a condition that cannot be read.
-    """
-    check_not_reserved(source.key)
-    check_collisions(source.properties)
-    is_active(flatten(source.properties), frozenset())
-    size = len(json.dumps(source.properties, ensure_ascii=False).encode())
-    if size > MAX_DOCUMENT_BYTES:
-        raise ConfigFormatError(f"{size:,} bytes of JSON, more than {MAX_DOCUMENT_BYTES:,}")

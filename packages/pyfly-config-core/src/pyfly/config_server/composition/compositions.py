@@ -75,8 +75,10 @@ class Composition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceComposition:
-    """A plain file with what it was made of."""
+    """A plain file with what it was made of, its placeholders included."""
 
+    environment: Environment
+    """The document whose values stand for placeholders in the file."""
     resource: ConfigResource | None
     """`None` when no store has one."""
     inputs: tuple[StoreInputs, ...]

@@ -1,4 +1,7 @@
-"""One document as one text: `.properties`, `.json`, `.yml` (contract §4). Pure functions."""
+"""One document as one text: `.properties`, `.json`, `.yml`. Pure functions.
+
+The rules: docs/reference/protocol.md, Flattened formats.
+"""
 
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
@@ -65,7 +68,7 @@ def text_of(value: FlatValue) -> str:
 
 
 def values_of(environment: Environment) -> Callable[[str], str | None]:
-    """Return what finds the value of a key as text: the highest source's that has it."""
+    """Return a function that finds the value of a key as text in the highest source with it."""
     values: dict[str, FlatValue] = {}
     for source in reversed(environment.property_sources):
         values.update(source.source)

@@ -1,4 +1,4 @@
-"""Which bundles make up an answer, and in which order (contract §3.1 to §3.4)."""
+"""Which bundles make up an answer, and in which order: docs/reference/protocol.md, Order."""
 
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ def plan_lookups(
             when it is asked for.
 
     Raises:
-        InvalidConfigKeyError: An element breaks the rules of contract §11.2, or the names make
+        InvalidConfigKeyError: A name is not acceptable, or the names make
             more than 256 lookups.
     """
     asked = split_names("application", application)

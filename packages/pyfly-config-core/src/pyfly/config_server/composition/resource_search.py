@@ -1,14 +1,11 @@
 """Looking for a plain file in all stores of a server."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pyfly.config_core import check_path, split_names, split_profiles
 from pyfly.config_server.composition.budgets import check_lookups
-from pyfly.config_server.composition.compositions import (
-    ResourceComposition,
-    ResourceInput,
-    StoreInputs,
-)
+from pyfly.config_server.composition.compositions import ResourceInput
 from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.storage import (
     ConfigBackend,
@@ -16,6 +13,16 @@ from pyfly.config_server.storage import (
     SupportsResources,
     ability,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceResult:
+    """A plain file and where it was looked for."""
+
+    resource: ConfigResource | None
+    """`None` when no store has one."""
+    tried: tuple[tuple[ResourceInput, ...], ...]
+    """For each store of the server the paths that were tried, in this order."""
 
 
 class ResourceSearch:
@@ -30,9 +37,7 @@ class ResourceSearch:
         self._stores = [ability(backend, SupportsResources) for backend in backends]
         self._options = options
 
-    async def find(
-        self, application: str, profile: str, label: str, path: str
-    ) -> ResourceComposition:
+    async def find(self, application: str, profile: str, label: str, path: str) -> ResourceResult:
         """Return the file with the paths that were tried.
 
         Raises:
@@ -43,17 +48,13 @@ class ResourceSearch:
         variants = _variants(path, split_profiles(profile), self._options.default_profile)
         labels = split_names("label", label)
         check_lookups(profiles=len(variants), labels=len(labels))
-        tried: dict[int, list[ResourceInput]] = {store: [] for store in range(len(self._stores))}
+        tried: list[list[ResourceInput]] = [[] for _ in self._stores]
+        found: ConfigResource | None = None
         for position, store, one in self._places(labels):
-            for variant in variants:
-                found = await store.open_resource(one, variant)
-                is_present = found is not None
-                tried[position].append(
-                    ResourceInput(label=one, path=variant, is_present=is_present)
-                )
-                if is_present:
-                    return _result(found, tried)
-        return _result(None, tried)
+            found = await _first(store, one, variants, tried[position])
+            if found is not None:
+                break
+        return ResourceResult(resource=found, tried=tuple(map(tuple, tried)))
 
     def _places(self, labels: Sequence[str]) -> Iterator[tuple[int, SupportsResources, str]]:
         """Yield the stores that have plain files with their positions and a label to look under."""
@@ -66,13 +67,16 @@ class ResourceSearch:
         yield from reversed(places) if self._options.reverse_location_order else places
 
 
-def _result(
-    resource: ConfigResource | None, tried: dict[int, list[ResourceInput]]
-) -> ResourceComposition:
-    inputs = tuple(
-        StoreInputs(store=store, resources=tuple(resources)) for store, resources in tried.items()
-    )
-    return ResourceComposition(resource=resource, inputs=inputs)
+async def _first(
+    store: SupportsResources, label: str, variants: Sequence[str], tried: list[ResourceInput]
+) -> ConfigResource | None:
+    """Return the first variant that the store has; what was asked for is added to `tried`."""
+    for path in variants:
+        found = await store.open_resource(label, path)
+        tried.append(ResourceInput(label=label, path=path, is_present=found is not None))
+        if found is not None:
+            return found
+    return None
 
 
 def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ import builtins
 import contextlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
     ConfigFormatError,
-    Environment,
     JsonValue,
     check_name,
     encode_environment,
@@ -23,7 +23,6 @@ from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.composition.resource_search import ResourceSearch
 from pyfly.config_server.storage import (
     ConfigBackend,
-    ConfigResource,
     ConfigSource,
     SupportsCheck,
     SupportsClose,
@@ -73,8 +72,6 @@ class ConfigServer:
         self.base_path: Final = base_path
         self.default_label: Final = default_label
         self.options: Final = options or ServerOptions()
-        self.encryption: Final = self.options.encryption
-        self.strip_document_from_yaml: Final = self.options.strip_document_from_yaml
         self._composer = Composer(self.backends, self.options)
         self._resources = ResourceSearch(self.backends, self.options)
 
@@ -117,32 +114,31 @@ class ConfigServer:
         wanted = self.default_label if label is None else label
         return await self._composer.compose(application, profile, wanted, shown_label=label)
 
-    async def environment(self, application: str, profile: str, label: str | None) -> Environment:
-        """Return the document of `compose` alone."""
-        return (await self.compose(application, profile, label)).environment
-
-    async def resource(
-        self, application: str, profile: str, label: str | None, path: str
-    ) -> ConfigResource | None:
-        """Return the file of `compose_resource` alone."""
-        return (await self.compose_resource(application, profile, label, path)).resource
-
     async def compose_resource(
         self, application: str, profile: str, label: str | None, path: str
     ) -> ResourceComposition:
-        """Return a plain file, or that there is none, with every path that was tried.
+        """Return a plain file, if there is one, with the document whose values it may refer to.
 
         Of several stores the first that has a variant of the file, of several labels the last,
         or the other way round when the order of locations is reversed. Of the variants the one
         of the first profile that has one, `nginx-dev.conf` for `nginx.conf`; then the file itself.
 
         Raises:
-            InvalidConfigKeyError: A name or the path is not acceptable, or there are more than
-                256 variants under all labels.
-            BackendError: A store failed.
+            InvalidConfigKeyError: The path is not acceptable, or there are more than 256
+                variants under all labels.
+            ConfigError: As `compose`, also when the file is found.
         """
         wanted = self.default_label if label is None else label
-        return await self._resources.find(application, profile, wanted, path)
+        found = await self._resources.find(application, profile, wanted, path)
+        composition = await self.compose(application, profile, label)
+        return ResourceComposition(
+            environment=composition.environment,
+            resource=found.resource,
+            inputs=tuple(
+                replace(store, resources=tried)
+                for store, tried in zip(composition.inputs, found.tried, strict=True)
+            ),
+        )
 
     async def save(
         self,

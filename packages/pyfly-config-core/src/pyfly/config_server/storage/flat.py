@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
 from pyfly.config_core import FlatBudget, FlatValue, JsonValue, drop_retired, flatten
@@ -15,10 +14,10 @@ _CONDITION: Final = re.compile(r"spring\.config\.activate\.", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatProperties:
-    """The flat keys of one document. It is shared between answers and cannot be changed."""
+    """The flat keys of one document. It is shared between answers and must not be changed."""
 
     values: Mapping[str, FlatValue] = field(repr=False)
-    """Flat keys to single values, in document order, without the retired keys. Read-only."""
+    """Flat keys to single values, in document order, without the retired keys."""
     retired: tuple[str, ...] = ()
     """Keys that were left out because clients refuse them, see `drop_retired`."""
     conditions: Mapping[str, FlatValue] = field(repr=False)
@@ -47,7 +46,7 @@ def flatten_document(properties: Mapping[str, JsonValue]) -> FlatProperties:
     flat = flatten(properties, budget)
     retired = drop_retired(flat)
     return FlatProperties(
-        values=MappingProxyType(flat),
+        values=flat,
         retired=tuple(retired),
         conditions={key: value for key, value in flat.items() if _CONDITION.match(key)},
         count=budget.properties,

@@ -37,7 +37,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 async def _status(context: RequestContext) -> HttpResponse:
     """Return 200 if there is a key, else 404."""
-    if context.server.encryption.keys is None:
+    if context.server.options.encryption.keys is None:
         return _no_key()
     return json_response({"status": "OK"}, status=200)
 
@@ -45,7 +45,7 @@ async def _status(context: RequestContext) -> HttpResponse:
 async def _public_key(context: RequestContext) -> HttpResponse:
     """Return the public key, 404 when there is none."""
     _check_names(context)
-    keys = context.server.encryption.keys
+    keys = context.server.options.encryption.keys
     if keys is None or keys.default.public_key is None:
         return _failure(404, "NOT_FOUND", "No public key available")
     return text_response(keys.default.public_key, TEXT)
@@ -54,7 +54,7 @@ async def _public_key(context: RequestContext) -> HttpResponse:
 async def _encrypt(context: RequestContext) -> HttpResponse:
     """Return the cipher text of the body, without `{cipher}`."""
     _check_names(context)
-    keys = context.server.encryption.keys
+    keys = context.server.options.encryption.keys
     if keys is None:
         return _no_key()
     request = context.request
@@ -64,10 +64,10 @@ async def _encrypt(context: RequestContext) -> HttpResponse:
 async def _decrypt(context: RequestContext) -> HttpResponse:
     """Return the clear text of the body, if the server allows that."""
     _check_names(context)
-    keys = context.server.encryption.keys
+    keys = context.server.options.encryption.keys
     if keys is None:
         return _no_key()
-    if not context.server.encryption.answers_decrypt:
+    if not context.server.options.encryption.answers_decrypt:
         raise HttpError(403, "forbidden", "decrypting over HTTP is not switched on")
     request = context.request
     return await _converted(request, keys.decrypt, await _submitted(request, is_cipher=True))

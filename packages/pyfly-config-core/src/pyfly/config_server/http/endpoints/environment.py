@@ -6,7 +6,7 @@ from typing import Final
 
 from pyfly.config_core import MEDIA_TYPE_V2, encode_environment
 from pyfly.config_server.access.principal import Right
-from pyfly.config_server.composition.budgets import LARGE, count_properties, run
+from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Endpoint
@@ -57,13 +57,15 @@ _ENVIRONMENT: Final = Schema(
 async def _environment(context: RequestContext) -> HttpResponse:
     request = context.request
     media_type = select_media_type(request, JSON, MEDIA_TYPE_V2)
-    environment = await context.server.environment(*context.names)
+    composition = await context.server.compose(*context.names)
 
     def encode() -> HttpResponse:
-        document = encode_environment(environment, with_origins=media_type == MEDIA_TYPE_V2)
+        document = encode_environment(
+            composition.environment, with_origins=media_type == MEDIA_TYPE_V2
+        )
         return composed_response(request, encode_json(document), media_type)
 
-    return await run(encode, large=count_properties(environment) > LARGE)
+    return await run(encode, large=composition.is_large)
 
 
 def begins_with_application(segments: tuple[str, ...]) -> bool:

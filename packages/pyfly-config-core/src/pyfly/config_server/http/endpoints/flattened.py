@@ -34,7 +34,7 @@ _LARGE: Final = 100
 async def _flattened(context: RequestContext) -> HttpResponse:
     """Return the effective properties, in the format that the path names."""
     resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
-    environment = await context.server.environment(*context.names)
+    environment = (await context.server.compose(*context.names)).environment
     extension = cast("Extension", context.parameters["extension"])  # the route lets no other in
     media_type = JSON if extension == "json" else TEXT
 
@@ -44,7 +44,7 @@ async def _flattened(context: RequestContext) -> HttpResponse:
                 environment,
                 extension,
                 resolve=resolve,
-                strip_document=context.server.strip_document_from_yaml,
+                strip_document=context.server.options.strip_document_from_yaml,
             )
         except ConfigFormatError as error:
             raise HttpError(400, "not-renderable", str(error)) from error

@@ -51,13 +51,13 @@ async def _spring_health(context: RequestContext) -> HttpResponse:
     for repository in settings.repositories if settings.enabled else ():
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                environment = await context.server.environment(
+                composition = await context.server.compose(
                     repository.name, repository.profiles, repository.label
                 )
         except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
             _LOG.warning("down: %s", _reason(error))
             return _spring_response(settings, settings.down_status, _failed(repository, error))
-        found.append(_found(repository, environment))
+        found.append(_found(repository, composition.environment))
     return _spring_response(settings, "UP", {"repositories": found})
 
 

@@ -43,8 +43,8 @@ async def _resource(context: RequestContext) -> HttpResponse:
     """Return a file; 404 without a body when there is none."""
     request, names, path = context.request, context.names, context.parameters["path"]
     resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
-    found = await context.server.resource(*names, path)
-    environment = await context.server.environment(*names)  # its errors are told here too
+    composition = await context.server.compose_resource(*names, path)
+    found, environment = composition.resource, composition.environment
     if found is None or _is_bundle(path):
         return empty_response(404)
     accept = request.header(b"accept")
@@ -82,7 +82,7 @@ def _text(
             text = resolve_placeholders(text, values_of(environment))
         except ConfigFormatError as error:
             raise HttpError(400, "not-renderable", str(error)) from error
-    text = context.server.encryption.decrypt_resource(context.parameters["path"], text)
+    text = context.server.options.encryption.decrypt_resource(context.parameters["path"], text)
     filled = environment is not None and PLACEHOLDER in stored
     return text, filled or text != stored
 
