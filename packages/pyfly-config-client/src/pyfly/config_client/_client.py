@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Concatenate, Final, Never, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self
 
 from pyfly.config_client._acceptance import Job, Loaded
 from pyfly.config_client._config import ClientConfig, check_seconds
@@ -16,8 +16,10 @@ from pyfly.config_client._steps import (
     PublishChange,
     SnapshotAccess,
 )
-from pyfly.config_client._watch import Change, Watcher, WatchTiming, watch
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
+
+if TYPE_CHECKING:
+    from pyfly.config_client._watch import Change, Watcher
 
 P = ParamSpec("P")
 
@@ -110,6 +112,8 @@ class _Client:
         return loaded.properties
 
     def _watch_plan(self, interval: float, wait: float) -> Plan[Never]:
+        from pyfly.config_client._watch import WatchTiming, watch  # noqa: PLC0415 - 2 ms, watchers only
+
         check_seconds("interval", interval)
         check_seconds("wait", wait or interval)  # 0: the server need not hold a request
         if self._loaded is None or self._config.policy == "offline":
@@ -146,7 +150,7 @@ class ConfigClient(_Client):
 
     async def watch(
         self, *, interval: float = 60.0, wait: float = 30.0
-    ) -> AsyncGenerator[Change, None]:
+    ) -> "AsyncGenerator[Change, None]":
         """Yield every change from now on. Never ends; fetches first if that was not done.
 
         The current configuration stays in use while the server is down or sends a response that
@@ -196,11 +200,11 @@ class SyncConfigClient(_Client):
 
     def watch(
         self,
-        on_change: Callable[[Change], object] | None = None,
+        on_change: "Callable[[Change], object] | None" = None,
         *,
         interval: float = 60.0,
         wait: float = 30.0,
-    ) -> Watcher:
+    ) -> "Watcher":
         """Watch in a background thread. Fetches first if that was not done.
 
         The thread ends with the process, or with `Watcher.stop`. In a forked process it is
@@ -216,6 +220,8 @@ class SyncConfigClient(_Client):
             ConfigClientError: The first fetch failed, or the client is offline.
             ValueError: As `ConfigClient.watch`.
         """
+        from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 2 ms, watchers only
+
         if self._loaded is None:
             self.fetch()
         return Watcher(

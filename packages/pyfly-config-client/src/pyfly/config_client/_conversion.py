@@ -26,8 +26,25 @@ from pyfly.config_client._readers import (
     union_reader,
 )
 from pyfly.config_client._scalars import SIMPLE, DataSize, scalar
-from pyfly.config_client._types import model_of, resolve_alias, type_name, union_members
+from pyfly.config_client._types import (
+    is_type,
+    model_of,
+    resolve_alias,
+    type_name,
+    union_members,
+)
 from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
+
+__all__ = [
+    "ABSENT",
+    "Reader",
+    "ReaderFactory",
+    "bind_as",
+    "convert",
+    "get_as",
+    "is_type",
+    "simple_reader",
+]
 
 _ABSTRACT: Any = {AbstractSet: set, MutableSet: set}
 _OF_OTHER_CONTENT: Any = (str, bytes, bytearray, range, defaultdict, UserString)

@@ -48,11 +48,11 @@ class UnresolvedValue:
         return PropertyTypeError(f"the property {self.key!r} cannot be resolved: {self.reason}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class MergedProperties:
     """The properties of several sources, merged."""
 
-    values: dict[str, FlatValue] = field(repr=False)
+    values: dict[str, FlatValue]
     """By keys as spelled in the source with the highest precedence."""
     spellings: dict[str, str]
     """From canonical names to these keys."""

@@ -12,7 +12,7 @@ from pyfly.config_core.limits import MAX_DEPTH
 NodeValue: TypeAlias = FlatValue | UnresolvedValue | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """A name: its own value, and the names below it.
 
@@ -22,7 +22,7 @@ class Node:
     name: str
     """The last element of the name, as spelled."""
     in_brackets: bool = False
-    value: NodeValue = field(default=None, repr=False)
+    value: NodeValue = None
     """`None` if only names below it have values."""
     children: "dict[str, Node]" = field(default_factory=dict[str, "Node"])
     """By their canonical names."""

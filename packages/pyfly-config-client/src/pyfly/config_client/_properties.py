@@ -1,20 +1,18 @@
 """`Properties`, the result of a fetch."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any, Final, TypeAlias, TypeVar, cast, overload
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 from pyfly.config_client._environ import (
     environment_source,
-    key_for_variable,
     placeholder_values,
     resolve,
 )
+from pyfly.config_client._mapping import PropertyMapping
 from pyfly.config_client._merging import (
     MergedProperties,
-    UnresolvedValue,
     keys_below,
     merge_sources,
     source_from_tree,
@@ -26,10 +24,8 @@ from pyfly.config_client._origins import (
     ConfigMetadata,
     Explainer,
     Explanation,
-    LoadedFrom,
     Origin,
 )
-from pyfly.config_client._types import is_type
 from pyfly.config_client.errors import MissingPropertyError, closest
 from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
 
@@ -43,7 +39,7 @@ _DEFAULTS: Final = frozenset({type(None), str, int, bool, float})
 """The types of most defaults; checking them first is fast."""
 
 
-class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
+class Properties(PropertyMapping):
     """The merged properties of an application: flat keys to values, highest precedence applied.
 
     An immutable mapping. All spellings of a name are one key, as in Spring Boot's relaxed
@@ -57,7 +53,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
     itself raises `PropertyTypeError`; so do `values()`, `items()` and `dict(…)` then.
     """
 
-    __slots__ = ("_explainer", "_merged", "_metadata", "_prefix", "_root", "_sources")
+    __slots__ = ("_explainer", "_root")
 
     def __init__(
         self,
@@ -68,10 +64,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         prefix: str = "",
     ) -> None:
         """Call `read_properties` instead, which merges and resolves."""
-        self._sources = tuple(sources)
-        self._merged = merged
-        self._metadata = metadata
-        self._prefix = prefix
+        super().__init__(sources, merged, metadata, prefix=prefix)
         self._root: Node | None = None
         self._explainer: Explainer | None = None
 
@@ -93,83 +86,12 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         metadata = ConfigMetadata(name=application, profiles=(DEFAULT_PROFILE,), place="test")
         return read_properties([source_from_tree("test", properties)], metadata, environ={})
 
-    @property
-    def name(self) -> str:
-        """The application as requested."""
-        return self._metadata.name
-
-    @property
-    def profiles(self) -> tuple[str, ...]:
-        """The profiles as the server names them."""
-        return self._metadata.profiles
-
-    @property
-    def label(self) -> str | None:
-        """The label as requested."""
-        return self._metadata.label
-
-    @property
-    def version(self) -> str | None:
-        """The revision of the store, if the server sends it."""
-        return self._metadata.version
-
-    @property
-    def loaded_from(self) -> LoadedFrom:
-        """Where the properties were loaded from."""
-        return self._metadata.loaded_from
-
-    @property
-    def place(self) -> str:
-        """The address of the server or the file, without credentials."""
-        return self._metadata.place
-
-    @property
-    def from_snapshot(self) -> bool:
-        """True if they are from a snapshot or the baseline, not from the server."""
-        return self._metadata.loaded_from != "server"
-
-    @property
-    def age(self) -> timedelta:
-        """The time since the server sent them; zero for a baseline when it is loaded."""
-        return timedelta(seconds=self._metadata.age())
-
     def confirmed(self, place: str) -> "Properties":
         """Return the same properties, as if the server had sent them now."""
         metadata = ConfigMetadata(loaded_from="server", place=place)
         return Properties(
             self._sources, self._merged, metadata.of(self._metadata), prefix=self._prefix
         )
-
-    def __getitem__(self, key: str) -> FlatValue:
-        merged = self._merged
-        if key not in merged.values:
-            found = self._spelling(key)
-            if found is None:
-                raise KeyError(key)
-            key = found
-        return merged.read(key)
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._spelling(key) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._merged.values)
-
-    def __len__(self) -> int:
-        return len(self._merged.values)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        rows = cast("Mapping[object, object]", other)  # isinstance cannot tell the parameters
-        if len(rows) != len(self):
-            return False
-        return all(isinstance(key, str) and key in self for key in rows) and all(
-            self[cast("str", key)] == value for key, value in rows.items()
-        )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {len(self)} properties)"
 
     # Type checkers cannot express `int | None` as an argument yet, so the result is `Any`.
     @overload
@@ -204,11 +126,12 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
             UnsupportedTypeError: There is no conversion to that type. Raised before the property
                 is looked up.
         """
-        if type(wanted) in _DEFAULTS or not is_type(wanted):
-            missing = wanted if default is _REQUIRED else default
-            found = self._spelling(key)
-            return missing if found is None else self[found]
-        from pyfly.config_client._conversion import get_as  # noqa: PLC0415 - 10 ms; unused by starts without types
+        if type(wanted) in _DEFAULTS:
+            return self._get_plain(key, wanted if default is _REQUIRED else default)
+        from pyfly.config_client._conversion import get_as, is_type  # noqa: PLC0415 - 10 ms, not needed by all programs
+
+        if not is_type(wanted):
+            return self._get_plain(key, wanted if default is _REQUIRED else default)
 
         result = get_as(self._node, self._leaf, key, wanted)
         if result is not None:
@@ -265,7 +188,7 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
                 of them and shows no value.
             UnsupportedTypeError: There is no conversion to the type of a field.
         """
-        from pyfly.config_client._conversion import bind_as  # noqa: PLC0415 - 10 ms; unused by starts without types
+        from pyfly.config_client._conversion import bind_as  # noqa: PLC0415 - 10 ms, not needed by all programs
 
         return bind_as(self._node, prefix, model)
 
@@ -325,24 +248,17 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         Raises:
             ConfigFormatError: A tree is too deep, too large or of other types than JSON has.
         """
-        given, defaults = (
-            source_from_tree("arguments", arguments),
-            source_from_tree("local defaults", local),
-        )
+        given = source_from_tree("arguments", arguments)
+        defaults = source_from_tree("local defaults", local)
         variables = os.environ if environ is None else environ
         own = self._prefix
-        known = (key for source in self._sources for key in keys_below(own, source))
-        keys = dict.fromkeys([*given.source, *known, *defaults.source])
+        stored = (key for source in self._sources for key in keys_below(own, source))
+        keys = dict.fromkeys([*given.source, *stored, *defaults.source])
         outside = environment_source(keys, variables, prefix)
         given, outside, defaults = (with_prefix(own, one) for one in (given, outside, defaults))
         sources = [given, outside, *self._sources, defaults]
         resolving = variables if self._merged.placeholders else None
         return read_properties(sources, self._metadata, environ=resolving, prefix=own)
-
-    def entries(self) -> dict[str, tuple[str, FlatValue | UnresolvedValue]]:
-        """Return all spellings and values by canonical names; never raises."""
-        merged = self._merged
-        return {name: (key, merged.peek(key)) for name, key in merged.spellings.items()}
 
     @property
     def root(self) -> Node:
@@ -361,13 +277,6 @@ class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
         if found is None:
             return None
         return Node(found, value=self._merged.peek(found))
-
-    def _spelling(self, key: str) -> str | None:
-        """Return the stored spelling of a key; `None` if there is no such property."""
-        found = self._merged.spellings.get(canonical(key))
-        if found is None and key.isupper() and "." not in key:
-            return key_for_variable(key, self._merged.spellings)
-        return found
 
     def _missing(self, key: str) -> MissingPropertyError:
         return MissingPropertyError(key, closest(key, self), is_empty=key in self)

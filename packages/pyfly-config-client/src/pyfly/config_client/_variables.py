@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pyfly.config_client.errors import closest
 from pyfly.config_core.service_links import is_service_link
@@ -16,8 +15,7 @@ _TRUE: Final = {"true", "1", "yes", "on"}
 _FALSE: Final = {"false", "0", "no", "off"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Variable:
+class Variable(NamedTuple):
     """One variable."""
 
     argument: str

@@ -85,7 +85,7 @@ class Transport(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TlsFiles:
     """The files that TLS needs. Every one is optional."""
 
