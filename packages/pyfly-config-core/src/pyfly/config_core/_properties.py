@@ -22,6 +22,10 @@ _LONGEST_INTEGER: Final = 14_000
 """Bits. Python turns integers of up to 4,300 decimal digits into text."""
 _LONGEST_PATH: Final = 200
 _FLOAT_SIZE: Final = 8
+# tuples: a union such as `dict | list` is made anew for every value that is looked at
+_CONTAINERS: Final = (dict, list)
+_PLAIN: Final = (bool, float)
+_SEQUENCES: Final = (list, tuple)
 _Path: TypeAlias = tuple[object, object] | None
 """The way to a value: the path above and a step. Made into text only where a message shows it."""
 
@@ -55,7 +59,7 @@ class _Copy:
             raise ConfigFormatError(f"more than {MAX_NODES:,} mappings, lists and values")
         if isinstance(value, str):
             return _unicode(value, path)
-        if value is None or isinstance(value, bool | float):
+        if value is None or isinstance(value, _PLAIN):
             return value
         if isinstance(value, int):
             return _integer(value, path)
@@ -64,7 +68,7 @@ class _Copy:
         if isinstance(value, Mapping):
             # isinstance cannot tell the parameters
             return self.mapping(cast("Mapping[object, object]", value), path, depth + 1)
-        if isinstance(value, list | tuple):
+        if isinstance(value, _SEQUENCES):
             items = cast("Sequence[object]", value)  # as above
             return [self._value(item, (path, i), depth + 1) for i, item in enumerate(items)]
         raise ConfigFormatError(
@@ -224,24 +228,31 @@ class _Flattening:
         prefix: str | None = None
         for part, value in children:
             here = size + _size(part)
-            if isinstance(value, dict | list) and depth >= MAX_DEPTH:
-                raise ConfigFormatError(
-                    f"{shown(''.join([*self._parts, part]))} is nested deeper than "
-                    f"{MAX_DEPTH} levels"
-                )
-            if isinstance(value, dict):
-                below = _named(value, here)
-            elif isinstance(value, list) and value:
-                below = ((f"[{index}]", item) for index, item in enumerate(value))
-            else:
-                single = _single(value)
-                self._budget.take(here + _size(single))
-                prefix = "".join(self._parts) if prefix is None else prefix
-                self.pairs.append((prefix + part, single))
-                continue
-            self._parts.append(part)
-            self.collect(below, here, depth + 1)
-            self._parts.pop()
+            if isinstance(value, _CONTAINERS):
+                if depth >= MAX_DEPTH:
+                    raise _too_deep_key("".join((*self._parts, part)))
+                if value or isinstance(value, dict):
+                    self._parts.append(part)
+                    self.collect(_below(value, here), here, depth + 1)
+                    self._parts.pop()
+                    continue
+            single = _single(value)
+            self._budget.take(here + _size(single))
+            prefix = "".join(self._parts) if prefix is None else prefix
+            self.pairs.append((prefix + part, single))
+
+
+def _too_deep_key(key: str) -> ConfigFormatError:
+    return ConfigFormatError(f"{shown(key)} is nested deeper than {MAX_DEPTH} levels")
+
+
+def _below(
+    node: dict[str, JsonValue] | list[JsonValue], size: int
+) -> Iterable[tuple[str, JsonValue]]:
+    """Return what lies in a mapping or list, with the ends of the flat keys."""
+    if isinstance(node, dict):
+        return _named(node, size)
+    return ((f"[{index}]", item) for index, item in enumerate(node))
 
 
 def _named(node: Mapping[str, JsonValue], size: int) -> Iterator[tuple[str, JsonValue]]:
@@ -251,9 +262,11 @@ def _named(node: Mapping[str, JsonValue], size: int) -> Iterator[tuple[str, Json
 
 def _single(value: JsonValue) -> FlatValue:
     """Return a value without anything below as flat keys hold it."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, float):
         return _json_float(value)
-    return "" if value is None or isinstance(value, dict | list) else value
+    return "" if value is None or isinstance(value, _CONTAINERS) else value
 
 
 def _size(value: FlatValue) -> int:
