@@ -387,6 +387,15 @@ def test_options_are_checked_and_cannot_be_changed() -> None:
         ServerOptions().accept_empty = False  # type: ignore[misc]
 
 
+async def test_a_server_closes_its_stores_at_the_end_of_a_with_statement() -> None:
+    backends = [await memory(bundle("orders", a=1)), InMemoryConfigBackend()]
+    async with ConfigServer(*backends) as server:
+        assert await server.fetch("orders", "prod")
+    for backend in backends:
+        with pytest.raises(BackendUnavailableError):
+            await backend.list()
+
+
 # --- what it costs ------------------------------------------------------------------------
 
 

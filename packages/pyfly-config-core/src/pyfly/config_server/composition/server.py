@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, Self
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
@@ -36,8 +36,8 @@ class ConfigServer:
     """Composes what stores hold into the documents that clients read.
 
     Holds no state of its own: every call reads the stores. It owns the stores it was given and
-    closes them in `aclose`. Writing and listing is done in `bundles`, the first store that can
-    save under conditions.
+    closes them in `aclose`, or at the end of `async with`. Writing and listing is done in
+    `bundles`, the first store that can save under conditions.
 
     Args:
         backend: Any object with the three methods of `ConfigBackend`; its further abilities are
@@ -199,6 +199,14 @@ class ConfigServer:
             await backend.fetch(
                 options.default_application_name, options.default_profile, self.default_label
             )
+
+    async def __aenter__(self) -> Self:
+        """Return this server."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the stores."""
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the stores that can be closed, all of them. Closing twice is allowed."""
