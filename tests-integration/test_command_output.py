@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
 KEY = {"PYFLY_CONFIG_SERVER_ENCRYPT_KEY": "foo"}
 POSIX = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -114,7 +116,9 @@ def on_a_terminal(*argv: object, **environ: str) -> tuple[int, str]:
 def test_a_copy_shows_its_progress_on_a_terminal_only(store: Path, tmp_path: Path) -> None:
     code, shown = on_a_terminal("copy", store, tmp_path, "--dry-run", NO_COLOR="1", TERM="xterm")
     assert code == 0
-    assert "\r0/2  billing/prod/main" in shown
-    assert "\x1b" not in shown
+    assert "Copying" in shown
+    assert "0/2" in shown
+    assert "billing/prod/main" in shown
+    assert COLOUR.search(shown) is None
     done = shell('"$C" copy "$S" "$S"', store)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -22,7 +22,7 @@ SECONDS: Final = 0.02
 """More than enough for a linear expression, and a tenth of what a quadratic one takes."""
 
 BOUNDED: Final[dict[str, int]] = {
-    "pyfly.config_cli._sources._PASSWORD_IN_URL[0]": 1_024,
+    "pyfly.config_cli._settings.sources._PASSWORD_IN_URL[0]": 1_024,
 }
 """Expressions for what only the operator gives, and for how many characters they are quick."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import re
 import shlex
@@ -10,10 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -24,6 +27,8 @@ from pyfly.config_sql import SqlConfigBackend
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
 SECONDS = 60
+IN_A_SHELL = re.compile(r"serve |completion|settings schema")
+"""Examples that are run by a shell, or that serve."""
 SET = re.compile(r"([A-Z_]+)=(.*)")
 
 EXAMPLES = {
@@ -39,6 +44,7 @@ EXAMPLES = {
     "put ./config orders prod --file orders.yaml": "orders/prod/main: stored",
     "put ./config orders prod --file - --format json --expect any < orders.json": "stored",
     "put ./config orders prod server.port=9000 'hosts[0]=db1' --remove debug": "stored",
+    "put sqlite:///config.db orders prod number=3 --message 'more of them'": "version 3",
     "edit ./config orders prod": "orders/prod/main: stored",
     "delete ./config orders prod --expect any": "orders/prod/main: removed",
     "rollback sqlite:///config.db orders prod 41": "rolled back to 1, now at version 3",
@@ -52,6 +58,11 @@ EXAMPLES = {
     "encrypt --key 2027 < password.txt": "{cipher}{key:2027}",
     "decrypt '{cipher}AQB3...' --settings server.toml": "secret",
     "key --settings server.toml": "ssh-rsa AAAA",
+    "settings schema > settings.schema.json": "",
+    "settings table": "| `--port` | `PYFLY_CONFIG_SERVER_PORT` | `port` | `8888` |",
+    'eval "$(completion bash)"': "",
+    'eval "$(completion zsh)"': "",
+    "completion fish > ~/.config/fish/completions/pyfly-config.fish": "",
     "db upgrade postgresql://pyfly@db.example/config": "upgraded to schema",
 }
 """What each prints, among other things; a server prints its store."""
@@ -111,22 +122,30 @@ def place(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def helped(capsys: pytest.CaptureFixture[str], *command: str) -> str:
-    with pytest.raises(SystemExit):
-        main([*command, "--help"])
+    assert main([*command, "--help"]) == 0
     return capsys.readouterr().out
 
 
+def commands(text: str) -> list[str]:
+    """Return the names of the commands in the help of a group."""
+    listed = text.partition("Commands:\n")[2].partition("\n\n")[0]
+    return re.findall(r"^  (\w+) ", listed, re.MULTILINE)
+
+
 def test_every_example_of_every_help_is_in_this_test(capsys: pytest.CaptureFixture[str]) -> None:
-    names = re.findall(r"^    ([a-z]+) ", helped(capsys), re.MULTILINE)
-    below = re.findall(r"^    (\w+) ", helped(capsys, "db"), re.MULTILINE)
-    names += [f"db {name}" for name in below]
+    groups = ("db", "settings")
+    names = commands(helped(capsys))
+    assert {"serve", "list", "copy", *groups} <= {*names}
+    names += [f"{group} {name}" for group in groups for name in commands(helped(capsys, group))]
     found: list[str] = []
     for name in names:
-        _, _, rest = helped(capsys, *name.split()).partition("examples:\n")
+        _, _, rest = helped(capsys, *name.split()).partition("Examples:\n")
         lines = [line.strip() for line in rest.partition("\n\n")[0].splitlines()]
-        assert lines or name == "db", f"{name} has no example"
+        if name in groups:
+            continue
+        assert lines, f"{name} has no example"
         assert all("pyfly-config " in line for line in lines)
-        found += [line.replace("pyfly-config ", "") for line in lines]
+        found += [line.replace("pyfly-config ", "", 1) for line in lines]
     assert sorted(found) == sorted(EXAMPLES)
 
 
@@ -143,7 +162,7 @@ def _filled_in(example: str, place: Path, cipher: str = "") -> str:
     return example
 
 
-@pytest.mark.parametrize("example", [name for name in EXAMPLES if "serve " not in name])
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if not IN_A_SHELL.search(name)])
 def test_an_example_does_what_it_says(
     example: str,
     place: Path,
@@ -188,3 +207,37 @@ def test_an_example_serves(example: str, place: Path, free_port: Callable[[], in
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
+
+
+def test_an_example_writes_a_schema_that_the_settings_of_the_examples_fit(place: Path) -> None:
+    line = "settings schema > settings.schema.json"
+    assert line in EXAMPLES
+    subprocess.run(["sh", "-c", f"{COMMAND} {line}"], check=True)
+    schema = json.loads((place / "settings.schema.json").read_text(encoding="utf-8"))
+    settings = tomllib.loads((place / "server.toml").read_text(encoding="utf-8"))
+    jsonschema.validate(settings, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(settings | {"prot": 1}, schema)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_an_example_completes_in_a_shell(shell: str, place: Path) -> None:
+    (example,) = [name for name in EXAMPLES if f"completion {shell}" in name]
+    if shutil.which(shell) is None:
+        script = subprocess.run(
+            [COMMAND, "completion", shell], check=True, capture_output=True, encoding="utf-8"
+        ).stdout
+        assert f"{shell}_complete" in script
+        return
+    (place / ".config/fish/completions").mkdir(parents=True)
+    line = example.replace("completion", f"{COMMAND} completion")
+    shown = "complete -p pyfly-config" if shell == "bash" else "true"
+    done = subprocess.run(
+        [shell, "-c", f"{line}\n{shown}"],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        env=os.environ | {"HOME": str(place)},
+    )
+    assert done.stderr == ""
+    assert shell != "bash" or "pyfly_config_completion" in done.stdout

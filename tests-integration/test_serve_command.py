@@ -162,7 +162,7 @@ def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any])
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("serve",), 2, "Name a directory or a URL"),
+        (("serve",), 2, "name a directory or a URL"),
         (("serve", "./nowhere"), 2, "there is no directory './nowhere'"),
         (("serve", "file:///nowhere/at/all"), 1, "the root of the configuration is not there"),
         (("serve", "carrier-pigeon://x"), 2, "installed are: file:, mariadb:, memory:"),
@@ -173,7 +173,7 @@ def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any])
         (("serve", "memory:", "--host", "no.such.host.invalid", "--insecure"), 2, "cannot listen"),
         (("serve", "memory:", "--host", "x" * 64, "--insecure"), 2, "not a host name"),
         (("serve", "memory:", "--host", "0.0.0.0"), 2, "no credential"),
-        ((), 2, "usage: pyfly-config"),
+        ((), 2, "Usage: pyfly-config"),
     ],
 )
 def test_mistakes_are_explained_in_one_line(arguments: Any, code: int, said: str) -> None:
@@ -203,7 +203,7 @@ def test_an_unknown_setting_is_an_error() -> None:
 def test_help_teaches() -> None:
     done = run("serve", "--help")
     assert done.returncode == 0
-    for word in ("examples:", "PYFLY_CONFIG_SERVER_TOKEN", "exit codes:", "--insecure"):
+    for word in ("Examples:", "PYFLY_CONFIG_SERVER_TOKEN", "Exit codes:", "--insecure"):
         assert word in done.stdout
     assert run("--version").stdout.startswith("pyfly-config 0.")
 

@@ -1,15 +1,20 @@
 """Commands in this process, and stores for them; `tests-integration` runs the real command."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyfly.config_cli import _stores, main
-from pyfly.config_server import Bundles, ConfigSource, InMemoryConfigBackend, open_backend
+from pyfly.config_cli import main
+from pyfly.config_cli._commands.serve import COMMAND, ServeArguments
+from pyfly.config_cli._settings.loading import load_settings
+from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.names import PREFIX
+from pyfly.config_cli._stores import opening
+from pyfly.config_server import ConfigSource, InMemoryConfigBackend, open_backend
 
 
 class Done:
@@ -26,10 +31,7 @@ class Done:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Any:
     def run(*argv: object) -> Done:
-        try:
-            code = main([*map(str, argv)])
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
+        code = main([*map(str, argv)])
         told = capsys.readouterr()
         return Done(code, told.out, told.err)
 
@@ -49,19 +51,17 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> InMemoryConfigBackend:
-    """Put one store with a history behind every name `memory:`."""
+    """Put one store with a history behind every name `memory:`; no command closes it."""
     backend = InMemoryConfigBackend()
-    real = _stores.opened
+    real = open_backend
 
-    @asynccontextmanager
-    async def opened(name: str) -> AsyncGenerator[Bundles]:
-        if name == "memory:":
-            yield Bundles(backend)
-        else:
-            async with real(name) as bundles:
-                yield bundles
+    async def aclose() -> None:
+        return None
 
-    monkeypatch.setattr(_stores, "opened", opened)
+    monkeypatch.setattr(backend, "aclose", aclose)
+    monkeypatch.setattr(
+        opening, "open_backend", lambda url: backend if url == "memory:" else real(url)
+    )
     return backend
 
 
@@ -88,6 +88,21 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Plain:
     backend = Plain()
     real = open_backend
     monkeypatch.setattr(
-        _stores, "open_backend", lambda url: backend if url == "plain:" else real(url)
+        opening, "open_backend", lambda url: backend if url == "plain:" else real(url)
     )
     return backend
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServerSettings]:
+    """Load the settings of `serve` with arguments, and variables without their prefix."""
+
+    def load(*argv: object, **environ: str) -> ServerSettings:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            monkeypatch.delenv(name)
+        for name, value in environ.items():
+            monkeypatch.setenv(PREFIX + name, value)
+        parsed = COMMAND.make_context("serve", [*map(str, argv)]).params
+        return load_settings(ServeArguments(**parsed).values())
+
+    return load

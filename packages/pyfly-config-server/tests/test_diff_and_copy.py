@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_cli._diff import compare
+from pyfly.config_cli._commands.diff_bundles import compare
 from pyfly.config_core import BackendUnavailableError
 from pyfly.config_server import ConfigSource, InMemoryConfigBackend
 

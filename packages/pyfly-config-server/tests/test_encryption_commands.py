@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from pyfly.config_cli import main
-from pyfly.config_cli._encryption_settings import flags_of, keys_of
-from pyfly.config_cli._known import PREFIX, SettingsError
-from pyfly.config_server import KeyStoreFile
+from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._settings.encryption import encryption_of, keys_of
+from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.names import PREFIX
+from pyfly.config_server import Encryption, KeyStoreFile
+
+Load = Callable[..., ServerSettings]
 
 SAMPLE = "682bc583f4641835fa2db009355293665d2647dade3375c0ee201de2a49f7bda"
 
@@ -81,7 +86,7 @@ def test_a_file_with_keys_is_kept_from_others(
     file.chmod(0o644)
     assert main(["encrypt", "pw", "--settings", str(file)]) == 2
     said = capsys.readouterr().err
-    assert "open to everybody" in said
+    assert "open to every user" in said
     command = said.partition("close it with: ")[2]
     subprocess.run(["/bin/sh", "-c", command], check=True)
     assert main(["encrypt", "pw", "--settings", str(file)]) == 0
@@ -169,7 +174,7 @@ STORE = {
 }
 
 
-def test_a_key_store_is_named_by_settings() -> None:
+def test_a_key_store_is_named_by_settings(load: Load) -> None:
     more = {
         "ENCRYPT_KEY_STORE_SECRET": "marker-2",
         "ENCRYPT_KEYS": "{a: marker-3}",
@@ -177,7 +182,7 @@ def test_a_key_store_is_named_by_settings() -> None:
         "ENCRYPT_RSA_STRONG": "true",
         "ENCRYPT_RSA_SALT": "pepper",
     }
-    found: Any = keys_of(STORE | more)
+    found: Any = keys_of(load(**STORE, **more))
     assert found.default == KeyStoreFile(
         location=Path("/etc/pyfly/keys.p12"),
         password="marker-1",
@@ -189,7 +194,7 @@ def test_a_key_store_is_named_by_settings() -> None:
     )
     assert found.named == {"a": "marker-3"}
     assert "marker" not in repr(found)
-    assert keys_of({}) is None
+    assert keys_of(load()) is None
 
 
 @pytest.mark.parametrize(
@@ -201,23 +206,42 @@ def test_a_key_store_is_named_by_settings() -> None:
         (STORE | {"ENCRYPT_KEY_STORE_ALIAS": ""}, "needs PYFLY_CONFIG_SERVER_ENCRYPT_KEY_STORE_A"),
         (STORE | {"ENCRYPT_KEY_STORE_TYPE": "jks"}, "keytool -importkeystore"),
         (STORE | {"ENCRYPT_RSA_ALGORITHM": "X"}, "must be one of DEFAULT, OAEP"),
-        ({"ENCRYPT_KEYS": "{a: b}"}, "the default one"),
+        ({"ENCRYPT_KEYS": "{a: b}"}, "the default key"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{a: 1}"}, "'a' must be a text"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "a"}, "not a mapping"),
     ],
 )
-def test_settings_that_do_not_go_together_are_explained(values: Any, said: str) -> None:
+def test_settings_that_do_not_go_together_are_explained(
+    load: Load, values: dict[str, str], said: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
-        keys_of(values)
+        load(**values)
     assert said in str(caught.value)
 
 
-def test_the_switches() -> None:
-    assert flags_of({}) == {
-        "decrypts_documents": True,
-        "decrypts_resources": False,
-        "prefixes_invalid": True,
-        "answers_decrypt": False,
-    }
-    with pytest.raises(SettingsError, match="DECRYPT_ENDPOINT must be"):
-        flags_of({"DECRYPT_ENDPOINT": "maybe"})
+def test_settings_that_do_not_go_together_are_named_as_they_are_written(
+    load: Load, tmp_path: Path
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('encrypt-key = "foo"\n', encoding="utf-8")
+    file.chmod(0o600)
+    with pytest.raises(SettingsError) as caught:
+        load("--settings", file, **STORE)
+    assert str(caught.value) == (
+        f"set either '{file}': 'encrypt-key' or "
+        "PYFLY_CONFIG_SERVER_ENCRYPT_KEY_STORE_LOCATION, not both"
+    )
+
+
+def test_the_switches(load: Load) -> None:
+    assert encryption_of(load()) == Encryption()
+    for name, field in (
+        ("ENCRYPT_ENABLED", "decrypts_documents"),
+        ("ENCRYPT_PLAIN_TEXT", "decrypts_resources"),
+        ("ENCRYPT_PREFIX_INVALID_PROPERTIES", "prefixes_invalid"),
+        ("DECRYPT_ENDPOINT", "answers_decrypt"),
+    ):
+        for text, value in (("true", True), ("OFF", False)):
+            assert getattr(encryption_of(load(**{name: text})), field) is value
+    with pytest.raises(SettingsError, match="DECRYPT_ENDPOINT: must be"):
+        load(DECRYPT_ENDPOINT="maybe")

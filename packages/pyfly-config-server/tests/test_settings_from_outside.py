@@ -1,28 +1,34 @@
 """Settings that others write: Kubernetes' variables, files of secrets, every kind of character."""
 
-import argparse
 import base64
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from pyfly.config_cli import main
-from pyfly.config_cli._known import MAPPINGS, PREFIX, SECRETS, SettingsError
-from pyfly.config_cli._secret_files import FILE_SETTINGS
-from pyfly.config_cli._settings import parse_settings
-from pyfly.config_cli._sources import add_arguments, gather, settings_in, toml_key
+from pyfly.config_cli._errors import ArgumentError, SettingsError
+from pyfly.config_cli._serving.opening import store_locations
+from pyfly.config_cli._settings.access import credential_of
+from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.names import PREFIX, fields_with_files, key_of, settings_of
+from pyfly.config_cli._settings.secret_files import read_secret_file
+
+Load = Callable[..., ServerSettings]
 
 PRINTABLE = "".join(map(chr, range(33, 127))) + "äß€💥"
 PASSWORD = " " + PRINTABLE + " "
+FILE_SETTINGS = fields_with_files(ServerSettings)
+SECRETS = [name for name, setting in settings_of(ServerSettings).items() if setting.is_secret]
+MAPPINGS = {"encrypt_keys"}
 
 
-def values(*argv: str, **environ: str) -> dict[str, str]:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    prefixed = {PREFIX + name: value for name, value in environ.items()}
-    return gather(parser.parse_args(argv), prefixed)
+def text_of(settings: ServerSettings, name: str) -> object:
+    value = getattr(settings, name)
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 # --- variables that Kubernetes injects ------------------------------------------------
@@ -61,20 +67,22 @@ def service_links(service: str, address: str = "10.0.0.1", **ports: int) -> dict
         "pyfly-config-server-v2",
     ],
 )
-def test_variables_that_kubernetes_injects_are_no_settings(service: str, address: str) -> None:
+def test_variables_that_kubernetes_injects_are_no_settings(
+    load: Load, service: str, address: str
+) -> None:
     injected = service_links(service, address, http=8888, http_metrics=9090)
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    found = gather(parser.parse_args(["memory:"]), injected | {PREFIX + "TOKEN": "t"})
-    assert found == {"BACKEND": "memory:", "TOKEN": "t"}
-    assert parse_settings(found).port == 8888
-    assert settings_in(injected) == {}
+    without_prefix = {name.removeprefix(PREFIX): value for name, value in injected.items()}
+    found = load("memory:", TOKEN="t", **without_prefix)
+    assert found.values() == {"backend": ["memory:"], "token": "t"}
+    assert found.port == 8888
 
 
-def test_an_injected_port_does_not_replace_the_port_of_the_settings_file(tmp_path: Path) -> None:
+def test_an_injected_port_does_not_replace_the_port_of_the_settings_file(
+    load: Load, tmp_path: Path
+) -> None:
     file = tmp_path / "server.toml"
     file.write_text("port = 9000\n", encoding="utf-8")
-    assert values("--settings", str(file), PORT="tcp://10.0.0.1:8888")["PORT"] == "9000"
+    assert load("--settings", file, PORT="tcp://10.0.0.1:8888").port == 9000
 
 
 @pytest.mark.parametrize(
@@ -89,44 +97,81 @@ def test_an_injected_port_does_not_replace_the_port_of_the_settings_file(tmp_pat
         ("TOKEN_FIEL", "x", "did you mean PYFLY_CONFIG_SERVER_TOKEN_FILE?"),
     ],
 )
-def test_a_misspelt_setting_is_still_an_error(name: str, value: str, said: str) -> None:
+def test_a_misspelt_setting_is_still_an_error(load: Load, name: str, value: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said.replace("?", r"\?")):
-        values("memory:", **{name: value})
+        load("memory:", **{name: value})
 
 
-def test_a_port_that_is_no_service_link_is_still_checked() -> None:
+def test_a_port_that_is_no_service_link_is_still_checked(load: Load) -> None:
     for port in ("tcp://10.0.0.1", "http://10.0.0.1:80", "tcp:8888"):
-        with pytest.raises(SettingsError, match="the port must be a number"):
-            parse_settings(values("memory:", PORT=port))
+        with pytest.raises(SettingsError, match="PORT: must be a number"):
+            load("memory:", PORT=port)
 
 
 # --- secrets in files of their own ----------------------------------------------------
 
 
-def test_every_secret_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
-    assert {*FILE_SETTINGS.values()} >= SECRETS
+def test_every_secret_can_stand_in_a_file_of_its_own(load: Load, tmp_path: Path) -> None:
+    assert {*FILE_SETTINGS.values()} >= {*SECRETS}
     for setting, name in FILE_SETTINGS.items():
+        given = REQUIRED.get(name, {})
+        wrapped = "{{a: '{}'}}" if name in MAPPINGS else "{}"
         file = tmp_path / setting
-        for content, text in (("x y", "x y"), ("x\n", "x"), ("x\r\n", "x"), ("x\n\n", "x\n")):
+        for content, text in (("x+y", "x+y"), ("x\n", "x"), ("x\r\n", "x"), ("x\n\n", "x\n")):
             for mark in (b"", b"\xef\xbb\xbf"):
-                file.write_bytes(mark + content.encode())
-                assert values(**{setting: str(file)})[name] == text
+                stored = wrapped.format(content.rstrip()) if name in MAPPINGS else content
+                file.write_bytes(mark + stored.encode())
+                if not text.endswith("\n"):  # what such a text means is another matter
+                    found = load(**given, **{setting.upper(): str(file)})
+                    assert text_of(found, name) == expected(name, text)
+        file.write_text(wrapped.format("x") + "\n", encoding="utf-8")
         toml = tmp_path / "server.toml"
-        toml.write_text(
-            f"{setting.lower().replace('_', '-')} = {json.dumps(str(file))}\n", encoding="utf-8"
-        )
+        toml.write_text(f"{key_of(setting)} = {json.dumps(str(file))}\n", encoding="utf-8")
         toml.chmod(0o644)  # it holds no secret itself
-        assert values("--settings", str(toml))[name] == "x\n"
-        assert values("--settings", str(toml), **{name: "y"})[name] == "y"
+        found = load("--settings", toml, **given)
+        assert text_of(found, name) == expected(name, "x")
+        own = {name.upper(): wrapped.format("y")}
+        assert text_of(load("--settings", toml, **given, **own), name) == expected(name, "y")
+
+
+REQUIRED = {
+    "encrypt_key_store_password": {
+        "ENCRYPT_KEY_STORE_LOCATION": "keys.p12",
+        "ENCRYPT_KEY_STORE_ALIAS": "a",
+    },
+    "encrypt_key_store_secret": {
+        "ENCRYPT_KEY_STORE_LOCATION": "keys.p12",
+        "ENCRYPT_KEY_STORE_ALIAS": "a",
+        "ENCRYPT_KEY_STORE_PASSWORD": "p",
+    },
+    "encrypt_keys": {"ENCRYPT_KEY": "k"},
+    "password": {"USERNAME": "u"},
+    "username": {"PASSWORD": "p"},
+}
+"""What must be set together with a secret."""
+
+
+def expected(name: str, text: str) -> object:
+    """Return what a setting holds when a file holds a text."""
+    if name == "backend":
+        return (text,)
+    return {"a": SecretStr(text)} if name in MAPPINGS else text
+
+
+def test_only_one_line_end_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    for content, text in (("x\n\n", "x\n"), ("x\r\n\r\n", "x\r\n"), (" x ", " x ")):
+        file.write_bytes(content.encode())
+        assert read_secret_file(file, setting="PASSWORD_FILE") == text
 
 
 def test_the_documentation_names_the_settings_that_a_file_may_hold() -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "serve.md"
     (line,) = [row for row in page.read_text(encoding="utf-8").splitlines() if "`…_FILE`" in row]
-    assert [name for name in FILE_SETTINGS.values() if f"`{name}`" not in line] == []
+    assert [name for name in FILE_SETTINGS.values() if f"`{name.upper()}`" not in line] == []
 
 
-def test_a_file_of_a_secret_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_a_file_of_a_secret_that_cannot_be_used_is_named(load: Load, tmp_path: Path) -> None:
     empty, other, large = tmp_path / "empty", tmp_path / "other", tmp_path / "large"
     empty.write_bytes(b"\n")
     other.write_bytes(b"marker\xff")
@@ -139,68 +184,72 @@ def test_a_file_of_a_secret_that_cannot_be_used_is_named(tmp_path: Path) -> None
         (large, "is larger than 1,048,576 bytes"),
     ):
         with pytest.raises(SettingsError, match=f"^{PREFIX}TOKEN_FILE: .*{said}") as caught:
-            values("memory:", TOKEN_FILE=str(file))
+            load("memory:", TOKEN_FILE=str(file))
         assert "marker" not in f"{caught.value!r}{caught.value.__cause__!r}"
     with pytest.raises(SettingsError, match=r"either .*_TOKEN or .*_TOKEN_FILE, not both"):
-        values("memory:", TOKEN="x", TOKEN_FILE=str(other))
+        load("memory:", TOKEN="x", TOKEN_FILE=str(other))
 
 
-def test_a_secret_that_is_the_name_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_secret_that_is_the_name_of_a_file_is_refused(load: Load, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("marker", encoding="utf-8")
     for name in SECRETS:
-        with pytest.raises(SettingsError, match=f"is the name of a file; .*{name}_FILE instead"):
-            values("memory:", **{name: str(file)})
+        with pytest.raises(
+            SettingsError, match=f"is the name of a file; .*{name.upper()}_FILE instead"
+        ):
+            load("memory:", **{name.upper(): str(file)})
         settings = tmp_path / "server.toml"
-        settings.write_text(f"{toml_key(name)} = {json.dumps(str(file))}\n", encoding="utf-8")
+        settings.write_text(f"{key_of(name)} = {json.dumps(str(file))}\n", encoding="utf-8")
         settings.chmod(0o600)
         if name not in MAPPINGS:
-            said = (
-                f"'{toml_key(name)}' is the name of a file; .* set '{toml_key(name)}-file' instead"
-            )
+            said = f"'{key_of(name)}' is the name of a file; .* set '{key_of(name)}-file' instead"
             with pytest.raises(SettingsError, match=said):
-                values("memory:", "--settings", str(settings))
+                load("memory:", "--settings", settings)
     for text in (str(tmp_path), str(tmp_path / "none"), "/" + "x" * 5000, "token"):
-        assert values("memory:", TOKEN=text)["TOKEN"] == text
+        assert text_of(load("memory:", TOKEN=text), "token") == text
 
 
 def test_a_secret_that_is_the_name_of_a_file_that_must_not_be_seen_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def is_file(_: Path) -> bool:
         raise PermissionError
 
     monkeypatch.setattr(Path, "is_file", is_file)  # tests may run as root, who sees everything
     with pytest.raises(SettingsError, match="TOKEN_FILE instead"):
-        values("memory:", TOKEN="/closed/token")
+        load("memory:", TOKEN="/closed/token")
 
 
-def test_a_directory_that_cannot_be_looked_for_is_a_mistake_in_the_settings() -> None:
-    with pytest.raises(SettingsError, match=r"cannot look for .*: File name too long"):
-        parse_settings(values("x" * 5000))
-    with pytest.raises(SettingsError, match="there is no directory"):
-        parse_settings(values("a\0b"))
+def test_a_directory_that_cannot_be_looked_for_is_a_mistake_in_the_arguments(
+    load: Load,
+) -> None:
+    with pytest.raises(ArgumentError, match=r"cannot look for .*: File name too long"):
+        store_locations(load("x" * 5000))
+    with pytest.raises(ArgumentError, match="there is no directory"):
+        store_locations(load("a\0b"))
 
 
-def test_a_settings_file_with_a_password_in_a_url_is_kept_from_others(tmp_path: Path) -> None:
+def test_a_settings_file_with_a_password_in_a_url_is_kept_from_others(
+    load: Load, tmp_path: Path
+) -> None:
     file = tmp_path / "server.toml"
     for url in ("postgresql://u:marker@h/d", "postgresql://u:marker/x@h/d"):
         file.write_text(f'backend = ["memory:", "{url}"]\n', encoding="utf-8")
         file.chmod(0o644)
-        with pytest.raises(SettingsError, match="open to everybody") as caught:
-            values("--settings", str(file))
+        with pytest.raises(SettingsError, match="open to every user") as caught:
+            load("--settings", file)
         assert "marker" not in str(caught.value)
         file.chmod(0o600)
-        assert values("--settings", str(file))["BACKEND"].splitlines() == ["memory:", url]
+        assert load("--settings", file).backend == ("memory:", url)
     file.write_text('backend = "postgresql://u@h/d"\n', encoding="utf-8")
     file.chmod(0o644)
-    assert values("--settings", str(file))["BACKEND"] == "postgresql://u@h/d"
+    assert load("--settings", file).backend == ("postgresql://u@h/d",)
 
 
 # --- every printable character --------------------------------------------------------
 
 
-def places(tmp_path: Path, secrets: dict[str, str]) -> list[dict[str, str]]:
+def places(load: Load, tmp_path: Path, secrets: dict[str, str]) -> list[ServerSettings]:
     """Return the settings as they arrive by the environment, a settings file, and files."""
     toml = tmp_path / "server.toml"
     quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in secrets.items()}
@@ -211,24 +260,26 @@ def places(tmp_path: Path, secrets: dict[str, str]) -> list[dict[str, str]]:
     for name, file in files.items():
         file.write_text(secrets[name] + "\n", encoding="utf-8")
     return [
-        values("memory:", **secrets),
-        values("memory:", "--settings", str(toml)),
-        values("memory:", **{f"{name}_FILE": str(file) for name, file in files.items()}),
+        load("memory:", **secrets),
+        load("memory:", "--settings", toml),
+        load("memory:", **{f"{name}_FILE": str(file) for name, file in files.items()}),
     ]
 
 
-def test_a_token_may_hold_every_printable_character(tmp_path: Path) -> None:
-    for given in places(tmp_path, {"TOKEN": PRINTABLE}):
-        credential = parse_settings(given).credential
+def test_a_token_may_hold_every_printable_character(load: Load, tmp_path: Path) -> None:
+    for given in places(load, tmp_path, {"TOKEN": PRINTABLE}):
+        credential = credential_of(given)
         assert credential is not None
         assert credential.admits(b"Bearer " + PRINTABLE.encode())
         assert not credential.admits(b"Bearer " + PRINTABLE[:-1].encode())
 
 
-def test_a_user_name_and_a_password_may_hold_every_printable_character(tmp_path: Path) -> None:
+def test_a_user_name_and_a_password_may_hold_every_printable_character(
+    load: Load, tmp_path: Path
+) -> None:
     name = PRINTABLE.replace(":", "")
-    for given in places(tmp_path, {"USERNAME": name, "PASSWORD": PASSWORD}):
-        credential = parse_settings(given).credential
+    for given in places(load, tmp_path, {"USERNAME": name, "PASSWORD": PASSWORD}):
+        credential = credential_of(given)
         assert credential is not None
         sent = base64.b64encode(f"{name}:{PASSWORD}".encode())
         assert credential.admits(b"Basic " + sent)
@@ -249,7 +300,7 @@ def test_a_key_may_hold_every_printable_character(
 
 
 @pytest.mark.parametrize("char", sorted(set(string.punctuation)))
-def test_a_setting_that_cannot_be_used_is_not_shown(char: str) -> None:
+def test_a_setting_that_cannot_be_used_is_not_shown(load: Load, char: str) -> None:
     for given in (
         {"TOKEN": f"marker{char} x"},
         {"USERNAME": f"marker:{char}", "PASSWORD": "marker"},
@@ -257,5 +308,5 @@ def test_a_setting_that_cannot_be_used_is_not_shown(char: str) -> None:
         {"TOKEN": "marker\udcff"},
     ):
         with pytest.raises(SettingsError) as caught:
-            parse_settings(values("memory:", **given))
+            load("memory:", **given)
         assert "marker" not in f"{caught.value!r}{caught.value}"

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from pyfly.config_cli._known import SettingsError
+from pyfly.config_cli._errors import SettingsError
 
 _SEND_BUFFER_BYTES: Final = 131_072
 """Memory of the system for each client that does not read."""

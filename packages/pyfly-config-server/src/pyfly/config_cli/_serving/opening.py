@@ -1,17 +1,23 @@
 """From settings to a running application."""
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 
 from litestar import Litestar
 
-from pyfly.config_cli._encryption_settings import open_ring
-from pyfly.config_cli._known import PREFIX, SettingsError
+from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.memory import return_large_blocks
-from pyfly.config_cli._settings import ServeSettings, parse_settings
+from pyfly.config_cli._settings.access import credential_of, host_policy_of
+from pyfly.config_cli._settings.encryption import encryption_of
+from pyfly.config_cli._settings.health import health_of
+from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.names import variable_of
+from pyfly.config_cli._stores.location import StoreLocation, find_store
+from pyfly.config_core import copy_properties, flatten
 from pyfly.config_litestar import create_app
-from pyfly.config_server import ConfigServer, Encryption, ServerOptions, open_backend
+from pyfly.config_server import ConfigServer, ServerOptions, open_backend
 
 
 def set_up_process() -> None:
@@ -24,52 +30,86 @@ def set_up_process() -> None:
     logging.getLogger("pyfly.config_cli").setLevel(logging.INFO)
 
 
-def check_exposure(settings: ServeSettings, addresses: Iterable[Address]) -> None:
-    """Check that nobody can read from other machines without a credential, by mistake.
+def check_exposure(settings: ServerSettings, addresses: Iterable[Address]) -> None:
+    """Check that no other machine can read without a credential by mistake.
 
     Raises:
-        SettingsError: They could.
+        SettingsError: One could.
     """
-    if settings.hosts is not None and not is_loopback(addresses):
+    if host_policy_of(settings) is not None and not is_loopback(addresses):
         raise SettingsError(
             f"{settings.host} is reachable from other machines and no credential is configured; "
-            f"set {PREFIX}TOKEN, or {PREFIX}USERNAME and {PREFIX}PASSWORD, or say --insecure"
+            f"set {variable_of('token')}, or {variable_of('username')} and "
+            f"{variable_of('password')}, or add --insecure"
         )
 
 
-def open_server(settings: ServeSettings) -> ConfigServer:
+def store_locations(settings: ServerSettings) -> list[StoreLocation]:
+    """Return where the stores are, the highest first.
+
+    Raises:
+        ConfigError: No store is named, or a directory does not exist.
+    """
+    if not settings.backend:
+        raise SettingsError(
+            f"there is nothing to serve: name a directory or a URL, or set "
+            f"{variable_of('backend')}; for example: pyfly-config serve ./config"
+        )
+    return [find_store(text) for text in settings.backend]
+
+
+def open_server(settings: ServerSettings) -> ConfigServer:
     """Open the keys and the stores, and put a server in front of them.
 
     Raises:
         ConfigError: A key or a store cannot be opened, or a setting cannot be used.
     """
-    keys = None if settings.keys is None else open_ring(settings.keys)
-    options = {**settings.options}
-    default_label = options.pop("default_label")
+    stores = store_locations(settings)
     try:
+        options = _options_of(settings)
         return ConfigServer(
-            *(open_backend(url) for url in settings.backends),
+            *(open_backend(store.url) for store in stores),
             base_path=settings.base_path,
-            default_label=default_label,
-            options=ServerOptions(
-                encryption=Encryption(keys=keys, **settings.encryption), **options
-            ),
+            default_label=settings.default_label,
+            options=options,
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
 
-async def open_app(values: Mapping[str, str], *, check: bool) -> Litestar:
+def _options_of(settings: ServerSettings) -> ServerOptions:
+    return ServerOptions(
+        overrides=_flat_texts(settings.overrides),
+        accept_empty=settings.accept_empty,
+        fail_on_composite_error=settings.fail_on_composite_error,
+        continue_on_label_failure=settings.continue_on_label_failure,
+        default_application_name=settings.default_application_name,
+        default_profile=settings.default_profile,
+        strip_document_from_yaml=settings.strip_document_from_yaml,
+        reverse_location_order=settings.reverse_location_order,
+        encryption=encryption_of(settings),
+        version=settings.version or None,
+    )
+
+
+def _flat_texts(tree: Mapping[str, object]) -> dict[str, str]:
+    """Return a tree as flat keys and texts, as Spring keeps overrides."""
+    flat = flatten(copy_properties(tree))
+    return {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items()
+    }
+
+
+async def open_app(settings: ServerSettings, *, check: bool) -> Litestar:
     """Return the application that settings describe. It owns its stores.
 
     Args:
-        values: By name without prefix.
+        settings: The settings.
         check: Ask the stores whether they can be used.
 
     Raises:
         ConfigError: A setting, a key or a store cannot be used.
     """
-    settings = parse_settings(values)
     server = open_server(settings)
     if check:
         try:
@@ -78,5 +118,8 @@ async def open_app(values: Mapping[str, str], *, check: bool) -> Litestar:
             await server.aclose()
             raise
     return create_app(
-        server, auth=settings.credential, health=settings.health, hosts=settings.hosts
+        server,
+        auth=credential_of(settings),
+        health=health_of(settings),
+        hosts=host_policy_of(settings),
     )

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,9 +16,10 @@ from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.worker import (
     READY,
     WorkerOrder,
+    check_reload,
     from_signal,
-    refuse_reload,
 )
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_core import ConfigError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -33,47 +34,45 @@ _START_SECONDS: Final = 60.0
 
 
 def supervise(
-    read_values: Callable[[], Mapping[str, str]],
-    values: Mapping[str, str],
+    load: Callable[[], ServerSettings],
+    settings: ServerSettings,
     listeners: Sequence[socket.socket],
     *,
-    count: int,
     ready: Callable[[], None],
 ) -> None:
-    """Serve with `count` workers until SIGTERM or SIGINT; SIGHUP replaces them one and all.
+    """Serve with several workers until SIGTERM or SIGINT; SIGHUP replaces all of them.
 
     Args:
-        read_values: Reads the settings again.
-        values: The settings at the start.
+        load: Loads the settings again.
+        settings: The settings at the start.
         listeners: Listening sockets.
-        count: Number of worker processes.
         ready: Called when the first worker answers.
     """
-    asyncio.run(_Supervisor(read_values, listeners, count=count, ready=ready).run(values))
+    asyncio.run(_Supervisor(load, listeners, count=settings.workers, ready=ready).run(settings))
 
 
 class _Supervisor:
     def __init__(
         self,
-        read_values: Callable[[], Mapping[str, str]],
+        load: Callable[[], ServerSettings],
         listeners: Sequence[socket.socket],
         *,
         count: int,
         ready: Callable[[], None],
     ) -> None:
-        self._read_values = read_values
+        self._load = load
         self._listeners = listeners
         self._count = count
         self._ready = ready
         self._fleets: set[_Fleet] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def run(self, values: Mapping[str, str]) -> None:
+    async def run(self, settings: ServerSettings) -> None:
         loop = asyncio.get_running_loop()
         stop, hangup = asyncio.Event(), asyncio.Event()
         on_stop(from_signal(loop, stop.set))
         on_hangup(from_signal(loop, hangup.set), from_signal(loop, stop.set))
-        fleet = self._make_fleet(values)
+        fleet = self._make_fleet(settings)
         fleet.start(check=False)
         reporting = asyncio.create_task(self._report(fleet))
         stopping = asyncio.create_task(stop.wait())
@@ -92,8 +91,8 @@ class _Supervisor:
             listener.close()
         await asyncio.gather(*(fleet.end() for fleet in self._fleets))
 
-    def _make_fleet(self, values: Mapping[str, str]) -> "_Fleet":
-        fleet = _Fleet(values, [one.fileno() for one in self._listeners], count=self._count)
+    def _make_fleet(self, settings: ServerSettings) -> "_Fleet":
+        fleet = _Fleet(settings, [one.fileno() for one in self._listeners], count=self._count)
         self._fleets.add(fleet)
         return fleet
 
@@ -105,9 +104,9 @@ class _Supervisor:
         """Start new workers, and let the old ones go when all new ones answer."""
         new: _Fleet | None = None
         try:
-            values = dict(self._read_values())
-            refuse_reload(fleet.values, values)
-            new = self._make_fleet(values)
+            settings = self._load()
+            check_reload(fleet.settings, settings)
+            new = self._make_fleet(settings)
             await new.start_together()
         except (ConfigError, OSError, TimeoutError) as error:
             _LOG.error("not reloaded, the settings before stay in use: %s", error)
@@ -129,10 +128,8 @@ class _Supervisor:
 class _Fleet:
     """The workers of one set of settings."""
 
-    def __init__(
-        self, values: Mapping[str, str], descriptors: Sequence[int], *, count: int
-    ) -> None:
-        self.values = values
+    def __init__(self, settings: ServerSettings, descriptors: Sequence[int], *, count: int) -> None:
+        self.settings = settings
         self.first = asyncio.Event()
         self._descriptors = descriptors
         self._count = count
@@ -198,7 +195,9 @@ class _Fleet:
 
     async def _run(self, slot: int, *, check: bool) -> tuple[str, str]:
         """Start a worker and wait for its end; return what it said first and how it ended."""
-        order = WorkerOrder(values=self.values, listeners=self._descriptors, check=check)
+        order = WorkerOrder(
+            settings=self.settings.values(), listeners=self._descriptors, check=check
+        )
         try:
             worker = self._workers[slot] = await _Worker.start(order)
         except (OSError, RuntimeError) as error:  # no process or thread is left, or no interpreter

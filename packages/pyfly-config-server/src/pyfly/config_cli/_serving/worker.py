@@ -5,11 +5,11 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from pyfly.config_cli._known import SettingsError
+from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.application import ReplaceableApp
 from pyfly.config_cli._serving.child import Channel
 from pyfly.config_cli._serving.http_server import HttpServer, run_in_loop
@@ -22,36 +22,36 @@ from pyfly.config_cli._serving.limits import (
 from pyfly.config_cli._serving.listeners import resolve
 from pyfly.config_cli._serving.opening import check_exposure, open_app, set_up_process
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
-from pyfly.config_cli._settings import parse_settings
+from pyfly.config_cli._settings.model import ServerSettings, given_settings
 from pyfly.config_core import ConfigError
 
 _LOG: Final = logging.getLogger(__name__)
 
 READY: Final = "ready"
-"""What a worker sends when it answers; otherwise the reason why it does not."""
+"""What a worker sends when it answers requests; else it sends the reason why it does not."""
 
 
 def serve_alone(
-    read_values: Callable[[], Mapping[str, str]],
-    values: Mapping[str, str],
+    load: Callable[[], ServerSettings],
+    settings: ServerSettings,
     listeners: Sequence[socket.socket],
     *,
     ready: Callable[[], None],
 ) -> None:
-    """Serve in this process until SIGTERM or SIGINT; SIGHUP reads the settings again.
+    """Serve in this process until SIGTERM or SIGINT; SIGHUP loads the settings again.
 
     Args:
-        read_values: Reads the settings again.
-        values: The settings at the start.
+        load: Loads the settings again.
+        settings: The settings at the start.
         listeners: Bound sockets.
         ready: Called when requests are answered.
     """
-    run_in_loop(_serve_alone(read_values, values, listeners, ready))
+    run_in_loop(_serve_alone(load, settings, listeners, ready))
 
 
 async def _serve_alone(
-    read_values: Callable[[], Mapping[str, str]],
-    values: Mapping[str, str],
+    load: Callable[[], ServerSettings],
+    settings: ServerSettings,
     listeners: Sequence[socket.socket],
     ready: Callable[[], None],
 ) -> None:
@@ -64,11 +64,11 @@ async def _serve_alone(
         if hangups.empty():
             hangups.put_nowait(None)
 
-    await app.replace(await open_app(values, check=False))
+    await app.replace(await open_app(settings, check=False))
     stop = from_signal(loop, server.stop)
     on_stop(stop)
     on_hangup(from_signal(loop, note_hangup), stop)
-    reloading = asyncio.create_task(_reload_forever(app, values, read_values, hangups))
+    reloading = asyncio.create_task(_reload_forever(app, settings, load, hangups))
     await server.run()
     reloading.cancel()
     await app.aclose()
@@ -76,33 +76,32 @@ async def _serve_alone(
 
 async def _reload_forever(
     app: ReplaceableApp,
-    values: Mapping[str, str],
-    read_values: Callable[[], Mapping[str, str]],
+    settings: ServerSettings,
+    load: Callable[[], ServerSettings],
     hangups: "asyncio.Queue[None]",
 ) -> None:
     while True:
         await hangups.get()
         try:
-            new = dict(read_values())
-            refuse_reload(values, new)
+            new = load()
+            check_reload(settings, new)
             await app.replace(await open_app(new, check=True))
         except (ConfigError, OSError) as error:
             _LOG.error("not reloaded, the settings before stay in use: %s", error)
         except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
             _LOG.error("not reloaded: %s", type(error).__name__)
         else:
-            values = new
+            settings = new
             _LOG.info("settings reloaded")
 
 
-def refuse_reload(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Check that a running server can change from one set of settings to another.
+def check_reload(old: ServerSettings, new: ServerSettings) -> None:
+    """Check that a running server can change from old settings to new ones.
 
     Raises:
-        SettingsError: The new settings are wrong, need a restart, or would lose a store.
+        SettingsError: The new settings need a restart, or would lose a store.
     """
-    old, new = parse_settings(before), parse_settings(after)
-    if any(url.startswith("memory:") for url in old.backends):
+    if any(url.startswith("memory:") for url in old.backend):
         raise SettingsError("'memory:' keeps its bundles in this process; a reload would lose them")
     for name in ("host", "port", "workers"):
         if getattr(old, name) != getattr(new, name):
@@ -138,8 +137,8 @@ def _make_server(
 class WorkerOrder:
     """What a worker is told at its start: one line of JSON on its channel."""
 
-    values: Mapping[str, str]
-    """The settings, by name without prefix; may hold secrets."""
+    settings: Mapping[str, object] = field(repr=False)
+    """The values of `ServerSettings`, secrets in clear text."""
     listeners: Sequence[int]
     """Descriptors of the sockets that all workers share."""
     check: bool
@@ -148,7 +147,7 @@ class WorkerOrder:
     def encode(self) -> bytes:
         """Return the line."""
         order = {
-            "values": dict(self.values),
+            "settings": dict(self.settings),
             "listeners": [*self.listeners],
             "check": self.check,
         }
@@ -172,7 +171,7 @@ async def _work(order: WorkerOrder, channel: Channel) -> None:
     app = ReplaceableApp()
     listeners = [socket.socket(fileno=number) for number in order.listeners]
     server = _make_server(app, listeners, partial(channel.say, READY))
-    await app.replace(await open_app(order.values, check=order.check))
+    await app.replace(await open_app(given_settings(order.settings), check=order.check))
     on_stop(from_signal(loop, server.stop))
 
     def drain() -> None:

@@ -1,0 +1,41 @@
+"""The list of commands. A new command is a new module with a `COMMAND`, and one line here."""
+
+from typing import Final
+
+from pyfly.config_cli._cli.command import CommandEntry
+
+_PACKAGE: Final = "pyfly.config_cli._commands"
+
+
+def _entry(name: str, module: str, summary: str) -> CommandEntry:
+    return CommandEntry(name, f"{_PACKAGE}.{module}", summary)
+
+
+COMMANDS: Final = (
+    _entry("serve", "serve", "Serve configuration over HTTP."),
+    _entry("list", "list_bundles", "Show which bundles there are."),
+    _entry("get", "get_bundle", "Print a bundle."),
+    _entry("history", "history", "Show the changes of a bundle."),
+    _entry("put", "put_bundle", "Store a bundle, or change single properties."),
+    _entry("edit", "edit_bundle", "Change a bundle in an editor."),
+    _entry("delete", "delete_bundle", "Remove a bundle."),
+    _entry("rollback", "rollback", "Store an old version again."),
+    _entry("diff", "diff_bundles", "Compare two bundles."),
+    _entry("copy", "copy_bundles", "Copy bundles into another store."),
+    _entry("encrypt", "encrypt", "Encrypt a text for a bundle."),
+    _entry("decrypt", "decrypt", "Decrypt a value of a bundle."),
+    _entry("key", "public_key", "Print the public key."),
+    _entry("db", "database", "Create and upgrade the tables of a database."),
+    _entry("settings", "settings", "Describe the settings of the server."),
+    _entry("completion", "completion", "Print the completion script for a shell."),
+)
+"""The commands in the order of `--help`."""
+
+DATABASE_COMMANDS: Final = (
+    _entry("upgrade", "upgrade_database", "Create the tables, or bring them up to date."),
+)
+
+SETTINGS_COMMANDS: Final = (
+    _entry("schema", "settings_schema", "Print a JSON schema of the settings file."),
+    _entry("table", "settings_table", "Print a table of all settings."),
+)

@@ -1,0 +1,1 @@
+"""The settings of the server: one model, where its values come from, and its documentation."""

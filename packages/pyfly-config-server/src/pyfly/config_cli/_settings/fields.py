@@ -1,0 +1,188 @@
+"""The types of settings: what a text, a TOML value or an argument becomes.
+
+Every message here follows the name of a setting: "must be a number from 1 to 65535". None shows
+a value that may be a secret.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias, cast
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    SerializationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticUseDefault
+
+from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties
+from pyfly.config_server.formats.text import parse_mapping
+
+REVEAL: Final = "reveal"
+"""The key in a serialization context that lets secrets be written in clear text."""
+
+_TRUE: Final = frozenset({"1", "on", "true", "yes"})
+_FALSE: Final = frozenset({"0", "off", "false", "no"})
+_MAX_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the documentation tells about a setting, beside its type and its description."""
+
+    argument: str = ""
+    """The argument of `serve`."""
+    spring: str = ""
+    """Its name in Spring Cloud Config, below `spring.cloud.config.server.` or whole for keys."""
+    is_secret: bool = False
+    """True if nobody else on the machine may read it."""
+    has_file: bool = False
+    """True if a file of its own may hold the value; every secret may have one."""
+    in_settings_file: bool = True
+    """True if the settings file may hold it."""
+
+
+class SettingsConflictError(ValueError):
+    """Settings that do not go together.
+
+    The template names each of them in braces, so that it can be shown as the user has written it.
+    """
+
+    def __init__(self, template: str) -> None:
+        super().__init__(template)
+        self.template = template
+
+
+def _to_text(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("must be a text")  # noqa: TRY004 - as pydantic wants it
+    return str(value)
+
+
+def _to_number(limit: int) -> Callable[[object], object]:
+    def convert(value: object) -> int:
+        text = "" if isinstance(value, bool) else str(value)
+        digits = text.isascii() and text.isdecimal() and len(text) <= len(str(limit))
+        if not (digits and 1 <= int(text) <= limit):
+            raise ValueError(f"must be a number from 1 to {limit}, not {text[:_MAX_SHOWN]!r}")
+        return int(text)
+
+    return convert
+
+
+def _to_switch(value: object) -> object:
+    text = str(value).lower()
+    if not text:
+        raise PydanticUseDefault
+    if text not in _TRUE | _FALSE:
+        raise ValueError("must be 'true' or 'false'")
+    return text in _TRUE
+
+
+def _to_list(separator: str) -> Callable[[object], object]:
+    def convert(value: object) -> tuple[str, ...]:
+        parts = value.split(separator) if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ValueError("must be a list of texts")  # noqa: TRY004 - as pydantic wants it
+        items = cast("list[object] | tuple[object, ...]", parts)  # of what, is checked next
+        if not all(isinstance(item, str) for item in items):
+            raise ValueError("must be a list of texts")
+        return tuple(text for item in items if (text := str(item).strip()))
+
+    return convert
+
+
+def _to_tree(value: object) -> dict[str, JsonValue]:
+    if isinstance(value, Mapping):
+        return copy_properties(cast("Mapping[str, object]", value))  # checks keys and values
+    if not isinstance(value, str):
+        raise ValueError("must be a table of keys and values")  # noqa: TRY004 - as pydantic wants it
+    return parse_mapping(value.encode(), suffix=".yaml") if value else {}
+
+
+def _to_mapping(value: object) -> dict[str, JsonValue]:
+    try:
+        return _to_tree(value)
+    except ConfigFormatError as error:
+        raise ValueError(str(error)) from error
+
+
+def _to_secrets(value: object) -> dict[str, SecretStr]:
+    if isinstance(value, Mapping):
+        tree = {**cast("Mapping[str, object]", value)}
+    else:
+        tree = {**_to_mapping(value)}
+    secrets: dict[str, SecretStr] = {}
+    for name, secret in tree.items():
+        text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+        if not isinstance(text, str):
+            raise ValueError(f"the key {name!r} must be a text")  # noqa: TRY004 - as pydantic wants it
+        secrets[name] = SecretStr(text)
+    return secrets
+
+
+def _to_choice(*choices: str) -> Callable[[object], object]:
+    known = {choice.lower(): choice for choice in choices}
+
+    def convert(value: object) -> str:
+        choice = known.get(str(value).lower())
+        if choice is None:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return choice
+
+    return convert
+
+
+def _reveal(value: SecretStr | None, info: SerializationInfo) -> str | None:
+    if value is None:
+        return None
+    return value.get_secret_value() if _reveals(info) else str(value)
+
+
+def _reveal_all(value: Mapping[str, SecretStr], info: SerializationInfo) -> dict[str, str]:
+    return {
+        name: secret.get_secret_value() if _reveals(info) else str(secret)
+        for name, secret in value.items()
+    }
+
+
+def _reveals(info: SerializationInfo) -> bool:
+    context: object = info.context
+    return context == {REVEAL: True}
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_to_text)]
+Secret: TypeAlias = Annotated[
+    SecretStr | None,
+    BeforeValidator(_to_text),
+    PlainSerializer(_reveal),
+    WithJsonSchema({"type": "string"}),
+]
+Switch: TypeAlias = Annotated[bool, BeforeValidator(_to_switch)]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65_535), BeforeValidator(_to_number(65_535))]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=256), BeforeValidator(_to_number(256))]
+Algorithm: TypeAlias = Annotated[
+    Literal["DEFAULT", "OAEP"], BeforeValidator(_to_choice("DEFAULT", "OAEP"))
+]
+_LIST_SCHEMA: Final = {"type": ["array", "string"], "items": {"type": "string"}}
+Lines: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_to_list("\n")), WithJsonSchema({**_LIST_SCHEMA})
+]
+Names: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_to_list(",")), WithJsonSchema({**_LIST_SCHEMA})
+]
+Tree: TypeAlias = Annotated[
+    dict[str, object], PlainValidator(_to_mapping), WithJsonSchema({"type": "object"})
+]
+Secrets: TypeAlias = Annotated[
+    dict[str, SecretStr],
+    PlainValidator(_to_secrets),
+    PlainSerializer(_reveal_all),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]

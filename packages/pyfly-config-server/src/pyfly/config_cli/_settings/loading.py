@@ -1,0 +1,84 @@
+"""Loading the settings, and explaining in plain words what is wrong with them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import ValidationError
+
+from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._settings.encryption import keys_of, open_keyring
+from pyfly.config_cli._settings.fields import SettingsConflictError
+from pyfly.config_cli._settings.model import ServerSettings, given_settings
+from pyfly.config_cli._settings.names import settings_of, variable_of
+from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
+from pyfly.config_server import KeyRing
+
+__all__ = ["given_settings", "load_keyring", "load_settings"]
+
+_FALLBACK: Final = "has a value that cannot be used"
+
+
+def load_settings(arguments: Mapping[str, object]) -> ServerSettings:
+    """Return the settings: arguments over the environment over the settings file over defaults.
+
+    Args:
+        arguments: Values by the name of the field; `settings` names the settings file.
+
+    Raises:
+        SettingsError: A setting does not exist or cannot be used. The message says where it is
+            set, what is wrong and what to do, and shows no secret.
+    """
+    try:
+        return ServerSettings.model_validate({**arguments})
+    except ValidationError as error:
+        explanation = _explain(error, _Places(arguments))
+    raise SettingsError(explanation)
+
+
+def load_keyring(settings_file: str | None) -> KeyRing:
+    """Return the keys that the settings of the server name, opened.
+
+    Args:
+        settings_file: The settings file; `None` for the one that the environment names.
+
+    Raises:
+        SettingsError: A setting cannot be used, or no key is configured.
+        EncryptionNotInstalledError: The libraries are missing.
+    """
+    arguments = {} if settings_file is None else {"settings": settings_file}
+    keys = keys_of(load_settings(arguments))
+    if keys is None:
+        raise SettingsError(
+            f"no key is configured; set {variable_of('encrypt_key')} or "
+            f"{variable_of('encrypt_key_store_location')}, or name the settings file of the server "
+            "with --settings"
+        )
+    return open_keyring(keys)
+
+
+class _Places(dict[str, str]):
+    """How the user has written the name of each setting; that of the environment if it is unset."""
+
+    def __init__(self, arguments: Mapping[str, object]) -> None:
+        environment = EnvironmentSource(ServerSettings)
+        file = arguments.get("settings") or environment().get("settings")
+        sources = (environment, SettingsFileSource(ServerSettings, file))
+        for name, setting in settings_of(ServerSettings).items():
+            found = (place for source in sources if (place := source.where(name)) is not None)
+            written = setting.argument if name in arguments else next(found, None)
+            self[name] = written or variable_of(name)
+
+
+def _explain(error: ValidationError, places: _Places) -> str:
+    """Return one line for each mistake."""
+    return "\n".join(
+        _sentence(details["loc"], details.get("ctx", {}).get("error"), places)
+        for details in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _sentence(loc: tuple[int | str, ...], cause: object, places: _Places) -> str:
+    if isinstance(cause, SettingsConflictError):
+        return cause.template.format_map(places)
+    place = places[str(loc[0])] if loc else ""
+    return f"{place}: {cause if isinstance(cause, ValueError) else _FALLBACK}"

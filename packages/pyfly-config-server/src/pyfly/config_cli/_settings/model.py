@@ -1,0 +1,266 @@
+"""The settings of the server. A new setting is one field of `ServerSettings`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pyfly.config_cli._settings.access import credential_of, host_policy_of
+from pyfly.config_cli._settings.encryption import keys_of
+from pyfly.config_cli._settings.fields import (
+    REVEAL,
+    Algorithm,
+    Count,
+    Lines,
+    Names,
+    Port,
+    Secret,
+    Secrets,
+    Setting,
+    SettingsConflictError,
+    Switch,
+    Text,
+    Tree,
+)
+from pyfly.config_cli._settings.health import health_of
+from pyfly.config_cli._settings.names import PREFIX
+from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
+from pyfly.config_core import DEFAULT_LABEL, DEFAULT_PROFILE, SHARED_APPLICATION
+
+_SALT: Final = "deadbeef"
+
+
+class ServerSettings(BaseSettings):
+    """Everything that can be said about a server.
+
+    An argument of the constructor wins over the environment, the environment over the settings
+    file, the file over the defaults. Secrets are not shown by `repr` and `model_dump`.
+
+    Raises:
+        pydantic.ValidationError: A value cannot be used. `load_settings` explains it.
+        SettingsError: A name is unknown, or the settings file cannot be used.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    backend: Annotated[
+        Lines, Setting(argument="DIRECTORY-OR-URL ...", spring="composite", has_file=True)
+    ] = Field(
+        default=(),
+        repr=False,
+        description=(
+            "directories or URLs to serve, such as `file:///etc/pyfly`, one in a line (in the file "
+            "a list), the first of highest precedence"
+        ),
+    )
+    host: Annotated[Text, Setting(argument="--host")] = Field(
+        default="127.0.0.1", description="address to listen on"
+    )
+    port: Annotated[Port, Setting(argument="--port")] = Field(
+        default=8888, description="port to listen on"
+    )
+    base_path: Annotated[Text, Setting(argument="--base-path", spring="prefix")] = Field(
+        default="/config", description="where the routes are mounted; empty for the root"
+    )
+    workers: Annotated[Count, Setting(argument="--workers")] = Field(
+        default=1, description="number of processes"
+    )
+    default_label: Annotated[Text, Setting(spring="<backend>.default-label")] = Field(
+        default=DEFAULT_LABEL, description="label of requests that name none"
+    )
+    default_application_name: Annotated[Text, Setting(spring="default-application-name")] = Field(
+        default=SHARED_APPLICATION, description="application whose bundles every application gets"
+    )
+    default_profile: Annotated[Text, Setting(spring="default-profile")] = Field(
+        default=DEFAULT_PROFILE, description="profile whose bundles every profile gets"
+    )
+    overrides: Annotated[Tree, Setting(spring="overrides.*")] = Field(
+        default_factory=dict,
+        repr=False,
+        description=(
+            "properties that outrank everything stored: a JSON or YAML mapping, in the file a table"
+        ),
+    )
+    accept_empty: Annotated[Switch, Setting(spring="accept-empty")] = Field(
+        default=True, description="`false`: 404 when nothing is stored for an application"
+    )
+    fail_on_composite_error: Annotated[Switch, Setting(spring="fail-on-composite-error")] = Field(
+        default=True, description="`false`: of several stores, leave out one that fails"
+    )
+    continue_on_label_failure: Annotated[
+        Switch, Setting(spring="<backend>.continue-on-multiple-label-failure")
+    ] = Field(default=False, description="`true`: of several labels, leave out unknown ones")
+    strip_document_from_yaml: Annotated[Switch, Setting(spring="strip-document-from-yaml")] = Field(
+        default=True,
+        description=(
+            "`false`: the flattened YAML of a list or a single value keeps its key `document`"
+        ),
+    )
+    reverse_location_order: Annotated[Switch, Setting(spring="reverse-location-order")] = Field(
+        default=False,
+        description="`true`: look for plain files from the lowest store and first label on",
+    )
+    version: Annotated[Text, Setting(spring="native.version")] = Field(
+        default="",
+        description=(
+            "`version` of documents where the one store has none of its own, such as a commit"
+        ),
+    )
+    encrypt_enabled: Annotated[Switch, Setting(spring="encrypt.enabled")] = Field(
+        default=True, description="`false`: leave the decryption of `{cipher}` values to clients"
+    )
+    encrypt_plain_text: Annotated[Switch, Setting(spring="encrypt.plain-text-encrypt")] = Field(
+        default=False,
+        description="`true`: decrypt `{cipher}` values in plain JSON, YAML and properties files",
+    )
+    encrypt_prefix_invalid_properties: Annotated[
+        Switch, Setting(spring="encrypt.prefix-invalid-properties")
+    ] = Field(
+        default=True,
+        description=(
+            "`false`: a value that cannot be decrypted keeps its key, instead of `invalid.<key>`"
+        ),
+    )
+    decrypt_endpoint: Annotated[Switch, Setting()] = Field(
+        default=False, description="`true`: answer `/decrypt` to every client that may read"
+    )
+    encrypt_key: Annotated[Secret, Setting(spring="encrypt.key", is_secret=True)] = Field(
+        default=None, description="key that encrypts and decrypts: a password, or an RSA key as PEM"
+    )
+    encrypt_keys: Annotated[Secrets, Setting(is_secret=True)] = Field(
+        default_factory=dict,
+        description=(
+            "further keys by the names that `{key:NAME}` uses: a JSON or YAML mapping, in the file "
+            "a table"
+        ),
+    )
+    encrypt_salt: Annotated[Text, Setting(spring="encrypt.salt")] = Field(
+        default=_SALT, description="salt of passwords, in hexadecimal digits"
+    )
+    encrypt_key_store_location: Annotated[Text, Setting(spring="encrypt.key-store.location")] = (
+        Field(default="", description="PKCS#12 file with RSA keys, instead of a key")
+    )
+    encrypt_key_store_type: Annotated[Text, Setting(spring="encrypt.key-store.type")] = Field(
+        default="pkcs12", description="its type; no other type is read"
+    )
+    encrypt_key_store_password: Annotated[
+        Secret, Setting(spring="encrypt.key-store.password", is_secret=True)
+    ] = Field(default=None, description="password of the key store")
+    encrypt_key_store_alias: Annotated[Text, Setting(spring="encrypt.key-store.alias")] = Field(
+        default="", description="the key for texts without `{key:NAME}`"
+    )
+    encrypt_key_store_secret: Annotated[
+        Secret, Setting(spring="encrypt.key-store.secret", is_secret=True)
+    ] = Field(default=None, description="password of its keys, if it is not that of the store")
+    encrypt_rsa_algorithm: Annotated[Algorithm, Setting(spring="encrypt.rsa.algorithm")] = Field(
+        default="DEFAULT", description="for the key store: `DEFAULT` or `OAEP`"
+    )
+    encrypt_rsa_strong: Annotated[Switch, Setting(spring="encrypt.rsa.strong")] = Field(
+        default=False,
+        description="for the key store: `true` encrypts with AES-GCM instead of AES-CBC",
+    )
+    encrypt_rsa_salt: Annotated[Text, Setting(spring="encrypt.rsa.salt")] = Field(
+        default=_SALT, description="for the key store: salt of the passwords inside of cipher texts"
+    )
+    health_enabled: Annotated[Switch, Setting(spring="health.enabled")] = Field(
+        default=True, description="`false`: `/actuator/health` does not look at the stores"
+    )
+    health_repositories: Annotated[Tree, Setting(spring="health.repositories.*")] = Field(
+        default_factory=dict,
+        description=(
+            "what `/actuator/health` fetches: a mapping of any names to `name`, `profiles`, "
+            "`label`; in the file a table. Without it the application `app`"
+        ),
+    )
+    health_down_status: Annotated[Text, Setting(spring="health.down-health-status")] = Field(
+        default="DOWN", description="what `/actuator/health` says when one of them fails"
+    )
+    username: Annotated[Secret, Setting(has_file=True)] = Field(
+        default=None, description="user name that clients must present, with the password"
+    )
+    password: Annotated[Secret, Setting(is_secret=True)] = Field(
+        default=None, description="password that clients must present, with the user name"
+    )
+    token: Annotated[Secret, Setting(is_secret=True)] = Field(
+        default=None, description="bearer token that clients must present, instead of those two"
+    )
+    allowed_hosts: Annotated[Names, Setting(argument="--allowed-hosts")] = Field(
+        default=(),
+        description=(
+            "names, beside `localhost` and IP addresses, by which clients may call a server "
+            "without a credential; separated by commas, in the file a list"
+        ),
+    )
+    insecure: Annotated[Switch, Setting(argument="--insecure")] = Field(
+        default=False, description="listen beyond this machine without a credential"
+    )
+    settings: Annotated[Text, Setting(argument="--settings", in_settings_file=False)] = Field(
+        default="", description="the settings file"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the highest first."""
+        del env_settings, dotenv_settings, file_secret_settings
+        arguments = init_settings()
+        environment = EnvironmentSource(settings_cls)
+        file = arguments.get("settings") or environment().get("settings")
+        return init_settings, environment, SettingsFileSource(settings_cls, file)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        keys_of(self)
+        health_of(self)
+        credential_of(self)
+        host_policy_of(self)
+        if self.workers > 1 and any(url.startswith("memory:") for url in self.backend):
+            raise SettingsConflictError(
+                "{backend}: 'memory:' belongs to one process; serve it with one worker"
+            )
+        return self
+
+    def values(self) -> dict[str, object]:
+        """Return every value that was set, secrets in clear text, as JSON has them."""
+        return self.model_dump(mode="json", exclude_unset=True, context={REVEAL: True})
+
+
+class GivenSettings(ServerSettings):
+    """Settings of which every value is given: neither the environment nor a file is read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the given values as the only source."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def setting_of(name: str) -> Setting:
+    """Return what the documentation tells about a field of `ServerSettings`."""
+    metadata = ServerSettings.model_fields[name].metadata
+    return next(item for item in metadata if isinstance(item, Setting))
+
+
+def given_settings(values: Mapping[str, object]) -> ServerSettings:
+    """Return the settings that `ServerSettings.values` has described."""
+    return GivenSettings.model_validate({**values})

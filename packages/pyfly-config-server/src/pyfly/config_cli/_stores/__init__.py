@@ -1,0 +1,1 @@
+"""Stores and bundles as the command line names them, and the changes that commands make."""
