@@ -24,6 +24,9 @@ SERVERS = frozenset(
 )
 """Fixtures that start a server process."""
 
+# The tests of the template run where a package was made of it.
+collect_ignore_glob = ["packages/*/src/pyfly/config_cli/_backend_template/*"]
+
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Mark tests that start a server process, so that `scripts/test --quick` leaves them out."""

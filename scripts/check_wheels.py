@@ -14,6 +14,9 @@ PACKAGES = {
 }
 """The import packages of every distribution, as the workspace lays them out."""
 
+TEMPLATE = "/_backend_template/"
+"""The package of a new store, with its tests; `pyfly-config new-backend` copies it."""
+
 
 def faults(wheel: Path) -> list[str]:
     """Return what is wrong with one wheel."""
@@ -26,7 +29,8 @@ def faults(wheel: Path) -> list[str]:
     found += [f"lacks pyfly/{n}/py.typed" for n in expected if f"pyfly/{n}/py.typed" not in files]
     tops = {name.split("/")[0] for name in files} - {"pyfly"}
     found += [f"holds {top} at its top" for top in tops if not top.endswith(".dist-info")]
-    found += [f"holds a test: {name}" for name in files if "/tests/" in name]
+    tests = [name for name in files if "/tests/" in name and TEMPLATE not in name]
+    found += [f"holds a test: {name}" for name in tests]
     if not any("dist-info/licenses/LICENSE" in name for name in files):
         found.append("lacks its license")
     return found

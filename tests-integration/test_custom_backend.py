@@ -1,14 +1,18 @@
-"""Stores of somebody else: built as wheels, installed beside ours, found by scheme, served."""
+"""Stores of other authors: built as wheels, installed beside ours, found by scheme, served."""
 
+import json
 import os
 import shutil
 import subprocess
-import tomllib
+import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pyfly.config_cli.backend_template import create_backend
 
 pytestmark = pytest.mark.packaging
 
@@ -38,7 +42,7 @@ def build(
     """Build the wheel of a project that lies outside the workspace."""
 
     def build(project: Path) -> Path:
-        wheels = tmp_path_factory.mktemp("stranger")
+        wheels = tmp_path_factory.mktemp("wheels")
         uv("build", "--quiet", "--wheel", "--out-dir", wheels, project)
         (wheel,) = wheels.glob("*.whl")
         return wheel
@@ -99,32 +103,48 @@ def test_the_example_is_found_by_its_scheme_filled_and_served(
     assert "'db.pool-size'" not in run(with_example, "-c", code, directory=tmp_path)
 
 
+@pytest.fixture(scope="module")
+def new_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of a new store, as `create_backend` writes it."""
+    directory = tmp_path_factory.mktemp("new") / "project"
+    return create_backend("key-value", directory).directory
+
+
 def test_a_new_package_outside_the_workspace_is_green_and_served(
+    new_project: Path,
     tmp_path: Path,
-    checkout: Path,
     build: Callable[[Path], Path],
     install: Callable[..., Path],
     start_server: Callable[..., Any],
 ) -> None:
-    told = run(checkout / "scripts" / "new-backend", "key-value", "project", directory=tmp_path)
-    project = tmp_path / "project"
-    assert f"cd {project}" in told
-    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    assert metadata["project"]["name"] == "pyfly-config-key-value"
-    python = install("pyfly-config-server", build(project), "pytest", "anyio")
-    assert " passed" in run(python, "-m", "pytest", "-q", project / "tests", directory=tmp_path)
-    assert "bundles       0" in start_server("key-value:", python=python).output()
-    taken = run(
-        *(checkout / "scripts" / "new-backend", "key-value", "project"), directory=tmp_path, code=2
+    python = install("pyfly-config-server", build(new_project), "pytest", "anyio")
+    tests = run(python, "-m", "pytest", "-q", new_project / "tests", directory=tmp_path)
+    assert " passed" in tests
+    assert int(tests.rpartition(" passed")[0].split()[-1]) > 300, tests
+    store = f"key-value://{tmp_path}/store.db?pool=2"
+    command = python.with_name("pyfly-config")
+    run(command, "put", store, "orders", "prod", "a=1", directory=tmp_path)
+    server = start_server(store, python=python)
+    assert "bundles       1" in server.output()
+    with urllib.request.urlopen(f"{server.url}/config/orders/prod", timeout=60) as response:
+        assert json.load(response)["propertySources"][0]["source"] == {"a": 1}
+
+
+def test_the_types_of_a_new_package_are_right(new_project: Path, checkout: Path) -> None:
+    python = f"--python-executable={sys.executable}"
+    typed = ["src", "tests/typing_conformance.py"]
+    found = run(
+        *("env", "MYPYPATH=src", sys.executable, "-m", "mypy", python, *typed),
+        directory=new_project,
     )
-    assert "exists; name another directory" in taken
+    assert "Success" in found
 
 
-@pytest.mark.parametrize("name", ["Etcd", "e", "é", "a--b", "a_b", "1a", "a" * 41, "file", "core"])
-def test_a_name_that_cannot_be_used_is_refused(name: str, tmp_path: Path, checkout: Path) -> None:
-    told = run(checkout / "scripts" / "new-backend", name, "x", directory=tmp_path, code=2)
-    assert repr(name) in told
-    assert not (tmp_path / "x").exists()
+@pytest.mark.parametrize("name", ["Etcd", "file"])
+def test_a_name_that_cannot_be_used_is_refused(name: str, checkout: Path) -> None:
+    printed = run(checkout / "scripts" / "new-backend", name, directory=checkout, code=2)
+    assert repr(name) in printed
+    assert not (checkout / "packages" / f"pyfly-config-{name}").exists()
 
 
 def test_a_new_member_of_the_workspace_is_green_at_once(tmp_path: Path, checkout: Path) -> None:

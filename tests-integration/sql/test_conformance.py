@@ -41,13 +41,19 @@ class SqlConformance(
 ):
     """The abilities of every database."""
 
+    url: str
+
+    async def open_another(self) -> SqlConfigBackend:
+        return SqlConfigBackend.from_url(self.url)
+
 
 class TestPostgres(SqlConformance, ChangeHintsConformance):
     @pytest.fixture
     async def backend(
         self, anyio_backend: str, postgres: Any, open_empty: Any
     ) -> AsyncGenerator[SqlConfigBackend]:
-        async with open_empty(postgres.database("conformance")) as backend:
+        self.url = postgres.database("conformance")
+        async with open_empty(self.url) as backend:
             yield backend
 
 
@@ -59,7 +65,8 @@ class TestPostgresOverTcpAndTls(SqlConformance, ChangeHintsConformance):
     ) -> AsyncGenerator[SqlConfigBackend]:
         url = tcp_postgres.database("conformance")
         trust = f"sslmode=verify-full&sslrootcert={certificates.authority}"
-        async with open_empty(f"{url}?{trust}") as backend:
+        self.url = f"{url}?{trust}"
+        async with open_empty(self.url) as backend:
             yield backend
 
 
@@ -69,8 +76,8 @@ class TestPostgresBehindPgbouncer(SqlConformance):
     async def backend(
         self, anyio_backend: str, pgbouncer: Any, open_empty: Any
     ) -> AsyncGenerator[SqlConfigBackend]:
-        url = pgbouncer.database("pooled")
-        async with open_empty(f"{url}?pgbouncer=true") as backend:
+        self.url = f"{pgbouncer.database('pooled')}?pgbouncer=true"
+        async with open_empty(self.url) as backend:
             yield backend
 
 
@@ -80,5 +87,6 @@ class TestMariadb(SqlConformance):
     async def backend(
         self, anyio_backend: str, mariadb: Any, open_empty: Any
     ) -> AsyncGenerator[SqlConfigBackend]:
-        async with open_empty(mariadb.database("conformance")) as backend:
+        self.url = mariadb.database("conformance")
+        async with open_empty(self.url) as backend:
             yield backend

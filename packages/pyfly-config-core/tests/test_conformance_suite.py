@@ -319,10 +319,11 @@ TestRight = suite(InMemoryConfigBackend)
 class TestShared(ChangesConformance):
     @pytest.fixture
     def backend(self):
-        return Shared()
+        self.store = Shared()
+        return self.store
 
-    async def open_another(self, backend):
-        return Shared(backend)
+    async def open_another(self):
+        return Shared(self.store)
 """
 
 WRAPPERS = """

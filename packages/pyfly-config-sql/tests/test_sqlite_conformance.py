@@ -1,5 +1,7 @@
 """SQLite passes the suite of every store."""
 
+import pytest
+
 from pyfly.config_server.testing import (
     BackendConformance,
     BaseBundlesConformance,
@@ -15,6 +17,7 @@ from pyfly.config_server.testing import (
     SnapshotsConformance,
     UpgradeConformance,
 )
+from pyfly.config_sql import SqlConfigBackend
 
 
 class TestSqlite(
@@ -33,3 +36,10 @@ class TestSqlite(
     CloseConformance,
 ):
     """The fixture is that of this directory."""
+
+    @pytest.fixture(autouse=True)
+    def keep_url(self, url: str) -> None:
+        self.url = url
+
+    async def open_another(self) -> SqlConfigBackend:
+        return SqlConfigBackend.from_url(self.url)

@@ -8,8 +8,20 @@ from pathlib import Path
 import pytest
 from pyfly_config_example import ExampleConfigBackend
 
-from pyfly.config_core import BackendLookupError, BackendUnavailableError, ConfigFormatError
+from pyfly.config_core import (
+    BackendLookupError,
+    BackendUnavailableError,
+    ConfigFormatError,
+    UnsupportedOperationError,
+)
 from pyfly.config_server import ConfigSource, open_backend
+from pyfly.config_server.storage import (
+    BundleChange,
+    SupportsChanges,
+    SupportsConditionalSave,
+    SupportsDelete,
+    ability,
+)
 
 COUNT = """
 import asyncio, sys
@@ -109,5 +121,29 @@ def test_it_is_opened_by_its_url(tmp_path: Path) -> None:
     ["example:", "example:relative", "example://host/x", "example:///x?y", "example:///a%00b"],
 )
 def test_another_url_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(BackendLookupError, match=r"is written example:///absolute/directory$"):
+    with pytest.raises(
+        BackendLookupError, match=r"is written example:///absolute/directory\[\?read-only\]$"
+    ):
         ExampleConfigBackend.from_url(url)
+
+
+def test_a_read_only_store_says_that_it_cannot_write(tmp_path: Path) -> None:
+    source = ConfigSource(application="orders", profile="prod", properties={"number": 1})
+    asyncio.run(ExampleConfigBackend(tmp_path).save(source))
+    backend = open_backend(f"example://{tmp_path}?read-only")
+    assert ability(backend, SupportsConditionalSave) is None
+    assert ability(backend, SupportsDelete) is None
+    assert ability(backend, SupportsChanges) is backend
+    with pytest.raises(UnsupportedOperationError, match="read-only"):
+        asyncio.run(backend.save(source))
+    assert asyncio.run(backend.list()) == [stored(tmp_path)]
+
+
+def test_what_other_processes_write_is_a_change(tmp_path: Path) -> None:
+    backend = ExampleConfigBackend(tmp_path)
+    start = asyncio.run(backend.changes_since(None))
+    with counting(tmp_path, 25) as process:
+        process.wait(timeout=60)
+    batch = asyncio.run(backend.changes_since(start.cursor))
+    assert batch.changes == (BundleChange(key=stored(tmp_path).key),)
+    assert asyncio.run(ExampleConfigBackend(tmp_path).changes_since(batch.cursor)).changes == ()

@@ -7,6 +7,7 @@ from pyfly.config_server import storage as s
 
 def the_store_has_these_abilities(backend: ExampleConfigBackend) -> None:
     _required: s.ConfigBackend = backend
+    _changes: s.SupportsChanges = backend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
     _keys: s.SupportsKeys = backend

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pyfly.config_core import (
@@ -13,12 +13,25 @@ from pyfly.config_core import (
     BackendLookupError,
     BackendUnavailableError,
     ConfigKey,
+    UnsupportedOperationError,
     check_name,
 )
-from pyfly.config_server.storage import ANY, ConfigEntry, ConfigSource, Expected
+from pyfly.config_server.storage import (
+    ANY,
+    ChangeBatch,
+    ConfigEntry,
+    ConfigSource,
+    Expected,
+    SupportsConditionalSave,
+    SupportsDelete,
+)
+from pyfly_config_example._changes import ChangeObserver
 from pyfly_config_example._file import BundleFile
 
+_Ability = TypeVar("_Ability")
 _Result = TypeVar("_Result")
+
+_WRITING: Final[frozenset[type]] = frozenset({SupportsConditionalSave, SupportsDelete})
 
 
 class ExampleConfigBackend:
@@ -27,26 +40,43 @@ class ExampleConfigBackend:
     For some hundred bundles: every call reads the whole file, every save writes it whole.
     Several processes may share a directory. File access happens in threads; `aclose` waits for
     the saves that have begun.
+
+    Args:
+        directory: Where the file is.
+        read_only: True for a store that refuses every write.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    has_base_bundles: Final = True
+
+    def __init__(self, directory: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self._directory = os.fspath(directory)
         self._file = BundleFile(Path(directory))
+        self._changes = ChangeObserver(self._file)
+        self._read_only = read_only
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="pyfly-config-example")
         self._closed = False
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Open `example:///absolute/directory`.
+        """Open `example:///absolute/directory`, or with `?read-only` behind it.
 
         Raises:
             BackendLookupError: The URL is of another form.
         """
         parts = urlsplit(url)
         path = unquote(parts.path)
-        if parts.netloc or parts.query or parts.fragment or path[:1] != "/" or "\0" in path:
-            raise BackendLookupError("an example: URL is written example:///absolute/directory")
-        return cls(path)
+        is_known = parts.query in {"", "read-only"} and not (parts.netloc or parts.fragment)
+        if not is_known or path[:1] != "/" or "\0" in path:
+            raise BackendLookupError(
+                "an example: URL is written example:///absolute/directory[?read-only]"
+            )
+        return cls(path, read_only=parts.query == "read-only")
+
+    def ability(self, kind: type[_Ability]) -> _Ability | None:
+        """Return this store if it has an ability; a read-only one cannot write."""
+        if self._read_only and kind in _WRITING:
+            return None
+        return self if isinstance(self, kind) else None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._directory!r})"
@@ -101,6 +131,13 @@ class ExampleConfigBackend:
         """Return the labels that carry a bundle, sorted."""
         return sorted({key.label for key in await self._read(self._file.read)})
 
+    async def changes_since(self, cursor: str | None) -> ChangeBatch:
+        """Return what changed since `cursor`, in this process or another.
+
+        The file is read when it is another one than before, or younger than a tenth of a second.
+        """
+        return await self._read(lambda: self._changes.since(cursor))
+
     async def check(self) -> None:
         """Return when the file can be read."""
         await self._read(self._file.data)
@@ -120,6 +157,8 @@ class ExampleConfigBackend:
 
     async def _write(self, function: Callable[[], _Result]) -> _Result:
         self._check_open()
+        if self._read_only:
+            raise UnsupportedOperationError(type(self).__name__, "writes: it is read-only")
         return await asyncio.get_running_loop().run_in_executor(self._writer, function)
 
     def _check_open(self) -> None:

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,11 +32,23 @@ _LOCK_POLL_SECONDS: Final = 0.01
 _MALFORMED: Final = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileIdentity:
+    """What tells a file from another one, without its content."""
+
+    number: int
+    """The inode."""
+    size: int
+    """In bytes."""
+    changed_ns: int
+    """When it was changed, in nanoseconds since 1970."""
+
+
 class BundleFile:
     """The file `bundles.jsonl` in a directory, which must exist.
 
-    Readers need no lock: a save puts a new file in place of the old one, so that whoever has
-    opened the file reads one of the two to its end. Writers take turns, across processes too.
+    Readers need no lock: a save puts a new file in place of the old one, so that a reader that
+    has opened the file reads one of the two to its end. Writers take turns, across processes too.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -56,6 +68,17 @@ class BundleFile:
                 if not self._directory.is_dir():  # a missing disk is not an empty store
                     raise
                 return b""
+
+    def identity(self) -> FileIdentity:
+        """Return what tells this file from the one that a save puts in its place."""
+        with _translated("read"):
+            try:
+                found = (self._directory / NAME).stat()
+            except FileNotFoundError:
+                found = self._directory.stat()  # no save yet; a missing disk is an error
+            return FileIdentity(
+                number=found.st_ino, size=found.st_size, changed_ns=found.st_ctime_ns
+            )
 
     def read(self) -> dict[ConfigKey, ConfigSource]:
         """Return every bundle, in the order of a listing.

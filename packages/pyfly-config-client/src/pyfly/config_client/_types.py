@@ -37,7 +37,7 @@ def resolve_alias(wanted: Any) -> Any:
     """
     for _ in range(_MOST_NAMES):
         origin = get_origin(wanted)
-        if getattr(origin, "_name", None) in _WRAPPERS or origin is typing.Annotated:
+        if repr(origin).rpartition(".")[2] in _WRAPPERS or origin is typing.Annotated:
             wanted = get_args(wanted)[0]
         elif hasattr(wanted, "__supertype__"):  # NewType
             wanted = wanted.__supertype__

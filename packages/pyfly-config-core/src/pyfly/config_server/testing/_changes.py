@@ -156,7 +156,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
 
     async def test_a_write_through_another_object_is_named(self, backend: ChangesBackend) -> None:
         """Two processes see one store: each hears of the other, and understands its cursors."""
-        other = await self.open_another(backend)
+        other = await self.open_another()
         if other is None:
             return
         try:
@@ -194,11 +194,8 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             last |= {bundle(f"app{n}").key: 0 for n in range(_REMOVED)}
         assert seen == last
 
-    async def open_another(
-        self,
-        backend: ChangesBackend,  # noqa: ARG002 - for test classes
-    ) -> ChangesBackend | None:
-        """Return another object that sees the store of `backend`, as another process would have it.
+    async def open_another(self) -> ChangesBackend | None:
+        """Return another object that sees the store of the fixture, as another process has one.
 
         A test class overrides this, unless the store lives and ends with its object. The suite
         closes what it returns.

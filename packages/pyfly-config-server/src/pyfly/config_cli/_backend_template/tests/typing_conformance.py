@@ -7,4 +7,10 @@ from pyfly.config_server import storage as s
 
 def the_store_has_these_abilities(backend: TemplateConfigBackend) -> None:
     _required: s.ConfigBackend = backend
+    _changes: s.SupportsChanges = backend
+    _check: s.SupportsCheck = backend
+    _close: s.SupportsClose = backend
     _conditional: s.SupportsConditionalSave = backend
+    _delete: s.SupportsDelete = backend
+    _keys: s.SupportsKeys = backend
+    _labels: s.SupportsLabels = backend

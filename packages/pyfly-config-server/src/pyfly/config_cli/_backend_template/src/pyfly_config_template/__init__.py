@@ -1,4 +1,4 @@
-"""A store of configuration, opened by URLs that begin with `template:`."""
+"""A store of configuration, opened by URLs such as `template:///var/lib/template.db`."""
 
 from pyfly_config_template._backend import TemplateConfigBackend
 

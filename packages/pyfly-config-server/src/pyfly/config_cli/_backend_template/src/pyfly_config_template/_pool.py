@@ -1,0 +1,85 @@
+"""A bounded number of connections, each used by one thread at a time."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from pyfly.config_core import BackendUnavailableError
+from pyfly_config_template._errors import translated
+from pyfly_config_template._settings import StoreSettings
+from pyfly_config_template._tables import prepare
+
+_Result = TypeVar("_Result")
+
+_CLOSED: Final = "the store is closed"
+
+
+class ConnectionPool:
+    """Runs functions in threads that have a connection, and closes the connections at the end.
+
+    A connection is opened when it is needed first. At most `settings.pool` are open.
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(settings.pool, thread_name_prefix="template")
+        self._own = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._closed = False
+
+    async def run(self, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Return what the function returns, called with a connection in a thread.
+
+        The event loop goes on meanwhile. A caller that is cancelled does not stop the function.
+
+        Raises:
+            BackendUnavailableError: The pool is closed, the database does not answer, or there
+                was no result in time; then a write may have happened or not.
+            BackendAccessDeniedError: The database refuses.
+        """
+        if self._closed:
+            raise BackendUnavailableError(_CLOSED)
+        loop = asyncio.get_running_loop()
+        try:
+            future = loop.run_in_executor(self._threads, self._call, function)
+        except RuntimeError as error:  # closed by another thread since
+            raise BackendUnavailableError(_CLOSED) from error
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await future
+        except TimeoutError as error:
+            seconds = self._settings.timeout
+            raise BackendUnavailableError(f"no result from the store in {seconds} s") from error
+
+    async def aclose(self) -> None:
+        """Refuse everything from now on; wait for what has begun, then close all connections."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        while self._connections:
+            self._connections.pop().close()
+
+    def _call(self, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        with translated():
+            connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+            if connection is None:
+                connection = self._open()
+                self._own.connection = connection
+            return function(connection)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._settings.path,
+            timeout=self._settings.timeout,  # for the writers of other processes
+            isolation_level=None,  # transactions begin where this package says so
+            check_same_thread=False,  # closed by another thread, after its own has ended
+        )
+        try:
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connections.append(connection)
+        return connection
