@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,11 +72,32 @@ def free_port() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def start_server(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Callable[..., RunningServer]]:
-    """Start `pyfly-config serve STORE ARGS…`, wait until it is live, stop it at the end."""
+def started_servers() -> Iterator[list[RunningServer]]:
+    """The servers that run; they are stopped at the end."""
     started: list[RunningServer] = []
+    yield started
+    _stop(started)
+
+
+@pytest.fixture(autouse=True)
+def stop_servers(started_servers: list[RunningServer]) -> Iterator[None]:
+    """Stop what a test itself has started. Fixtures of a wider scope have started theirs before."""
+    before = len(started_servers)
+    yield
+    _stop(started_servers[before:])
+    del started_servers[before:]
+
+
+@pytest.fixture(scope="session")
+def start_server(
+    tmp_path_factory: pytest.TempPathFactory,
+    free_port: Callable[[], int],
+    started_servers: list[RunningServer],
+) -> Callable[..., RunningServer]:
+    """Start `pyfly-config serve STORE ARGS…` and wait until it is live.
+
+    It is stopped after the test, or at the end if a fixture of a wider scope has started it.
+    """
     own_python = Path(sys.executable)
 
     def start(
@@ -101,19 +122,11 @@ def start_server(
                 env=environment,
             )
         server = RunningServer(port=port, process=process, log=log)
-        started.append(server)
+        started_servers.append(server)
         _wait_until_live(server)
         return server
 
-    yield start
-    for server in started:
-        server.process.terminate()
-    for server in started:
-        try:
-            server.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.process.kill()
-            server.process.wait()
+    return start
 
 
 @pytest.fixture(scope="session")
@@ -269,6 +282,17 @@ def make_bucket(s3: str) -> Callable[[str], str]:
         return f"s3://{name}/team?endpoint_url={s3}"
 
     return make
+
+
+def _stop(servers: Sequence[RunningServer]) -> None:
+    for server in servers:
+        server.process.terminate()
+    for server in servers:
+        try:
+            server.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
 
 
 def _wait_until_live(server: RunningServer) -> None:
