@@ -15,6 +15,7 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     ServerOptions,
 )
+from pyfly.config_server.files import SpringLayout
 
 pytestmark = pytest.mark.anyio
 
@@ -119,7 +120,7 @@ async def test_every_store_has_its_own_rule_for_the_default_profile(
 ) -> None:
     for name in ("orders", "orders-default", "orders-prod"):
         (root / f"{name}.yml").write_text(f"who: {name}\n", encoding="utf-8")
-    flat = FilesystemConfigBackend(root, flat_label="main")
+    flat = FilesystemConfigBackend(root, layout=SpringLayout())
     other = await memory(orders_prod={"a": 1}, orders_default={"a": 2})
     ask = serve(flat, other)
     assert (await ask("/config/orders/prod")).names == [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend, open_backend
+from pyfly.config_server.files import SpringLayout
 
 pytestmark = pytest.mark.anyio
 
@@ -54,8 +55,11 @@ async def test_properties_files_are_bundles(write: Write, ask: Any) -> None:
         ("main/orders-prod.properties", {"port": "81", "list[0]": "a"}),
         ("main/orders.properties", {"db.url": "x", "port": "80"}),
     ]
-    (row,) = (await ask("/config/_bundles")).json["bundles"]
-    assert (row["application"], row["profile"]) == ("orders", "prod")
+    rows = (await ask("/config/_bundles")).json["bundles"]
+    assert [(row["application"], row["profile"]) for row in rows] == [
+        ("orders", "-"),
+        ("orders", "prod"),
+    ]
 
 
 async def test_a_flat_directory_is_the_default_label(
@@ -64,12 +68,15 @@ async def test_a_flat_directory_is_the_default_label(
     write("application.yml", "who: shared\n")
     write("orders-prod.yml", "who: prod\n")
     write("sub/orders-prod.yml", "who: hidden\n")
-    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    ask = serve(open_backend(f"{root.as_uri()}?layout=spring&profiles=prod,eu"))
     for path in ("/config/orders/prod", "/config/orders/prod/main"):
         assert await names(ask, path) == ["main/orders-prod.yml", "main/application.yml"]
     assert (await ask("/config/orders/prod/sub")).status == 404
     rows = (await ask("/config/_bundles")).json["bundles"]
-    assert [(row["application"], row["label"]) for row in rows] == [("orders", "main")]
+    assert [(row["application"], row["profile"], row["label"]) for row in rows] == [
+        ("application", "-", "main"),
+        ("orders", "prod", "main"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ async def test_in_a_flat_directory_files_of_the_default_profile_count_when_it_is
     for application in ("orders", "application"):
         for part in ("", "-default", "-prod"):
             write(f"{application}{part}.yml", f"who: {application}{part}\n")
-    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    ask = serve(open_backend(f"{root.as_uri()}?layout=spring"))
     expected = stems.split()
     assert await names(ask, f"/config/orders/{profiles}") == [f"main/{s}.yml" for s in expected]
     assert (await ask(f"/config/orders-{profiles}.json")).json == {"who": expected[0]}
@@ -108,7 +115,7 @@ async def test_in_a_flat_directory_the_setting_for_the_default_profile_is_for_pl
     write("orders-common.yml", "who: common\n")
     write("page-common.txt", "common")
     write("page.txt", "plain")
-    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"), default_profile="common")
+    ask = serve(open_backend(f"{root.as_uri()}?layout=spring"), default_profile="common")
     assert await names(ask, "/config/orders/prod") == []
     assert await names(ask, "/config/orders/common") == ["main/orders-common.yml"]
     assert (await ask("/config/orders/common/main/page.txt")).body == b"plain"
@@ -120,7 +127,7 @@ async def test_a_condition_for_the_default_profile_holds_when_it_is_asked_for(
     document = "---\nspring.config.activate.on-profile: default\na: 2\n"
     write("orders.yml", f"a: 1\n{document}")
     write("orders-default.yml", f"a: 3\n{document}")
-    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    ask = serve(open_backend(f"{root.as_uri()}?layout=spring"))
     assert await names(ask, "/config/orders/prod") == ["main/orders.yml (document #0)"]
     assert await names(ask, "/config/orders/prod,default") == [
         "main/orders-default.yml (document #1)",
@@ -165,7 +172,7 @@ async def test_a_file_in_several_roles_is_counted_once(
 ) -> None:
     """Thrice it would be more properties than an answer may have."""
     write("a-b-c.yml", "".join(f"k{number}: 1\n" for number in range(15_000)))
-    ask = serve(open_backend(f"{root.as_uri()}?layout=flat"))
+    ask = serve(open_backend(f"{root.as_uri()}?layout=spring"))
     assert await names(ask, "/config/a,a-b,a-b-c/b-c,c") == ["main/a-b-c.yml"]
 
 
@@ -173,12 +180,12 @@ async def test_a_flat_directory_may_have_another_label_and_is_written(
     root: Path, write: Write, serve: Callable[..., Any]
 ) -> None:
     write("orders-prod.yml", "who: prod\n")
-    backend = open_backend(f"{root.as_uri()}?layout=flat&label=release")
+    backend = open_backend(f"{root.as_uri()}?layout=spring&label=release")
     server = ConfigServer(backend, default_label="release")
     await server.save("orders", "prod", {"who": "new"})
     await server.save("billing", "prod", {"who": "billing"})
     assert (root / "orders-prod.yml").read_text(encoding="utf-8") == "who: new\n"
-    assert sorted(path.name for path in root.iterdir()) == ["billing-prod.yaml", "orders-prod.yml"]
+    assert sorted(path.name for path in root.iterdir()) == ["billing-prod.yml", "orders-prod.yml"]
     ask = serve(backend, default_label="release")
     assert await names(ask, "/config/orders/prod") == ["release/orders-prod.yml"]
     with pytest.raises(ValueError, match="holds the label 'release' only"):
@@ -193,7 +200,7 @@ async def test_links_inside_a_flat_directory_are_followed_and_others_are_not(
     (root.parent / "marker.yml").write_text("who: marker\n", encoding="utf-8")
     (root / "billing-prod.yml").symlink_to(root.parent / "marker.yml")
     (root / "billing.yml").symlink_to(root.parent / "marker.yml")
-    ask = serve(FilesystemConfigBackend(root, flat_label="main"))
+    ask = serve(FilesystemConfigBackend(root, layout=SpringLayout()))
     assert (await ask("/config/orders-prod.json")).json == {"who": "real"}
     for path in ("/config/billing/prod", "/config/billing/default"):
         answer = await ask(path)

@@ -56,6 +56,7 @@ class TestFilesystem(
     BatchFetchConformance,
     ConditionalSaveConformance,
     DeleteConformance,
+    ChangesConformance,
     BaseBundlesConformance,
     ResourcesConformance,
     CheckConformance,

@@ -1,11 +1,13 @@
 """Saves under `kill -9`: whatever the moment, nothing is torn and nothing acknowledged is lost."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from blocking_files import SHARED
 
 KILLS = 40
 
@@ -19,7 +21,7 @@ from pyfly.config_core import ConfigKey
 from pyfly.config_core import ConfigKey
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server.stores.filesystem.bundles import BundleFiles
+from blocking_files import BundleFiles
 from pyfly.config_server.storage import ANY
 
 root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -106,6 +108,7 @@ def test_kills_at_random_moments_tear_and_lose_nothing(tmp_path: Path, times: in
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(kills), "20261123"],
         capture_output=True,
         encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(SHARED)},
         timeout=170 * times,
         check=False,
     )

@@ -21,6 +21,7 @@ from pyfly.config_core import (
     InvalidConfigKeyError,
 )
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
+from pyfly.config_server.files import LabelsLayout, Layout, SpringLayout, bundle_files, settling
 from pyfly.config_server.storage import ConfigDocument
 
 pytestmark = pytest.mark.anyio
@@ -65,8 +66,7 @@ async def test_an_old_file_is_parsed_once_and_again_when_it_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = write("main/orders-prod.yaml", "a: 1\n")
-    bundles = "pyfly.config_server.stores.filesystem.bundles"
-    monkeypatch.setattr(f"{bundles}._SETTLED_NANOSECONDS", -(10**18))
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", -(10**18))
     parsed = 0
 
     def count(data: bytes, *, suffix: str) -> Any:
@@ -74,7 +74,7 @@ async def test_an_old_file_is_parsed_once_and_again_when_it_changes(
         parsed += 1
         return (ConfigDocument(properties={"bytes": len(data), "suffix": suffix}),)
 
-    monkeypatch.setattr(f"{bundles}.parse_documents", count)
+    monkeypatch.setattr(bundle_files, "parse_documents", count)
     first = await properties(backend)
     first["bytes"] = "changed by the caller"
     assert await properties(backend) == {"bytes": 5, "suffix": ".yaml"}
@@ -200,9 +200,9 @@ async def test_a_link_to_a_parent_does_not_make_the_listing_endless(
     assert await backend.labels() == ["main"]
 
 
-@pytest.mark.parametrize("flat_label", [None, "main"])
+@pytest.mark.parametrize("layout", [LabelsLayout(), SpringLayout(profiles=frozenset({"prod"}))])
 async def test_links_that_lead_nowhere_do_not_keep_the_rest_from_being_listed(
-    write: Callable[..., Path], tmp_path: Path, flat_label: str | None
+    write: Callable[..., Path], tmp_path: Path, layout: Layout
 ) -> None:
     write("main/orders-prod.yaml", "a: 1\n")
     for directory in (tmp_path, tmp_path / "main"):
@@ -210,7 +210,7 @@ async def test_links_that_lead_nowhere_do_not_keep_the_rest_from_being_listed(
         (directory / "circle-prod.yaml").symlink_to("circle")
         (directory / "gone-prod.yaml").symlink_to("nowhere")
     backend = FilesystemConfigBackend(
-        tmp_path if flat_label is None else tmp_path / "main", flat_label=flat_label
+        tmp_path if layout.has_label_directories else tmp_path / "main", layout=layout
     )
     assert await backend.labels() == ["main"]
     assert [str(entry.key) async for entry in backend.keys()] == ["orders/prod/main"]

@@ -13,9 +13,13 @@ import pytest
 
 from pyfly.config_core import BASE_PROFILE, ConfigFormatError
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend
+from pyfly.config_server.files import bundle_files, parse_cache, settling, text_reader
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.formats import text
-from pyfly.config_server.stores.filesystem import bundles
+
+
+def limit_cache(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(text_reader, "ParseCache", lambda: parse_cache.ParseCache(size=size))
 
 
 async def count(backend: FilesystemConfigBackend) -> int:
@@ -40,8 +44,8 @@ def kept_after_listing(root: Path) -> int:
 def test_many_large_files_do_not_stay_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
-    monkeypatch.setattr(bundles, "_CACHED_BYTES", 100_000)
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", 0)
+    limit_cache(monkeypatch, 100_000)
     content = "".join(f"key{number}: value{number}\n" for number in range(1000))
     (tmp_path / "main").mkdir()
     for number in range(4):
@@ -58,8 +62,8 @@ def test_many_large_files_do_not_stay_in_memory(
 def test_a_file_that_changed_is_counted_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
-    monkeypatch.setattr(bundles, "_CACHED_BYTES", 1000)
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", 0)
+    limit_cache(monkeypatch, 1000)
     path = tmp_path / "main" / "orders-prod.yaml"
     path.parent.mkdir()
     backend = FilesystemConfigBackend(tmp_path)
@@ -72,7 +76,7 @@ def test_a_file_that_changed_is_counted_once(
             calls.append(len(data))
             return real(data, suffix=suffix)
 
-        monkeypatch.setattr(bundles, "parse_documents", parse)
+        monkeypatch.setattr(bundle_files, "parse_documents", parse)
         for number in range(20):
             path.write_text(f"a: {'x' * (100 + number)}\n", encoding="utf-8")
             for _ in range(3):
@@ -85,7 +89,7 @@ def test_a_file_that_changed_is_counted_once(
 def test_what_is_remembered_of_a_directory_is_never_older_than_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", -(10**18))
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", -(10**18))
     label = tmp_path / "main"
     label.mkdir()
     backend = FilesystemConfigBackend(tmp_path)
@@ -133,7 +137,7 @@ def test_what_is_remembered_of_a_directory_is_never_older_than_it(
 def test_an_application_with_a_slash_is_found_in_a_remembered_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", -(10**18))
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", -(10**18))
     team = tmp_path / "main" / "team"
     team.mkdir(parents=True)
     (team / "orders-prod.yaml").write_text("a: 1", encoding="utf-8")
@@ -231,22 +235,22 @@ def test_what_waited_for_a_loop_that_was_closed_is_forgotten(tmp_path: Path) -> 
     closed.run_forever()
     closed.close()
     assert not task.done()
-    assert [*backend._reads._waiting] == [closed]
+    assert [*backend._batches._waiting] == [closed]
     assert asyncio.run(backend.fetch("orders", "prod")) is None
-    assert backend._reads._waiting == {}
+    assert backend._batches._waiting == {}
 
 
 def test_a_broken_file_is_parsed_once_until_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "_SETTLED_NANOSECONDS", 0)
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", 0)
     parsed: list[str] = []
 
     def parse(data: bytes, *, suffix: str) -> Any:
         parsed.append(suffix)
         return text.parse_documents(data, suffix=suffix)
 
-    monkeypatch.setattr(bundles, "parse_documents", parse)
+    monkeypatch.setattr(bundle_files, "parse_documents", parse)
     path = tmp_path / "main" / "orders-prod.yaml"
     path.parent.mkdir()
     path.write_text("a: 1\nb: [\n", encoding="utf-8")

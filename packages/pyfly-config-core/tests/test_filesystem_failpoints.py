@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from blocking_files import SHARED, BundleFiles
 
 from pyfly.config_core import (
     BackendAccessDeniedError,
@@ -28,11 +29,18 @@ from pyfly.config_core import (
     ConfigKey,
 )
 from pyfly.config_server import ConfigSource
-from pyfly.config_server.files import safe_io
+from pyfly.config_server.files import (
+    atomic,
+    directory_tree,
+    directory_views,
+    label_directories,
+    safe_io,
+    settling,
+    walk,
+)
 from pyfly.config_server.storage import ABSENT, ANY
-from pyfly.config_server.stores.filesystem import bundles, labels, tree, walk, writes
-from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 
+PLACES = (atomic, directory_tree, directory_views, label_directories, safe_io, settling, walk)
 OLD, NEW, STALE, OTHER = ({"password": f"hunter2 {name}"} for name in ("old", "new", "stale", "x"))
 YAML, YML, JSON = (f"orders-prod{suffix}" for suffix in (".yaml", ".yml", ".json"))
 TEMPORARY = ".pyfly-config.tmp"
@@ -87,10 +95,10 @@ class Failpoint:
         self.happening()
 
     def install(self, put: Callable[[Any, str, Any], None]) -> None:
-        for place in (safe_io, bundles, labels, tree, walk, writes):
+        for place in PLACES:
             put(place, "os", self.stand_in(os))
         put(fcntl, "flock", self.counted("flock", fcntl.flock))
-        put(labels, "shutil", self.stand_in(shutil))
+        put(label_directories, "shutil", self.stand_in(shutil))
 
     def stand_in(self, module: Any) -> SimpleNamespace:
         known = {n: v for n, v in vars(module).items() if n.isupper() or n in self.HARMLESS}
@@ -263,10 +271,12 @@ KILLS = "\n".join(
         "from typing import Any",
         "from pyfly.config_core import ConfigKey",
         "from pyfly.config_server import ConfigSource",
-        "from pyfly.config_server.files import safe_io",
-        "from pyfly.config_server.stores.filesystem import bundles, labels, tree, walk, writes",
-        "from pyfly.config_server.stores.filesystem.bundles import BundleFiles",
+        "from blocking_files import BundleFiles",
+        "from pyfly.config_server.files import atomic, directory_tree, directory_views",
+        "from pyfly.config_server.files import label_directories, safe_io, settling, walk",
         "from pyfly.config_server.storage import ABSENT, ANY",
+        "PLACES = (atomic, directory_tree, directory_views, label_directories, safe_io)",
+        "PLACES += (settling, walk)",
         *map(inspect.getsource, (Failpoint, prepare, key, operate, fetched, names)),
         """
 label, stored, operation = json.load(sys.stdin)
@@ -305,6 +315,7 @@ def test_a_process_killed_at_any_file_operation_leaves_the_old_bundle_or_the_new
         input=json.dumps([label, stored, operation]),
         capture_output=True,
         encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(SHARED)},
         timeout=60,
         check=False,
     )

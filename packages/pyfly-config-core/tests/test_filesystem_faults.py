@@ -164,8 +164,8 @@ def test_a_full_or_read_only_disk_keeps_the_old_bundle_until_it_is_repaired(
     root: Path, own_mounts: tuple[str, ...]
 ) -> None:
     here = ["main/orders-prod.yaml"]
-    full = "BackendUnavailableError: cannot save '{}/orders-prod': No space left on device"
-    read_only = "BackendAccessDeniedError: cannot save '{}/orders-prod': Read-only file system"
+    full = "BackendUnavailableError: cannot write '{}/orders-prod': No space left on device"
+    read_only = "BackendAccessDeniedError: cannot write '{}/orders-prod': Read-only file system"
     assert told_by(FULL_DISK, root, *own_mounts) == [
         ["at first", None, "old", here],
         ["too large", full.format("main"), "old", here],
@@ -180,7 +180,7 @@ def test_a_full_or_read_only_disk_keeps_the_old_bundle_until_it_is_repaired(
 
 def test_a_write_that_stops_half_way_keeps_the_old_bundle_and_removes_the_half(root: Path) -> None:
     here = ["main/orders-prod.yaml"]
-    large = "BackendUnavailableError: cannot save 'main/orders-prod': File too large"
+    large = "BackendUnavailableError: cannot write 'main/orders-prod': File too large"
     assert told_by(LIMITED_FILES, root) == [
         ["at first", None, "old", here],
         ["limited", large, "old", here],

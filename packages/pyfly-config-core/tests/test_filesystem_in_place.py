@@ -13,7 +13,7 @@ import pytest
 
 from pyfly.config_core import BASE_PROFILE, BackendUnavailableError
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server.files import safe_io
+from pyfly.config_server.files import settling
 from pyfly.config_server.storage import ConfigResource
 
 pytestmark = pytest.mark.anyio
@@ -105,8 +105,8 @@ async def test_a_file_that_is_copied_over_with_its_times_is_never_read_empty_or_
 async def test_an_emptied_file_is_read_when_it_is_filled(
     backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch, read: Read
 ) -> None:
-    monkeypatch.setattr(safe_io, "EMPTY_NANOSECONDS", 60 * 10**9)
-    monkeypatch.setattr(safe_io, "SETTLED_SECONDS", 60)
+    monkeypatch.setattr(settling, "EMPTY_NANOSECONDS", 60 * 10**9)
+    monkeypatch.setattr(settling, "SETTLED_SECONDS", 60)
     assert await read(backend) == 100
     with path.open("w", encoding="utf-8") as file:
         reading = asyncio.create_task(read(backend))
@@ -121,8 +121,8 @@ async def test_an_emptied_file_is_read_when_it_is_filled(
 async def test_a_file_that_is_written_in_pieces_is_read_when_it_is_complete(
     backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch, read: Read
 ) -> None:
-    monkeypatch.setattr(safe_io, "SETTLING_NANOSECONDS", 10**9)
-    monkeypatch.setattr(safe_io, "SETTLED_SECONDS", 60)
+    monkeypatch.setattr(settling, "SETTLING_NANOSECONDS", 10**9)
+    monkeypatch.setattr(settling, "SETTLED_SECONDS", 60)
     assert await read(backend) == 100
     with path.open("w", encoding="utf-8") as file:
         file.write(WHOLE[:500])
@@ -148,8 +148,8 @@ async def test_a_file_that_stays_empty_is_an_empty_bundle(
 async def test_a_file_that_keeps_changing_is_unavailable_and_listed_with_that_error(
     backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safe_io, "SETTLED_SECONDS", 0.1)
-    monkeypatch.setattr(safe_io, "SETTLING_NANOSECONDS", 60 * 10**9)
+    monkeypatch.setattr(settling, "SETTLED_SECONDS", 0.1)
+    monkeypatch.setattr(settling, "SETTLING_NANOSECONDS", 60 * 10**9)
     path.write_text(WHOLE, encoding="utf-8")
     with pytest.raises(BackendUnavailableError, match=r"'main/orders-prod\.yaml' keeps changing"):
         await backend.fetch("orders", "prod")
@@ -163,7 +163,7 @@ async def test_a_file_that_settled_while_the_machine_was_busy_is_read_and_listed
 ) -> None:
     sleep, pause = asyncio.sleep, time.sleep
     # The time that a read may take is over after its first attempt, which came too early.
-    monkeypatch.setattr(safe_io, "SETTLED_SECONDS", 0.04)
+    monkeypatch.setattr(settling, "SETTLED_SECONDS", 0.04)
     monkeypatch.setattr(asyncio, "sleep", lambda _: sleep(0.5))
     monkeypatch.setattr(time, "sleep", lambda _: pause(0.5))
     path.write_text(WHOLE, encoding="utf-8")
@@ -176,7 +176,7 @@ async def test_a_file_that_settled_while_the_machine_was_busy_is_read_and_listed
 async def test_a_save_and_a_renamed_file_are_read_at_once_by_every_process(
     backend: FilesystemConfigBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safe_io, "SETTLED_SECONDS", 0)  # a read that would wait fails
+    monkeypatch.setattr(settling, "SETTLED_SECONDS", 0)  # a read that would wait fails
     for number in range(3):
         source = ConfigSource(application="orders", profile="prod", properties={"n": number})
         await backend.save(source)

@@ -1,5 +1,6 @@
 """Labels as directories: made with their first bundle, removed with their last."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blocking_files import SHARED
 
 from pyfly.config_core import (
     BackendUnavailableError,
@@ -209,7 +211,7 @@ import sys, threading
 from pathlib import Path
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
-from pyfly.config_server.stores.filesystem.bundles import BundleFiles
+from blocking_files import BundleFiles
 from pyfly.config_server.storage import ABSENT
 
 root, process = Path(sys.argv[1]), sys.argv[2]
@@ -250,6 +252,7 @@ def test_no_acknowledged_save_is_lost_where_labels_come_and_go(tmp_path: Path) -
             [sys.executable, "-c", WORKER, str(tmp_path), str(number)],
             stdout=subprocess.PIPE,
             encoding="utf-8",
+            env=os.environ | {"PYTHONPATH": str(SHARED)},
         )
         for number in range(2)
     ]

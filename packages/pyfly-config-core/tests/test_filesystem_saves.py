@@ -20,7 +20,8 @@ from pyfly.config_core import (
     InvalidConfigKeyError,
 )
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server.files import safe_io
+from pyfly.config_server.files import StoreLimits
+from pyfly.config_server.files.atomic import locked
 from pyfly.config_server.storage import ABSENT, ANY
 
 pytestmark = pytest.mark.anyio
@@ -196,12 +197,12 @@ async def test_a_lock_that_is_never_released_ends_in_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(safe_io, "WRITE_SECONDS", 0.05)
+    monkeypatch.setattr(backend, "_limits", StoreLimits(wait=0.05))
     write("main/orders-prod.yaml", "a: 1\n")
     held = os.open(tmp_path / "main", os.O_RDONLY)
     try:
         with (
-            safe_io.locked(held, what="main", deadline=0),
+            locked(held, what="main", deadline=0),
             pytest.raises(BackendUnavailableError, match=r"the lock of 'main' .* nothing was"),
         ):
             await backend.save(source({"a": 2}))

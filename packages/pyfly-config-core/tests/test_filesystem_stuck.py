@@ -14,9 +14,9 @@ import pytest
 
 from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server.files import safe_io
+from pyfly.config_server.files import StoreLimits
+from pyfly.config_server.files.text_reader import TextReader
 from pyfly.config_server.storage import ANY
-from pyfly.config_server.stores.filesystem import bundles
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ def held(write: Callable[..., Path], tmp_path: Path) -> Iterator[int]:
 async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
     backend: FilesystemConfigBackend, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safe_io, "WRITE_SECONDS", 60.0)
+    monkeypatch.setattr(backend, "_limits", StoreLimits(wait=60.0))
     stuck = [
         asyncio.ensure_future(backend.save(source("held", application=f"app{number}")))
         for number in range(MANY)
@@ -60,7 +60,7 @@ async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
 async def test_a_lock_that_is_not_released_is_told_in_time_with_the_label(
     backend: FilesystemConfigBackend, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safe_io, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(backend, "_limits", StoreLimits(wait=0.3))
     saves = [backend.save(source("held")) for _ in range(MANY)]
     for outcome in await asyncio.gather(*saves, return_exceptions=True):
         assert isinstance(outcome, BackendUnavailableError)
@@ -91,13 +91,13 @@ async def test_a_cancelled_save_keeps_its_turn_until_it_is_done(
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Let every read of a bundle hang, as on a network file system that is gone."""
     go = threading.Event()
-    fetch_many = bundles.BundleFiles.fetch_many
+    fetch_many = TextReader.fetch_many
 
-    def hang(store: bundles.BundleFiles, keys: Any) -> Any:
+    def hang(reader: TextReader, keys: Any, *, deadline: float) -> Any:
         go.wait(60)
-        return fetch_many(store, keys)
+        return fetch_many(reader, keys, deadline=deadline)
 
-    monkeypatch.setattr(bundles.BundleFiles, "fetch_many", hang)
+    monkeypatch.setattr(TextReader, "fetch_many", hang)
     yield go
     go.set()
 
@@ -110,7 +110,7 @@ async def test_reads_that_hang_are_told_in_time_and_others_go_on(
 ) -> None:
     write("main/orders-prod.yaml", "a: 0\n")
     with monkeypatch.context() as patch:
-        patch.setattr(backend._reads, "_seconds", 0.3)
+        patch.setattr(backend._batches, "_seconds", 0.3)
         reads = [backend.fetch("orders", "prod") for _ in range(MANY)]
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {BackendUnavailableError}
@@ -126,14 +126,14 @@ async def test_reads_that_hang_are_told_in_time_and_others_go_on(
 HANGS = """
 import asyncio, os, sys, threading
 from pyfly.config_server import FilesystemConfigBackend
-from pyfly.config_server.stores.filesystem import bundles
+from pyfly.config_server.files.text_reader import TextReader
 
-bundles.BundleFiles.fetch_many = lambda *_: threading.Event().wait()
+TextReader.fetch_many = lambda *_, **__: threading.Event().wait()
 
 
 async def main():
     backend = FilesystemConfigBackend(sys.argv[1])
-    backend._reads._seconds = 0.1
+    backend._batches._seconds = 0.1
     try:
         await backend.fetch("orders", "prod")
     except Exception as error:

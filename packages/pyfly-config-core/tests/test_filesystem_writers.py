@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blocking_files import BundleFiles
 
 from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT, Expected
-from pyfly.config_server.stores.filesystem.bundles import BundleFiles
 
 PROCESSES, TASKS, ROUNDS = 2, 25, 20
 WRITERS, INCREMENTS = 8, 40

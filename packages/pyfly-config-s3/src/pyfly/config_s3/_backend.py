@@ -21,15 +21,15 @@ from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_s3._client import Bucket, S3Client, make_client
 from pyfly.config_s3._history import BundleHistory
 from pyfly.config_s3._names import Places, bundles_in, holds_configuration, is_path, version_of
-from pyfly.config_s3._probe import PROBE_NAME
-from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
-from pyfly.config_s3._url import S3Location, check_location, parse_url
-from pyfly.config_s3._writer import BundleWriter, Note
-from pyfly.config_server.files.layouts import (
+from pyfly.config_s3._naming import (
     MAX_RESOURCE_BYTES,
     file_names,
     is_bundle,
 )
+from pyfly.config_s3._probe import PROBE_NAME
+from pyfly.config_s3._reader import DEADLINE_SECONDS, BundleReader
+from pyfly.config_s3._url import S3Location, check_location, parse_url
+from pyfly.config_s3._writer import BundleWriter, Note
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.storage import (
     ANY,

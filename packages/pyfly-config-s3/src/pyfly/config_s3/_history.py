@@ -9,9 +9,9 @@ from pyfly.config_core import ConfigKey, ConfigNotFoundError, UnsupportedOperati
 from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._integrity import notes_of
 from pyfly.config_s3._names import Places, version_of
+from pyfly.config_s3._naming import file_names
 from pyfly.config_s3._objects import StoredVersion
 from pyfly.config_s3._reader import BundleReader
-from pyfly.config_server.files.layouts import file_names
 from pyfly.config_server.storage import ConfigSource, ConfigVersion
 
 _STEP: Final = 64

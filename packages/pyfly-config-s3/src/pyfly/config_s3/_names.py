@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pyfly.config_core import ConfigKey, InvalidConfigKeyError, check_path
-from pyfly.config_server.files.layouts import file_names, keys_of
+from pyfly.config_s3._naming import file_names, keys_of
 from pyfly.config_server.formats.text import SUFFIXES
 
 

@@ -14,8 +14,8 @@ from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._looks import Looks
 from pyfly.config_s3._names import Places, version_of
+from pyfly.config_s3._naming import source_of
 from pyfly.config_s3._objects import StoredName, StoredObject, StoredVersion
-from pyfly.config_server.files.layouts import source_of
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.formats.text import parse_documents
 from pyfly.config_server.storage import ConfigSource

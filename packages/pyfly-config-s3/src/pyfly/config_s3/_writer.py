@@ -23,16 +23,16 @@ from pyfly.config_s3._client import Bucket
 from pyfly.config_s3._failures import ConditionFailedError
 from pyfly.config_s3._integrity import is_of_write, metadata_of
 from pyfly.config_s3._names import Places, version_of
-from pyfly.config_s3._objects import Condition, StoredObject
-from pyfly.config_s3._probe import Honoured, probe
-from pyfly.config_s3._turns import BundleTurns
-from pyfly.config_server.files.layouts import (
+from pyfly.config_s3._naming import (
     PROPERTIES_SUFFIX,
     check_flat_label,
     check_rewritable,
     check_writable,
     file_names,
 )
+from pyfly.config_s3._objects import Condition, StoredObject
+from pyfly.config_s3._probe import Honoured, probe
+from pyfly.config_s3._turns import BundleTurns
 from pyfly.config_server.formats.text import SUFFIXES, dump_text
 from pyfly.config_server.storage import ANY, ConfigSource, Expected, check_expected
 

@@ -1,1 +1,60 @@
-"""Stores made of text files: layouts, safe access to files, threads with deadlines."""
+"""What a store of text files is made of: a tree of files, a layout of their names, the store.
+
+A package with a tree of its own, such as a bucket, implements `FileTree` and makes its store of
+`TextStore`. Names, formats, precedence and conditions of writes are settled here.
+"""
+
+from pyfly.config_server.files.directory_tree import DirectoryTree
+from pyfly.config_server.files.file_tree import (
+    UNCHANGED,
+    ChangeNote,
+    FileChanges,
+    FileCondition,
+    FileContent,
+    FilesChangedError,
+    FileTree,
+    FileView,
+    FileWriter,
+    IrregularFileError,
+    Listing,
+    Unchanged,
+    UnsettledFileError,
+)
+from pyfly.config_server.files.layouts import (
+    PROPERTIES_SUFFIX,
+    LabelsLayout,
+    Layout,
+    ListedKey,
+    SpringLayout,
+    parse_layout,
+)
+from pyfly.config_server.files.text_reader import MAX_RESOURCE_BYTES
+from pyfly.config_server.files.text_store import StoreLimits, TextStore
+from pyfly.config_server.files.threads import Threads
+
+__all__ = [
+    "MAX_RESOURCE_BYTES",
+    "PROPERTIES_SUFFIX",
+    "UNCHANGED",
+    "ChangeNote",
+    "DirectoryTree",
+    "FileChanges",
+    "FileCondition",
+    "FileContent",
+    "FileTree",
+    "FileView",
+    "FileWriter",
+    "FilesChangedError",
+    "IrregularFileError",
+    "LabelsLayout",
+    "Layout",
+    "ListedKey",
+    "Listing",
+    "SpringLayout",
+    "StoreLimits",
+    "TextStore",
+    "Threads",
+    "Unchanged",
+    "UnsettledFileError",
+    "parse_layout",
+]

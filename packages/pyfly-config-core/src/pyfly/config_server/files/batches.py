@@ -19,7 +19,7 @@ _TOGETHER: Final = 8
 """So many calls wait for each other at most, when a disk is slow."""
 
 
-class Reads:
+class ReadBatches:
     """Hands functions to threads, for one event loop or several.
 
     Args:

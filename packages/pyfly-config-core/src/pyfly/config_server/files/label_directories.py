@@ -8,15 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pyfly.config_server.files.safe_io import (
-    DIRECTORY,
-    TEMPORARY_NAME,
-    locked,
-    open_at,
-    open_root,
-    opened,
-    replace_file,
-)
+from pyfly.config_server.files.atomic import TEMPORARY_NAME, locked, replace_file
+from pyfly.config_server.files.safe_io import DIRECTORY, open_at, open_root, opened
 
 STAGING_NAME: Final = ".pyfly-config.new"
 """A directory that is not a label yet. Its name cannot be that of a label."""

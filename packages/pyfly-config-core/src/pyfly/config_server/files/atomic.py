@@ -1,0 +1,106 @@
+"""Replacing and removing files in an open directory: atomically, durably, one writer at a time."""
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Generator, Sequence
+from typing import Final
+
+from pyfly.config_core import BackendUnavailableError
+from pyfly.config_server.files.safe_io import opened
+from pyfly.config_server.files.settling import SETTLING_NANOSECONDS
+
+__all__ = ["TEMPORARY_NAME", "locked", "remove_files", "replace_file"]
+
+TEMPORARY_NAME: Final = ".pyfly-config.tmp"
+
+_LOCK_POLL_SECONDS: Final = 0.01
+
+
+@contextlib.contextmanager
+def locked(directory: int, *, what: str, deadline: float) -> Generator[None]:
+    """Hold the directory's lock, against other processes too; it dies with its holder.
+
+    Args:
+        directory: Opened for this call: two calls that share it do not exclude each other.
+        what: The directory as errors name it.
+        deadline: Of the monotonic clock.
+
+    Raises:
+        BackendUnavailableError: Another writer held it until the deadline; nothing was written.
+        OSError: The file system has no locks.
+    """
+    import fcntl  # noqa: PLC0415 - POSIX only
+
+    while True:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise BackendUnavailableError(
+                    f"another writer holds the lock of {what} and does not finish; "
+                    "nothing was written"
+                ) from error
+            time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        fcntl.flock(directory, fcntl.LOCK_UN)
+
+
+def replace_file(directory: int, name: str, data: bytes) -> None:
+    """Put `data` under `name`, atomically and durably; the directory's lock must be held.
+
+    A reader sees the old bytes or the new ones. What a killed writer left behind is overwritten
+    by the next. An existing file keeps its permissions.
+
+    Raises:
+        OSError: Nothing changed, unless the very last step failed, the flush of the directory.
+    """
+    mode = _mode_of(directory, name)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(TEMPORARY_NAME, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with opened(os.open(TEMPORARY_NAME, flags, 0o666, dir_fd=directory)) as descriptor:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            _write_all(descriptor, data)
+            # Complete before it is renamed: readers, in other processes too, need not wait.
+            settled_at = time.time_ns() - SETTLING_NANOSECONDS
+            os.utime(descriptor, ns=(settled_at, settled_at))
+            os.fsync(descriptor)
+        os.replace(TEMPORARY_NAME, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(TEMPORARY_NAME, dir_fd=directory)
+        raise
+    os.fsync(directory)
+
+
+def _mode_of(directory: int, name: str) -> int | None:
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else None
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def remove_files(directory: int, names: Sequence[str]) -> bool:
+    """Remove what exists of `names`, durably; return whether anything did."""
+    removed = False
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+            removed = True
+    if removed:
+        os.fsync(directory)
+    return removed

@@ -1,0 +1,210 @@
+"""Passes over a tree of directories: what appeared, changed or vanished since the pass before."""
+
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pyfly.config_core import ConfigError
+from pyfly.config_server.files.file_tree import FileChanges
+from pyfly.config_server.files.safe_io import DIRECTORY, REGULAR, open_inside, open_root, opened
+
+__all__ = ["DirectoryScanner"]
+
+YOUNG_NANOSECONDS: Final = 2_000_000_000
+"""Two writes that lie closer together may leave the same times, on a coarse file system."""
+
+_READ_BYTES: Final = 1 << 20
+_LARGEST: Final = 10 * _READ_BYTES
+_MODULUS: Final = 1 << 256
+
+_Identity: TypeAlias = tuple[int, int, int, int]
+"""Inode, size, time of the last write, time of the last change: the same in every process."""
+_State: TypeAlias = tuple[_Identity, str]
+"""An identity; with the digest of the content while the file is young, else with no text."""
+_Place: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """What one pass saw."""
+
+    files: dict[str, _State] = field(default_factory=dict[str, _State])
+    directories: set[str] = field(default_factory=set[str])
+    rewritten: set[str] = field(default_factory=set[str])
+    """Files whose identity is the same as before, and whose content is another one."""
+
+
+class DirectoryScanner:
+    """Compares passes over all files below a root. Hidden files and directories do not count.
+
+    The cursor is a digest of names and identities. While a file is young, written less than 2
+    seconds ago, its identity does not tell its writes apart: a digest of its content is added, and
+    the content is looked at in every pass and once more in the first pass afterwards.
+
+    Args:
+        root: The directory of all.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._before: _Scan | None = None
+        self._digest = 0
+        self._guard = threading.Lock()
+
+    def scan(self) -> FileChanges:
+        """Make a pass; return the state and what changed since the pass before.
+
+        Raises:
+            BackendUnavailableError: The root is not there.
+            OSError: It cannot be read.
+        """
+        with self._guard:
+            before = self._before or _Scan()
+            now = _Pass(self._root, before.files).run()
+            paths = [*_changed_paths(before, now)]
+            directories = before.directories ^ now.directories
+            self._digest += _difference(before, now, directories)
+            cursor = f"{self._digest % _MODULUS:064x}"
+            is_first, self._before = self._before is None, now
+        if is_first:
+            return FileChanges(cursor=cursor)
+        return FileChanges(cursor=cursor, paths=paths, directories=directories)
+
+
+class _Pass:
+    """One pass over a root.
+
+    Args:
+        root: The directory of all.
+        before: The states that the pass before saw.
+    """
+
+    def __init__(self, root: Path, before: dict[str, _State]) -> None:
+        self._root = root
+        self._before = before
+        self._young_since = time.time_ns() - YOUNG_NANOSECONDS
+        self._scan = _Scan()
+
+    def run(self) -> _Scan:
+        """Return what is there."""
+        with opened(open_root(self._root)) as directory:
+            self._walk(directory, "", ())
+        return self._scan
+
+    def _walk(self, directory: int, below: str, ancestors: tuple[_Place, ...]) -> None:
+        status = os.fstat(directory)
+        place = (status.st_dev, status.st_ino)
+        if place in ancestors:  # a link to one of its own parents
+            return
+        with os.scandir(directory) as entries:
+            others = [*self._files(directory, below, entries)]
+        for entry in others:
+            found = self._open(directory, below + entry.name, entry)
+            if found is not None:
+                with opened(found):
+                    self._look(found, below + entry.name, (*ancestors, place))
+
+    def _files(
+        self, directory: int, below: str, entries: Iterator[os.DirEntry[str]]
+    ) -> Iterator[os.DirEntry[str]]:
+        """Take the files among the entries of a directory; yield the rest."""
+        files, before, young_since = self._scan.files, self._before, self._young_since
+        for entry in entries:
+            name = entry.name
+            if name[0] == ".":
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                yield entry
+                continue
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError:  # it has gone meanwhile, or cannot be looked at
+                continue
+            identity = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            path = below + name
+            known = before.get(path)
+            if identity[3] > young_since or (known is not None and known[1]):
+                self._look_inside(directory, name, path)
+            else:
+                same = known is not None and known[0] == identity
+                files[path] = known if known is not None and same else (identity, "")
+
+    def _look_inside(self, directory: int, name: str, path: str) -> None:
+        try:
+            descriptor = os.open(name, REGULAR | os.O_NOFOLLOW, dir_fd=directory)
+        except OSError:
+            return
+        with opened(descriptor):
+            self._look(descriptor, path, ())
+
+    def _open(self, directory: int, path: str, entry: os.DirEntry[str]) -> int | None:
+        """Open a directory, or what a link leads to."""
+        try:
+            if entry.is_symlink():
+                return open_inside(self._root, path, REGULAR)
+            if entry.is_dir(follow_symlinks=False):
+                return os.open(entry.name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+        except (ConfigError, OSError):  # it has gone, leads out of the root, or is closed
+            pass
+        return None
+
+    def _look(self, descriptor: int, path: str, ancestors: tuple[_Place, ...]) -> None:
+        """Take an open file with its content, if it is or was young, or walk a directory."""
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            self._scan.directories.add(path)
+            self._walk(descriptor, f"{path}/", ancestors)
+            return
+        if not stat.S_ISREG(status.st_mode):
+            return
+        identity = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        before, digest_before = self._before.get(path, (None, ""))
+        is_young = identity[3] > self._young_since
+        digest = _digest(descriptor) if is_young or digest_before else ""
+        if before == identity and digest_before not in {"", digest}:
+            self._scan.rewritten.add(path)
+        self._scan.files[path] = (identity, digest if is_young else "")
+
+
+def _digest(descriptor: int) -> str:
+    digest = hashlib.sha256()
+    try:
+        for offset in range(0, _LARGEST, _READ_BYTES):
+            part = os.pread(descriptor, _READ_BYTES, offset)
+            digest.update(part)
+            if len(part) < _READ_BYTES:
+                break
+    except OSError:
+        return "unreadable"
+    return digest.hexdigest()
+
+
+def _changed_paths(before: _Scan, now: _Scan) -> Iterator[str]:
+    if before.files == now.files:
+        return
+    yield from before.files.keys() - now.files.keys()
+    for path, state in now.files.items():
+        known = before.files.get(path)
+        if known is not state and (known is None or known[0] != state[0] or path in now.rewritten):
+            yield path
+
+
+def _difference(before: _Scan, now: _Scan, directories: set[str]) -> int:
+    """Return what is to be added to the sum of the weights of all names and states."""
+    changed = before.files.items() ^ now.files.items() if before.files != now.files else ()
+    names = sum(
+        _weight(repr(pair)) * (1 if now.files.get(pair[0]) == pair[1] else -1) for pair in changed
+    )
+    return names + sum(
+        _weight(path) * (1 if path in now.directories else -1) for path in directories
+    )
+
+
+def _weight(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest())

@@ -1,0 +1,141 @@
+"""The tree of a file system: one directory for each label, or the files of one in the root."""
+
+import contextlib
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import ClassVar, Final
+
+from pyfly.config_core import ConfigKey
+from pyfly.config_server.files.atomic import locked
+from pyfly.config_server.files.directory_scan import DirectoryScanner
+from pyfly.config_server.files.directory_views import (
+    DirectoryNames,
+    DirectoryView,
+    DirectoryWriter,
+    LabelPlace,
+    NewLabelWriter,
+    removed,
+)
+from pyfly.config_server.files.file_tree import FileChanges, FileWriter, Listing
+from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
+from pyfly.config_server.files.walk import list_directory, walk_files, walk_labels
+from pyfly.config_server.storage import ResourceEntry
+
+__all__ = ["DirectoryTree"]
+
+
+class DirectoryTree:
+    """Files in directories. Safe to use from several threads and processes.
+
+    Links are followed only while they stay inside the root. Deadlines hold for the wait for other
+    writers; a system call cannot be ended.
+
+    Args:
+        root: The directory of all; it must exist when something is asked.
+        label: The only label, when the files lie in the root itself; `None` when there is a
+            directory for each label.
+    """
+
+    is_slow: ClassVar = False
+    lists_versions: ClassVar = False
+
+    def __init__(self, root: Path, *, label: str | None = None) -> None:
+        self.root: Final = root
+        self.label: Final = label
+        self._names = DirectoryNames()
+        self._scanner = DirectoryScanner(root)
+
+    # --- reading ----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def view(self, label: str, *, deadline: float) -> Generator[DirectoryView | None]:
+        """Open the directory of a label for reading."""
+        del deadline
+        with translated(f"open '{label}'"):
+            directory = self._open(label)
+        if directory is None:
+            yield None
+            return
+        with translated(f"read '{label}'"), opened(directory):
+            yield DirectoryView(place=self._place(label), directory=directory, names=self._names)
+
+    def has_label(self, label: str, *, deadline: float) -> bool:
+        """True if the label is a directory."""
+        with self.view(label, deadline=deadline) as view:
+            return view is not None
+
+    def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
+        """Return the names of files; a directory that cannot be opened is logged and left out."""
+        del with_versions, deadline
+        with translated("list the root"):
+            if self.label is not None:
+                return {self.label: dict.fromkeys(list_directory(self.root, ""))}
+            if label is not None:
+                return {label: dict.fromkeys(list_directory(self.root, label))}
+            return {found: dict.fromkeys(names) for found, names in walk_labels(self.root)}
+
+    def files(self, label: str, *, deadline: float) -> Iterator[ResourceEntry]:
+        """Yield all files below the directory of a label; what cannot be opened is left out."""
+        del deadline
+        if self.label in {None, label}:
+            yield from walk_files(self.root, "" if self.label is not None else label)
+
+    def changes(self, *, deadline: float) -> FileChanges:
+        """Look at the names, sizes, inodes and times of all files."""
+        del deadline
+        with translated("list the root"):
+            return self._scanner.scan()
+
+    def check(self, *, deadline: float) -> None:
+        """Return when the root can be opened and listed."""
+        del deadline
+        with (
+            translated("list the root"),
+            opened(open_root(self.root)) as directory,
+            os.scandir(directory) as entries,
+        ):
+            next(entries, None)
+
+    # --- writing ----------------------------------------------------------------------
+
+    def is_writable(self) -> bool:
+        """True unless the root lies on a file system that is mounted for reading only."""
+        try:
+            return not os.statvfs(self.root).f_flag & os.ST_RDONLY
+        except OSError:
+            return True  # a root that is not there is an error, for reads and writes
+
+    def turn(self, key: ConfigKey) -> str:
+        """Return the label: a lock of its directory is held while a bundle is written."""
+        return key.label
+
+    @contextlib.contextmanager
+    def writer(self, key: ConfigKey, *, deadline: float) -> Generator[FileWriter]:
+        """Open the directory of a label and hold its lock, against other processes too."""
+        place = self._place(key.label)
+        with translated(f"write '{key.label}/{key.stem}'"):
+            directory = self._open(key.label)
+            if directory is None:
+                yield NewLabelWriter(place=place, deadline=deadline)
+                return
+            with opened(directory), locked(directory, what=f"'{key.label}'", deadline=deadline):
+                if not self._is_in_place(key.label, directory):
+                    raise removed(key.label)
+                yield DirectoryWriter(place=place, directory=directory)
+
+    def _is_in_place(self, label: str, directory: int) -> bool:
+        """True if an open directory is still that of the label."""
+        now = self._open(label)
+        if now is None:
+            return False
+        with opened(now):
+            return os.path.samestat(os.fstat(now), os.fstat(directory))
+
+    def _open(self, label: str) -> int | None:
+        if self.label is None:
+            return open_inside(self.root, label)
+        return open_root(self.root) if label == self.label else None
+
+    def _place(self, label: str) -> LabelPlace:
+        return LabelPlace(root=self.root, label=label, has_directory=self.label is None)

@@ -1,0 +1,74 @@
+"""What changed in a tree of text files: from names of files to bundles, plain files and labels."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pyfly.config_core import InvalidConfigKeyError, check_name, check_path
+from pyfly.config_server.files.file_tree import FileChanges, FileTree
+from pyfly.config_server.files.layouts import Layout
+from pyfly.config_server.storage import (
+    BundleChange,
+    Change,
+    ChangeBatch,
+    ChangeJournal,
+    LabelChange,
+    ResourceChange,
+)
+
+__all__ = ["TextChanges"]
+
+
+class TextChanges:
+    """Remembers what the passes over a tree saw. Several threads may use it.
+
+    Args:
+        tree: Where the files lie.
+        layout: What their names mean.
+    """
+
+    def __init__(self, tree: FileTree, layout: Layout) -> None:
+        self._tree = tree
+        self._layout = layout
+        self._journal: ChangeJournal | None = None
+        self._guard = threading.Lock()
+
+    def since(self, cursor: str | None, *, deadline: float) -> ChangeBatch:
+        """Make a pass over the tree; return the present cursor and what changed since `cursor`."""
+        with self._guard:
+            found = self._tree.changes(deadline=deadline)
+            if self._journal is None:
+                self._journal = ChangeJournal(found.cursor)
+            self._journal.append(found.cursor, self._changes(found))
+            return self._journal.since(cursor)
+
+    def _changes(self, found: FileChanges) -> Iterator[Change]:
+        for path in found.paths:
+            for label, name in self._places(path):
+                if _is_place(label, name):
+                    yield ResourceChange(label=label, path=name)
+                    for key in self._layout.readings(label, name):
+                        yield BundleChange(key=key)
+        if self._tree.label is None:
+            for directory in found.directories:
+                if _is_place(directory, None):
+                    yield LabelChange(label=directory)
+
+    def _places(self, path: str) -> Iterator[tuple[str, str]]:
+        """Yield the labels under which a file can be asked for, with its path there."""
+        if self._tree.label is not None:
+            yield self._tree.label, path
+            return
+        for parent in PurePosixPath(path).parents[:-1]:
+            yield str(parent), str(PurePosixPath(path).relative_to(parent))
+
+
+def _is_place(label: str, path: str | None) -> bool:
+    """True if the names can be those of a request."""
+    try:
+        check_name("label", label)
+        if path is not None:
+            check_path(path)
+    except InvalidConfigKeyError:
+        return False
+    return True

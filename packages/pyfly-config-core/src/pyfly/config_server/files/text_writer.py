@@ -1,0 +1,192 @@
+"""Saving and removing the bundles in the text files of a tree: one call at a time, blocking."""
+
+import random
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final, TypeVar
+
+from pyfly.config_core import (
+    BackendUnavailableError,
+    ConfigFormatError,
+    ConfigKey,
+    ConfigObstructedError,
+    InvalidConfigKeyError,
+)
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_server.files.bundle_files import bundle_version
+from pyfly.config_server.files.file_tree import (
+    UNCHANGED,
+    ChangeNote,
+    FileCondition,
+    FileContent,
+    FilesChangedError,
+    FileTree,
+    FileWriter,
+)
+from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX, Layout
+from pyfly.config_server.formats.text import dump_text, holds_several_documents
+from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected, check_expected
+
+__all__ = ["TextWriter"]
+
+_Result = TypeVar("_Result")
+
+_PAUSE_SECONDS: Final = 0.002
+_LONGEST_PAUSE_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredFiles:
+    """The files of a bundle while it is being written."""
+
+    names: Sequence[str]
+    """Those that exist, the highest precedence first."""
+    contents: dict[str, FileContent] = field(repr=False)
+    """Those that a reader uses."""
+
+    @property
+    def version(self) -> str | None:
+        """The version of the bundle; `None` when it is not stored."""
+        if not self.contents:
+            return None
+        return bundle_version({name: one.version for name, one in self.contents.items()})
+
+
+class TextWriter:
+    """Writes the bundles of a tree. Safe to use from several threads and processes.
+
+    Every method takes a deadline of the monotonic clock for the wait for other writers.
+
+    Args:
+        tree: Where the files lie.
+        layout: What their names mean.
+    """
+
+    def __init__(self, tree: FileTree, layout: Layout) -> None:
+        self._tree = tree
+        self._layout = layout
+
+    def save(
+        self, source: ConfigSource, *, expected: Expected, note: ChangeNote, deadline: float
+    ) -> str:
+        """Replace the file that a reader uses, in its format; return the new version.
+
+        A save that is refused or fails leaves no directory behind.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold.
+            ConfigObstructedError: The bundle lies in several files, in a `.properties` file, or
+                beside other documents.
+            InvalidConfigKeyError: The name of its file would be read as another bundle.
+        """
+        key = source.key
+        self._check_label(key.label)
+        self._layout.check_writable(key, lambda: self._names(key.label, deadline))
+        dump_text(source.properties, suffix=self._layout.new_suffix)  # refused before it is made
+
+        def save(writer: FileWriter) -> str:
+            stored = self._stored(writer, key)
+            check_expected(key, expected=expected, current=stored.version)
+            _check_rewritable(key, stored)
+            name = next(iter(stored.contents), key.stem + self._layout.new_suffix)
+            text = dump_text(source.properties, suffix=PurePosixPath(name).suffix)
+            condition = _condition(expected, stored)
+            obsolete = [one for one in stored.names if one != name]
+            return writer.replace(name, text, obsolete=obsolete, condition=condition, note=note)
+
+        return self._write(key, save, deadline)
+
+    def delete(
+        self, key: ConfigKey, *, expected: Expected, note: ChangeNote, deadline: float
+    ) -> None:
+        """Remove the file that a reader uses, and those that are ignored beside it, before it.
+
+        What a save must not rewrite is not removed either.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold.
+            ConfigObstructedError: As `save`.
+        """
+
+        def delete(writer: FileWriter) -> None:
+            stored = self._stored(writer, key)
+            check_expected(key, expected=expected, current=stored.version)
+            if stored.contents:
+                _check_rewritable(key, stored)
+                condition = _condition(expected, stored)
+                writer.remove(stored.names[::-1], condition=condition, note=note)
+
+        if self._tree.label not in {None, key.label}:
+            check_expected(key, expected=expected, current=None)
+        else:
+            self._write(key, delete, deadline)
+
+    def _write(
+        self, key: ConfigKey, write: Callable[[FileWriter], _Result], deadline: float
+    ) -> _Result:
+        """Write, again when the files changed meanwhile, until the deadline."""
+        attempt = 0
+        while True:
+            try:
+                with self._tree.writer(key, deadline=deadline) as writer:
+                    return write(writer)
+            except FilesChangedError as error:
+                if time.monotonic() >= deadline:
+                    raise BackendUnavailableError(f"{error.reason}; nothing was written") from error
+            longest = min(_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
+            time.sleep(longest * random.random())  # noqa: S311 - spreads writers
+            attempt = min(attempt + 1, 10)
+
+    def _stored(self, writer: FileWriter, key: ConfigKey) -> _StoredFiles:
+        names = writer.present(key, self._layout.file_names(key))
+        contents: dict[str, FileContent] = {}
+        for name in names:
+            try:
+                content = writer.read(name, limit=MAX_DOCUMENT_BYTES)
+            except ConfigFormatError as error:
+                raise error.at(f"{key.label}/{name}") from error
+            if content is not None and content is not UNCHANGED:
+                contents[name] = content
+                if not self._layout.reads_all:
+                    break
+        return _StoredFiles(names=names, contents=contents)
+
+    def _names(self, label: str, deadline: float) -> Collection[str]:
+        listing = self._tree.listing(label, with_versions=False, deadline=deadline)
+        return listing.get(label, ())
+
+    def _check_label(self, label: str) -> None:
+        only = self._tree.label
+        if only not in {None, label}:
+            raise InvalidConfigKeyError("label", label, f"this store holds the label '{only}' only")
+
+
+def _condition(expected: Expected, stored: _StoredFiles) -> FileCondition:
+    return ANY if expected is ANY else next(iter(stored.contents.values()), ABSENT)
+
+
+def _check_rewritable(key: ConfigKey, stored: _StoredFiles) -> None:
+    """Refuse a save, or a removal, that would lose what the files say beside the bundle.
+
+    Raises:
+        ConfigObstructedError: It lies in several files, there is a `.properties` file, or a file
+            holds several documents.
+    """
+    if len(stored.contents) > 1:
+        where = f"{key.label}/{next(iter(stored.contents))}"
+        others = ", ".join([*stored.contents][1:])
+        raise ConfigObstructedError(
+            where, f"the bundle lies in {others}, too; change the file that is meant"
+        )
+    for name in stored.names:
+        if name.endswith(PROPERTIES_SUFFIX):
+            raise ConfigObstructedError(
+                f"{key.label}/{name}", "a .properties file is never rewritten or removed"
+            )
+    for name, content in stored.contents.items():
+        if holds_several_documents(content.data, suffix=PurePosixPath(name).suffix):
+            raise ConfigObstructedError(
+                f"{key.label}/{name}", "it holds several documents, which would be lost"
+            )

@@ -1,0 +1,140 @@
+"""Walking directories below a root, by name only. Blocking."""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pyfly.config_core import ConfigError, InvalidConfigKeyError, check_name
+from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
+from pyfly.config_server.storage import ResourceEntry
+
+__all__ = ["list_directory", "open_listed", "walk_files", "walk_labels"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+_Place: TypeAlias = tuple[int, int]
+
+
+def walk_labels(root: Path) -> list[tuple[str, list[str]]]:
+    """Return every directory that can be a label with the names of its files, sorted.
+
+    Directories whose names cannot be labels, as `.git` and `..data`, are passed over. What
+    cannot be opened is logged and left out.
+
+    Raises:
+        BackendUnavailableError: The root is not there.
+        OSError: It cannot be listed.
+    """
+    return sorted(_descend(root, "", ()))
+
+
+def list_directory(root: Path, directory: str) -> list[str]:
+    """Return the names of the files in one directory; none when it cannot be opened.
+
+    Args:
+        root: What the directory must not lie outside of, links resolved.
+        directory: Below the root; empty for the root itself.
+
+    Raises:
+        BackendUnavailableError: The root is not there.
+        OSError: It cannot be listed.
+    """
+    opened_directory = open_listed(root, directory)
+    if opened_directory is None:
+        return []
+    with opened(opened_directory), os.scandir(opened_directory) as entries:
+        return [entry.name for entry in entries if not _is_directory(entry)]
+
+
+def walk_files(root: Path, directory: str) -> Iterator[ResourceEntry]:
+    """Yield the regular files below a directory, hidden ones and links left out.
+
+    Args:
+        root: What the files must not lie outside of, links resolved.
+        directory: Below the root; empty for the root itself.
+    """
+    yield from _walk_files(root, directory, "")
+
+
+def _walk_files(root: Path, directory: str, below: str) -> Iterator[ResourceEntry]:
+    path = "/".join(part for part in (directory, below) if part)
+    with translated(f"list '{path}'"):
+        opened_directory = open_inside(root, path) if path else open_root(root)
+        if opened_directory is None:
+            return
+        with opened(opened_directory):
+            names = sorted(os.listdir(opened_directory))  # noqa: PTH208 - it has no path
+            entries = [(name, _status(opened_directory, name)) for name in names]
+    for name, status in entries:
+        child = f"{below}/{name}" if below else name
+        if status is None or name.startswith("."):
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            yield from _walk_files(root, directory, child)
+        elif stat.S_ISREG(status.st_mode):
+            modified = datetime.fromtimestamp(status.st_mtime_ns // 10**9, UTC)
+            yield ResourceEntry(path=child, size=status.st_size, modified=modified)
+
+
+def _status(directory: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def _descend(
+    root: Path, label: str, ancestors: tuple[_Place, ...]
+) -> Iterator[tuple[str, list[str]]]:
+    directory = open_listed(root, label)
+    if directory is None:
+        return
+    with opened(directory):
+        status = os.fstat(directory)
+        place = (status.st_dev, status.st_ino)
+        if place in ancestors:  # a link to one of its own parents
+            return
+        with os.scandir(directory) as entries:
+            kinds = {entry.name: _is_directory(entry) for entry in entries}
+    if label:
+        yield label, [name for name, is_directory in kinds.items() if not is_directory]
+    for name in (name for name, is_directory in kinds.items() if is_directory):
+        child = f"{label}/{name}" if label else name
+        if _is_label(child):
+            yield from _descend(root, child, (*ancestors, place))
+
+
+def open_listed(root: Path, directory: str) -> int | None:
+    """Open a directory below the root; `None`, with a word in the log, if that is not possible.
+
+    Raises:
+        BackendUnavailableError: The root is not there.
+        OSError: The root itself cannot be opened.
+    """
+    if not directory:
+        return open_root(root)
+    try:
+        return open_inside(root, directory)
+    except (ConfigError, OSError) as error:
+        _LOG.warning("left out of the listing: '%s': %s", directory, error)
+        return None
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """True if it is a directory or a link to one; what that is cannot always be found out."""
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle, or through a directory that is closed to this user
+        return False
+
+
+def _is_label(text: str) -> bool:
+    try:
+        check_name("label", text)
+    except InvalidConfigKeyError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""The store that keeps bundles in the files of a directory."""
+
+import os
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, check_name
+from pyfly.config_server.files.directory_tree import DirectoryTree
+from pyfly.config_server.files.layouts import LabelsLayout, Layout, parse_layout
+from pyfly.config_server.files.platforms import check_platform
+from pyfly.config_server.files.text_store import TextStore
+
+__all__ = ["FilesystemConfigBackend"]
+
+_FORM = "a file: URL is written file:///absolute/directory or file:relative/directory"
+
+
+class FilesystemConfigBackend(TextStore):
+    """Bundles in files: `<root>/<label>/<application>-<profile>.{yaml,yml,json,properties}`.
+
+    A file without a profile, `<application>.yaml`, is for every profile. A fetch opens the files
+    of its own bundles only and sees changes made by hand at once. A save writes the file that a
+    fetch reads, in its format, or a new `.yaml`; comments are not kept. The version of a bundle is
+    the SHA-256 digest of its file. Writers of a label take turns, across processes too. The root
+    must exist. The directory of a label is made with its first bundle and goes with its last file.
+
+    With `SpringLayout` it is a repository of Spring Cloud Config: the files lie in the root
+    itself, under one label, and each of `.properties`, `.yml` and `.yaml` counts.
+
+    Args:
+        root: The directory of all.
+        layout: How the files are named.
+        label: The only label of a layout without directories for labels; `main` unless given.
+
+    Raises:
+        InvalidConfigKeyError: `label` is not acceptable.
+        UnsupportedOperationError: The operating system lacks what this store needs, as Windows
+            does.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        layout: Layout | None = None,
+        label: str | None = None,
+    ) -> None:
+        check_platform()
+        chosen = layout or LabelsLayout()
+        only = None if chosen.has_label_directories else label or DEFAULT_LABEL
+        if only is not None:
+            check_name("label", only)
+        self._root = Path(root)
+        super().__init__(DirectoryTree(self._root, label=only), chosen)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open `file:///absolute/directory` or `file:relative/directory`.
+
+        With `?layout=spring` the files lie in the directory itself, under the label `main`, or
+        the one of `&label=`; `&profiles=` lists names that are profiles.
+
+        Raises:
+            BackendLookupError: The URL names a host, has no path or another query.
+            InvalidConfigKeyError: The label or a profile is not acceptable.
+        """
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        try:
+            layout, label = parse_layout(options)
+        except BackendLookupError as error:
+            raise BackendLookupError(f"{_FORM}; {error}") from error
+        if parts.netloc not in {"", "localhost"} or not parts.path or options:
+            raise BackendLookupError(
+                f"{_FORM}, with ?layout=spring when it is a repository of Spring Cloud Config"
+            )
+        return cls(unquote(parts.path), layout=layout, label=label)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({os.fspath(self._root)!r})"
