@@ -97,7 +97,7 @@ def _adapted(text: str, made: NewBackend) -> str:
         "Template": _camel_case(made.name),
         "template": made.name,
     }
-    return re.sub("|".join(names), lambda found: names[found[0]], text)
+    return re.sub("pyfly_config_template|Template|template", lambda found: names[found[0]], text)
 
 
 def _camel_case(name: str) -> str:
