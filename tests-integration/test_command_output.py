@@ -14,6 +14,7 @@ import pytest
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
+STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 KEY = {"PYFLY_CONFIG_SERVER_ENCRYPT_KEY": "foo"}
 POSIX = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -89,15 +90,18 @@ def test_arguments_variables_and_input_are_utf8_in_every_locale(store: Path) -> 
         assert (done.returncode, b"is not UTF-8" in done.stderr) == (2, True), done
 
 
-def on_a_terminal(*argv: object, **environ: str) -> tuple[int, str]:
-    """Run the command with standard error on a terminal; return its exit code and what it shows."""
+def on_a_terminal(*argv: object, results: bool = False, **environ: str) -> tuple[int, str]:
+    """Run the command with standard error on a terminal; return its exit code and what it shows.
+
+    With `results`, standard output goes to the terminal, too.
+    """
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [COMMAND, *map(str, argv)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=follower if results else subprocess.DEVNULL,
         stderr=follower,
-        env=os.environ | environ,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "60"} | environ,
     ) as process:
         os.close(follower)
         shown, deadline = b"", time.monotonic() + 60
@@ -114,7 +118,7 @@ def on_a_terminal(*argv: object, **environ: str) -> tuple[int, str]:
 
 
 def test_a_copy_shows_its_progress_on_a_terminal_only(store: Path, tmp_path: Path) -> None:
-    code, shown = on_a_terminal("copy", store, tmp_path, "--dry-run", NO_COLOR="1", TERM="xterm")
+    code, shown = on_a_terminal("copy", store, tmp_path, "--dry-run", NO_COLOR="1", COLUMNS="120")
     assert code == 0
     assert "Copying" in shown
     assert "0/2" in shown
@@ -122,3 +126,39 @@ def test_a_copy_shows_its_progress_on_a_terminal_only(store: Path, tmp_path: Pat
     assert COLOUR.search(shown) is None
     done = shell('"$C" copy "$S" "$S"', store)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_table_fits_a_terminal_and_is_one_line_a_row_in_a_pipe(store: Path) -> None:
+    code, shown = on_a_terminal("list", store, results=True, NO_COLOR="1")
+    lines = shown.replace("\r", "").splitlines()
+    assert (code, COLOUR.search(shown)) == (0, None)
+    assert max(map(len, (STYLE.sub("", line) for line in lines))) <= 60
+    assert len(lines) > 3  # a version has 64 digits
+    done = shell('"$C" list "$S"', store, environ={"COLUMNS": "60"})
+    assert [len(line.split()) for line in done.stdout.decode().splitlines()] == [4, 4, 4]
+
+
+def test_a_control_character_of_a_name_does_not_reach_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[31mb").mkdir()
+    (tmp_path / "a\x1b[31mb" / "orders-prod.yaml").write_text("a: 1\n", encoding="utf-8")
+    code, shown = on_a_terminal("list", tmp_path, results=True)
+    assert code == 0
+    assert "\x1b[31m" not in shown
+
+
+def test_differences_and_errors_are_coloured_on_a_terminal_only(store: Path) -> None:
+    arguments = ("diff", store, "orders", "prod", "--to-store", store, "--to-application", "other")
+    (store / "main/other-prod.yaml").write_text("a: 2\n", encoding="utf-8")
+    try:
+        code, shown = on_a_terminal(*arguments, results=True, NO_COLOR="")
+        assert code == 0
+        assert "\x1b[31m- a: " in shown
+        assert "\x1b[32m+ a: 2\x1b[0m" in shown
+        for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            assert "\x1b" not in on_a_terminal(*arguments, results=True, **environ)[1]
+        line = '"$C" diff "$S" orders prod --to-application other'
+        assert b"\x1b" not in shell(line, store).stdout
+    finally:
+        (store / "main/other-prod.yaml").unlink()
+    assert "\x1b[31mpyfly-config:" in on_a_terminal("list", "nowhere", NO_COLOR="")[1]
+    assert b"\x1b" not in shell('"$C" list nowhere', store).stderr

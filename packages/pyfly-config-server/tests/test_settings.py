@@ -11,7 +11,8 @@ from pyfly.config_cli._serving.report import url_of
 from pyfly.config_cli._settings.access import credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.health import health_of
-from pyfly.config_cli._settings.model import ServerSettings, given_settings
+from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.transfer import decode_settings, encode_settings
 from pyfly.config_cli._stores.location import shown_url
 from pyfly.config_server import HealthRepository, HealthSettings, HostPolicy
 
@@ -228,9 +229,9 @@ a = { profiles = "prod" }
 """,
     )
     found = load("--settings", file, "--port", "9000", ALLOWED_HOSTS="a,b")
-    sent = json.dumps(found.values())
-    given = given_settings(json.loads(sent))
-    assert given.values() == found.values()
+    sent = json.dumps(encode_settings(found))
+    given = decode_settings(json.loads(sent))
+    assert encode_settings(given) == encode_settings(found)
     assert (given.port, given.allowed_hosts, given.backend) == (9000, ("a", "b"), found.backend)
     assert (given.token, given.encrypt_keys) == (found.token, found.encrypt_keys)
 

@@ -39,7 +39,15 @@ class NameType(click.ParamType[str]):
     ) -> list[CompletionItem[str]]:
         """Return the names in the store that begin with `incomplete`."""
         del param
-        return complete_names(self.name, ctx.params, incomplete)
+        return complete_names(self.name, _given_values(ctx), incomplete)
+
+
+def _given_values(ctx: click.Context) -> dict[str, object]:
+    """Return the values of a line that is being written, by the names of the parameters."""
+    arguments = [one.name for one in ctx.command.params if isinstance(one, click.Argument)]
+    # behind an option that still lacks its value, click has assigned no argument
+    given: dict[str, object] = dict(zip(arguments, ctx.args, strict=False))
+    return given | {name: value for name, value in ctx.params.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

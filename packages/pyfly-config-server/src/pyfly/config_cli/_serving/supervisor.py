@@ -20,6 +20,7 @@ from pyfly.config_cli._serving.worker import (
     from_signal,
 )
 from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.transfer import encode_settings
 from pyfly.config_core import ConfigError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class _Fleet:
     async def _run(self, slot: int, *, check: bool) -> tuple[str, str]:
         """Start a worker and wait for its end; return what it said first and how it ended."""
         order = WorkerOrder(
-            settings=self.settings.values(), listeners=self._descriptors, check=check
+            settings=encode_settings(self.settings), listeners=self._descriptors, check=check
         )
         try:
             worker = self._workers[slot] = await _Worker.start(order)

@@ -22,7 +22,8 @@ from pyfly.config_cli._serving.limits import (
 from pyfly.config_cli._serving.listeners import resolve
 from pyfly.config_cli._serving.opening import check_exposure, open_app, set_up_process
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
-from pyfly.config_cli._settings.model import ServerSettings, given_settings
+from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.transfer import decode_settings
 from pyfly.config_core import ConfigError
 
 _LOG: Final = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class WorkerOrder:
     """What a worker is told at its start: one line of JSON on its channel."""
 
     settings: Mapping[str, object] = field(repr=False)
-    """The values of `ServerSettings`, secrets in clear text."""
+    """As `encode_settings` returns them, secrets in clear text."""
     listeners: Sequence[int]
     """Descriptors of the sockets that all workers share."""
     check: bool
@@ -171,7 +172,7 @@ async def _work(order: WorkerOrder, channel: Channel) -> None:
     app = ReplaceableApp()
     listeners = [socket.socket(fileno=number) for number in order.listeners]
     server = _make_server(app, listeners, partial(channel.say, READY))
-    await app.replace(await open_app(given_settings(order.settings), check=order.check))
+    await app.replace(await open_app(decode_settings(order.settings), check=order.check))
     on_stop(from_signal(loop, server.stop))
 
     def drain() -> None:

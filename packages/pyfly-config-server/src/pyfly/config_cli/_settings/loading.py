@@ -8,12 +8,12 @@ from pydantic import ValidationError
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._settings.encryption import keys_of, open_keyring
 from pyfly.config_cli._settings.fields import SettingsConflictError
-from pyfly.config_cli._settings.model import ServerSettings, given_settings
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import settings_of, variable_of
 from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
 from pyfly.config_server import KeyRing
 
-__all__ = ["given_settings", "load_keyring", "load_settings"]
+__all__ = ["load_keyring", "load_settings"]
 
 _FALLBACK: Final = "has a value that cannot be used"
 

@@ -1,6 +1,5 @@
 """The settings of the server. A new setting is one field of `ServerSettings`."""
 
-from collections.abc import Mapping
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -9,7 +8,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pyfly.config_cli._settings.access import credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import (
-    REVEAL,
     Algorithm,
     Count,
     Lines,
@@ -232,35 +230,3 @@ class ServerSettings(BaseSettings):
                 "{backend}: 'memory:' belongs to one process; serve it with one worker"
             )
         return self
-
-    def values(self) -> dict[str, object]:
-        """Return every value that was set, secrets in clear text, as JSON has them."""
-        return self.model_dump(mode="json", exclude_unset=True, context={REVEAL: True})
-
-
-class GivenSettings(ServerSettings):
-    """Settings of which every value is given: neither the environment nor a file is read."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the given values as the only source."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
-
-def setting_of(name: str) -> Setting:
-    """Return what the documentation tells about a field of `ServerSettings`."""
-    metadata = ServerSettings.model_fields[name].metadata
-    return next(item for item in metadata if isinstance(item, Setting))
-
-
-def given_settings(values: Mapping[str, object]) -> ServerSettings:
-    """Return the settings that `ServerSettings.values` has described."""
-    return GivenSettings.model_validate({**values})
