@@ -278,6 +278,9 @@ async def test_nothing_that_a_caller_changes_is_seen_by_the_next(tmp_path: Path)
             values: Any = composition.environment.property_sources[0].source
             assert values == expected
             values["a.b[0]"] = "changed"
+            origins: Any = composition.environment.property_sources[0].origins
+            assert origins.get("a.b[0]") in {None, "2:7"}
+            origins["a.b[0]"] = "9:9"
             tree: Any = source.properties
             tree["a"]["b"].append("changed")
             tree["more"] = 1

@@ -142,7 +142,7 @@ def _named(part: _Part, flat: FlatProperties, suffix: str) -> BundleSource:
     number = "" if part.number is None else f" (document #{part.number})"
     source = PropertySource(
         name=f"{label}/{part.file_name}{number}{suffix}",
-        source=dict(flat.values),  # the caller may change it
-        origins=part.document.origins,
+        source=dict(flat.values),  # copies: what the document keeps must not be changed
+        origins=dict(part.document.origins),
     )
     return BundleSource(source=source, key=None if part.resource else part.key)
