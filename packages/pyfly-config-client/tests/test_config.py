@@ -1,6 +1,7 @@
 """The configuration of a client as a value, and what sends its requests."""
 
 import dataclasses
+import inspect
 import json
 import subprocess
 import sys
@@ -67,6 +68,9 @@ def test_a_client_is_made_of_a_configuration_or_of_its_arguments(kind: Any) -> N
     variables = {"PYFLY_CONFIG_URL": ARGUMENTS["server_url"], "PYFLY_CONFIG_APPLICATION": "orders"}
     assert kind.from_env(variables, timeout=3).config == dataclasses.replace(
         config, server_url=[ARGUMENTS["server_url"]]
+    )
+    assert inspect.signature(kind) == inspect.signature(ClientConfig).replace(
+        return_annotation=None
     )
     with pytest.raises(TypeError, match="wrong"):
         kind(**ARGUMENTS, wrong=1)

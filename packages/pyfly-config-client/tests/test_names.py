@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._merging import list_of, lists_in, merge_sources
 from pyfly.config_client._names import (
     below,
@@ -14,7 +15,6 @@ from pyfly.config_client._names import (
     variable,
     without_prefix,
 )
-from pyfly.config_client._origins import ConfigMetadata
 from pyfly.config_client._properties import read_properties
 from pyfly.config_core import PropertySource
 

@@ -17,7 +17,7 @@ from pyfly.config_client import (
     PropertyTypeError,
     apply_to_environ,
 )
-from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._properties import read_properties
 from pyfly.config_client._watch import compare
 from pyfly.config_core import FlatValue, PropertySource

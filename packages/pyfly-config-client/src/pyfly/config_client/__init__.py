@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
     from pyfly.config_client._config import ClientConfig
     from pyfly.config_client._integration import apply_to_environ, config_lifespan
-    from pyfly.config_client._origins import Explanation, Origin
+    from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
     from pyfly.config_client._scalars import DataSize
     from pyfly.config_client._watch import Change, Watcher
@@ -32,8 +32,8 @@ _MODULES = {
     "ClientConfig": "_config",
     "ConfigClient": "_client",
     "DataSize": "_scalars",
-    "Explanation": "_origins",
-    "Origin": "_origins",
+    "Explanation": "_merging",
+    "Origin": "_merging",
     "Properties": "_properties",
     "SyncConfigClient": "_client",
     "Watcher": "_watch",

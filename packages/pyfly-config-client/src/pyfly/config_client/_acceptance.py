@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_client._config import ClientConfig
-from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._properties import Properties, read_properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._responses import check_response, read_document

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self
 
 from pyfly.config_client._acceptance import Job, Loaded
@@ -29,8 +30,13 @@ _LOG: Final = logging.getLogger("pyfly.config_client")
 def _with_arguments_of(
     _: Callable[P, ClientConfig],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
-    """Let type checkers see the arguments of `ClientConfig` on a constructor."""
-    return lambda constructor: constructor
+    """Give a constructor the signature of `ClientConfig`, for type checkers and for `help`."""
+
+    def decorate(constructor: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
+        update_wrapper(constructor, ClientConfig.__init__, assigned=(), updated=())
+        return constructor
+
+    return decorate
 
 
 class _Client:

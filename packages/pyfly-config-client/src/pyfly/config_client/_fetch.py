@@ -22,7 +22,7 @@ from pyfly.config_client._acceptance import (
     validate,
     waited,
 )
-from pyfly.config_client._origins import ConfigMetadata
+from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._steps import (

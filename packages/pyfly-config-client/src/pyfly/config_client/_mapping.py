@@ -1,16 +1,48 @@
 """`PropertyMapping`: merged properties as an immutable mapping, and facts about them."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Literal, cast
 
 from pyfly.config_client._environ import key_for_variable
 from pyfly.config_client._merging import MergedProperties, UnresolvedValue
 from pyfly.config_client._names import canonical
-from pyfly.config_client._origins import ConfigMetadata, LoadedFrom
-from pyfly.config_core import FlatValue, PropertySource
+from pyfly.config_core import Environment, FlatValue, PropertySource
 
-if TYPE_CHECKING:
-    from datetime import timedelta
+LoadedFrom = Literal["server", "snapshot", "baseline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConfigMetadata:
+    """The facts about a configuration as a whole: its names, version, origin and age."""
+
+    name: str = ""
+    profiles: tuple[str, ...] = ()
+    label: str | None = None
+    version: str | None = None
+    loaded_from: LoadedFrom = "server"
+    place: str = ""
+    """The address or the file, without credentials."""
+    age_when_loaded: float = 0.0
+    """Its age in seconds when it was loaded."""
+    loaded_at: float = field(default_factory=time.monotonic)
+    """By the monotonic clock, which corrections of the time of day do not change."""
+
+    def age(self) -> float:
+        """Return its age in seconds."""
+        return self.age_when_loaded + time.monotonic() - self.loaded_at
+
+    def of(self, environment: "Environment | ConfigMetadata") -> "ConfigMetadata":
+        """Return a copy with the names and the version of a document."""
+        return replace(
+            self,
+            name=environment.name,
+            profiles=environment.profiles,
+            label=environment.label,
+            version=environment.version,
+        )
 
 
 class PropertyMapping(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
@@ -77,10 +109,8 @@ class PropertyMapping(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mapp
         return self._metadata.loaded_from != "server"
 
     @property
-    def age(self) -> "timedelta":
+    def age(self) -> timedelta:
         """The time since the server sent them; zero for a baseline when it is loaded."""
-        from datetime import timedelta  # noqa: PLC0415 - 2 ms, not needed by all programs
-
         return timedelta(seconds=self._metadata.age())
 
     def __getitem__(self, key: str) -> FlatValue:

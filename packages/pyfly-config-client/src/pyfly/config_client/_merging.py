@@ -1,4 +1,4 @@
-"""Property sources merged by canonical names, and their placeholders resolved. Pure functions."""
+"""Property sources merged by canonical names, and the source of every value. Pure functions."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +29,9 @@ _INDEX: Final = re.compile(r"\.(?:0|[1-9][0-9]{0,8})(?![^.])")
 _FIRST: Final = ("0", True)
 """The element of a key that makes a list: the index 0 in brackets."""
 _RETIRED_KEY: Final = "spring.profiles"
+
+_POSITION: Final = re.compile(r"(\d+):(\d+)")
+"""An origin with a line and a column."""
 
 _Named: TypeAlias = "tuple[str, FlatValue]"
 """A key as spelled, and its value."""
@@ -196,3 +199,88 @@ def with_prefix(prefix: str, source: PropertySource) -> PropertySource:
         source={below(prefix, key): value for key, value in source.source.items()},
         origins={below(prefix, key): origin for key, origin in source.origins.items()},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The origin of a value."""
+
+    source: str
+    """The property source, such as `main/orders-prod.yaml` or `environment`."""
+    key: str
+    """As spelled in the source."""
+    line: int | None = None
+    """Counted from 1, if the source has it."""
+    column: int | None = None
+    """Counted from 1, if the source has it."""
+    note: str | None = None
+    """An origin of another form than line and column."""
+
+    def __str__(self) -> str:
+        if self.line is not None:
+            return f"{self.source}, line {self.line}, column {self.column}"
+        return self.source if self.note is None else f"{self.source} ({self.note})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The origin of a property, and the origins it takes precedence over. Shows no value."""
+
+    key: str
+    winner: Origin
+    losers: tuple[Origin, ...]
+    """The highest precedence first."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.key} comes from {self.winner}"]
+        lines += [f"  instead of {loser.key!r} in {loser}" for loser in self.losers]
+        return "\n".join(lines)
+
+
+class Explainer:
+    """Explains where values come from. Reads all keys once, for any number of questions.
+
+    A list takes precedence, as a whole, over lists and single values of that name in all other
+    sources.
+
+    Args:
+        sources: The highest precedence first.
+    """
+
+    def __init__(self, sources: Sequence[PropertySource]) -> None:
+        self._lists = lists_in(source.source for source in sources)
+        self._groups: dict[str, list[tuple[PropertySource, str, str]]] = {}
+        for source in sources:
+            for key in source.source:
+                name = canonical(key)
+                self._groups.setdefault(self._group(name), []).append((source, key, name))
+
+    def _group(self, name: str) -> str:
+        """Return the canonical name of the list that contains a name, or the name itself."""
+        outer = list_of(name, self._lists)
+        return name if outer is None else outer
+
+    def explain(self, shown: str, key: str) -> Explanation:
+        """Return the explanation of a property.
+
+        Args:
+            shown: The key as the user spells it, without the prefix of a section.
+            key: The key as spelled by the source with the highest precedence.
+        """
+        wanted = canonical(key)
+        group = self._groups[self._group(wanted)]
+        holder = next(source for source, other, _ in group if other == key)
+        losers = [
+            _origin_in(source, other)
+            for source, other, name in group
+            if source is not holder or (other != key and name == wanted)
+        ]
+        return Explanation(key=shown, winner=_origin_in(holder, key), losers=tuple(losers))
+
+
+def _origin_in(source: PropertySource, key: str) -> Origin:
+    text = source.origins.get(key)
+    position = None if text is None else _POSITION.fullmatch(text)
+    if position is None:
+        return Origin(source=source.name, key=key, note=text)
+    return Origin(source=source.name, key=key, line=int(position[1]), column=int(position[2]))

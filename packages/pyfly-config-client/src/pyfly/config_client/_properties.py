@@ -10,9 +10,12 @@ from pyfly.config_client._environ import (
     placeholder_values,
     resolve,
 )
-from pyfly.config_client._mapping import PropertyMapping
+from pyfly.config_client._mapping import ConfigMetadata, PropertyMapping
 from pyfly.config_client._merging import (
+    Explainer,
+    Explanation,
     MergedProperties,
+    Origin,
     keys_below,
     merge_sources,
     source_from_tree,
@@ -20,12 +23,6 @@ from pyfly.config_client._merging import (
 )
 from pyfly.config_client._names import below, canonical, without_prefix
 from pyfly.config_client._nodes import Node, build_tree, plain
-from pyfly.config_client._origins import (
-    ConfigMetadata,
-    Explainer,
-    Explanation,
-    Origin,
-)
 from pyfly.config_client.errors import MissingPropertyError, closest
 from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
 
