@@ -1,8 +1,9 @@
-"""What the Litestar adapter costs: its request rate against an empty handler mounted beside it.
+"""What the Litestar adapter costs: request rates against an empty handler mounted in Litestar.
 
-Both stand in one Litestar application and send the same bytes; one of them is the plugin: a route,
-`HttpRequest`, a controller that answers ready bytes, and `HttpResponse`. The server is the
-one of `pyfly-config serve`, with one worker. Needs `wrk` (apt-get install wrk).
+All send the same bytes. The plugin is a route of Litestar, the ready-made application answers in
+front of Litestar; both go through `HttpRequest`, a controller that answers ready bytes, and
+`HttpResponse`. The server is the one of `pyfly-config serve`, with one worker. Needs `wrk`
+(apt-get install wrk).
 """
 
 import sys
@@ -14,7 +15,7 @@ from litestar.handlers import asgi as handler
 from litestar.types import Receive, Scope, Send
 
 from _load import asgi, compare, free_port, need_wrk, rate, read_options, report, running
-from pyfly.config_litestar import ConfigServerPlugin
+from pyfly.config_litestar import ConfigServerPlugin, create_app
 from pyfly.config_server import ConfigServer, HttpRequest, HttpResponse, InMemoryConfigBackend
 
 BODY = b'{"name":"orders","filling":"' + b"x" * 2400 + b'"}'
@@ -32,29 +33,46 @@ async def empty(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": BODY, "more_body": False})
 
 
-def make_app() -> Litestar:
-    """Serve both; the controller of the plugin is replaced before its handler is made."""
+def answer_without_work() -> None:
+    """Replace the controller of the applications that are made from here on."""
     import pyfly.config_server.http.asgi as asgi_app  # noqa: PLC0415
 
     class Ready:
+        root_paths: frozenset[str] = frozenset()
+
         def __init__(self, *args: Any, **options: Any) -> None:
             self.handle = answer_ready
-            self.root_paths: frozenset[str] = frozenset()
 
     asgi_app.Controller = Ready  # type: ignore[assignment, misc]
+
+
+def make_embedding() -> Litestar:
+    """Return an application with the plugin and the empty handler."""
+    answer_without_work()
     server = ConfigServer(InMemoryConfigBackend())
     return Litestar([empty], plugins=[ConfigServerPlugin(server, auth=None)], openapi_config=None)
+
+
+def make_ready_made() -> Litestar:
+    """Return the ready-made application."""
+    answer_without_work()
+    return create_app(ConfigServer(InMemoryConfigBackend()), auth=None)
 
 
 def main() -> int:
     options = read_options(__doc__)
     need_wrk()
-    port = free_port()
-    with running(asgi(port, "adapter:make_app"), port, "/empty/"):
+    embedding, ready_made = free_port(), free_port()
+    path = "/config/orders/prod"
+    with (
+        running(asgi(embedding, "adapter:make_embedding"), embedding, "/empty/"),
+        running(asgi(ready_made, "adapter:make_ready_made"), ready_made, path),
+    ):
         rates = compare(
             {
-                "empty": partial(rate, port, "/empty/orders/prod"),
-                "adapter": partial(rate, port, "/config/orders/prod"),
+                "empty": partial(rate, embedding, "/empty/orders/prod"),
+                "plugin": partial(rate, embedding, path),
+                "ready-made": partial(rate, ready_made, path),
             },
             options,
         )
