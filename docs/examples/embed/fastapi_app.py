@@ -44,8 +44,8 @@ server = ConfigServer(
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
     """Close the server; FastAPI does not pass its lifespan on to what is mounted."""
-    yield
-    await server.aclose()
+    async with server:
+        yield
 
 
 app = FastAPI(lifespan=lifespan)

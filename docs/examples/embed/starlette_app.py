@@ -34,8 +34,8 @@ async def show_setup(request: Request) -> PlainTextResponse:
 @contextlib.asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncGenerator[None]:
     """Close the server; Starlette does not pass its lifespan on to what is mounted."""
-    yield
-    await server.aclose()
+    async with server:
+        yield
 
 
 app = Starlette(

@@ -18,7 +18,15 @@ from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 
-__all__ = ["MAX_PENDING_BYTES", "ConfigServerApp", "http_request"]
+__all__ = [
+    "MAX_PENDING_BYTES",
+    "ConfigServerApp",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "http_request",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -9,7 +9,7 @@ from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest
 
 __all__ = ["BODY_SECONDS", "LARGE_BODY", "media_type", "read_body", "read_utf8", "unsupported_type"]
 
-MAX_PARAMETERS: Final = 8
+_MAX_PARAMETERS: Final = 8
 """Parameters of a media type that are looked at."""
 _UTF_8: Final = frozenset({"utf-8", "utf8"})
 BODY_SECONDS: Final = 30.0
@@ -78,4 +78,4 @@ def _charset(request: HttpRequest) -> str:
 
 def _content_type(request: HttpRequest) -> list[str]:
     value = request.header(b"content-type") or b""
-    return [part.strip().lower() for part in value.decode("latin-1").split(";", MAX_PARAMETERS)]
+    return [part.strip().lower() for part in value.decode("latin-1").split(";", _MAX_PARAMETERS)]

@@ -36,21 +36,25 @@ def openapi_document(
         if one.root is Root.BASE_PATH and one.selector is None  # those have the path of another
     ]
     common = _common_errors(secured=scheme is not None, checks_hosts=checks_hosts)
-    paths: dict[str, dict[str, JsonValue]] = {}
-    for one in described:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, common)
     components: dict[str, JsonValue] = {"schemas": _schemas(described)}
     document: dict[str, JsonValue] = {
         "openapi": "3.1.0",
         "info": {"title": "pyfly-config", "version": version(_DISTRIBUTION)},
         "servers": [{"url": base_path or "/"}],
-        "paths": {**paths},
+        "paths": _paths(described, common),
         "components": components,
     }
     if scheme is not None:
         components["securitySchemes"] = {"shared": {"type": "http", "scheme": scheme}}
         document["security"] = [{"shared": []}]
     return document
+
+
+def _paths(endpoints: Iterable[Endpoint], common: Mapping[int, str]) -> dict[str, JsonValue]:
+    paths: dict[str, dict[str, JsonValue]] = {}
+    for one in endpoints:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, common)
+    return {**paths}
 
 
 def _common_errors(*, secured: bool, checks_hosts: bool) -> dict[int, str]:

@@ -10,7 +10,22 @@ from pyfly.config_core import BASE_PROFILE, JsonValue, check_name, check_profile
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server.http.errors import HttpError
 
-__all__ = ["AnyParameter", "Parameter", "invalid_query", "parse_query"]
+__all__ = [
+    "APPLICATION",
+    "LABEL",
+    "LABELS",
+    "LIMIT",
+    "NAME",
+    "PROFILE",
+    "PROFILES",
+    "RESOLVE_PLACEHOLDERS",
+    "AnyParameter",
+    "Parameter",
+    "invalid_query",
+    "only",
+    "parse_query",
+    "text_parameter",
+]
 
 T = TypeVar("T")
 

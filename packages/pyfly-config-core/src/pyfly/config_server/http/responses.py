@@ -60,15 +60,7 @@ def document_response(
     digest = hashlib.sha256(body)
     if entity_tag is None:
         entity_tag = f'"{digest.hexdigest()[:32]}{_tag_suffix(media_type)}"'.encode()
-    dated: Headers = ()
-    if modified is not None:
-        dated = ((b"last-modified", format_datetime(modified, usegmt=True).encode()),)
-    validators = (
-        *dated,
-        (b"etag", entity_tag),
-        (b"vary", b"Accept, Authorization"),
-        *_ALWAYS,
-    )
+    validators = _validators(entity_tag, modified)
     if is_current(request, entity_tag, modified):
         return HttpResponse(status=304, headers=validators)
     return HttpResponse(
@@ -81,6 +73,13 @@ def document_response(
         ),
         body=body,
     )
+
+
+def _validators(entity_tag: bytes, modified: datetime | None) -> Headers:
+    validators = ((b"etag", entity_tag), (b"vary", b"Accept, Authorization"), *_ALWAYS)
+    if modified is None:
+        return validators
+    return ((b"last-modified", format_datetime(modified, usegmt=True).encode()), *validators)
 
 
 def composed_response(

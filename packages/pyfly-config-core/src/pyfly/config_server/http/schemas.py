@@ -6,7 +6,20 @@ from typing import Final, TypeAlias
 
 from pyfly.config_core import JsonValue
 
-__all__ = ["Content", "Schema", "list_of", "object_of"]
+__all__ = [
+    "ANY_OBJECT",
+    "DATE_TIME",
+    "ERROR",
+    "NEXT_PAGE",
+    "PROBLEM",
+    "TEXT_OR_NULL",
+    "TEXT_SCHEMA",
+    "Content",
+    "Schema",
+    "list_of",
+    "object_of",
+    "reference",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

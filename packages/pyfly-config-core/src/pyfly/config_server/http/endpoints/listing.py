@@ -28,34 +28,38 @@ _LABEL: Final = only("label")
 
 
 async def _list(context: RequestContext) -> HttpResponse:
-    """Return one page of names and versions.
+    """Return one page of keys and versions."""
+    select_media_type(context.request, JSON)
+    rows, last = await _page(context)
+    document: dict[str, JsonValue] = {
+        "bundles": rows,
+        "next": None if last is None else encode_key_cursor(last),
+    }
+    return document_response(context.request, encode_json(document), JSON)
+
+
+async def _page(context: RequestContext) -> tuple[list[JsonValue], ConfigKey | None]:
+    """Return the rows of a page, and the last key it looked at if there are more.
 
     A store may have to read each bundle for its version, so a page is bounded in time, too.
     """
-    select_media_type(context.request, JSON)
     application, profile = context.value(_APPLICATION, ""), context.value(_PROFILE, "")
+    label = context.value(_LABEL, "") or None
     limit = context.value(LIMIT, DEFAULT_PAGE_ROWS)
     deadline = time.monotonic() + PAGE_SECONDS
     rows: list[JsonValue] = []
     previous: ConfigKey | None = None
-    following: ConfigKey | None = None
-    label = context.value(_LABEL, "") or None
-    entries = context.server.bundles.entries(label, after=context.value(KEY_CURSOR, None))
-    async for entry in entries:
+    after = context.value(KEY_CURSOR, None)
+    async for entry in context.server.bundles.entries(label, after=after):
         key = entry.key
         wanted = application in {"", key.application} and profile in {"", key.profile}
         is_full = wanted and len(rows) == limit
         if previous is not None and (is_full or time.monotonic() > deadline):
-            following = previous
-            break
+            return rows, previous
         previous = key
         if wanted:
             rows.append(entry_document(entry))
-    document: dict[str, JsonValue] = {
-        "bundles": rows,
-        "next": None if following is None else encode_key_cursor(following),
-    }
-    return document_response(context.request, encode_json(document), JSON)
+    return rows, None
 
 
 _PAGE: Final = Schema(
