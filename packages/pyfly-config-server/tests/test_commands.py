@@ -196,6 +196,46 @@ def test_history_old_versions_and_rollback(run: Run, memory: InMemoryConfigBacke
     assert run("history", "memory:", "orders", "never").code == 4
 
 
+def test_every_change_has_an_author_and_a_message(
+    run: Run, memory: InMemoryConfigBackend, monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    monkeypatch.setenv("VISUAL", "sh -c 'echo b: 1 >> \"$0\"'")
+    names = ("memory:", "orders", "prod")
+    own = ("--author", "grace", "--message", "for the sale")
+    first = run("put", *names, "a=1", "--json").json["version"]
+    assert run("put", *names, "a=2", *own).code == 0
+    assert run("edit", *names, *own).code == 0
+    assert run("rollback", *names, first).code == 0
+    assert run("rollback", *names, first, *own).code == 0
+    assert run("delete", *names, "--expect", "any", *own).code == 0
+    rows = run("history", *names, "--json").json["versions"]
+    assert [(row["author"], row["message"]) for row in reversed(rows)] == [
+        ("ada", None),
+        ("grace", "for the sale"),
+        ("grace", "for the sale"),
+        ("ada", f"rollback to {first}"),
+        ("grace", "for the sale"),
+        ("grace", "for the sale"),
+    ]
+    assert run("copy", store, "memory:", *own).code == 0
+    (row,) = run("history", "memory:", "orders", "dev", "--json").json["versions"]
+    assert (row["author"], row["message"]) == ("grace", "for the sale")
+    assert run("put", *names, "a=1", "--author", "x" * 257).code == 1
+
+
+def test_a_user_without_a_name_is_no_author(
+    run: Run, memory: InMemoryConfigBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def getuser() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.setattr("getpass.getuser", getuser)
+    assert run("put", "memory:", "orders", "prod", "a=1").code == 0
+    (row,) = run("history", "memory:", "orders", "prod", "--json").json["versions"]
+    assert row["author"] is None
+
+
 def test_history_shows_the_newest_twenty_and_how_to_see_more(
     run: Run, memory: InMemoryConfigBackend
 ) -> None:

@@ -14,7 +14,7 @@ from pyfly.config_cli._serving.limits import RELOAD_SECONDS
 class ReplaceableApp:
     """An ASGI application that passes requests on to the newest one.
 
-    It may be told to close: from then on every answer ends its connection.
+    After `close_connections`, every answer ends its connection.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class ReplaceableApp:
                 running.idle.set()
 
     async def replace(self, app: Litestar) -> None:
-        """Start an application and let it answer; the one before ends when its requests have.
+        """Start an application for new requests; the previous one ends after its last request.
 
         Raises:
-            Exception: What the start of the application raised; the one before goes on.
+            Exception: What the start of the application raised; the previous one stays in use.
         """
         running = _Running(app=app, idle=asyncio.Event(), retired=asyncio.Event())
         await running.start()
@@ -53,7 +53,7 @@ class ReplaceableApp:
         self._closing = True
 
     async def aclose(self) -> None:
-        """Shut down every application, this moment's and those that are leaving."""
+        """Shut down the current application and those that still have requests."""
         if self._current is not None:
             self._current.retired.set()
             self._leaving.add(self._current.task)
@@ -74,7 +74,7 @@ class _Running:
         self.task = asyncio.create_task(self._live(started))
         await asyncio.wait([self.task, started], return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
-            await self.task  # raises what went wrong
+            await self.task  # raises the error of the start
 
     async def _live(self, started: asyncio.Future[None]) -> None:
         async with self.app.lifespan():  # entered and left in one task, as some libraries need

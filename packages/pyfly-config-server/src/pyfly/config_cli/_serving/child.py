@@ -1,7 +1,7 @@
 """The first code of a worker process: from here on it ends with its supervisor.
 
-Nothing else is imported before, because the import of a whole server takes its time, and a worker
-whose supervisor was killed in the meantime would hold the port.
+Nothing else is imported before: the import of a whole server takes a while, and a worker would hold
+the port if its supervisor was killed in the meantime.
 """
 
 import os

@@ -199,7 +199,7 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def abort(self) -> None:
-        """Close at once, and forget what was not sent."""
+        """Close at once, and drop what was not sent."""
         if self._transport is None:
             return
         if (connection := self._transport.get_extra_info("socket")) is not None:
@@ -227,7 +227,7 @@ class BoundedConnection(asyncio.Protocol):
             protocol.data_received(data)
 
     def _whole_head(self, data: bytes) -> bytes:
-        """Return nothing until a head is complete, then the head and what came behind it.
+        """Return nothing until a head is complete, then the head and the bytes behind it.
 
         An offer to change the protocol is renamed, because the parser would take it for accepted
         and the body for the other protocol. Java's client makes this offer with every request.
@@ -254,7 +254,7 @@ class BoundedConnection(asyncio.Protocol):
             self._read_by = self._loop.time() + seconds
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Say why, and close. After a first request its answer may be under way: say nothing."""
+        """Send the reason and close; close only, if an earlier answer may be under way."""
         transport, protocol = self._transport, self._protocol
         assert transport is not None  # noqa: S101 - there is a connection
         self._read_by = math.inf

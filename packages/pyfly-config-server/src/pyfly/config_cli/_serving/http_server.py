@@ -1,4 +1,4 @@
-"""The ASGI server uvicorn, with sockets, limits and an end of the command's own."""
+"""The ASGI server uvicorn with the sockets, the limits and the stop of this command."""
 
 import asyncio
 import contextlib
@@ -86,7 +86,7 @@ class HttpServer:
             self._connections.abort()
 
     def stop(self, *, drain_seconds: float = 0.0, grace_seconds: float = STOP_SECONDS) -> None:
-        """Accept nothing more, finish what runs, and end.
+        """Accept no more connections, finish the running requests, and end.
 
         Args:
             drain_seconds: Connections without a request are closed after this time.
@@ -115,7 +115,7 @@ class HttpServer:
 
 
 def _bounded(connections: Connections) -> type[asyncio.Protocol]:
-    """Return the protocol class of a server, whose signature is uvicorn's."""
+    """Return the protocol class of a server, with the signature that uvicorn expects."""
 
     class Bounded(BoundedConnection):
         def __init__(self, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What one connection may cost, and how many there may be."""
+"""Limits of one connection, and of the number of connections."""
 
 import sys
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ SPARE_DESCRIPTORS: Final = 500
 STOP_SECONDS: Final = 1.0
 """After SIGTERM, running requests have this long to finish."""
 DRAIN_SECONDS: Final = 0.5
-"""At a reload, a leaving worker answers with `Connection: close` for this long, then closes."""
+"""At a reload, an old worker answers with `Connection: close` for this long, then closes."""
 RELOAD_SECONDS: Final = 30.0
 """At a reload, requests that run under the old settings have this long to finish."""
 KILL_SECONDS: Final = 3.0
-"""After SIGTERM, a process that is still there is ended without further waiting."""
+"""After SIGTERM, a process that has not ended by then is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a server tells at its start: the stores, what is in them, and a request to try."""
+"""The report at the start of a server: its stores, their content, and a request to try."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final

@@ -102,7 +102,7 @@ class _Supervisor:
         self._ready()
 
     async def _replace(self, fleet: "_Fleet") -> "_Fleet":
-        """Start new workers, and let the old ones go when all new ones answer."""
+        """Start new workers; stop the old ones when all new ones answer."""
         new: _Fleet | None = None
         try:
             settings = self._load()
@@ -135,15 +135,15 @@ class _Fleet:
         self._descriptors = descriptors
         self._count = count
         self._workers: dict[int, _Worker] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._restarting: list[asyncio.Task[None]] = []
 
     def start(self, *, check: bool) -> None:
         """Start the workers, and start each again that ends."""
         self._started: list[asyncio.Future[None]] = [
             asyncio.get_running_loop().create_future() for _ in range(self._count)
         ]
-        self._keepers = [
-            asyncio.create_task(self._keep(slot, check=check)) for slot in range(self._count)
+        self._restarting = [
+            asyncio.create_task(self._run_forever(slot, check=check)) for slot in range(self._count)
         ]
 
     async def start_together(self) -> None:
@@ -158,8 +158,8 @@ class _Fleet:
             await asyncio.gather(*self._started)
 
     async def drain(self) -> None:
-        """Let the workers finish what they do, and end."""
-        self._stop_keeping()
+        """Let the workers finish their requests, and end."""
+        self._stop_restarting()
         workers = [*self._workers.values()]
         for worker in workers:
             worker.send(b"drain")
@@ -167,16 +167,16 @@ class _Fleet:
 
     async def end(self) -> None:
         """End the workers at once."""
-        self._stop_keeping()
+        self._stop_restarting()
         await _end([*self._workers.values()], after=0)
 
-    def _stop_keeping(self) -> None:
-        for keeper in self._keepers:
-            keeper.cancel()
+    def _stop_restarting(self) -> None:
+        for task in self._restarting:
+            task.cancel()
         for started in self._started:
             started.cancel()
 
-    async def _keep(self, slot: int, *, check: bool) -> None:
+    async def _run_forever(self, slot: int, *, check: bool) -> None:
         loop = asyncio.get_running_loop()
         pause, started = FIRST_PAUSE, self._started[slot]
         while True:
@@ -195,7 +195,7 @@ class _Fleet:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run(self, slot: int, *, check: bool) -> tuple[str, str]:
-        """Start a worker and wait for its end; return what it said first and how it ended."""
+        """Start a worker and wait for its end; return its first line and how it ended."""
         order = WorkerOrder(
             settings=encode_settings(self.settings), listeners=self._descriptors, check=check
         )
@@ -203,7 +203,7 @@ class _Fleet:
             worker = self._workers[slot] = await _Worker.start(order)
         except (OSError, RuntimeError) as error:  # no process or thread is left, or no interpreter
             return "", f"could not be started ({error})"
-        said = await worker.hear()
+        said = await worker.read_line()
         if said == READY:
             self.first.set()
             if not self._started[slot].done():
@@ -221,18 +221,18 @@ class _Worker:
 
     @classmethod
     async def start(cls, order: WorkerOrder) -> "_Worker":
-        ours, theirs = socket.socketpair()
+        own, inherited = socket.socketpair()
         isolated = "-I" if sys.flags.isolated else "-P"  # never the current directory
-        with contextlib.ExitStack() as unless_started, theirs:
-            unless_started.callback(ours.close)
+        with contextlib.ExitStack() as unless_started, inherited:
+            unless_started.callback(own.close)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, isolated, "-m", "pyfly.config_cli._serving.child"),
-                stdin=theirs.fileno(),
+                stdin=inherited.fileno(),
                 pass_fds=order.listeners,
                 process_group=0,  # the terminal's signals are for the supervisor
             )
             unless_started.pop_all()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=own)
         worker = cls(process=process, reader=reader, writer=writer)
         worker.send(order.encode())
         return worker
@@ -240,15 +240,15 @@ class _Worker:
     def send(self, line: bytes) -> None:
         self.writer.write(line.rstrip(b"\n") + b"\n")
 
-    async def hear(self) -> str:
-        """Return the next line that the worker says; empty when it ended."""
+    async def read_line(self) -> str:
+        """Return the next line from the worker; empty when it has ended."""
         try:
             return (await self.reader.readline()).decode().strip()
         except (ConnectionError, ValueError):
             return ""
 
     async def ended(self) -> str:
-        """Wait for the end of the process; say how it ended."""
+        """Wait for the end of the process; return how it ended."""
         code = await self.process.wait()
         self.writer.close()
         if code >= 0:

@@ -136,7 +136,7 @@ def _make_server(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOrder:
-    """What a worker is told at its start: one line of JSON on its channel."""
+    """The order to a worker at its start: one line of JSON on its channel."""
 
     settings: Mapping[str, object] = field(repr=False)
     """As `encode_settings` returns them, secrets in clear text."""

@@ -32,7 +32,7 @@ _MAX_SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What the documentation tells about a setting, beside its type and its description."""
+    """The documentation of a setting, beside its type and its description."""
 
     argument: str = ""
     """The argument of `serve`."""

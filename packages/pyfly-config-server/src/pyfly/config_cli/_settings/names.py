@@ -32,7 +32,7 @@ def key_of(field: str) -> str:
 
 
 def settings_of(model: type[BaseSettings]) -> dict[str, Setting]:
-    """Return what is told about each field of a model, by the name of the field."""
+    """Return the documentation of each field of a model, by the name of the field."""
     return {
         name: item
         for name, field in model.model_fields.items()
@@ -42,7 +42,7 @@ def settings_of(model: type[BaseSettings]) -> dict[str, Setting]:
 
 
 def fields_with_files(model: type[BaseSettings]) -> dict[str, str]:
-    """Return the fields whose value may stand in a file, by the name of the setting for that."""
+    """Return the fields that a file may hold, by the name of the setting that names the file."""
     return {
         name + FILE_SUFFIX: name
         for name, setting in sorted(settings_of(model).items())

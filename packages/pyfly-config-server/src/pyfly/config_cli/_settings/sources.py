@@ -109,7 +109,7 @@ class EnvironmentSource(NamedSource):
 
 
 class SettingsFileSource(NamedSource):
-    """Settings in a TOML file, whose keys are written in lower case with dashes.
+    """Settings in a TOML file. Its keys are written in lower case with dashes.
 
     Raises:
         SettingsError: The file cannot be read, has an unknown key, or holds a secret that other
