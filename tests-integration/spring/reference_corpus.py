@@ -1,8 +1,8 @@
 """Small repositories for a Spring Cloud Config server, made up from a seed, and what to ask for.
 
 The same seed gives the same repositories, byte by byte. Every repository has one subject, named
-in `SUBJECTS`, and is laid out as Spring's native backend reads it: all files in one directory,
-one format for each name. Texts of every subject may turn up in any file of its repositories.
+in `SUBJECTS`, and is laid out as Spring's native backend reads it: all files in one directory.
+Texts of every subject may turn up in any file of its repositories.
 """
 
 import itertools
@@ -10,6 +10,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import spring_repository
 
 V2: Final = "application/vnd.spring-cloud.config-server.v2+json"
 FLATTENED: Final = ("json", "yml", "properties")
@@ -46,6 +48,8 @@ class Subject:
     applications: Sequence[str] = ("application", "orders", "billing")
     profiles: Sequence[str] = ("prod", "eu", "default")
     endings: Sequence[str] = ("yml", "yaml", "properties")
+    together: bool = False
+    """Whether files of one name have several of the endings; else one of them."""
     whole: Sequence[str] = ()
     """Texts of whole YAML files."""
     share: float = 0.4
@@ -223,12 +227,32 @@ SUBJECTS: Final = {
     "odd": Subject(blocks=ODD, whole=WHOLE, endings=("yml", "yaml")),
     "singles": Subject(whole=SINGLES, share=1, endings=("yml", "yaml")),
     "properties": Subject(endings=("properties", "yml")),
+    "formats": Subject(
+        together=True,
+        applications=DASHED,
+        profiles=("b", "c", "b-c", "x", "prod", "default"),
+        conditions=("b", "'!b'", "default", "'b & c'", "'x, prod'"),
+    ),
     "broken": Subject(whole=(*BROKEN, *WHOLE[-2:]), endings=("yml", "yaml")),
 }
 KEYS: Final = (
     *("a", "b.c", "b.d", "db.url", "db.pool-size", "name", "last", "zero", "flag", "size"),
     *("x.z", "x.yz"),
 )
+
+
+def rules_repository(label: str) -> Repository:
+    """Return the repository in which every rule for files shows: documents and flat texts."""
+    files = {name: text.encode() for name, text in spring_repository.contents()}
+    requests = [
+        Request(path=path)
+        for application, profile in spring_repository.requests()
+        for path in (
+            f"/{application}/{profile}/{label}",
+            f"/{label}/{application}-{profile}.properties",
+        )
+    ]
+    return Repository(label=label, files=files, requests=tuple(requests))
 
 
 def repositories(seed: int, *, copies: int = 2) -> Iterator[Repository]:
@@ -243,13 +267,19 @@ def _repository(label: str, subject: Subject, chance: random.Random) -> Reposito
     files: dict[str, bytes] = {}
     stems = [*dict.fromkeys(_stems(subject))]
     for stem in chance.sample(stems, k=min(len(stems), 3 + len(stems) // 2)):
-        ending = chance.choice(subject.endings)
-        text = _properties(chance) if ending == "properties" else _yaml(subject, chance)
-        files[f"{stem}.{ending}"] = text.encode()
+        for ending in _endings(subject, chance):
+            text = _properties(chance) if ending == "properties" else _yaml(subject, chance)
+            files[f"{stem}.{ending}"] = text.encode()
         if ending != "properties" and chance.random() < 0.1:
             files[f"{stem}.json"] = b'{"of": "a plain file"}'
     files |= {name: text.encode() for name, text in subject.plain.items()}
     return Repository(label=label, files=files, requests=tuple(_requests(label, subject, chance)))
+
+
+def _endings(subject: Subject, chance: random.Random) -> list[str]:
+    if not subject.together:
+        return [chance.choice(subject.endings)]
+    return chance.sample(subject.endings, k=chance.randint(1, len(subject.endings)))
 
 
 def _stems(subject: Subject) -> Iterator[str]:

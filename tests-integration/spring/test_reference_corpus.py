@@ -23,7 +23,7 @@ from pyfly.config_core import flatten
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import ConfigServer, open_backend
 from reference_answers import Answer, dumped, told
-from reference_corpus import Repository, Request, repositories
+from reference_corpus import Repository, Request, repositories, rules_repository
 
 pytestmark = pytest.mark.external
 
@@ -120,18 +120,25 @@ def write(repository: Repository, root: Path) -> None:
         (root / name).write_bytes(content)
 
 
-def client_of(root: Path, label: str) -> httpx.AsyncClient:
-    """Return a client of a server here, without a network between them."""
-    backend = open_backend(f"{root.as_uri()}?layout=flat&label={label}")
+def client_of(store: str) -> httpx.AsyncClient:
+    """Return a client of a server here on the store of a URL, without a network between them."""
+    backend = open_backend(store)
     plugin = ConfigServerPlugin(ConfigServer(backend, base_path=""), auth=None)
     app: Any = Litestar(plugins=[plugin], openapi_config=None, logging_config=None)
     transport = httpx.ASGITransport(app=app)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=SECONDS)
 
 
-async def ask_both(reference: httpx.AsyncClient, repository: Repository, root: Path) -> Pairs:
+def store_of(root: Path, label: str) -> str:
+    """Return the URL of a directory of files under one label."""
+    return f"{root.as_uri()}?layout=spring&label={label}"
+
+
+async def ask_both(
+    reference: httpx.AsyncClient, repository: Repository, root: Path, store: str
+) -> Pairs:
     pairs: dict[Request, Pair] = {}
-    async with client_of(root, repository.label) as own:
+    async with client_of(store) as own:
         for request in repository.requests:
             headers = {} if request.accept is None else {"Accept": request.accept}
             theirs, ours = await asyncio.gather(
@@ -163,7 +170,7 @@ def test_every_answer_on_a_made_up_repository_is_that_of_the_reference(
             for repository in repositories(seed):
                 root = base / repository.label
                 write(repository, root)
-                pairs = await ask_both(theirs, repository, root)
+                pairs = await ask_both(theirs, repository, root, store_of(root, repository.label))
                 counts["answers"] += len(pairs)
                 for pair, reason in differing(pairs):
                     counts[reason or "unexplained"] += 1
@@ -177,3 +184,20 @@ def test_every_answer_on_a_made_up_repository_is_that_of_the_reference(
     print(f"seed {seed}: {dict(counts)}")  # noqa: T201 - what the long form is run for
     assert not unexplained, "\n".join(unexplained)
     assert counts["answers"] > 1_500
+
+
+def test_every_rule_for_files_shows_as_in_the_reference(reference: tuple[str, Path]) -> None:
+    url, base = reference
+    repository = rules_repository("rules")
+    root = base / repository.label
+    write(repository, root)
+
+    async def compare() -> Pairs:
+        async with httpx.AsyncClient(base_url=url, timeout=SECONDS) as theirs:
+            return await ask_both(theirs, repository, root, store_of(root, repository.label))
+
+    pairs = asyncio.run(compare())
+    unequal = [pair for pair in pairs.values() if pair.found != pair.expected]
+    print(f"rules: {len(pairs) - len(unequal)} equal, {len(unequal)} unequal")  # noqa: T201
+    assert len(pairs) >= 300
+    assert unequal == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyfly.config_server import FilesystemConfigBackend, InMemoryConfigBackend
+from pyfly.config_server.files import DirectoryTree, SpringLayout, TextStore
 from pyfly.config_server.storage import SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
@@ -65,6 +66,38 @@ class TestFilesystem(
     @pytest.fixture
     def backend(self, tmp_path: Path) -> FilesystemConfigBackend:
         return FilesystemConfigBackend(tmp_path)
+
+    @pytest.fixture(autouse=True)
+    def keep_root(self, tmp_path: Path) -> None:
+        self.root = tmp_path
+
+    async def store_resource(
+        self, backend: SupportsResources, label: str, path: str, content: bytes
+    ) -> None:
+        file = self.root / label / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+class TestSpringLayout(
+    BackendConformance,
+    KeysConformance,
+    LabelsConformance,
+    BatchFetchConformance,
+    ConditionalSaveConformance,
+    DeleteConformance,
+    ChangesConformance,
+    BaseBundlesConformance,
+    ResourcesConformance,
+    CheckConformance,
+    CloseConformance,
+):
+    """Names as Spring has them under several labels, as a Git repository has branches."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> TextStore:
+        layout = SpringLayout(profiles=frozenset({"prod", "dev", "eu", "x"}))
+        return TextStore(DirectoryTree(tmp_path), layout)
 
     @pytest.fixture(autouse=True)
     def keep_root(self, tmp_path: Path) -> None:

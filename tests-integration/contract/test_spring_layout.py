@@ -1,0 +1,149 @@
+"""A repository of Spring Cloud Config as it lies: documents, listings, saves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spring_repository
+
+from pyfly.config_core import BASE_PROFILE, ConfigKey, ConfigObstructedError, InvalidConfigKeyError
+from pyfly.config_server import ConfigSource, FilesystemConfigBackend
+from pyfly.config_server.files import SpringLayout
+from pyfly.config_server.storage import ANY
+
+pytestmark = pytest.mark.anyio
+
+Write = Callable[[str, str], Path]
+
+
+def source(application: str, profile: str, **properties: Any) -> ConfigSource:
+    return ConfigSource(application=application, profile=profile, properties=properties)
+
+
+@pytest.fixture
+def backend(root: Path) -> FilesystemConfigBackend:
+    return FilesystemConfigBackend(root, layout=SpringLayout())
+
+
+async def test_every_document_is_made_of_the_files_that_the_rules_name(
+    root: Path, write: Write, serve: Callable[..., Any], backend: FilesystemConfigBackend
+) -> None:
+    for name, text in spring_repository.contents():
+        write(name, text)
+    ask = serve(backend)
+    compared = 0
+    for applications, profiles in spring_repository.requests():
+        answer = await ask(f"/config/{applications}/{profiles}")
+        found = [
+            (one["name"].removeprefix("main/"), one["source"])
+            for one in answer.json["propertySources"]
+        ]
+        wanted = spring_repository.expected(applications, profiles)
+        assert found == wanted, (applications, profiles)
+        compared += len(wanted)
+    assert compared > 500
+
+
+async def test_the_documents_of_a_bundle_name_their_files_and_its_version_covers_all(
+    write: Write, backend: FilesystemConfigBackend
+) -> None:
+    write("orders.yaml", "a: 1\n")
+    one = await backend.fetch("orders", BASE_PROFILE)
+    write("orders.properties", "a=2\n#---\na=3\n")
+    several = await backend.fetch("orders", BASE_PROFILE)
+    write("orders.properties", "a=2\n#---\na=4\n")
+    changed = await backend.fetch("orders", BASE_PROFILE)
+    assert one is not None
+    assert several is not None
+    assert changed is not None
+    assert [(d.resource, dict(d.properties)) for d in several.documents] == [
+        ("orders.yaml", {"a": 1}),
+        ("orders.properties", {"a": "2"}),
+        ("orders.properties", {"a": "3"}),
+    ]
+    assert len({one.version, several.version, changed.version}) == 3
+    (entry,) = [entry async for entry in backend.keys()]
+    assert entry.version == changed.version
+
+
+@pytest.mark.parametrize(
+    ("profiles", "files", "listed"),
+    [
+        ("", "customers-service", "customers-service/-?"),
+        ("", "a a-b", "a/- a/b"),
+        ("", "a a-b c-b", "a/- a/b c/b"),
+        ("", "c-b", "c-b/-?"),
+        ("b", "c-b", "c/b"),
+        ("", "c-default application-eu d-eu", "application/eu c/default d/eu"),
+        ("", "a a-b a-b-c", "a/- a/b a-b/c?"),
+        ("", "a a-b-c", "a/- a/b-c"),
+        ("b-c", "x-b-c", "x/b-c"),
+        ("c,b-c", "x-b-c", "x-b/c?"),
+    ],
+)
+async def test_a_listing_says_which_part_of_a_name_is_the_profile_and_what_was_guessed(
+    root: Path, write: Write, profiles: str, files: str, listed: str
+) -> None:
+    for stem in files.split():
+        write(f"{stem}.yml", "a: 1\n")
+    names = frozenset(profiles.split(",")) if profiles else frozenset[str]()
+    backend = FilesystemConfigBackend(root, layout=SpringLayout(profiles=names))
+    rows = [
+        f"{entry.key.application}/{entry.key.profile}{'?' if entry.is_guess else ''}"
+        async for entry in backend.keys()
+    ]
+    assert rows == listed.split()
+    assert len(await backend.list()) == len(rows)
+
+
+async def test_a_new_bundle_is_a_yml_file_and_an_existing_one_keeps_its_file(
+    root: Path, write: Write, backend: FilesystemConfigBackend
+) -> None:
+    write("orders.yaml", "a: 1\n")
+    await backend.save(source("orders", BASE_PROFILE, a=2))
+    await backend.save(source("orders", "prod", a=3))
+    assert {path.name: path.read_text("utf-8") for path in root.iterdir()} == {
+        "orders.yaml": "a: 2\n",
+        "orders-prod.yml": "a: 3\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"orders.yaml": "a: 1\n", "orders.yml": "a: 1\nb: 2\n"}, r"orders\.yml.* orders\.yaml"),
+        ({"orders.properties": "a=1\n"}, r"orders\.properties"),
+        ({"orders.yml": "a: 1\n---\na: 2\n"}, r"orders\.yml"),
+    ],
+)
+async def test_what_a_save_would_damage_is_refused_and_left_alone(
+    root: Path, write: Write, backend: FilesystemConfigBackend, files: dict[str, str], told: str
+) -> None:
+    for name, text in files.items():
+        write(name, text)
+    with pytest.raises(ConfigObstructedError, match=told):
+        await backend.save(source("orders", BASE_PROFILE, a=5))
+    key = ConfigKey(application="orders", profile=BASE_PROFILE)
+    with pytest.raises(ConfigObstructedError, match=told):
+        await backend.delete(key, expected=ANY)
+    assert {path.name: path.read_text("utf-8") for path in root.iterdir()} == files
+
+
+async def test_a_base_bundle_that_would_be_listed_as_that_of_a_profile_is_refused(
+    root: Path, write: Write, backend: FilesystemConfigBackend
+) -> None:
+    await backend.save(source("orders-api", BASE_PROFILE, a=1))
+    assert [entry.key.application async for entry in backend.keys()] == ["orders-api"]
+    write("orders.yml", "a: 1\n")
+    for name in ("orders-web", "application-x"):
+        with pytest.raises(InvalidConfigKeyError, match="would be read as that of a profile"):
+            await backend.save(source(name, BASE_PROFILE, a=1))
+    assert len([*root.iterdir()]) == 2
+
+
+async def test_json_files_are_plain_files(write: Write, backend: FilesystemConfigBackend) -> None:
+    write("orders.json", '{"a": 1}')
+    write("orders.yml", "a: 1\n")
+    assert [entry.path async for entry in backend.resources("main")] == ["orders.json"]
+    assert len(await backend.list()) == 1
