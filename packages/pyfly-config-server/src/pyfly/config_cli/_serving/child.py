@@ -40,6 +40,12 @@ class Channel:
         self._socket.sendall(line.replace("\n", " ").encode() + b"\n")
 
     def _listen(self) -> None:
+        try:
+            self._follow()
+        finally:  # an error, too: the channel is reset if the supervisor had not read all of it
+            os._exit(1)
+
+    def _follow(self) -> None:
         with self._socket.makefile("rb") as lines:
             if order := lines.readline():
                 self._order.put(order)
@@ -47,7 +53,6 @@ class Channel:
                     self._can_drain.wait()
                     self._drain()
                     lines.read()
-        os._exit(1)
 
 
 def main() -> int:
