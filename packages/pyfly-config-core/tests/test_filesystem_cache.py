@@ -45,17 +45,29 @@ def test_many_large_files_do_not_stay_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settling, "_OLD_NANOSECONDS", 0)
-    limit_cache(monkeypatch, 100_000)
+    limit_cache(monkeypatch, 1_000_000)
     content = "".join(f"key{number}: value{number}\n" for number in range(1000))
     (tmp_path / "main").mkdir()
     for number in range(4):
         (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
-    few = kept_after_listing(tmp_path)
+    assert kept_after_listing(tmp_path) > 100_000  # they are remembered at all
     for number in range(4, 40):
         (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
-    many = kept_after_listing(tmp_path)
-    assert 100_000 < few < many  # they are remembered at all
-    assert many < 2 * few
+    assert kept_after_listing(tmp_path) < 2 * 1_000_000  # all together take 10 MB
+
+
+@pytest.mark.slow
+def test_small_files_with_large_flat_keys_do_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "_OLD_NANOSECONDS", 0)
+    limit_cache(monkeypatch, 4_000_000)
+    (tmp_path / "main").mkdir()
+    above = [f"{' ' * depth}{'x' * 1_000}:\n" for depth in range(4)]
+    content = "".join(above) + "".join(f"    k{number}: 1\n" for number in range(200))
+    for number in range(20):  # 6 kB of text each, and twice 800 kB of flat keys
+        (tmp_path / "main" / f"app{number}-prod.yaml").write_text(content, encoding="utf-8")
+    assert 1_000_000 < kept_after_listing(tmp_path) < 2 * 4_000_000
 
 
 @pytest.mark.slow

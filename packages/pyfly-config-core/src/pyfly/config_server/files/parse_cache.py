@@ -1,15 +1,19 @@
 """What files held when they were last read: parsed once, until they change."""
 
+import contextlib
 import threading
 from collections import OrderedDict
 from typing import Final
 
+from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.files.bundle_files import ParsedFile
 
 __all__ = ["ParseCache"]
 
 _CACHED_FILES: Final = 4096
-_CACHED_BYTES: Final = 8_388_608  # of text; parsed it takes some three times as much
+_CACHED_BYTES: Final = 67_108_864
+_PROPERTY_BYTES: Final = 256
+"""What a property takes in a tree, among flat keys and among origins, beside its text."""
 
 
 class ParseCache:
@@ -19,29 +23,45 @@ class ParseCache:
 
     Args:
         files: So many at most.
-        size: So many bytes of text at most.
+        size: So many bytes of memory at most, as estimated from the text and the flat keys.
     """
 
     def __init__(self, *, files: int = _CACHED_FILES, size: int = _CACHED_BYTES) -> None:
         self._files, self._size = files, size
-        self._parsed: OrderedDict[str, ParsedFile] = OrderedDict()
+        self._parsed: OrderedDict[str, tuple[ParsedFile, int]] = OrderedDict()
         self._bytes = 0
         self._guard = threading.Lock()
 
     def get(self, place: str) -> ParsedFile | None:
         """Return what was last parsed there."""
         with self._guard:
-            parsed = self._parsed.get(place)
-            if parsed is not None:
-                self._parsed.move_to_end(place)
-            return parsed
+            known = self._parsed.get(place)
+            if known is None:
+                return None
+            self._parsed.move_to_end(place)
+            return known[0]
 
     def put(self, place: str, parsed: ParsedFile) -> None:
-        """Remember what a file holds, in place of what it held before."""
+        """Remember what a file holds, in place of what it held before.
+
+        Its flat keys are made here, because they stay in memory with it: a small file with a long
+        key above many values has large ones.
+        """
+        weight = _weight(parsed)
         with self._guard:
-            before = self._parsed.pop(place, None)
-            self._parsed[place] = parsed
-            self._bytes += parsed.size - (before.size if before else 0)
+            _, before = self._parsed.pop(place, (parsed, 0))
+            self._parsed[place] = (parsed, weight)
+            self._bytes += weight - before
             while len(self._parsed) > self._files or self._bytes > self._size:
-                _, dropped = self._parsed.popitem(last=False)
-                self._bytes -= dropped.size
+                _, (_, dropped) = self._parsed.popitem(last=False)
+                self._bytes -= dropped
+
+
+def _weight(parsed: ParsedFile) -> int:
+    """Return about how many bytes of memory a parsed file takes."""
+    weight = parsed.size
+    for document in parsed.documents:
+        with contextlib.suppress(ConfigFormatError):  # too large: it is not kept
+            flat = document.flat
+            weight += 2 * flat.size + flat.count * _PROPERTY_BYTES  # origins have the keys, too
+    return weight
