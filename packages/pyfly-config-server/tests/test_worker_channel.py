@@ -16,7 +16,7 @@ time.sleep(600)
 def test_a_worker_ends_with_a_supervisor_that_had_not_read_all_it_said() -> None:
     ours, theirs = socket.socketpair()
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", WORKER], stdin=theirs, stderr=subprocess.PIPE
+        [sys.executable, "-P", "-c", WORKER], stdin=theirs.fileno(), stderr=subprocess.PIPE
     ) as worker:
         theirs.close()
         assert ours.recv(64, socket.MSG_PEEK) == b"live\n"
