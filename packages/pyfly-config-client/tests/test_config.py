@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+import httpx
 import pytest
 
 from pyfly.config_client import ClientConfig, ConfigClient, SyncConfigClient
@@ -84,6 +85,12 @@ async def test_both_clients_send_through_the_transport_that_is_given(document: A
     first, second = transport.requests
     assert first.url == second.url == "http://config:8888/config/orders/prod"
     assert first.headers["Authorization"].startswith("Basic ")
+
+
+def test_a_transport_of_httpx_has_to_be_wrapped() -> None:
+    bare: Any = httpx.MockTransport(lambda _: httpx.Response(200))
+    with pytest.raises(TypeError, match=r"MockTransport is not .*; .*=HttpxTransport"):
+        SyncConfigClient(**ARGUMENTS, transport=bare)
 
 
 def test_a_transport_of_its_own_outranks_a_fake_server(

@@ -41,6 +41,7 @@ class ClientConfig:
     Raises:
         InvalidConfigKeyError: A name is not acceptable.
         ValueError: Another argument cannot be used.
+        TypeError: `transport` is not a `Transport`.
         ImportError: `snapshot_key` is given, and the extra `encryption` is not installed.
     """
 
@@ -222,6 +223,11 @@ class ClientConfig:
             raise ValueError("attempts must be at least 1")
         _check_choice("policy", self.policy, get_args(Policy))
         _check_choice("strategy", self.strategy, get_args(Strategy))
+        if self.transport is not None and not hasattr(self.transport, "in_memory"):
+            raise TypeError(
+                f"{type(self.transport).__name__} is not a Transport of this package; wrap a "
+                "transport of httpx: transport=HttpxTransport(…)"
+            )
 
 
 def check_seconds(name: str, seconds: float) -> None:
