@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_cli.backend_template import create_backend
-
 pytestmark = pytest.mark.packaging
 
 
@@ -104,10 +102,13 @@ def test_the_example_is_found_by_its_scheme_filled_and_served(
 
 
 @pytest.fixture(scope="module")
-def new_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package of a new store, as `create_backend` writes it."""
-    directory = tmp_path_factory.mktemp("new") / "project"
-    return create_backend("key-value", directory).directory
+def new_project(tmp_path_factory: pytest.TempPathFactory, install: Callable[..., Path]) -> Path:
+    """The package of a new store, as the installed command writes it."""
+    directory = tmp_path_factory.mktemp("new")
+    command = install("pyfly-config-server").with_name("pyfly-config")
+    printed = run(command, "new-backend", "key-value", "project", directory=directory)
+    assert "cd project" in printed
+    return directory / "project"
 
 
 def test_a_new_package_outside_the_workspace_is_green_and_served(
