@@ -18,6 +18,7 @@ from litestar.testing import TestClient
 
 from pyfly.config_server import ConfigServer, Controller, FilesystemConfigBackend, HttpRequest
 from pyfly.config_server.http.endpoints import ENDPOINTS
+from pyfly.config_server.testing import MIXINS
 
 CHECKOUT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -175,3 +176,24 @@ def test_links_between_pages_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_the_guide_for_stores_names_every_ability_its_methods_and_its_suite() -> None:
+    text = (CHECKOUT / "docs" / "guides" / "write-a-backend.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `(Supports\w+)` \| (.*?) \| .* \| `(\w+)` \|$", text)
+    shown = [(ability, re.findall(r"`(\w+)`", methods), suite) for ability, methods, suite in rows]
+    assert shown == [
+        (kind.__name__, [name for name in vars(kind) if not name.startswith("_")], suite.__name__)
+        for kind, suite in sorted(MIXINS.items(), key=lambda item: item[0].__name__)
+    ]
+
+
+def test_the_guide_for_stores_names_every_member_that_a_test_class_overrides() -> None:
+    text = (CHECKOUT / "docs" / "guides" / "write-a-backend.md").read_text(encoding="utf-8")
+    members = {
+        name
+        for suite in MIXINS.values()
+        for name in vars(suite)
+        if not name.startswith(("_", "test_"))
+    }
+    assert {*re.findall(r"(?m)^\| `([a-z_]+)` \| the ", text)} == members
