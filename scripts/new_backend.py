@@ -68,8 +68,8 @@ def join_workspace(made: NewBackend) -> None:
     for command in (
         ["uv", "lock", "--quiet"],
         ["uv", "sync", "--quiet", "--frozen"],
+        [*run, "format", "--quiet", str(made.directory)],  # the lengths of lines
         [*run, "check", "--quiet", "--fix", str(made.directory)],  # the order of imports
-        [*run, "format", "--quiet", str(made.directory)],
     ):
         subprocess.run(command, check=True, cwd=CHECKOUT)  # noqa: S603 - ours
 

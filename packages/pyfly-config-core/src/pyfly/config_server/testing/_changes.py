@@ -28,6 +28,8 @@ _ATTEMPTS = 100
 _SECONDS_PER_ATTEMPT = 0.1
 _WRITERS = 4
 _WRITES = 8
+_FIRST = 100
+"""What is stored before the writers begin."""
 _PAUSES = 5
 _REMOVED = 2
 """So many of the writers remove their bundle at the end."""
@@ -176,9 +178,11 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
 
     async def test_no_change_is_missed_while_several_write(self, backend: ChangesBackend) -> None:
         """A reader that asks while others write hears of every write, at once or the next time."""
+        seen = {bundle(f"app{n}").key: _FIRST for n in range(_WRITERS)}
+        for key in seen:
+            await backend.save(bundle(key.application, properties={"n": _FIRST}))
         batch = await backend.changes_since(None)
         writers = [asyncio.ensure_future(_write(backend, number)) for number in range(_WRITERS)]
-        seen: dict[ConfigKey, int] = {}
         try:
             while not all(writer.done() for writer in writers):
                 batch = await backend.changes_since(batch.cursor)

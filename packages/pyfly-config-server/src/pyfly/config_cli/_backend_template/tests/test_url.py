@@ -33,7 +33,7 @@ def test_the_parameters_of_a_url_are_settings() -> None:
     ],
 )
 def test_another_url_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(BackendLookupError, match=r"is written template:///absolute/file") as error:
+    with pytest.raises(BackendLookupError, match="is written") as error:
         TemplateConfigBackend.from_url(url)
     assert "hunter2" not in str(error.value)
 

@@ -88,10 +88,9 @@ def entries(
         conditions.append("(label, application, profile) > (?, ?, ?)")
         values.extend(after.sort_key)
     where = " AND ".join(conditions)
-    rows = connection.execute(
-        f"SELECT label, application, profile, version FROM bundles WHERE {where} {_ORDER}",  # noqa: S608
-        values,
-    )
+    names = "label, application, profile, version"
+    statement = f"SELECT {names} FROM bundles WHERE {where} {_ORDER}"  # noqa: S608 - constants
+    rows = connection.execute(statement, values)
     return [ConfigEntry(key=_key(*row[:3]), version=row[3]) for row in rows]
 
 
