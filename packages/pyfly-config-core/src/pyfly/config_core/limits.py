@@ -5,6 +5,29 @@ They are enforced when saving and when reading, before anything larger is proces
 
 from typing import Final
 
+__all__ = [
+    "DEFAULT_PAGE_ROWS",
+    "MAX_ANSWER_BYTES",
+    "MAX_AUTHOR_LENGTH",
+    "MAX_CIPHERS_RSA",
+    "MAX_DEPTH",
+    "MAX_DOCUMENT_BYTES",
+    "MAX_FLAT_BYTES",
+    "MAX_KEY_PARTS",
+    "MAX_LIST_LENGTH",
+    "MAX_LOOKUPS",
+    "MAX_MESSAGE_LENGTH",
+    "MAX_NAME_LENGTH",
+    "MAX_NODES",
+    "MAX_PAGE_ROWS",
+    "MAX_PATH_LENGTH",
+    "MAX_PLACEHOLDERS",
+    "MAX_PROFILE_LENGTH",
+    "MAX_PROPERTIES",
+    "MAX_SOURCES",
+    "MAX_STORED_BYTES",
+]
+
 MAX_NAME_LENGTH: Final = 128
 """Characters of one application or label."""
 MAX_PROFILE_LENGTH: Final = 64

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 
 from pyfly.config_server.files.threads import Threads
 
+__all__ = ["ReadBatches"]
+
 _Result = TypeVar("_Result")
 _Call = tuple[Callable[[], Any], asyncio.Future[Any]]
 

@@ -30,7 +30,15 @@ from pyfly.config_server.files.settling import (
     settled,
 )
 
-__all__ = ["DirectoryNames", "DirectoryView", "DirectoryWriter", "LabelPlace", "NewLabelWriter"]
+__all__ = [
+    "DirectoryNames",
+    "DirectoryView",
+    "DirectoryWriter",
+    "LabelPlace",
+    "NewLabelWriter",
+    "removed",
+    "version_of",
+]
 
 _CACHED_LABELS: Final = 64
 

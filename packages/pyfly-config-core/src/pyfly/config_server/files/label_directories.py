@@ -11,6 +11,12 @@ from typing import Final
 from pyfly.config_server.files.atomic import TEMPORARY_NAME, locked, replace_file
 from pyfly.config_server.files.safe_io import DIRECTORY, open_at, open_root, opened
 
+__all__ = [
+    "STAGING_NAME",
+    "create_label",
+    "remove_empty_label",
+]
+
 STAGING_NAME: Final = ".pyfly-config.new"
 """A directory that is not a label yet. Its name cannot be that of a label."""
 

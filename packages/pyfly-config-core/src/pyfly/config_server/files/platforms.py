@@ -5,6 +5,8 @@ from importlib import import_module
 
 from pyfly.config_core import UnsupportedOperationError
 
+__all__ = ["check_platform"]
+
 
 def check_platform() -> None:
     """Refuse an operating system that cannot keep bundles in files safely.

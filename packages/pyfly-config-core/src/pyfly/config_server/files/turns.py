@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 
 from pyfly.config_core import BackendUnavailableError
 
+__all__ = ["Turns"]
+
 
 class Turns:
     """Lets the writers of each label go one after the other, in each event loop."""

@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from pyfly.config_core import ConfigKey, JsonValue, finite
 from pyfly.config_server.storage import ConfigEntry, ConfigSource, ConfigVersion
 
+__all__ = [
+    "bundle_document",
+    "encode_json",
+    "entry_document",
+    "name_document",
+    "version_document",
+]
+
 
 def name_document(key: ConfigKey) -> dict[str, JsonValue]:
     """Return `application`, `profile` and `label`."""

@@ -11,6 +11,8 @@ from typing import Final
 from pyfly.config_core import ConfigFormatError, FlatBudget, JsonValue
 from pyfly.config_server.storage import ConfigDocument
 
+__all__ = ["parse_properties"]
+
 _LINE: Final = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _SEPARATOR: Final = re.compile(r"[#!]---\s*")
 _MARKS: Final = frozenset("#!")

@@ -21,6 +21,18 @@ from pyfly.config_server.formats import yaml
 from pyfly.config_server.formats.properties import parse_properties
 from pyfly.config_server.storage import ConfigDocument
 
+__all__ = [
+    "SUFFIXES",
+    "dump_for_reading",
+    "dump_text",
+    "holds_several_documents",
+    "parse_documents",
+    "parse_mapping",
+    "parse_scalar",
+    "parse_text",
+    "same_tree",
+]
+
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
 """In the order in which a reader looks. The last one is read only."""
 

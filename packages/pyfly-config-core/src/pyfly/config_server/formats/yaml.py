@@ -38,6 +38,13 @@ from pyfly.config_server.formats.yaml_scalars import (
     resolve_tagged,
 )
 
+__all__ = [
+    "dump",
+    "dump_like_spring",
+    "load_documents",
+    "load_with_origins",
+]
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _emit: Any = yaml.emit  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

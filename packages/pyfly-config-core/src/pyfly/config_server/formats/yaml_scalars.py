@@ -10,6 +10,16 @@ from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigFormatError
 
+__all__ = [
+    "TAG_PREFIX",
+    "Merge",
+    "Scalar",
+    "bracketed",
+    "java_float",
+    "resolve_plain",
+    "resolve_tagged",
+]
+
 Scalar: TypeAlias = bool | int | float | str | None
 
 _INT: Final = re.compile(

@@ -13,6 +13,12 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.storage import ConfigBackend
 
+__all__ = [
+    "GROUP",
+    "installed_schemes",
+    "open_backend",
+]
+
 GROUP: Final = "pyfly.config_server.backends"
 
 _PACKAGES: Final = {

@@ -41,6 +41,8 @@ from pyfly.config_server.storage import (
     check_limit,
 )
 
+__all__ = ["InMemoryConfigBackend"]
+
 _MAX_DIGITS: Final = 18
 
 
