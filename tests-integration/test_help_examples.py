@@ -58,6 +58,8 @@ EXAMPLES = {
     "encrypt --key 2027 < password.txt": "{cipher}{key:2027}",
     "decrypt '{cipher}AQB3...' --settings server.toml": "secret",
     "key --settings server.toml": "ssh-rsa AAAA",
+    "new-backend etcd": "Made pyfly-config-etcd: pyfly-config-etcd, imported as",
+    "new-backend etcd ~/src/pyfly-config-etcd": "cd src/pyfly-config-etcd",
     "settings schema > settings.schema.json": "",
     "settings table": "| `--port` | `PYFLY_CONFIG_SERVER_PORT` | `port` | `8888` |",
     'eval "$(completion bash)"': "",
@@ -129,7 +131,7 @@ def helped(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 def commands(text: str) -> list[str]:
     """Return the names of the commands in the help of a group."""
     listed = text.partition("Commands:\n")[2].partition("\n\n")[0]
-    return re.findall(r"^  (\w+) ", listed, re.MULTILINE)
+    return re.findall(r"^  ([\w-]+) ", listed, re.MULTILINE)
 
 
 def test_every_example_of_every_help_is_in_this_test(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +158,7 @@ def _filled_in(example: str, place: Path, cipher: str = "") -> str:
         ("postgresql://pyfly@db.example/config", "sqlite:///new.db"),
         ("{cipher}AQB3...", cipher),
         ("prod 41", "prod 1"),
+        ("~/src/", "src/"),
         ("--version 41", "--version 1"),
     ):
         example = example.replace(written, meant)

@@ -78,6 +78,8 @@ class TestFilesystem(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
+    async def open_another(self) -> FilesystemConfigBackend:
+        return FilesystemConfigBackend(self.root)
 
 class TestSpringLayout(
     BackendConformance,
@@ -96,8 +98,15 @@ class TestSpringLayout(
 
     @pytest.fixture
     def backend(self, tmp_path: Path) -> TextStore:
+        self.root = tmp_path
+        return self.open()
+
+    def open(self) -> TextStore:
         layout = SpringLayout(profiles=frozenset({"prod", "dev", "eu", "x"}))
-        return TextStore(DirectoryTree(tmp_path), layout)
+        return TextStore(DirectoryTree(self.root), layout)
+
+    async def open_another(self) -> TextStore:
+        return self.open()
 
     @pytest.fixture(autouse=True)
     def keep_root(self, tmp_path: Path) -> None:
