@@ -14,7 +14,7 @@ from pyfly.config_core import ConfigError
 from pyfly.config_server.files.file_tree import FileChanges
 from pyfly.config_server.files.safe_io import DIRECTORY, REGULAR, open_inside, open_root, opened
 
-__all__ = ["DirectoryScanner"]
+__all__ = ["YOUNG_NANOSECONDS", "DirectoryScanner"]
 
 YOUNG_NANOSECONDS: Final = 2_000_000_000
 """Two writes that lie closer together may leave the same times, on a coarse file system."""
