@@ -81,6 +81,7 @@ class TestFilesystem(
     async def open_another(self) -> FilesystemConfigBackend:
         return FilesystemConfigBackend(self.root)
 
+
 class TestSpringLayout(
     BackendConformance,
     KeysConformance,
@@ -107,10 +108,6 @@ class TestSpringLayout(
 
     async def open_another(self) -> TextStore:
         return self.open()
-
-    @pytest.fixture(autouse=True)
-    def keep_root(self, tmp_path: Path) -> None:
-        self.root = tmp_path
 
     async def store_resource(
         self, backend: SupportsResources, label: str, path: str, content: bytes
