@@ -1,5 +1,6 @@
 """The examples of embedding in Starlette and FastAPI, behind a real ASGI server."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,17 +11,24 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from litestar import Litestar
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import (
     ConfigServer,
     ConfigServerApp,
     ConfigSource,
+    Controller,
     HealthSettings,
+    HttpResponse,
     InMemoryConfigBackend,
     SharedCredential,
 )
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.endpoint import Audience, Endpoint, Result
 
 START_SECONDS = 60.0
 TOKENS = {"starlette_app": "a-long-random-token", "fastapi_app": "key-of-orders"}
@@ -112,6 +120,64 @@ def test_the_rights_of_a_principal_count(example: httpx.Client) -> None:
     listed = example.get("/config/_bundles")
     may_inspect = example.headers["authorization"] == f"Bearer {TOKENS['starlette_app']}"
     assert listed.status_code == (200 if may_inspect else 403)
+
+
+# --- a client that goes -------------------------------------------------------------------
+
+
+def held(started: asyncio.Event, gone: asyncio.Event) -> ConfigServerApp:
+    """Return an application that holds requests for `/config/_held` until their client goes."""
+
+    async def hold(context: RequestContext) -> HttpResponse:
+        started.set()
+        await context.request.disconnected()
+        gone.set()
+        return HttpResponse(status=204)
+
+    endpoint = Endpoint(
+        id="held",
+        path="/_held",
+        access=Audience.ANY_PRINCIPAL,
+        handler=hold,
+        summary="Waits until the client goes.",
+        results=(Result(status=204, description="Never seen."),),
+    )
+    server = ConfigServer(InMemoryConfigBackend())
+    app = ConfigServerApp(server, auth=None)
+    app._handle = Controller(server, auth=None, endpoints=(endpoint,)).handle
+    return app
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("framework", ["none", "starlette", "litestar"])
+async def test_a_held_request_hears_that_its_client_has_gone(
+    framework: str, free_port: Callable[[], int]
+) -> None:
+    started, gone = asyncio.Event(), asyncio.Event()
+    app: Any = held(started, gone)
+    if framework == "starlette":
+        app = Starlette(routes=[Mount("", app)])
+    if framework == "litestar":
+        plugin = ConfigServerPlugin(ConfigServer(InMemoryConfigBackend()), auth=None)
+        plugin._app = app
+        app = Litestar(plugins=[plugin])
+    port = free_port()
+    settings = uvicorn.Config(app, port=port, log_level="error", lifespan="off")
+    server = uvicorn.Server(settings)
+    running = asyncio.create_task(server.serve())
+    try:
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only
+            await asyncio.sleep(0.01)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /config/_held HTTP/1.1\r\nHost: config\r\n\r\n")
+        await asyncio.wait_for(started.wait(), 30)
+        assert not gone.is_set()
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.wait_for(gone.wait(), 30)
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(running, 60)
 
 
 # --- mounts -------------------------------------------------------------------------------

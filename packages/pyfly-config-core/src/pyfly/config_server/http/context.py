@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """One request that matched an endpoint, whose principal has the right for it."""
+    """A request that matched an endpoint; its principal has the right that the endpoint needs."""
 
     request: HttpRequest
     parameters: Mapping[str, str]
@@ -26,7 +26,7 @@ class RequestContext:
     query: Mapping[str, object]
     """The declared parameters of the query by name, parsed; see `value`."""
     principal: Principal
-    """Who sends the request."""
+    """The sender of the request."""
     server: ConfigServer
     describe: Callable[[str], bytes]
     """Returns the OpenAPI document for the path at which the routes lie."""

@@ -61,7 +61,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
-    """An endpoint whose path is split."""
+    """An endpoint, with its path split into segments."""
 
     endpoint: Endpoint
     segments: tuple[str, ...]

@@ -122,6 +122,6 @@ _AT_DEFAULT_LABEL: Final = replace(
     parameters=(NAME, PROFILES, _PATH, RESOLVE_PLACEHOLDERS),
     selector="useDefaultLabel",
 )
-"""Must come before the document at a label, whose path it has."""
+"""It has the path of the document at a label, so it must come before that in the list."""
 
 ENDPOINTS: Final = (_AT_DEFAULT_LABEL, _AT_LABEL)
