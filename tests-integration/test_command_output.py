@@ -128,6 +128,17 @@ def test_a_copy_shows_its_progress_on_a_terminal_only(store: Path, tmp_path: Pat
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_long_listing_shows_its_progress_on_a_terminal_only(tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
+    for number in range(1_100):
+        (tmp_path / "main" / f"application{number:04}-prod.yaml").touch()
+    code, shown = on_a_terminal("list", tmp_path)
+    assert (code, "Listing" in shown) == (0, True)
+    done = shell('"$C" list "$S"', tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 1_101
+
+
 def test_a_table_fits_a_terminal_and_is_one_line_a_row_in_a_pipe(store: Path) -> None:
     code, shown = on_a_terminal("list", store, results=True, NO_COLOR="1")
     lines = shown.replace("\r", "").splitlines()

@@ -69,8 +69,15 @@ def test_a_reader_that_goes_away_is_no_crash(store: Path) -> None:
 
 def test_ctrl_c_in_the_editor_keeps_the_text(store: Path, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
+    # one process: a shell would not stop for a signal that it gets while it starts a program
     editor.write_text(
-        '#!/bin/sh\necho "a: 5" > "$1"; touch "$0.ready"; sleep 60\n', encoding="utf-8"
+        f"#!{sys.executable}\n"
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "pathlib.Path(sys.argv[1]).write_text('a: 5\\n', encoding='utf-8')\n"
+        "pathlib.Path(f'{__file__}.ready').touch()\n"
+        "time.sleep(60)\n",
+        encoding="utf-8",
     )
     editor.chmod(0o755)
     with subprocess.Popen(
