@@ -244,21 +244,6 @@ def test_the_adapter_alone_serves_in_an_application_without_the_command(
     assert not interpreter.with_name("pyfly-config").exists()
 
 
-def test_the_extra_all_of_the_server_brings_every_store_and_the_keys(
-    install: Callable[..., Path],
-) -> None:
-    done = python(
-        install("pyfly-config-server[all]"),
-        "import asyncmy, asyncpg\n"
-        "from pyfly.config_server import EncryptionKeys, open_backend, open_keys\n"
-        "for url in ('s3://bucket/team?region=eu-central-1', 'postgresql://u@h/d', 'mysql://u@h/d'):\n"
-        "    print(type(open_backend(url)).__name__)\n"
-        "print(open_keys(EncryptionKeys(default='foo')).default.public_key)",
-    )
-    stores = "S3ConfigBackend\nSqlConfigBackend\nSqlConfigBackend\n"
-    assert done.stdout == f"{stores}None\n", done.stderr
-
-
 def test_a_missing_database_driver_gives_the_install_command(with_sql: Path) -> None:
     command = with_sql.with_name("pyfly-config")
     for scheme, extra in (("postgresql", "postgres"), ("mariadb", "mysql")):
