@@ -61,9 +61,9 @@ class Use:
     line: int
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, str, Use]]:
+def imports(nodes: list[ast.AST]) -> Iterator[tuple[str, str, Use]]:
     """Yield what each import binds: the local name, what it stands for, what is imported."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for one in node.names:
                 first = one.name.partition(".")[0]
@@ -75,17 +75,19 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, str, Use]]:
                 yield one.asname or one.name, name, Use(name=name, line=node.lineno)
 
 
-def uses(tree: ast.AST) -> Iterator[Use]:
+def uses(tree: ast.Module) -> Iterator[Use]:
     """Yield every imported name, and every attribute of a name that stands for something imported.
 
     `import a; x = a.B(); x._c` is a use of `a.B._c`, and so is `def f(x: a.B): x._c`. `getattr`
     and its like count as the attribute that they name, also of a value from an unknown place.
     """
-    yield from (use for _, _, use in imports(tree))
-    bound = {local: name for local, name, _ in imports(tree) if not name.startswith("typing.")}
+    nodes = [*ast.walk(tree)]
+    found = [*imports(nodes)]
+    yield from (use for _, _, use in found)
+    bound = {local: name for local, name, _ in found if not name.startswith("typing.")}
     for _ in range(2):  # a value of a value
-        bound = {**dict(_derived(tree, bound)), **bound}
-    for node in ast.walk(tree):
+        bound = {**dict(_derived(nodes, bound)), **bound}
+    for node in nodes:
         if isinstance(node, ast.Attribute):
             if name := _dotted(node, bound):
                 yield Use(name=name, line=node.lineno)
@@ -93,9 +95,9 @@ def uses(tree: ast.AST) -> Iterator[Use]:
             yield Use(name=name, line=node.lineno)
 
 
-def _derived(tree: ast.AST, bound: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _derived(nodes: list[ast.AST], bound: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield local names whose value or type is something imported."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=local)], value=value):
                 pass
@@ -182,6 +184,7 @@ def sources() -> list[Path]:
     return sorted(path for path in found if not hidden.intersection(path.parts))
 
 
+@pytest.mark.slow
 def test_no_private_name_of_another_distribution_is_used() -> None:
     faults = [
         f"{path.relative_to(CHECKOUT)}:{use.line}: {use.name}"
@@ -254,7 +257,7 @@ def test_a_store_imports_public_modules_only(store: str, directory: str) -> None
     faults = [
         f"{path.relative_to(root)}:{use.line}: {use.name}"
         for path in paths
-        for _, _, use in imports(ast.parse(path.read_text(encoding="utf-8")))
+        for _, _, use in imports([*ast.walk(ast.parse(path.read_text(encoding="utf-8")))])
         if not is_open_to_stores(use.name, store)
     ]
     assert not faults, "\n".join(faults)

@@ -1,4 +1,4 @@
-"""A store of configuration by somebody else: every bundle in one file.
+"""A store of configuration by another author: every bundle in one file.
 
 Found by `pyfly.config_server.open_backend` under URLs such as `example:///var/lib/example`.
 """

@@ -1,7 +1,7 @@
 """What a store of configuration is: the values it keeps and the methods it has.
 
 `ConfigBackend` is all that a store needs. Each `Supports…` Protocol is one ability more; `ability`
-returns the object that has it. A store written by somebody else imports this package and
+returns the object that has it. A store of another author imports this package and
 `pyfly.config_core` only.
 """
 

@@ -131,7 +131,7 @@ class SupportsSnapshots(Protocol):
 
 @runtime_checkable
 class SupportsConditionalSave(Protocol):
-    """Saves only when nobody else has saved in between. HTTP writes need this ability."""
+    """Saves only what has not changed in between. HTTP writes need this ability."""
 
     async def commit(
         self,
@@ -214,7 +214,7 @@ class SupportsHistory(Protocol):
 
 @runtime_checkable
 class SupportsChanges(Protocol):
-    """Tells what changed since somebody asked before."""
+    """Tells what changed since an earlier question."""
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
         """Return the present cursor, and what changed since `cursor`.

@@ -30,7 +30,7 @@ Expected: TypeAlias = str | Precondition
 def check_expected(key: ConfigKey, *, expected: Expected, current: str | None) -> None:
     """Refuse a write whose condition does not hold.
 
-    A store calls this where nobody else can write between the check and the write.
+    A store calls this where no other writer can write between the check and the write.
 
     Args:
         key: What is to be written.

@@ -64,7 +64,7 @@ def open_backend(url: str) -> ConfigBackend:
     if len(found) > 1:
         raise AmbiguousBackendError(scheme, sorted(found))
     (point,) = found.values()
-    made = cast("_Openable", point.load())  # what the group asks for; a stranger may break it
+    made = cast("_Openable", point.load())  # what the group asks for; another package may break it
     return made.from_url(url)
 
 

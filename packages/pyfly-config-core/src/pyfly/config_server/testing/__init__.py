@@ -36,6 +36,8 @@ import pytest
 for _module in (
     "_changes",
     "_conditional",
+    "_delete",
+    "_hints",
     "_history",
     "_isolation",
     "_lifecycle",
@@ -52,13 +54,13 @@ for _module in (
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from pyfly.config_server.testing._changes import (  # noqa: E402 - as the comment above says
-    ChangeHintsConformance,
     ChangesConformance,
 )
 from pyfly.config_server.testing._conditional import (  # noqa: E402 - the same
     ConditionalSaveConformance,
-    DeleteConformance,
 )
+from pyfly.config_server.testing._delete import DeleteConformance  # noqa: E402 - the same
+from pyfly.config_server.testing._hints import ChangeHintsConformance  # noqa: E402 - the same
 from pyfly.config_server.testing._history import HistoryConformance  # noqa: E402 - the same
 from pyfly.config_server.testing._lifecycle import (  # noqa: E402 - the same
     CheckConformance,

@@ -1,7 +1,6 @@
-"""The suites for stores that tell what changed."""
+"""The suite for stores that tell what changed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,10 +11,8 @@ from pyfly.config_server.storage import (
     BundleChange,
     ChangeBatch,
     ConfigBackend,
-    ConfigSource,
     EverythingChange,
     LabelChange,
-    SupportsChangeHints,
     SupportsChanges,
     SupportsConditionalSave,
     SupportsDelete,
@@ -24,8 +21,6 @@ from pyfly.config_server.storage import (
 )
 from pyfly.config_server.testing._suite import Conformance, bundle, close
 
-_ATTEMPTS = 100
-_SECONDS_PER_ATTEMPT = 0.1
 _WRITERS = 4
 _WRITES = 8
 _FIRST = 100
@@ -39,10 +34,6 @@ _OLDER = 32
 
 class ChangesBackend(ConfigBackend, SupportsChanges, Protocol):
     """A store that tells what changed."""
-
-
-class ChangeHintsBackend(ConfigBackend, SupportsChangeHints, Protocol):
-    """A store that tells when to ask."""
 
 
 class ChangesConformance(Conformance, ability=SupportsChanges):
@@ -90,7 +81,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         assert (await backend.changes_since(None)).cursor == after
 
     async def test_changes_add_up_from_an_older_cursor(self, backend: ChangesBackend) -> None:
-        """All that was written since, whoever asked in between; or everything."""
+        """All that was written since, even if another reader asked in between; or everything."""
         start = await backend.changes_since(None)
         cursor = start.cursor
         sources = [bundle(f"app{number}") for number in range(_OLDER)]
@@ -207,30 +198,6 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         return None
 
 
-class ChangeHintsConformance(Conformance, ability=SupportsChangeHints):
-    """When it is time to ask."""
-
-    async def test_a_reader_is_told_after_a_save(self, backend: ChangeHintsBackend) -> None:
-        """Without asking again."""
-        await told(backend, backend.save, readers=1)
-
-    async def test_every_reader_is_told(self, backend: ChangeHintsBackend) -> None:
-        """One reader does not take the hint from another."""
-        await told(backend, backend.save, readers=3)
-
-    async def test_a_reader_that_left_does_not_disturb_a_save(
-        self, backend: ChangeHintsBackend
-    ) -> None:
-        """Saving works after a reader was cancelled, and later readers are told."""
-        await told(backend, backend.save, readers=1)
-        waiting = asyncio.ensure_future(anext(backend.hints()))
-        await asyncio.sleep(0)  # one turn of the loop: it begins to wait
-        waiting.cancel()
-        await asyncio.wait({waiting})
-        assert waiting.cancelled()
-        await told(backend, backend.save, readers=1)
-
-
 def _names(batch: ChangeBatch, key: ConfigKey) -> bool:
     """True if the changes cover the bundle."""
     return any(
@@ -264,25 +231,3 @@ async def _read_changed(
             number = 0 if found is None else found.properties["n"]
             assert isinstance(number, int)
             seen[key] = number
-
-
-async def told(
-    hinting: SupportsChangeHints, save: Callable[[ConfigSource], Awaitable[None]], *, readers: int
-) -> None:
-    """Save until every reader was told; a hint may be missed, so one save is not enough."""
-    streams = [hinting.hints() for _ in range(readers)]
-    tasks = [asyncio.ensure_future(anext(stream)) for stream in streams]
-    try:
-        for number in range(_ATTEMPTS):
-            await asyncio.sleep(0)  # one turn of the loop: the readers begin to wait
-            await save(bundle(properties={"n": number}))
-            _, pending = await asyncio.wait(tasks, timeout=_SECONDS_PER_ATTEMPT)
-            if not pending:
-                break
-        assert all(task.done() for task in tasks), "a reader was never told"
-        for task in tasks:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

@@ -101,7 +101,7 @@ class LabelsConformance(Conformance, ability=SupportsLabels):
     async def test_labels_that_carry_bundles_are_listed_sorted(
         self, backend: LabelsBackend
     ) -> None:
-        """Each once; a label above another is none of its own."""
+        """Each once; `feature/x` does not make a label `feature`."""
         for label in ("v1.0", "main", "feature/x", "feature-a", "feature0"):
             await backend.save(bundle("orders", label=label))
             await backend.save(bundle("billing", label=label))

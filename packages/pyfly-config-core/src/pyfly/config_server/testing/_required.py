@@ -170,7 +170,7 @@ class BackendConformance(IsolationConformance):
     async def test_another_event_loop_is_served_or_refused_at_once(
         self, backend: ConfigBackend
     ) -> None:
-        """Used from two threads at the same time; nobody waits for ever, nothing gets lost."""
+        """Used from two threads at the same time; no call waits for ever, and nothing gets lost."""
 
         async def save_and_fetch(name: str) -> int:
             for number in range(4):

@@ -35,7 +35,7 @@ from pyfly.config_server.storage import (
     default_is_base,
     has_base_bundles,
 )
-from pyfly.config_server.testing._changes import told
+from pyfly.config_server.testing._hints import told
 from pyfly.config_server.testing._shape import ABILITIES, abilities, methods_of
 from pyfly.config_server.testing._suite import Conformance, bundle, fetched, stored
 from pyfly.config_server.testing._wrapped import CompleteBackend

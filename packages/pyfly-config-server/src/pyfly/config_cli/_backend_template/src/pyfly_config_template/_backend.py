@@ -21,7 +21,7 @@ class TemplateConfigBackend:
     """Keeps bundles in the file of an SQLite database, on a local disk.
 
     A save is atomic and survives a crash. Several processes may use the file at the same time.
-    Whoever opens a store closes it with `aclose`.
+    The program that opens a store closes it with `aclose`.
     """
 
     has_base_bundles: Final = True

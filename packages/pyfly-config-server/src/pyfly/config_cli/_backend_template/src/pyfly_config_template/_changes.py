@@ -11,7 +11,7 @@ from pyfly_config_template._tables import entries, reading, revision
 class ChangeObserver:
     """Remembers the versions of all bundles, and what differed from one look to the next.
 
-    A store that keeps a list of changes itself needs none of this: its cursor is the number of
+    A store that keeps a list of changes does not need this class: its cursor is the number of
     the last one, and it returns those that are newer.
     """
 
