@@ -267,10 +267,11 @@ def _repository(label: str, subject: Subject, chance: random.Random) -> Reposito
     files: dict[str, bytes] = {}
     stems = [*dict.fromkeys(_stems(subject))]
     for stem in chance.sample(stems, k=min(len(stems), 3 + len(stems) // 2)):
-        for ending in _endings(subject, chance):
+        endings = _endings(subject, chance)
+        for ending in endings:
             text = _properties(chance) if ending == "properties" else _yaml(subject, chance)
             files[f"{stem}.{ending}"] = text.encode()
-        if ending != "properties" and chance.random() < 0.1:
+        if endings != ["properties"] and chance.random() < 0.1:
             files[f"{stem}.json"] = b'{"of": "a plain file"}'
     files |= {name: text.encode() for name, text in subject.plain.items()}
     return Repository(label=label, files=files, requests=tuple(_requests(label, subject, chance)))

@@ -128,8 +128,12 @@ def _sources(
     for number, document in reversed([*enumerate(documents)]):
         if document.is_active(asked):
             place = f" (document #{number})" if len(documents) > 1 else ""
-            values = {k: str(v) if is_text else v for k, v in document.values.items()}
-            condition = {"spring.config.activate.on-profile": document.expression}
+            values: dict[str, object] = {
+                k: str(v) if is_text else v for k, v in document.values.items()
+            }
+            condition: dict[str, object] = {
+                "spring.config.activate.on-profile": document.expression
+            }
             yield name + place, (condition if document.expression else {}) | values
 
 

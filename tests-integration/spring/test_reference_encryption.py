@@ -74,7 +74,7 @@ def start_pair(
             *(f"--encrypt.{name}={value}" for name, value in properties.items()),
             path="/encrypt/status",
         )
-        flat = f"{root.as_uri()}?layout=flat"
+        flat = f"{root.as_uri()}?layout=spring"
         ours = start_server(flat, "--base-path", "", DECRYPT_ENDPOINT="true", **settings)
         first, second = (
             opened.enter_context(httpx.Client(base_url=url, timeout=SECONDS))

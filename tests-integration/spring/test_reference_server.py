@@ -262,7 +262,7 @@ def both(reference: tuple[str, Path], start_server: Callable[..., Any]) -> tuple
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     (root / "logo.bin").write_bytes(bytes(range(256)))
-    ours = start_server(f"{root.as_uri()}?layout=flat", "--base-path", "")
+    ours = start_server(f"{root.as_uri()}?layout=spring", "--base-path", "")
     return theirs, ours.url, root
 
 

@@ -106,7 +106,7 @@ def test_files_without_a_directory_of_a_label_are_told(
     run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    flat = f"{(store / 'main').as_uri()}?layout=flat"
+    flat = f"{(store / 'main').as_uri()}?layout=spring"
     for name in ("store/main", "./store/main/", str(store / "main"), "file:store/main"):
         told = describe_misplaced_files(name)
         assert told is not None
@@ -126,7 +126,7 @@ def test_a_repository_of_spring_is_told_beside_directories(store: Path) -> None:
     (store / "application.yml").write_text("a: 1\n", encoding="utf-8")
     told = describe_misplaced_files(str(store))
     assert told is not None
-    assert told.endswith(f"Did you mean '{store.as_uri()}?layout=flat'?")
+    assert told.endswith(f"Did you mean '{store.as_uri()}?layout=spring'?")
     assert "(application.yml)" in told
 
 
@@ -181,7 +181,7 @@ def test_a_filter_that_matches_nothing_is_told(run: Run, store: Path, tmp_path: 
 
 
 def test_a_flat_directory_of_directories_is_told(store: Path) -> None:
-    told = describe_misplaced_files(f"{store.as_uri()}?layout=flat")
+    told = describe_misplaced_files(f"{store.as_uri()}?layout=spring")
     assert told is not None
     assert told.endswith(f"only directories (main, next); did you mean '{store.as_uri()}'?")
 

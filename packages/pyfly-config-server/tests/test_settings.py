@@ -56,7 +56,7 @@ def test_a_url_is_shown_without_what_it_may_carry(load: Load) -> None:
         ("s3://bucket/prefix?region=x", "s3://bucket/prefix"),
         ("s3://KEY:marker@bucket", "s3://KEY@bucket"),
         ("sqlite:///var/lib/config.db", "sqlite:///var/lib/config.db"),
-        ("file:///etc/pyfly?layout=flat", "file:///etc/pyfly"),
+        ("file:///etc/pyfly?layout=spring", "file:///etc/pyfly"),
         ("memory:", "memory:"),
         ("x://host/\x1b[0m", "x:"),
     ],

@@ -72,7 +72,7 @@ def _look(name: str) -> _Survey | None:
 
 
 def _remark(survey: _Survey) -> str | None:
-    flat = f"{survey.path.resolve().as_uri()}?layout=flat"
+    flat = f"{survey.path.resolve().as_uri()}?layout=spring"
     if survey.is_flat:
         if survey.files or not survey.labels:
             return None
