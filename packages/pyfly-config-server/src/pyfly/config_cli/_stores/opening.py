@@ -31,6 +31,11 @@ class BundleFilter:
         """True if it leaves bundles out."""
         return {self.application, self.profile, self.label} != {None}
 
+    @property
+    def is_whole_label(self) -> bool:
+        """True if it lets every application and every profile through."""
+        return self.application is None and self.profile is None
+
     def admits(self, key: ConfigKey) -> bool:
         """True if a bundle of this name is meant."""
         return (
@@ -74,11 +79,12 @@ async def select_entries(
             if selection.admits(entry.key):
                 entries.append(entry)
     if not entries:
-        print_note(await _why_empty(bundles, selection, store=store))
+        print_note(await explain_empty(bundles, selection, store=store))
     return entries
 
 
-async def _why_empty(bundles: Bundles, selection: BundleFilter, *, store: str) -> str:
+async def explain_empty(bundles: Bundles, selection: BundleFilter, *, store: str) -> str:
+    """Return a remark that says why a filter admits no bundle of a store."""
     keys = [entry.key async for entry in bundles.entries()]
     if not keys:
         return describe_misplaced_files(store) or "there are no bundles in this store"

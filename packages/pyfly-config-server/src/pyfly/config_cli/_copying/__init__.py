@@ -1,0 +1,1 @@
+"""Copies between stores: which bundle becomes which, copying them, comparing two stores."""

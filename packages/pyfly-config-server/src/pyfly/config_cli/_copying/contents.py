@@ -1,0 +1,101 @@
+"""Everything that a store holds, also what no copy can take along."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from pyfly.config_cli._console.progress import ProgressBar
+from pyfly.config_cli._stores.opening import BundleFilter
+from pyfly.config_core import BackendAccessDeniedError
+from pyfly.config_server import Bundles
+from pyfly.config_server.storage import (
+    ConfigEntry,
+    SupportsLabels,
+    SupportsResources,
+    ability,
+)
+
+_LARGE = 1_000
+"""Listings of so many bundles take long enough to show their progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncopiedItem:
+    """Something in the source that is no bundle, or cannot be read."""
+
+    label: str
+    path: str | None
+    """The path of a plain file below the label; `None` for the whole label."""
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """The item as reports name it."""
+        return self.label if self.path is None else f"{self.label}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreContents:
+    """What a store holds under the labels that are copied."""
+
+    entries: tuple[ConfigEntry, ...]
+    """Every bundle, in the order of the store."""
+    items: tuple[UncopiedItem, ...] = field(default=())
+    """Labels that cannot be read, then plain files."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that carry a bundle, sorted."""
+        return tuple(sorted({entry.key.label for entry in self.entries}))
+
+
+async def load_contents(bundles: Bundles, *, label: str | None) -> StoreContents:
+    """List everything in a store, or under one label.
+
+    Raises:
+        BackendError: The store failed.
+    """
+    entries: list[ConfigEntry] = []
+    items: list[UncopiedItem] = []
+    with ProgressBar("Listing", after=_LARGE) as bar:
+        for one in await _labels(bundles, label):
+            try:
+                async for entry in bundles.entries(one):
+                    entries.append(entry)
+                    bar.show(len(entries), str(entry.key))
+            except BackendAccessDeniedError as error:
+                if one is None:
+                    raise
+                items.append(UncopiedItem(label=one, path=None, reason=str(error)))
+    unreadable = {item.label for item in items}
+    for one in sorted({*await _resource_labels(bundles, label, entries)} - unreadable):
+        items += [item async for item in _plain_files(bundles, one)]
+    return StoreContents(entries=tuple(entries), items=tuple(items))
+
+
+def selected(contents: StoreContents, selection: BundleFilter) -> tuple[ConfigEntry, ...]:
+    """Return the bundles that a filter admits."""
+    return tuple(entry for entry in contents.entries if selection.admits(entry.key))
+
+
+async def _labels(bundles: Bundles, label: str | None) -> list[str] | list[None]:
+    """Return the labels to list one by one; `None` lists all at once."""
+    store = ability(bundles.backend, SupportsLabels)
+    if label is not None:
+        return [label]
+    return [None] if store is None else await store.labels()
+
+
+async def _resource_labels(
+    bundles: Bundles, label: str | None, entries: list[ConfigEntry]
+) -> set[str]:
+    if ability(bundles.backend, SupportsResources) is None:
+        return set()
+    return {entry.key.label for entry in entries} if label is None else {label}
+
+
+async def _plain_files(bundles: Bundles, label: str) -> AsyncIterator[UncopiedItem]:
+    store = ability(bundles.backend, SupportsResources)
+    if store is None:
+        return
+    async for entry in store.resources(label):
+        yield UncopiedItem(label=label, path=entry.path, reason="plain files are not copied")

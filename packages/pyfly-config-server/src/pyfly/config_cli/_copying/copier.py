@@ -1,0 +1,96 @@
+"""Copying single bundles. Nothing is overwritten that was not read."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pyfly.config_cli._copying.plan import PlannedCopy
+from pyfly.config_cli._stores.writing import (
+    CommitInfo,
+    load_current,
+    make_source,
+    store_bundle,
+)
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    ConfigConflictError,
+    ConfigError,
+    ConfigKey,
+    UnsupportedOperationError,
+)
+from pyfly.config_server import Bundles, ConfigSource
+from pyfly.config_server.formats.text import same_tree
+from pyfly.config_server.storage import ABSENT, ANY, Expected, SupportsConditionalSave, ability
+
+Outcome: TypeAlias = Literal["created", "updated", "unchanged", "left", "not-copied"]
+"""`left`: the target holds other content. `not-copied`: it cannot be copied; a reason is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyResult:
+    """What became of one bundle of the source."""
+
+    copy: PlannedCopy
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copier:
+    """Copies bundles from one store into another."""
+
+    source: Bundles
+    target: Bundles
+    overwrite: bool
+    dry_run: bool
+    info: CommitInfo
+
+    async def copy(self, planned: PlannedCopy) -> CopyResult:
+        """Copy one bundle.
+
+        Raises:
+            BackendError: A store failed in a way that concerns every other bundle, too.
+        """
+        if planned.target is None:
+            return CopyResult(copy=planned, outcome="not-copied", reason=planned.reason)
+        try:
+            outcome = await self._copied(planned.source, planned.target)
+        except (BackendUnavailableError, BackendAccessDeniedError, UnsupportedOperationError):
+            raise
+        except ConfigConflictError:  # another writer stored it just now
+            return CopyResult(copy=planned, outcome="left")
+        except ConfigError as error:
+            return CopyResult(copy=planned, outcome="not-copied", reason=str(error))
+        return CopyResult(copy=planned, outcome=outcome)
+
+    async def _copied(self, source: ConfigKey, target: ConfigKey) -> Outcome:
+        bundle = make_source(target, (await self.source.load(source)).properties)
+        if await self._create(bundle):
+            return "created"
+        found, expected = await load_current(self.target, target)
+        if found is not None and same_tree(found.properties, bundle.properties):
+            return "unchanged"
+        if found is not None and not self.overwrite:
+            return "left"
+        if not self.dry_run:
+            await self._store(bundle, expected)
+        return "created" if found is None else "updated"
+
+    @property
+    def _is_conditional(self) -> bool:
+        return ability(self.target.backend, SupportsConditionalSave) is not None
+
+    async def _create(self, bundle: ConfigSource) -> bool:
+        """Store a bundle if none is there, without reading before; True if it was stored."""
+        if self.dry_run or not self._is_conditional:
+            return False
+        try:
+            await store_bundle(self.target, bundle, expected=ABSENT, info=self.info)
+        except ConfigConflictError:
+            return False
+        return True
+
+    async def _store(self, bundle: ConfigSource, expected: Expected) -> None:
+        if self.overwrite and not self._is_conditional:
+            expected = ANY  # the user has agreed to overwrite what is stored meanwhile
+        await store_bundle(self.target, bundle, expected=expected, info=self.info)
