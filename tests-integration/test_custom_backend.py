@@ -85,7 +85,7 @@ def test_the_example_is_found_by_its_scheme_filled_and_served(
     command = with_example.with_name("pyfly-config")
     files = checkout / "docs" / "examples" / "config"
     copied = run(command, "copy", files, store, directory=tmp_path)
-    assert copied == "16 created, 0 replaced, 0 unchanged\n"
+    assert copied == "16 created, 0 updated, 0 unchanged\n"
     run(command, "put", store, "orders", "prod", "db.pool-size=21", directory=tmp_path)
     assert "+ db.pool-size: 21" in run(
         *(command, "diff", files, "orders", "prod", "--to-store", store), directory=tmp_path

@@ -53,7 +53,7 @@ EXAMPLES = {
     "diff ./config orders prod --to-store file:///etc/pyfly --exit-code": "- debug: true",
     "diff sqlite:///config.db orders prod --version 41": "+ number: 2",
     "copy ./config file:///etc/pyfly --dry-run": "created  main         orders       dev",
-    "copy ./config ./new --label main": "2 created, 0 replaced",
+    "copy ./config ./new --label main --verify": "2 created, 0 updated",
     "encrypt --settings server.toml": "{cipher}AQ",
     "encrypt --key 2027 < password.txt": "{cipher}{key:2027}",
     "decrypt '{cipher}AQB3...' --settings server.toml": "secret",

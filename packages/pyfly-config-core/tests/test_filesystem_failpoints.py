@@ -294,7 +294,7 @@ for at in itertools.count(1):
             os._exit(1)
     _, status = os.waitpid(child, 0)
     row = {"status": status, "found": fetched(root, label), "names": names(root / label)}
-    row["labels"] = [one for one, _ in walk.walk_labels(root) if one == label]
+    row["labels"] = [one for one in walk.walk_labels(root) if one == label]
     operate(root, label, "save")
     rows.append(row | {"repaired": fetched(root, label), "after": names(root / label)})
     if status != signal.SIGKILL:

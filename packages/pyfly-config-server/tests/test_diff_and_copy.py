@@ -66,18 +66,18 @@ def test_copy_goes_on_where_it_was_and_overwrites_nothing(
     done = run("copy", store, target, "--json")
     assert done.code == 3
     assert outcomes(done) == {
-        "orders/dev/main": "differs",
+        "orders/dev/main": "left",
         "orders/prod/main": "unchanged",
         "orders/prod/next": "created",
     }
     assert run("get", target, "orders", "dev").out == "a: other\n"
     done = run("copy", store, target)
-    assert "differs: orders/dev/main" in done.err
+    assert "left alone: orders/dev/main holds other content" in done.err
     assert done.out == (
-        "0 created, 0 replaced, 2 unchanged, 1 left alone that differ (--overwrite replaces them)\n"
+        "0 created, 0 updated, 2 unchanged, 1 left alone (--overwrite replaces them)\n"
     )
     assert outcomes(run("copy", store, target, "--overwrite", "--json")) == {
-        "orders/dev/main": "replaced",
+        "orders/dev/main": "updated",
         "orders/prod/main": "unchanged",
         "orders/prod/next": "unchanged",
     }
@@ -95,7 +95,7 @@ def test_a_dry_run_stores_nothing(run: Run, store: Path, target: Path) -> None:
         ["created", "next", "orders", "prod"],
         [],
     ]
-    assert done.out.endswith("\n\n3 created, 0 replaced, 0 unchanged\n")
+    assert done.out.endswith("\n\n3 created, 0 updated, 0 unchanged\n")
     assert "dry run" in done.err
 
 
@@ -104,7 +104,7 @@ def test_a_dry_run_names_what_would_become_of_every_bundle(
 ) -> None:
     run("copy", store, target, "--label", "main")
     run("put", target, "orders", "dev", "a=other")
-    for options, code, outcome in (((), 3, "differs"), (("--overwrite",), 0, "replaced")):
+    for options, code, outcome in (((), 3, "left"), (("--overwrite",), 0, "updated")):
         done = run("copy", store, target, "--dry-run", *options)
         assert done.code == code
         assert [line.split() for line in done.out.splitlines()[1:4]] == [
@@ -120,10 +120,10 @@ def test_a_broken_bundle_is_told_and_the_others_are_copied(
 ) -> None:
     (store / "main/billing-prod.yaml").write_text("a: [", encoding="utf-8")
     done = run("copy", store, target)
-    assert done.code == 1
-    assert "failed: billing/prod/main: main/billing-prod.yaml, line 2" in done.err
+    assert done.code == 3
+    assert "not copied: billing/prod/main: main/billing-prod.yaml, line 2" in done.err
     assert run("get", target, "orders", "prod").code == 0
-    assert done.out == "3 created, 0 replaced, 0 unchanged, 1 failed\n"
+    assert done.out == "3 created, 0 updated, 0 unchanged, 1 not copied\n"
     assert run("copy", store, target, "--application", "orders").code == 0
 
 
@@ -141,7 +141,7 @@ def test_what_somebody_stores_meanwhile_is_not_overwritten(
 
     monkeypatch.setattr(memory, "fetch", fetch)
     done = run("copy", store, "memory:", "--overwrite", "--profile", "dev", "--json")
-    assert (done.code, outcomes(done)) == (3, {"orders/dev/main": "differs"})
+    assert (done.code, outcomes(done)) == (3, {"orders/dev/main": "left"})
 
 
 def test_a_store_that_fails_stops_the_copy_and_says_how_far_it_came(

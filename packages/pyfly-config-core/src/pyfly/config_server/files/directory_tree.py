@@ -66,14 +66,17 @@ class DirectoryTree:
             return view is not None
 
     def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files; a directory that cannot be opened is logged and left out."""
+        """Return the names of files; of all labels, one that cannot be opened has none."""
         del with_versions, deadline
-        with translated("list the root"):
+        with translated("list the root" if label is None else f"list '{label}'"):
             if self.label is not None:
                 return {self.label: dict.fromkeys(list_directory(self.root, ""))}
             if label is not None:
                 return {label: dict.fromkeys(list_directory(self.root, label))}
-            return {found: dict.fromkeys(names) for found, names in walk_labels(self.root)}
+            return {
+                found: None if names is None else dict.fromkeys(names)
+                for found, names in walk_labels(self.root).items()
+            }
 
     def files(self, label: str, *, deadline: float) -> Iterator[ResourceEntry]:
         """Yield all files below the directory of a label; what cannot be opened is left out."""

@@ -88,9 +88,9 @@ class FileContent:
 FileCondition: TypeAlias = FileContent | Precondition
 """What a write expects of the file: that it is still this one, `ABSENT`, or `ANY` for nothing."""
 
-Listing: TypeAlias = Mapping[str, Mapping[str, str | None]]
+Listing: TypeAlias = Mapping[str, Mapping[str, str | None] | None]
 """Label to names of the files that lie in it, not deeper; each with its version, where a listing
-tells it."""
+tells it. `None` for a label that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ class FileTree(Protocol):
         """Return the names of files, of one label or of all.
 
         Args:
-            label: Only this one. It need not exist.
+            label: Only this one. It need not exist, but an error is raised if it cannot be read.
             with_versions: Whether versions are needed, where telling them costs more.
             deadline: Of the monotonic clock.
         """

@@ -26,6 +26,7 @@ from pyfly.config_server.files.file_tree import (
     FileTree,
     FileView,
     IrregularFileError,
+    Listing,
 )
 from pyfly.config_server.files.layouts import Layout, ListedKey
 from pyfly.config_server.files.parse_cache import ParseCache
@@ -164,8 +165,13 @@ class TextReader:
         return self._tree.has_label(label, deadline=deadline)
 
     def labels(self, *, deadline: float) -> list[str]:
-        """Return the labels that carry a bundle, sorted."""
-        return list(dict.fromkeys(row.key.label for row in self.keys(deadline=deadline)))
+        """Return the labels that carry a bundle or cannot be read, sorted."""
+        listing = self._tree.listing(None, with_versions=False, deadline=deadline)
+        return sorted(
+            label
+            for label, names in listing.items()
+            if names is None or self._layout.keys(label, names)
+        )
 
     def keys(
         self, label: str | None = None, after: ConfigKey | None = None, *, deadline: float
@@ -175,10 +181,10 @@ class TextReader:
         return [row for row, _ in self._rows(listing, label, after)]
 
     def _rows(
-        self, listing: Mapping[str, _Versions], label: str | None, after: ConfigKey | None
+        self, listing: Listing, label: str | None, after: ConfigKey | None
     ) -> Iterator[tuple[ListedKey, _Versions]]:
         for found, versions in sorted(listing.items()):
-            if label is None or found == label:
+            if versions is not None and label in {None, found}:
                 for row in self._layout.keys(found, versions):
                     if after is None or row.key.sort_key > after.sort_key:
                         yield row, versions

@@ -178,7 +178,7 @@ class TextStore:
                 yield entry
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle, sorted."""
+        """Return the labels that carry a bundle or cannot be read, sorted."""
         return await self._list(self._reader.labels)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:

@@ -155,7 +155,7 @@ class TextWriter:
 
     def _names(self, label: str, deadline: float) -> Collection[str]:
         listing = self._tree.listing(label, with_versions=False, deadline=deadline)
-        return listing.get(label, ())
+        return listing.get(label) or ()
 
     def _check_label(self, label: str) -> None:
         only = self._tree.label

@@ -12,28 +12,28 @@ from pyfly.config_core import ConfigError, InvalidConfigKeyError, check_name
 from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
 from pyfly.config_server.storage import ResourceEntry
 
-__all__ = ["list_directory", "open_listed", "walk_files", "walk_labels"]
+__all__ = ["list_directory", "walk_files", "walk_labels"]
 
 _LOG: Final = logging.getLogger(__name__)
 
 _Place: TypeAlias = tuple[int, int]
 
 
-def walk_labels(root: Path) -> list[tuple[str, list[str]]]:
-    """Return every directory that can be a label with the names of its files, sorted.
+def walk_labels(root: Path) -> dict[str, list[str] | None]:
+    """Return every directory that can be a label with the names of its files.
 
-    Directories whose names cannot be labels, as `.git` and `..data`, are passed over. What
-    cannot be opened is logged and left out.
+    Directories whose names cannot be labels, as `.git` and `..data`, are passed over. A directory
+    that cannot be opened is logged, and has `None` in place of names.
 
     Raises:
         BackendUnavailableError: The root is not there.
         OSError: It cannot be listed.
     """
-    return sorted(_descend(root, "", ()))
+    return dict(_descend(root, "", ()))
 
 
 def list_directory(root: Path, directory: str) -> list[str]:
-    """Return the names of the files in one directory; none when it cannot be opened.
+    """Return the names of the files in one directory; none if it does not exist.
 
     Args:
         root: What the directory must not lie outside of, links resolved.
@@ -41,9 +41,10 @@ def list_directory(root: Path, directory: str) -> list[str]:
 
     Raises:
         BackendUnavailableError: The root is not there.
-        OSError: It cannot be listed.
+        BackendAccessDeniedError: The directory is a link that leaves the root.
+        OSError: The directory cannot be listed.
     """
-    opened_directory = open_listed(root, directory)
+    opened_directory = open_inside(root, directory) if directory else open_root(root)
     if opened_directory is None:
         return []
     with opened(opened_directory), os.scandir(opened_directory) as entries:
@@ -89,8 +90,15 @@ def _status(directory: int, name: str) -> os.stat_result | None:
 
 def _descend(
     root: Path, label: str, ancestors: tuple[_Place, ...]
-) -> Iterator[tuple[str, list[str]]]:
-    directory = open_listed(root, label)
+) -> Iterator[tuple[str, list[str] | None]]:
+    try:
+        directory = open_inside(root, label) if label else open_root(root)
+    except (ConfigError, OSError) as error:
+        if not label:
+            raise
+        _LOG.warning("left out of the listing: '%s': %s", label, error)
+        yield label, None
+        return
     if directory is None:
         return
     with opened(directory):
@@ -106,22 +114,6 @@ def _descend(
         child = f"{label}/{name}" if label else name
         if _is_label(child):
             yield from _descend(root, child, (*ancestors, place))
-
-
-def open_listed(root: Path, directory: str) -> int | None:
-    """Open a directory below the root; `None`, with a word in the log, if that is not possible.
-
-    Raises:
-        BackendUnavailableError: The root is not there.
-        OSError: The root itself cannot be opened.
-    """
-    if not directory:
-        return open_root(root)
-    try:
-        return open_inside(root, directory)
-    except (ConfigError, OSError) as error:
-        _LOG.warning("left out of the listing: '%s': %s", directory, error)
-        return None
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:

@@ -21,9 +21,11 @@ def name_document(key: ConfigKey) -> dict[str, JsonValue]:
 
 
 def entry_document(entry: ConfigEntry) -> dict[str, JsonValue]:
-    """Return a row of a listing: a name, its `version`, and its `error` where there is one."""
+    """Return a row of a listing: a name, its `version`, its `error`, and `guess` if it is one."""
     document = name_document(entry.key) | {"version": entry.version}
-    return document if entry.error is None else document | {"error": entry.error}
+    if entry.error is not None:
+        document["error"] = entry.error
+    return document | {"guess": True} if entry.is_guess else document
 
 
 def bundle_document(source: ConfigSource) -> dict[str, JsonValue]:

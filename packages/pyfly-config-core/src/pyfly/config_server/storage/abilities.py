@@ -103,7 +103,10 @@ class SupportsLabels(Protocol):
         ...
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle, sorted."""
+        """Return the labels that carry a bundle, sorted; labels that cannot be read are named, too.
+
+        To list only the bundles of a label that cannot be read raises `BackendAccessDeniedError`.
+        """
         ...
 
 

@@ -19,11 +19,11 @@ from pyfly.config_cli._console.output import print_json, print_note, print_resul
 from pyfly.config_cli._console.progress import ProgressBar
 from pyfly.config_cli._console.tables import print_table
 from pyfly.config_cli._copying.comparison import Difference, compare_stores
-from pyfly.config_cli._copying.contents import UncopiedItem, load_contents, selected
 from pyfly.config_cli._copying.copier import Copier, CopyResult, Outcome
 from pyfly.config_cli._copying.plan import PlannedCopy, StoreSemantics, plan_copies
 from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_cli._exit_codes import EXIT_CONDITION, EXIT_NOT_FOUND
+from pyfly.config_cli._stores.contents import UncopiedItem, load_contents, selected
 from pyfly.config_cli._stores.opening import BundleFilter, explain_empty, open_store
 from pyfly.config_cli._stores.writing import describe_commit
 from pyfly.config_core import ConfigKey, JsonValue
@@ -107,7 +107,7 @@ async def copy_bundles(arguments: CopyArguments) -> int:
         raise ArgumentError("--verify compares whole labels; leave out --application and --profile")
     selection = arguments.selection
     async with open_store(arguments.store) as source, open_store(arguments.to) as target:
-        contents = await load_contents(source, label=arguments.label)
+        contents = await load_contents(source, label=arguments.label, with_files=True)
         keys = [entry.key for entry in contents.entries]
         chosen = {entry.key for entry in selected(contents, selection)}
         if not chosen:
@@ -147,7 +147,7 @@ async def _verify(
 ) -> list[Difference] | None:
     if not arguments.verify:
         return None
-    stored = await load_contents(target, label=arguments.label)
+    stored = await load_contents(target, label=arguments.label, with_files=False)
     labels = {key.label for key in keys}
     others = [entry.key for entry in stored.entries if entry.key.label in labels]
     return await compare_stores(source, target, [*keys, *others])

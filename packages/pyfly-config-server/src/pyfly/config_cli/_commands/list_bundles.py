@@ -8,13 +8,17 @@ from pyfly.config_cli._cli.parameters import filter_options, json_option, store_
 from pyfly.config_cli._console.output import print_json, print_note
 from pyfly.config_cli._console.tables import print_table
 from pyfly.config_cli._exit_codes import EXIT_FAILED
-from pyfly.config_cli._stores.opening import BundleFilter, open_store, select_entries
+from pyfly.config_cli._stores.contents import load_contents, selected
+from pyfly.config_cli._stores.opening import BundleFilter, explain_empty, open_store
 from pyfly.config_server.formats.documents import entry_document
 
 _HELP: Final = """\
 Show the names and versions of bundles, and what is wrong with broken ones.
 
-Ends with 1 if a bundle is broken.
+A base bundle, which counts for every profile, has the profile '-'. A '?' behind the version marks
+a bundle whose file could also be read as another one.
+
+Ends with 1 if a bundle is broken, or a label cannot be read.
 """
 
 
@@ -35,19 +39,25 @@ async def list_bundles(arguments: ListArguments) -> int:
         application=arguments.application, profile=arguments.profile, label=arguments.label
     )
     async with open_store(arguments.store) as bundles:
-        entries = await select_entries(bundles, selection, store=arguments.store)
+        contents = await load_contents(bundles, label=arguments.label, with_files=False)
+        entries = selected(contents, selection)
+        if not entries and not contents.items:
+            print_note(await explain_empty(bundles, selection, store=arguments.store))
     if arguments.as_json:
         print_json({"bundles": [entry_document(entry) for entry in entries]})
     else:
         headings = ("LABEL", "APPLICATION", "PROFILE", "VERSION")
         keys = [entry.key for entry in entries]
         names = [(key.label, key.application, key.profile) for key in keys]
-        versions = [entry.version or "-" for entry in entries]
+        versions = [f"{entry.version or '-'}{' ?' * entry.is_guess}" for entry in entries]
         print_table(headings, [(*n, version) for n, version in zip(names, versions, strict=True)])
         for entry in entries:
             if entry.error is not None:
                 print_note(f"unreadable: {entry.key}: {entry.error}")
-    return EXIT_FAILED if any(entry.error is not None for entry in entries) else 0
+    for item in contents.items:
+        print_note(f"unreadable: {item.name}: {item.reason}")
+    is_broken = bool(contents.items) or any(entry.error is not None for entry in entries)
+    return EXIT_FAILED if is_broken else 0
 
 
 COMMAND: Final = Command(

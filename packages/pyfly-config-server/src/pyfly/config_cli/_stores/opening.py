@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyfly.config_cli._cli.suggestions import did_you_mean, nearest_key
-from pyfly.config_cli._console.output import print_note
-from pyfly.config_cli._console.progress import ProgressBar
 from pyfly.config_cli._stores.location import find_store
 from pyfly.config_cli._stores.misplaced_files import describe_misplaced_files
 from pyfly.config_core import DEFAULT_LABEL, ConfigError, ConfigKey, ConfigNotFoundError
 from pyfly.config_server import Bundles, open_backend
-from pyfly.config_server.storage import ConfigEntry, ConfigSource, SupportsClose, ability
+from pyfly.config_server.storage import ConfigSource, SupportsClose, ability
 
 _LARGE: Final = 1_000
 """Listings of so many bundles take long enough to show their progress."""
@@ -58,29 +56,6 @@ async def open_store(store: str) -> AsyncGenerator[Bundles]:
     finally:
         if (closing := ability(backend, SupportsClose)) is not None:
             await closing.aclose()
-
-
-async def select_entries(
-    bundles: Bundles, selection: BundleFilter, *, store: str
-) -> list[ConfigEntry]:
-    """Return the entries of a store that a filter admits, in the order of the store.
-
-    If there are none, a remark says why.
-
-    Raises:
-        BackendError: The store failed.
-    """
-    entries: list[ConfigEntry] = []
-    count = 0
-    with ProgressBar("Listing", after=_LARGE) as bar:
-        async for entry in bundles.entries(selection.label):
-            count += 1
-            bar.show(count, str(entry.key))
-            if selection.admits(entry.key):
-                entries.append(entry)
-    if not entries:
-        print_note(await explain_empty(bundles, selection, store=store))
-    return entries
 
 
 async def explain_empty(bundles: Bundles, selection: BundleFilter, *, store: str) -> str:

@@ -48,8 +48,13 @@ class StoreContents:
         return tuple(sorted({entry.key.label for entry in self.entries}))
 
 
-async def load_contents(bundles: Bundles, *, label: str | None) -> StoreContents:
+async def load_contents(bundles: Bundles, *, label: str | None, with_files: bool) -> StoreContents:
     """List everything in a store, or under one label.
+
+    Args:
+        bundles: The store.
+        label: Only this label.
+        with_files: Whether plain files are listed, too.
 
     Raises:
         BackendError: The store failed.
@@ -67,7 +72,7 @@ async def load_contents(bundles: Bundles, *, label: str | None) -> StoreContents
                     raise
                 items.append(UncopiedItem(label=one, path=None, reason=str(error)))
     unreadable = {item.label for item in items}
-    for one in sorted({*await _resource_labels(bundles, label, entries)} - unreadable):
+    for one in sorted({entry.key.label for entry in entries} - unreadable) if with_files else ():
         items += [item async for item in _plain_files(bundles, one)]
     return StoreContents(entries=tuple(entries), items=tuple(items))
 
@@ -83,14 +88,6 @@ async def _labels(bundles: Bundles, label: str | None) -> list[str] | list[None]
     if label is not None:
         return [label]
     return [None] if store is None else await store.labels()
-
-
-async def _resource_labels(
-    bundles: Bundles, label: str | None, entries: list[ConfigEntry]
-) -> set[str]:
-    if ability(bundles.backend, SupportsResources) is None:
-        return set()
-    return {entry.key.label for entry in entries} if label is None else {label}
 
 
 async def _plain_files(bundles: Bundles, label: str) -> AsyncIterator[UncopiedItem]:
