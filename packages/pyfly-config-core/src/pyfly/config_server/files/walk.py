@@ -96,6 +96,8 @@ def _descend(
     except (ConfigError, OSError) as error:
         if not label:
             raise
+        if os.path.realpath(root / label) == os.path.realpath(root):  # a link to its own parent
+            return
         _LOG.warning("left out of the listing: '%s': %s", label, error)
         yield label, None
         return
