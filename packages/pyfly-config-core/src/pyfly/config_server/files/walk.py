@@ -94,12 +94,7 @@ def _descend(
     try:
         directory = open_inside(root, label) if label else open_root(root)
     except (ConfigError, OSError) as error:
-        if not label:
-            raise
-        if os.path.realpath(root / label) == os.path.realpath(root):  # a link to its own parent
-            return
-        _LOG.warning("left out of the listing: '%s': %s", label, error)
-        yield label, None
+        yield from _unreadable(root, label, error)
         return
     if directory is None:
         return
@@ -116,6 +111,17 @@ def _descend(
         child = f"{label}/{name}" if label else name
         if _is_label(child):
             yield from _descend(root, child, (*ancestors, place))
+
+
+def _unreadable(
+    root: Path, label: str, error: ConfigError | OSError
+) -> Iterator[tuple[str, list[str] | None]]:
+    """Log a label that cannot be opened; the root itself must be, and may be linked to."""
+    if not label:
+        raise error
+    if os.path.realpath(root / label) != os.path.realpath(root):
+        _LOG.warning("left out of the listing: '%s': %s", label, error)
+        yield label, None
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
