@@ -23,7 +23,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from pyfly.config_s3 import S3ConfigBackend, S3Location, _client, _reader
+from pyfly.config_s3 import S3ConfigBackend, S3Location, _backend, _client, _tree
+from pyfly.config_server.files import StoreLimits
 
 START_SECONDS = 120.0
 SECRET_KEY = "".join(map(chr, range(33, 127)))
@@ -369,5 +370,7 @@ def open_s3() -> Iterator[Callable[[S3Location], S3ConfigBackend]]:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a busy machine take its time; what is proved is not how fast."""
-    monkeypatch.setattr(_reader, "DEADLINE_SECONDS", 90.0)
+    limits = StoreLimits(read=90.0, listing=90.0, wait=90.0, write=90.0)
+    monkeypatch.setattr(_backend, "LIMITS", limits)
+    monkeypatch.setattr(_tree, "PAGE_SECONDS", 90.0)
     monkeypatch.setattr(_client, "READ_SECONDS", 60.0)

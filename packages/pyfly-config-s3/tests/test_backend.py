@@ -20,10 +20,13 @@ from pyfly.config_core import (
 )
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server import ConfigServer, ConfigSource, open_backend
+from pyfly.config_server.files import SpringLayout
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,
     PRESENT,
+    BundleChange,
+    ChangeBatch,
     ConfigVersion,
     Precondition,
     default_is_base,
@@ -114,7 +117,9 @@ async def test_a_spring_repository_is_served_as_it_is(
     assert resource.modified is not None
 
 
-async def test_the_objects_of_a_flat_repository_are_one_label(store: Store, open_s3: Open) -> None:
+async def test_the_objects_of_a_spring_repository_are_one_label(
+    store: Store, open_s3: Open
+) -> None:
     where = store.where
     store.put("orders-prod.yml", "n: 1\n")
     store.put("application.yml", "n: 0\n")
@@ -124,8 +129,8 @@ async def test_the_objects_of_a_flat_repository_are_one_label(store: Store, open
             bucket=where.bucket,
             prefix=where.prefix,
             endpoint_url=where.endpoint_url,
-            flat_label="release",
-            default_label="release",
+            layout=SpringLayout(profiles=frozenset({"prod"})),
+            label="release",
         )
     )
     found = await backend.fetch("orders", "prod", "release")
@@ -154,7 +159,7 @@ async def test_the_objects_of_a_flat_repository_are_one_label(store: Store, open
     assert store.names() == ["application.yml", "deeper/orders-prod.yml"]
 
 
-async def test_documents_of_a_flat_repository_are_made_as_by_spring(
+async def test_documents_of_a_spring_repository_are_made_as_by_spring(
     store: Store, open_s3: Open
 ) -> None:
     where = store.where
@@ -165,7 +170,7 @@ async def test_documents_of_a_flat_repository_are_made_as_by_spring(
             bucket=where.bucket,
             prefix=where.prefix,
             endpoint_url=where.endpoint_url,
-            flat_label="main",
+            layout=SpringLayout(),
         )
     )
     server = ConfigServer(backend)
@@ -354,16 +359,22 @@ async def test_more_objects_than_one_page_are_listed_and_watched_completely(
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda name: store.put(name, "n: 1\n"), names))
     backend = open_s3(store.where)
+
+    def app(number: int) -> ConfigKey:
+        return ConfigKey(application=f"app{number:04}", profile="prod")
+
     assert len([entry async for entry in backend.keys()]) == 1205
     assert len(await backend.list()) == 1205
-    tokens = [await backend.change_token()]
+    batch = await backend.changes_since(None)
     for position in (0, 999, 1000, 1204):
         store.put(names[position], f"n: {position + 2}\n")
-        tokens.append(await backend.change_token())
+        batch = await backend.changes_since(batch.cursor)
+        assert BundleChange(key=app(position)) in batch.changes
+        assert not any(BundleChange(key=app(other)) in batch.changes for other in (1, 1001))
     store.delete(names[1001])
-    tokens += [await backend.change_token(), await backend.change_token()]
-    assert len(set(tokens)) == 6
-    assert tokens[-1] == tokens[-2]
+    batch = await backend.changes_since(batch.cursor)
+    assert BundleChange(key=app(1001)) in batch.changes
+    assert await backend.changes_since(batch.cursor) == ChangeBatch(cursor=batch.cursor)
     assert len([entry async for entry in backend.keys("main")]) == 1204
 
 

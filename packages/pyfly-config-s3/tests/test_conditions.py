@@ -16,8 +16,8 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 from pyfly.config_s3 import S3ConfigBackend, S3Location
-from pyfly.config_s3._client import Bucket
-from pyfly.config_s3._probe import Honoured, probe
+from pyfly.config_s3._bucket import Bucket
+from pyfly.config_s3._conditions import ConditionSupport, probe
 from pyfly.config_server import ConfigSource
 from pyfly.config_server.storage import ABSENT, ANY, ConfigBackend
 
@@ -26,8 +26,8 @@ ORDERS = ConfigKey(application="orders", profile="prod")
 pytestmark = pytest.mark.anyio
 
 FOREVER = 1e12
-EVERYTHING = Honoured(creates=True, replaces=True, deletes=True, quoted=True)
-NOTHING = Honoured(creates=False, replaces=False, deletes=False, quoted=True)
+EVERYTHING = ConditionSupport(creates=True, replaces=True, deletes=True, quoted=True)
+NOTHING = ConditionSupport(creates=False, replaces=False, deletes=False, quoted=True)
 
 
 def orders(**properties: Any) -> ConfigSource:
@@ -41,10 +41,10 @@ async def stored(backend: ConfigBackend) -> ConfigSource:
 
 
 @pytest.fixture
-def honours(connect: Callable[[str], Any]) -> Callable[[S3Location], Honoured]:
+def honours(connect: Callable[[str], Any]) -> Callable[[S3Location], ConditionSupport]:
     """Probe, and see that nothing is left behind."""
 
-    def ask(where: S3Location) -> Honoured:
+    def ask(where: S3Location) -> ConditionSupport:
         client = connect(where.endpoint_url or "")
         bucket = Bucket(client, name=where.bucket, prefix=f"{where.prefix}/")
         found = probe(bucket, deadline=FOREVER)
@@ -80,7 +80,7 @@ def test_moto_honours_everything(
 def test_ceph_honours_saves_without_quotes_and_no_removals(
     rgw: str, location: Callable[..., S3Location], honours: Any
 ) -> None:
-    assert honours(location(rgw)) == Honoured(
+    assert honours(location(rgw)) == ConditionSupport(
         creates=True, replaces=True, deletes=False, quoted=False
     )
 

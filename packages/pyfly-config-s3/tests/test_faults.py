@@ -199,7 +199,7 @@ async def test_a_damaged_listing_is_no_empty_store(
     proxy: Any, backend: S3ConfigBackend, fault: Fault
 ) -> None:
     proxy.answer = lambda exchange: "list-type" in exchange.path and fault(exchange)
-    for call in (backend.list, backend.change_token, backend.labels, backend.check):
+    for call in (backend.list, lambda: backend.changes_since(None), backend.labels, backend.check):
         with pytest.raises(BackendUnavailableError):
             await call()
     await fails(backend, BackendUnavailableError)
@@ -238,8 +238,52 @@ async def test_an_object_of_another_tool_is_verified_by_its_tag(
     assert found is not None
     assert found.properties == {"limit": 30000}
     proxy.answer = of_object(lambda exchange: flipped(exchange, "x-amz"))
+    fresh = S3ConfigBackend(replace(where, endpoint_url=proxy.url))  # it has nothing to compare
     with pytest.raises(BackendUnavailableError, match="damaged twice"):
-        await backend.fetch("billing", "prod")
+        await fresh.fetch("billing", "prod")
+    await fresh.aclose()
+
+
+async def test_an_object_that_did_not_change_is_neither_sent_nor_parsed_again(
+    proxy: Any, backend: S3ConfigBackend, direct: S3ConfigBackend
+) -> None:
+    sent: list[tuple[int, int]] = []
+
+    def note(exchange: Any) -> bool:
+        if reads_object(exchange):
+            sent.append((exchange.status, len(exchange.body)))
+        return False
+
+    proxy.answer = note
+    first = await backend.fetch("orders", "prod")
+    again = await backend.fetch("orders", "prod")
+    assert first is not None
+    assert again == first
+    assert [status for status, _ in sent] == [200, 304]
+    assert sent[1][1] == 0
+    await direct.save(ConfigSource(application="orders", profile="prod", properties={"n": 1}))
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    assert found.properties == {"n": 1}
+    assert sent[2][0] == 200
+
+
+async def test_a_store_that_ignores_or_refuses_the_condition_of_a_read_is_read(
+    proxy: Any, backend: S3ConfigBackend
+) -> None:
+    def ignore(exchange: Any) -> bool:
+        del exchange.headers["If-None-Match"]
+        return False
+
+    def refuse(exchange: Any) -> bool:
+        return "If-None-Match" in exchange.headers and exchange.refuse(501, "NotImplemented")
+
+    for behaviour in (ignore, refuse):
+        proxy.request = behaviour
+        for _ in range(2):
+            found = await backend.fetch("orders", "prod")
+            assert found is not None
+            assert found.properties == PROPERTIES
 
 
 async def test_metadata_that_another_tool_kept_does_not_condemn_its_object(

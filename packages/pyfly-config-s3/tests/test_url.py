@@ -3,6 +3,7 @@ import pytest
 from pyfly.config_core import BackendLookupError, InvalidConfigKeyError
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_s3._url import parse_url
+from pyfly.config_server.files import SpringLayout
 
 
 @pytest.mark.parametrize(
@@ -22,9 +23,20 @@ from pyfly.config_s3._url import parse_url
         ),
         (
             "s3://bucket?layout=flat&label=release",
-            S3Location(bucket="bucket", flat_label="release", default_label="release"),
+            S3Location(bucket="bucket", layout=SpringLayout(), label="release"),
         ),
-        ("s3://bucket?layout=flat", S3Location(bucket="bucket", flat_label="main")),
+        (
+            "s3://bucket?layout=spring",
+            S3Location(bucket="bucket", layout=SpringLayout(), label="main"),
+        ),
+        (
+            "s3://bucket?layout=spring&profiles=prod,eu",
+            S3Location(
+                bucket="bucket",
+                layout=SpringLayout(profiles=frozenset({"prod", "eu"})),
+                label="main",
+            ),
+        ),
         (
             "s3://bucket?default_label=trunk&max_staleness=0",
             S3Location(bucket="bucket", default_label="trunk", max_staleness=0.0),
@@ -53,6 +65,7 @@ def test_a_url_says_where_and_how(url: str, location: S3Location) -> None:
         "s3://bucket?region=a&region=marker",
         "s3://bucket?layout=marker",
         "s3://bucket?label=main",
+        "s3://bucket?profiles=prod",
         "s3://bucket#marker",
         "s3://bucket?endpoint_url=marker",
         "s3://bucket?endpoint_url=ftp://marker",
@@ -78,3 +91,20 @@ def test_a_url_that_is_none_is_refused_and_not_shown(url: str) -> None:
 def test_a_label_follows_the_rules_of_labels(option: str) -> None:
     with pytest.raises(InvalidConfigKeyError):
         parse_url(f"s3://bucket?{option}")
+
+
+@pytest.mark.parametrize(
+    ("options", "only", "existing"),
+    [
+        ("", None, "main"),
+        ("default_label=trunk", None, "trunk"),
+        ("layout=spring", "main", "main"),
+        ("layout=spring&label=release", "release", "release"),
+        ("layout=spring&label=release&default_label=trunk", "release", "trunk"),
+    ],
+)
+def test_the_label_that_exists_without_a_bundle(
+    options: str, only: str | None, existing: str
+) -> None:
+    location = parse_url(f"s3://bucket?{options}" if options else "s3://bucket")
+    assert (location.only_label, location.existing_label) == (only, existing)

@@ -4,7 +4,7 @@ from pyfly.config_s3 import S3ConfigBackend
 from pyfly.config_server import storage as s
 
 
-def the_backend_has_every_ability_but_the_change_stream(backend: S3ConfigBackend) -> None:
+def the_backend_has_every_ability_but_hints_of_changes(backend: S3ConfigBackend) -> None:
     _required: s.ConfigBackend = backend
     _keys: s.SupportsKeys = backend
     _labels: s.SupportsLabels = backend
@@ -12,6 +12,7 @@ def the_backend_has_every_ability_but_the_change_stream(backend: S3ConfigBackend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
     _history: s.SupportsHistory = backend
+    _changes: s.SupportsChanges = backend
     _resources: s.SupportsResources = backend
     _check: s.SupportsCheck = backend
     _close: s.SupportsClose = backend

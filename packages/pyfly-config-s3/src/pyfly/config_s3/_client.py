@@ -1,13 +1,11 @@
-"""The bucket: blocking calls in plain values. The only module that knows boto3.
+"""Clients of boto3, and what becomes of the errors that boto3 raises.
 
-Names are relative to the prefix. Whatever boto3 raises becomes an error of the tree, or one of the
-two of `_failures`, without a value, a credential or an address in it.
+Every error becomes one of `pyfly.config_core.errors`, or one of the two of `_failures`. None of
+them shows a value, a credential or an address.
 """
 
-import base64
-import hashlib
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -22,40 +20,18 @@ from pyfly.config_core import (
     BackendLookupError,
     BackendUnavailableError,
     ConfigError,
-    ConfigFormatError,
-)
-from pyfly.config_s3._answers import (
-    digest_tag,
-    headers_of,
-    name_row,
-    verified_object,
-    version_row,
-    written_of,
 )
 from pyfly.config_s3._failures import (
     ConditionFailedError,
     DamagedError,
     condition_error,
     refusal,
-    says_absent,
-    says_no_version,
-    says_removed,
-)
-from pyfly.config_s3._integrity import content_md5, is_md5
-from pyfly.config_s3._objects import (
-    Condition,
-    Match,
-    StoredName,
-    StoredObject,
-    StoredVersion,
-    Written,
 )
 
 CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 2.0
 ATTEMPTS: Final = 3
 
-_PIECE: Final = 65_536
 _DAMAGED: Final = (
     boto.ChecksumError,
     boto.FlexibleChecksumError,
@@ -75,19 +51,14 @@ _DENIED: Final = (
     boto.UnknownCredentialError,
 )
 _NETWORK: Final = (boto.ConnectionError, boto.HTTPClientError, boto.MetadataRetrievalError)
-_CONTENT_TYPES: Final = {
-    ".yaml": "application/yaml",
-    ".yml": "application/yaml",
-    ".json": "application/json",
-}
 
-# boto3 makes its clients at run time; their methods are known to nobody before.
+# boto3 makes its clients at run time: type checkers do not know their methods.
 S3Client: TypeAlias = Any
 _BOTO3: Final[Any] = boto3
 
 
 def make_client(*, region: str | None, endpoint_url: str | None, connections: int) -> S3Client:
-    """Return a client whose credentials boto3's own chain finds, when it first needs them.
+    """Return a client. The chain of boto3 finds its credentials when they are first needed.
 
     Raises:
         BackendLookupError: The region, the address or a setting of boto3's is not acceptable.
@@ -108,263 +79,26 @@ def make_client(*, region: str | None, endpoint_url: str | None, connections: in
         ) from error
 
 
-class Bucket:
-    """The objects of one bucket below one prefix. Safe to use from several threads.
-
-    Every method looks at its deadline, a time of the monotonic clock, before it sends anything.
+@contextmanager
+def translated(what: str, deadline: float, *, conditional: bool = False) -> Generator[None]:
+    """Turn whatever boto3 raises into an error that says what could not be done.
 
     Args:
-        client: boto3's. Its owner closes it.
-        name: The bucket.
-        prefix: Empty, or ends with a slash.
+        what: What is done in the block.
+        deadline: Of the monotonic clock; nothing is begun after it.
+        conditional: Whether the request has a condition.
     """
-
-    def __init__(self, client: S3Client, *, name: str, prefix: str) -> None:
-        self.name = name
-        self.prefix = prefix
-        self._client = client
-
-    def read(
-        self, name: str, *, limit: int, deadline: float, version_id: str | None = None
-    ) -> StoredObject | None:
-        """Return an object, verified; `None` when there is none. Read again once when damaged.
-
-        Raises:
-            ConfigFormatError: It is larger than `limit`.
-            BackendUnavailableError: It arrived damaged twice, or not at all.
-        """
-        try:
-            return self._read(name, limit, deadline, version_id)
-        except DamagedError:
-            pass
-        try:
-            return self._read(name, limit, deadline, version_id)
-        except DamagedError as error:
-            raise BackendUnavailableError(
-                f"'{name}' arrived damaged twice and is not served: {error}"
-            ) from error
-
-    def _read(
-        self, name: str, limit: int, deadline: float, version_id: str | None
-    ) -> StoredObject | None:
-        extra = {} if version_id is None else {"VersionId": version_id}
-        with _translated(f"read '{name}'", deadline):
-            try:
-                answer = self._client.get_object(**self._place(name), **extra)
-            except ClientError as error:
-                if says_absent(_code(error)):
-                    return None
-                raise
-            with answer["Body"] as body:
-                return verified_object(answer, _content(body, answer, limit, deadline))
-
-    def describe(self, name: str, *, version_id: str | None, deadline: float) -> Written | None:
-        """Return tag and version of an object without its content; `None` when there is none."""
-        found = self._head(name, version_id, deadline)
-        return None if found is None else written_of(found)
-
-    def metadata(self, name: str, *, version_id: str, deadline: float) -> Mapping[str, str]:
-        """Return what is stored beside a version; empty when it has gone."""
-        found = self._head(name, version_id, deadline)
-        return {} if found is None else found.get("Metadata", {})
-
-    def _head(self, name: str, version_id: str | None, deadline: float) -> dict[str, Any] | None:
-        extra = {} if version_id is None else {"VersionId": version_id}
-        with _translated(f"look at '{name}'", deadline):
-            try:
-                answer: dict[str, Any] = self._client.head_object(**self._place(name), **extra)
-            except ClientError as error:
-                if _status(error) == 404:  # noqa: PLR2004 - HTTP's; such an answer has no body
-                    return None
-                raise
-            return answer
-
-    def names(
-        self, begin: str, *, deep: bool, token: str | None = None, deadline: float, most: int = 1000
-    ) -> tuple[list[StoredName], str | None]:
-        """Return one page of a listing and how to go on, `None` at the end.
-
-        Args:
-            begin: What the names begin with.
-            deep: Whether names with a further slash behind that are listed.
-            token: What the page before returned.
-            deadline: As ever.
-            most: The number of names at most.
-        """
-        extra: dict[str, Any] = {} if token is None else {"ContinuationToken": token}
-        extra |= {} if deep else {"Delimiter": "/"}
-        with _translated("list the bucket", deadline):
-            answer = self._client.list_objects_v2(
-                Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
-            )
-            self._check_listing(answer, begin)
-            rows = [name_row(row, prefix=self.prefix) for row in answer.get("Contents", ())]
-            count = len(rows) + len(answer.get("CommonPrefixes", ()))
-            if answer.get("KeyCount", count) != count:
-                raise BackendUnavailableError("a listing of the bucket arrived incomplete")
-            following: str | None = answer.get("NextContinuationToken")
-            if answer["IsTruncated"] and (following is None or following == token):
-                raise BackendUnavailableError("a listing of the bucket does not go on")
-            return rows, following if answer["IsTruncated"] else None
-
-    def version_tag(self, name: str, *, version_id: str, deadline: float) -> str | None:
-        """Return the entity tag of a version, empty for a removal; `None` when there is none."""
-        with _translated(f"look at a version of '{name}'", deadline):
-            try:
-                answer = self._client.head_object(**self._place(name), VersionId=version_id)
-            except ClientError as error:
-                headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-                if says_removed(_status(error), headers):
-                    return ""
-                if says_no_version(_status(error)):
-                    return None
-                raise
-            return written_of(answer).etag
-
-    def versions(
-        self,
-        begin: str,
-        *,
-        after: tuple[str, str] | None = None,
-        deadline: float,
-        most: int = 1000,
-    ) -> tuple[list[StoredVersion], tuple[str, str] | None]:
-        """Return one page of all versions, those of one name newest first, and how to go on.
-
-        Args:
-            begin: What the names begin with.
-            after: Name and version after which the page begins, the last ones of the page before.
-            deadline: As ever.
-            most: The number of versions at most.
-        """
-        extra: dict[str, str] = {}
-        if after is not None:
-            extra = {"KeyMarker": self.prefix + after[0], "VersionIdMarker": after[1]}
-        with _translated("list the versions in the bucket", deadline):
-            answer = self._client.list_object_versions(
-                Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
-            )
-            self._check_listing(answer, begin)
-            # Removals first: of the same second, a removal mostly comes after what it removes.
-            rows = [
-                version_row(row, prefix=self.prefix, removed=True)
-                for row in answer.get("DeleteMarkers", ())
-            ]
-            rows += [
-                version_row(row, prefix=self.prefix, removed=False)
-                for row in answer.get("Versions", ())
-            ]
-            rows.sort(key=lambda row: (row.latest, row.modified), reverse=True)
-            if not answer["IsTruncated"]:
-                return rows, None
-            following = (answer["NextKeyMarker"][len(self.prefix) :], answer["NextVersionIdMarker"])
-            if following == after:
-                raise BackendUnavailableError("a listing of the bucket does not go on")
-            # The store knows the order of changes of the same second: where the next page begins.
-            rows.sort(key=lambda row: (row.name, row.version_id) == following)
-            return rows, following
-
-    def _check_listing(self, answer: Mapping[str, Any], begin: str) -> None:
-        """Refuse what is no listing of S3's: a page of a proxy would read as an empty bucket."""
-        if not isinstance(answer.get("IsTruncated"), bool) or answer.get("Name") != self.name:
-            raise BackendUnavailableError("cannot list the bucket: the answer is none of a store")
-        if answer.get("Prefix", "") != self.prefix + begin:
-            raise BackendUnavailableError(
-                "cannot list the bucket: the answer is to another request"
-            )
-
-    def write(
-        self,
-        name: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str],
-        condition: Condition,
-        deadline: float,
-    ) -> Written:
-        """Store an object if the condition holds. Damage on the way is refused by the store.
-
-        Raises:
-            ConditionFailedError: It does not hold, or another write came between.
-            UnsupportedOperationError: The store takes no such condition.
-        """
-        suffix = name[name.rfind(".") :]
-        with _translated(f"save '{name}'", deadline, conditional=condition is not None):
-            answer = self._client.put_object(
-                **self._place(name),
-                Body=data,
-                ContentType=_CONTENT_TYPES.get(suffix, "application/octet-stream"),
-                ContentMD5=base64.b64encode(
-                    hashlib.md5(data, usedforsecurity=False).digest()
-                ).decode(),
-                Metadata=metadata,
-                **headers_of(condition),
-            )
-            written = written_of(answer)
-            tag = digest_tag(answer)
-            if tag is not None and is_md5(tag) and tag != content_md5(data):
-                raise BackendUnavailableError(f"'{name}' is stored with other bytes than were sent")
-            return written
-
-    def remove(
-        self,
-        name: str,
-        *,
-        deadline: float,
-        condition: Match | None = None,
-        version_id: str | None = None,
-    ) -> str | None:
-        """Remove an object, or one version of it for good; return the mark of its removal.
-
-        Raises:
-            ConditionFailedError: The condition does not hold.
-            UnsupportedOperationError: The store takes no such condition.
-        """
-        extra = {} if version_id is None else {"VersionId": version_id}
-        with _translated(f"delete '{name}'", deadline, conditional=condition is not None):
-            answer = self._client.delete_object(
-                **self._place(name), **headers_of(condition), **extra
-            )
-            mark: str | None = answer.get("VersionId")
-            return mark
-
-    def has_versions(self, *, deadline: float) -> bool:
-        """Tell whether the bucket keeps old versions, or has kept them."""
-        with _translated("ask whether the bucket keeps versions", deadline):
-            return "Status" in self._client.get_bucket_versioning(Bucket=self.name)
-
-    def _place(self, name: str) -> dict[str, str]:
-        return {"Bucket": self.name, "Key": self.prefix + name}
-
-
-def _content(body: Any, answer: Mapping[str, Any], limit: int, deadline: float) -> bytes:
-    if (answer.get("ContentLength") or 0) > limit:
-        raise ConfigFormatError(f"larger than {limit:,} bytes")
-    pieces: list[bytes] = []
-    size = 0
-    while piece := body.read(_PIECE):
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            raise ConfigFormatError(f"larger than {limit:,} bytes")
-        _check_time(deadline)
-    return b"".join(pieces)
-
-
-@contextmanager
-def _translated(what: str, deadline: float, *, conditional: bool = False) -> Generator[None]:
-    """Turn whatever boto3 raises into an error of ours that says what could not be done."""
-    _check_time(deadline)
+    check_time(deadline)
     try:
         yield
     except (ConfigError, ConditionFailedError, DamagedError):
         raise
     except ClientError as error:
-        code, status = _code(error), _status(error)
+        code, status = error_code(error), http_status(error)
         raise condition_error(code, status, conditional=conditional) or refusal(
             what, code, status
         ) from error
-    except Exception as error:  # the seam: nothing of boto3's leaves this module
+    except Exception as error:  # the seam: no error of boto3 leaves the package
         raise translate(error, what) from error
 
 
@@ -384,14 +118,21 @@ def translate(error: Exception, what: str) -> Exception:
     return BackendUnavailableError(reason)
 
 
-def _check_time(deadline: float) -> None:
+def check_time(deadline: float) -> None:
+    """Raise after a deadline.
+
+    Raises:
+        BackendUnavailableError: It has passed.
+    """
     if time.monotonic() > deadline:
         raise BackendUnavailableError("the store did not answer in time")
 
 
-def _code(error: ClientError) -> str:
+def error_code(error: ClientError) -> str:
+    """Return the code that the store gives; empty without one."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _status(error: ClientError) -> int:
+def http_status(error: ClientError) -> int:
+    """Return the HTTP status of an error; 0 without one."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -1,17 +1,24 @@
 """The history of a bundle: the versions of the object that a reader uses, a page at a time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol, TypeAlias
 
-from pyfly.config_core import ConfigKey, ConfigNotFoundError, UnsupportedOperationError
-from pyfly.config_s3._client import Bucket
+from pyfly.config_core import (
+    ConfigFormatError,
+    ConfigKey,
+    ConfigNotFoundError,
+    UnsupportedOperationError,
+)
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_s3._bucket import Bucket
 from pyfly.config_s3._integrity import notes_of
-from pyfly.config_s3._names import Places, version_of
-from pyfly.config_s3._naming import file_names
-from pyfly.config_s3._objects import StoredVersion
-from pyfly.config_s3._reader import BundleReader
+from pyfly.config_s3._object_layout import ObjectLayout, version_of
+from pyfly.config_s3._objects import StoredObject, StoredVersion
+from pyfly.config_s3._views import content_of
+from pyfly.config_server.files import Layout
+from pyfly.config_server.files.bundle_files import bundle_of, parse_file
 from pyfly.config_server.storage import ConfigSource, ConfigVersion
 
 _STEP: Final = 64
@@ -21,22 +28,34 @@ _LISTED: Final = 1_000
 _SEARCHED: Final = 10_000
 """Rows among which a removal is looked for."""
 _WITHOUT_VERSION: Final = "null"
-"""What S3 calls the version of an object that was stored before the bucket kept versions."""
+"""How S3 names the version of an object that was stored before the bucket kept versions."""
+
+
+class _WithDeadline(Protocol):
+    """A blocking function that ends at a time of the monotonic clock."""
+
+    def __call__(self, *, deadline: float) -> Any: ...
+
+
+Run: TypeAlias = Callable[[_WithDeadline], Awaitable[Any]]
+"""Runs a blocking function in a thread."""
 
 
 class BundleHistory:
     """Reads histories. What that costs depends on the page, not on the number of versions.
 
     Args:
-        bucket: Where from.
-        places: How names are made.
-        reader: Gives calls a thread and a deadline, and reads objects.
+        bucket: Where the objects are.
+        objects: How they are named.
+        layout: What the names of files mean.
+        run: Gives calls a thread and a deadline.
     """
 
-    def __init__(self, bucket: Bucket, places: Places, reader: BundleReader) -> None:
+    def __init__(self, bucket: Bucket, objects: ObjectLayout, layout: Layout, run: Run) -> None:
         self._bucket = bucket
-        self._places = places
-        self._reader = reader
+        self._objects = objects
+        self._layout = layout
+        self._run = run
 
     async def page(self, key: ConfigKey, *, limit: int, before: str | None) -> list[ConfigVersion]:
         """Return at most `limit` changes, newest first, older than `before`.
@@ -70,23 +89,43 @@ class BundleHistory:
         version_id, tag = found
         if not tag:
             return None
-        file_name = self._places.file_name(key.label, name)
-        return await self._reader.load(key, file_name, version_id)
+        file_name = self._objects.path(key.label, name)
+        source: ConfigSource | None = await self._run(
+            partial(self._source, key, file_name, version_id)
+        )
+        return source
+
+    def _source(
+        self, key: ConfigKey, file_name: str, version_id: str, *, deadline: float
+    ) -> ConfigSource | None:
+        where = f"{key.label}/{file_name}"
+        try:
+            stored = self._bucket.read(
+                self._objects.name(key.label, file_name),
+                limit=MAX_DOCUMENT_BYTES,
+                deadline=deadline,
+                version_id=version_id,
+            )
+        except ConfigFormatError as error:
+            raise error.at(where) from error.__cause__
+        if not isinstance(stored, StoredObject):
+            return None
+        return bundle_of(key, [parse_file(content_of(stored), name=file_name, where=where)])
 
     async def _object(self, key: ConfigKey) -> str | None:
         """Return the name of the object whose versions are the history."""
-        if not await self._reader.run(self._bucket.has_versions):
+        if not await self._run(self._bucket.has_versions):
             raise UnsupportedOperationError(
                 "S3ConfigBackend on a bucket without versioning", "history"
             )
-        if not self._places.has(key.label):
+        if not self._objects.has(key.label):
             return None
-        names = [self._places.of(key.label, file_name) for file_name in file_names(key)]
+        names = [self._objects.name(key.label, one) for one in self._layout.file_names(key)]
         newest = await asyncio.gather(*(self._rows(name, None, 1) for name in names))
         return object_with_history([row for rows in newest for row in rows])
 
     async def _place(self, name: str, version: str) -> str | None:
-        """Return what the bucket calls a version or a removal, `None` when it is not found.
+        """Return the version id of a version or a removal, `None` when it is not found.
 
         Ceph does not tell a removal from what never was, so a removal is also looked for among
         the newest rows of the history.
@@ -100,10 +139,10 @@ class BundleHistory:
         return None
 
     async def _find(self, name: str, version: str) -> tuple[str, str] | None:
-        """Return what the bucket calls a version, and its entity tag, empty for a removal."""
+        """Return the version id of a version, and its entity tag, empty for a removal."""
         for version_id in (version, _WITHOUT_VERSION):
             ask = partial(self._bucket.version_tag, name, version_id=version_id)
-            tag = await self._reader.run(ask) if version_id else None
+            tag = await self._run(ask) if version_id else None
             if tag is not None and version_in_history(tag, version_id) == version:
                 return version_id, tag
         return None
@@ -113,7 +152,7 @@ class BundleHistory:
         found: list[StoredVersion] = []
         marker = None if after is None else (name, after)
         while len(found) < most:
-            page, marker = await self._reader.run(
+            page, marker = await self._run(
                 partial(
                     self._bucket.versions, name, after=marker, most=min(most - len(found), _LISTED)
                 )
@@ -128,7 +167,7 @@ class BundleHistory:
         author = message = None
         if not row.removed:
             ask = partial(self._bucket.metadata, row.name, version_id=row.version_id)
-            author, message = notes_of(await self._reader.run(ask))
+            author, message = notes_of(await self._run(ask))
         return ConfigVersion(
             version=version_in_history(row.etag, row.version_id),
             saved_at=row.modified,
@@ -142,7 +181,7 @@ def object_with_history(newest: Sequence[StoredVersion]) -> str | None:
     """Return the name of the object that a reader uses, or else of the one removed last.
 
     Args:
-        newest: The newest version of each object that may hold the bundle, in the order of reading.
+        newest: The newest version of each object that may hold the bundle, by precedence.
     """
     for row in newest:
         if not row.removed:
@@ -151,5 +190,5 @@ def object_with_history(newest: Sequence[StoredVersion]) -> str | None:
 
 
 def version_in_history(etag: str, version_id: str) -> str:
-    """Return the version that a history shows; of a removal it may be none of a bundle."""
+    """Return the version that a history shows; that of a removal has no content."""
     return version_of(etag, version_id) or version_id

@@ -16,7 +16,7 @@ class Match:
 
 
 Condition: TypeAlias = Match | Literal["absent"] | None
-"""What a write expects; `None` for nothing."""
+"""What a write expects of the stored object; `None` for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class StoredName:
 
     name: str
     etag: str
+    size: int
     modified: datetime
 
 
@@ -54,7 +55,7 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What a write or a removal left behind."""
+    """Entity tag and version of an object that was written or looked at."""
 
     etag: str
     version_id: str | None

@@ -1,12 +1,13 @@
-"""What an `s3:` URL says."""
+"""From an `s3:` URL to the place of a store and how it is read."""
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, check_name
+from pyfly.config_server.files import LabelsLayout, Layout, parse_layout
 
 MAX_STALENESS: Final = 1.0
 """Seconds, unless said otherwise."""
@@ -15,7 +16,10 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()@+, -]+(?:/[A-Za-z0-9!_.*'()@+, -]+)*")
 _FORM: Final = "an s3: URL is written s3://bucket or s3://bucket/prefix"
 _OPTIONS: Final = frozenset(
-    {"region", "endpoint_url", "layout", "label", "default_label", "max_staleness"}
+    {
+        *("default_label", "endpoint_url", "label", "layout", "max_staleness", "profiles"),
+        "region",
+    }
 )
 
 
@@ -28,16 +32,31 @@ class S3Location:
     """Without slashes at its ends."""
     region: str | None = None
     endpoint_url: str | None = None
-    flat_label: str | None = None
-    default_label: str = DEFAULT_LABEL
+    layout: Layout = field(default_factory=LabelsLayout)
+    """How the objects are named."""
+    label: str | None = None
+    """The only label of a layout without directories for labels; `main` unless given."""
+    default_label: str | None = None
+    """The label that exists without a bundle; `label` or `main` unless given."""
     max_staleness: float = MAX_STALENESS
+    """For how many seconds it is remembered which objects exist."""
+
+    @property
+    def only_label(self) -> str | None:
+        """The only label; `None` where the layout has a directory for each label."""
+        return None if self.layout.has_label_directories else self.label or DEFAULT_LABEL
+
+    @property
+    def existing_label(self) -> str:
+        """The label that exists without a bundle."""
+        return self.default_label or self.only_label or DEFAULT_LABEL
 
 
 def parse_url(url: str) -> S3Location:
     """Return what `s3://bucket/prefix?…` says.
 
     Raises:
-        BackendLookupError: It is not written as it should be; shows none of it but names.
+        BackendLookupError: It is not written as it should be; the message shows names only.
         InvalidConfigKeyError: A label is not acceptable.
     """
     try:
@@ -53,18 +72,16 @@ def parse_url(url: str) -> S3Location:
         )
     if len(options) < len(given) or not options.keys() <= _OPTIONS or parts.fragment:
         raise BackendLookupError(f"{_FORM}, with each of {', '.join(sorted(_OPTIONS))} once")
-    layout = options.get("layout", "labels")
-    if layout not in {"flat", "labels"} or ("label" in options and layout != "flat"):
-        raise BackendLookupError("layout= of an s3: URL is 'labels' or 'flat'; label= goes with it")
-    flat_label = options.get("label", DEFAULT_LABEL) if layout == "flat" else None
+    layout, label = _layout(options)
     return check_location(
         S3Location(
             bucket=parts.netloc,
             prefix=unquote(parts.path).strip("/"),
             region=options.get("region"),
             endpoint_url=options.get("endpoint_url"),
-            flat_label=flat_label,
-            default_label=options.get("default_label", flat_label or DEFAULT_LABEL),
+            layout=layout,
+            label=label,
+            default_label=options.get("default_label"),
             max_staleness=_seconds(options.get("max_staleness")),
         )
     )
@@ -74,7 +91,7 @@ def check_location(location: S3Location) -> S3Location:
     """Return the location, or refuse it.
 
     Raises:
-        BackendLookupError: A name of S3's is not acceptable.
+        BackendLookupError: The bucket, the prefix or the address is not acceptable.
         InvalidConfigKeyError: A label is not acceptable.
     """
     if not _BUCKET.fullmatch(location.bucket):
@@ -89,10 +106,18 @@ def check_location(location: S3Location) -> S3Location:
         _check_endpoint(location.endpoint_url)
     if not 0 <= location.max_staleness <= 3600:  # noqa: PLR2004 - an hour is surely a mistake
         raise BackendLookupError("max_staleness of an s3: URL is a number of seconds, 0 to 3600")
-    check_name("label", location.default_label)
-    if location.flat_label is not None:
-        check_name("label", location.flat_label)
+    for label in (location.default_label, location.label):
+        if label is not None:
+            check_name("label", label)
     return location
+
+
+def _layout(options: dict[str, str]) -> tuple[Layout, str | None]:
+    names = ("layout", "label", "profiles")
+    try:
+        return parse_layout({name: options[name] for name in names if name in options})
+    except BackendLookupError as error:
+        raise BackendLookupError(f"{_FORM}; {error}") from error
 
 
 def _check_endpoint(text: str) -> None:

@@ -1,18 +1,27 @@
-"""Which conditions a store honours: asked with an object of our own, which is removed again."""
+"""Which conditions of writes a store honours: tried with an object that is removed again."""
 
 import contextlib
+import logging
 import secrets
+import threading
+import time
 from dataclasses import dataclass
 from typing import Final
 
-from pyfly.config_core import BackendError, UnsupportedOperationError
-from pyfly.config_s3._client import Bucket
+from pyfly.config_core import (
+    BackendAccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    UnsupportedOperationError,
+)
+from pyfly.config_s3._bucket import Bucket
 from pyfly.config_s3._failures import ConditionFailedError
 from pyfly.config_s3._objects import Condition, Match
 
 PROBE_NAME: Final = ".pyfly-config-probe-"
 """What the names of such objects begin with. They are no bundles."""
 
+_LOG: Final = logging.getLogger(__name__)
 _WRONG: Final = "0" * 32
 _CREATES: Final = ("If-None-Match", "saves that expect absence")
 _REPLACES: Final = ("If-Match", "saves that expect a version")
@@ -20,7 +29,7 @@ _DELETES: Final = ("If-Match of removals", "deleting what is at a version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Honoured:
+class ConditionSupport:
     """The conditions of a store that can be relied on."""
 
     creates: bool
@@ -74,7 +83,60 @@ def _unsupported(header: str, ability: str) -> UnsupportedOperationError:
     )
 
 
-def probe(bucket: Bucket, *, deadline: float) -> Honoured:
+class ConditionDetector:
+    """Finds out once in a process which conditions the store honours. Several threads may use it.
+
+    Args:
+        bucket: Where the probe object is written.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._support: ConditionSupport | None = None
+        self._probing = threading.Lock()
+        self._was_tried = False
+
+    def detect(self, *, deadline: float) -> ConditionSupport:
+        """Return what the store honours.
+
+        Raises:
+            BackendAccessDeniedError: Nothing may be written below the prefix.
+            BackendUnavailableError: The store did not answer; the next call tries again.
+        """
+        if not self._probing.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise BackendUnavailableError("the store did not answer in time")
+        try:
+            if self._support is None:
+                self._was_tried = True
+                self._support = probe(self._bucket, deadline=deadline)
+                for header, refused in self._support.missing():
+                    _LOG.warning(
+                        "the store of bucket '%s' does not honour %s; refused: %s",
+                        self._bucket.name,
+                        header,
+                        refused,
+                    )
+            return self._support
+        finally:
+            self._probing.release()
+
+    def try_once(self, *, deadline: float) -> None:
+        """Detect, unless that was tried before. A failure is logged: a bucket may be read only."""
+        if self._was_tried:
+            return
+        try:
+            self.detect(deadline=deadline)
+        except BackendAccessDeniedError:
+            _LOG.info("nothing may be written in bucket '%s'; it can be read", self._bucket.name)
+        except BackendError as error:
+            _LOG.warning(
+                "the conditions of bucket '%s' are tried again before a save: %s",
+                self._bucket.name,
+                error,
+            )
+
+
+def probe(bucket: Bucket, *, deadline: float) -> ConditionSupport:
     """Find out what the store honours in this bucket.
 
     Raises:
@@ -91,13 +153,13 @@ class _Probe:
         self._name = PROBE_NAME + secrets.token_hex(8)
         self._versions: list[str] = []
 
-    def run(self) -> Honoured:
+    def run(self) -> ConditionSupport:
         try:
             created = self._write(b"1", "absent")
             etag = created or self._write(b"1", None) or ""
             creates = created is not None and self._write(b"2", "absent") is None
             quoted = self._form_of_replacing(etag)
-            return Honoured(
+            return ConditionSupport(
                 creates=creates,
                 replaces=quoted is not None,
                 deletes=self._deletes(quoted=quoted is not False),

@@ -1,6 +1,6 @@
-"""What boto3 parses out of answers, and what it is given for requests, as values of ours.
+"""From the responses that boto3 has parsed to values, and from conditions to its arguments.
 
-Pure functions; an answer that lacks what every store's has is refused.
+Pure functions. A response without the fields that every store sends is refused.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ def name_row(row: Mapping[str, Any], *, prefix: str) -> StoredName:
     return StoredName(
         name=row["Key"][len(prefix) :],
         etag=plain_tag(row["ETag"]),
+        size=row["Size"],
         modified=row["LastModified"].astimezone(UTC),
     )
 
@@ -45,10 +46,10 @@ def verified_object(answer: Mapping[str, Any], data: bytes) -> StoredObject:
     """Return the object.
 
     Raises:
-        DamagedError: It is not as it is stored, or the answer is none of a store.
+        DamagedError: It is not as it is stored, or the answer is not that of a store.
     """
     if "ETag" not in answer or "LastModified" not in answer:
-        raise DamagedError("the answer is none of a store")
+        raise DamagedError("the answer is not that of an S3 store")
     damage = damage_of(
         data,
         metadata=answer.get("Metadata", {}),
@@ -70,7 +71,7 @@ def verified_object(answer: Mapping[str, Any], data: bytes) -> StoredObject:
 
 
 def digest_tag(answer: Mapping[str, Any]) -> str | None:
-    """Return the entity tag where it can be a digest; those of encrypted objects are none."""
+    """Return the entity tag where it can be a digest; those of encrypted objects are not."""
     encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256"
     if encrypted or "SSECustomerAlgorithm" in answer:
         return None
@@ -78,13 +79,15 @@ def digest_tag(answer: Mapping[str, Any]) -> str | None:
 
 
 def written_of(answer: Mapping[str, Any]) -> Written:
-    """Return what a write left behind.
+    """Return entity tag and version of what was written.
 
     Raises:
-        BackendUnavailableError: The answer is none of a store.
+        BackendUnavailableError: The answer is not that of a store.
     """
     if "ETag" not in answer:
-        raise BackendUnavailableError("the answer is none of a store; the outcome is unknown")
+        raise BackendUnavailableError(
+            "the answer is not that of an S3 store; the outcome is unknown"
+        )
     return Written(etag=plain_tag(answer["ETag"]), version_id=answer.get("VersionId"))
 
 
@@ -94,7 +97,7 @@ def plain_tag(etag: str) -> str:
 
 
 def headers_of(condition: Condition) -> dict[str, str]:
-    """Return the arguments of boto3's that carry a condition."""
+    """Return the arguments for boto3 that carry a condition."""
     if condition is None:
         return {}
     if isinstance(condition, Match):

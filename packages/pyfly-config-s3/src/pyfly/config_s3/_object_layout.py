@@ -1,0 +1,65 @@
+"""Where files lie below the prefix: from labels and paths to names of objects, and back.
+
+Pure functions. What the names of files mean is a matter of `pyfly.config_server.files`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pyfly.config_core import ConfigKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectLayout:
+    """How labels become beginnings of names."""
+
+    label: str | None
+    """The only label, when no name begins with a label."""
+
+    def has(self, label: str) -> bool:
+        """True if anything can lie under a label."""
+        return self.label in {None, label}
+
+    def begin(self, label: str) -> str:
+        """Return what the names under a label begin with."""
+        return "" if self.label is not None else f"{label}/"
+
+    def name(self, label: str, path: str) -> str:
+        """Return the name of an object."""
+        return self.begin(label) + path
+
+    def path(self, label: str, name: str) -> str:
+        """Return the path under a label of an object."""
+        return name.removeprefix(self.begin(label))
+
+    def siblings(self, key: ConfigKey) -> str:
+        """Return what the names begin with that are listed together with those of a bundle.
+
+        The bundles of an application in all profiles are one listing, its base bundle another.
+        """
+        return self.name(key.label, key.application + ("." if key.is_base else "-"))
+
+    def split(self, name: str) -> tuple[str, str]:
+        """Return the label of a listed object, possibly not an acceptable one, and its file."""
+        if self.label is not None:
+            return self.label, name
+        label, _, file_name = name.rpartition("/")
+        return label, file_name
+
+
+def is_hidden(name: str) -> bool:
+    """True if a part of a name begins with a dot: no file of configuration."""
+    return name.startswith(".") or "/." in name
+
+
+def directories_of(names: Iterable[str]) -> Iterator[str]:
+    """Yield everything before a slash in the names, some of them several times."""
+    for name in names:
+        for parent in PurePosixPath(name).parents[:-1]:
+            yield str(parent)
+
+
+def version_of(etag: str, version_id: str | None) -> str:
+    """Return the version of a file: the one of the bucket where it keeps versions."""
+    return etag if version_id in {None, "", "null"} else str(version_id)

@@ -1,0 +1,263 @@
+"""The files of one label in a bucket: for reading, and for one write."""
+
+import logging
+import secrets
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from pyfly.config_core import ConfigError, ConfigKey
+from pyfly.config_s3._bucket import Bucket
+from pyfly.config_s3._conditions import ConditionDetector
+from pyfly.config_s3._failures import ConditionFailedError
+from pyfly.config_s3._integrity import is_of_write, metadata_of
+from pyfly.config_s3._listing_cache import ListingCache, Names, result_of
+from pyfly.config_s3._object_layout import ObjectLayout, version_of
+from pyfly.config_s3._objects import Condition, Match, StoredObject
+from pyfly.config_server.files import (
+    UNCHANGED,
+    ChangeNote,
+    FileCondition,
+    FileContent,
+    FilesChangedError,
+    Unchanged,
+)
+from pyfly.config_server.storage import Precondition
+
+_LOG: Final = logging.getLogger(__name__)
+
+_Identity: TypeAlias = tuple[str, str | None]
+"""Entity tag and version."""
+_Pages: TypeAlias = Callable[[str], Names]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelObjects:
+    """The objects of one label."""
+
+    bucket: Bucket
+    layout: ObjectLayout
+    label: str
+    deadline: float
+    """Of the monotonic clock, for everything."""
+
+    def name(self, path: str) -> str:
+        """Return the name of the object at a path."""
+        return self.layout.name(self.label, path)
+
+    def read(self, path: str, *, limit: int, known: Hashable) -> FileContent | Unchanged | None:
+        """Return a file; the store compares the entity tag where that identifies a version."""
+        etag, version_id = _identity(known)
+        stored = self.bucket.read(
+            self.name(path),
+            limit=limit,
+            deadline=self.deadline,
+            known_etag=None if version_id else etag or None,
+        )
+        if stored is None or stored is UNCHANGED:
+            return stored
+        if known == (stored.etag, stored.version_id):
+            return UNCHANGED
+        return content_of(stored)
+
+
+def content_of(stored: StoredObject) -> FileContent:
+    """Return an object as the content of a file."""
+    identity: _Identity = (stored.etag, stored.version_id)
+    return FileContent(
+        data=stored.data,
+        identity=identity,
+        version=version_of(stored.etag, stored.version_id),
+        modified=stored.modified,
+    )
+
+
+def _identity(known: Hashable) -> _Identity:
+    match known:
+        case (str() as etag, str() | None as version_id):
+            return etag, version_id
+        case _:
+            return "", None
+
+
+@dataclass(kw_only=True)
+class BucketView:
+    """The files of a label. Names are answered from a listing of a moment ago.
+
+    When that is too old, another one is asked for and awaited by `confirm`, after the files were
+    read: most often nothing has changed.
+    """
+
+    objects: LabelObjects
+    listings: ListingCache
+    _listed: dict[str, str] = field(default_factory=dict[str, str])
+    _unconfirmed: list[tuple[Future[Names], str, dict[str, bool]]] = field(
+        default_factory=list[tuple[Future[Names], str, dict[str, bool]]]
+    )
+
+    def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
+        """Return those of several names that exist, in the same order."""
+        begin = self.objects.layout.siblings(key)
+        deadline = self.objects.deadline
+        listed = self.listings.fresh(begin)
+        if listed is None:
+            asked = self.listings.refresh(begin, deadline=deadline)
+            listed = self.listings.last(begin)
+            if listed is None:
+                listed = result_of(asked, deadline)
+            else:
+                used = {
+                    self.objects.name(name): self.objects.name(name) in listed for name in names
+                }
+                self._unconfirmed.append((asked, str(key), used))
+        found = [name for name in names if self.objects.name(name) in listed]
+        self._listed |= dict.fromkeys(found, begin)
+        return found
+
+    def read(
+        self, path: str, *, limit: int, known: Hashable = None
+    ) -> FileContent | Unchanged | None:
+        """Return a file, verified; `None` when it does not exist.
+
+        Raises:
+            FilesChangedError: It was listed and is gone.
+            ConfigFormatError: It is larger than `limit`.
+        """
+        content = self.objects.read(path, limit=limit, known=known)
+        if content is None and path in self._listed:
+            self.confirm()
+            self.listings.discard(self._listed[path])
+            raise _disagreement(f"{self.objects.label}/{path}")
+        return content
+
+    def confirm(self) -> None:
+        """Wait for the listings that were asked for.
+
+        Raises:
+            FilesChangedError: They differ from those that were used.
+        """
+        while self._unconfirmed:
+            asked, key, used = self._unconfirmed.pop()
+            names = result_of(asked, self.objects.deadline)
+            if any((name in names) != existed for name, existed in used.items()):
+                raise _disagreement(key)
+
+
+def _disagreement(what: str) -> FilesChangedError:
+    return FilesChangedError(f"the listing and the objects of {what} do not agree")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketWriter:
+    """The files of a label for one write."""
+
+    objects: LabelObjects
+    key: ConfigKey
+    conditions: ConditionDetector
+    list_names: _Pages
+    """Lists the names that begin with a text, asking the store."""
+    write: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Tells this write from every other one."""
+
+    def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
+        """Return those of several names that exist now, in the same order."""
+        listed = self.list_names(self.objects.name(f"{key.stem}."))
+        return [name for name in names if self.objects.name(name) in listed]
+
+    def read(
+        self, path: str, *, limit: int, known: Hashable = None
+    ) -> FileContent | Unchanged | None:
+        """Return a file, verified; `None` when it does not exist."""
+        return self.objects.read(path, limit=limit, known=known)
+
+    def replace(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        obsolete: Sequence[str] = (),
+        condition: FileCondition,
+        note: ChangeNote,
+    ) -> str:
+        """Put `data` under `name` in one conditional request; return the version.
+
+        Raises:
+            FilesChangedError: The condition does not hold any more.
+            ConfigFormatError: Author and message are longer than S3 keeps.
+            UnsupportedOperationError: The store does not honour the condition.
+        """
+        metadata = metadata_of(data, write=self.write, author=note.author, message=note.message)
+        try:
+            written = self.objects.bucket.write(
+                self.objects.name(name),
+                data,
+                metadata=metadata,
+                condition=self._condition(condition),
+                deadline=self.objects.deadline,
+            )
+            version = version_of(written.etag, written.version_id)
+        except ConditionFailedError as error:
+            stored = self._version_if_written(name, len(data))
+            if stored is None:
+                raise self._changed() from error
+            version = stored
+        self._remove_obsolete(obsolete)
+        return version
+
+    def remove(self, names: Sequence[str], *, condition: FileCondition, note: ChangeNote) -> None:
+        """Remove files in this order. Author and message are not kept.
+
+        Raises:
+            FilesChangedError: The condition does not hold any more.
+            UnsupportedOperationError: The store does not honour the condition.
+        """
+        del note  # a delete marker has no metadata
+        match: Match | None = None
+        if isinstance(condition, FileContent):
+            support = self.conditions.detect(deadline=self.objects.deadline)
+            match = support.delete(_identity(condition.identity)[0])
+        for place, name in enumerate(names, start=1):
+            try:
+                self.objects.bucket.remove(
+                    self.objects.name(name),
+                    condition=match if place == len(names) else None,
+                    deadline=self.objects.deadline,
+                )
+            except ConditionFailedError as error:
+                raise self._changed() from error
+
+    def _condition(self, condition: FileCondition) -> Condition:
+        if condition is Precondition.ANY:
+            return None
+        support = self.conditions.detect(deadline=self.objects.deadline)
+        if isinstance(condition, FileContent):
+            return support.replace(_identity(condition.identity)[0])
+        return support.create()
+
+    def _version_if_written(self, name: str, size: int) -> str | None:
+        """Return the version of the object if this write has stored it.
+
+        That is so when the response was lost on the way and the repeated request failed its own
+        condition.
+        """
+        try:
+            stored = self.objects.bucket.read(
+                self.objects.name(name), limit=size, deadline=self.objects.deadline
+            )
+        except ConfigError:
+            return None
+        if not isinstance(stored, StoredObject) or not is_of_write(stored.metadata, self.write):
+            return None
+        return version_of(stored.etag, stored.version_id)
+
+    def _remove_obsolete(self, names: Sequence[str]) -> None:
+        """Remove what is not read any more; the save is done, whatever becomes of this."""
+        for name in names:
+            try:
+                self.objects.bucket.remove(self.objects.name(name), deadline=self.objects.deadline)
+            except ConfigError as error:
+                _LOG.warning("%s/%s is shadowed and stays: %s", self.objects.label, name, error)
+
+    def _changed(self) -> FilesChangedError:
+        return FilesChangedError(f"{self.key} keeps changing")
