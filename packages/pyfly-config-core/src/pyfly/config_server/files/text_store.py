@@ -148,7 +148,7 @@ class TextStore:
     async def has_label(self, label: str) -> bool:
         """True if the label exists."""
         check_name("label", label)
-        return await self._read(partial(self._reader.has_label, label))
+        return await self.run(partial(self._reader.has_label, label))
 
     # --- listing ----------------------------------------------------------------------
 
@@ -196,7 +196,7 @@ class TextStore:
             BackendUnavailableError: It is not there.
             BackendAccessDeniedError: It cannot be opened.
         """
-        await self._read(self._tree.check)
+        await self.run(self._tree.check)
 
     # --- writing ----------------------------------------------------------------------
 
@@ -263,7 +263,8 @@ class TextStore:
 
     # --- threads ----------------------------------------------------------------------
 
-    async def _read(self, function: _WithDeadline[_Result]) -> _Result:
+    async def run(self, function: _WithDeadline[_Result]) -> _Result:
+        """Run a blocking function in a thread of this store, with the deadline of a read."""
         self._check_open()
         deadline = time.monotonic() + self._limits.read
         call = partial(function, deadline=deadline)
@@ -277,7 +278,7 @@ class TextStore:
         while True:
             began = time.monotonic()
             try:
-                return await self._read(function)
+                return await self.run(function)
             except UnsettledFileError as error:
                 if began > deadline:
                     raise
