@@ -3,9 +3,8 @@
 Pure functions. What the names of files mean is a matter of `pyfly.config_server.files`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pyfly.config_core import ConfigKey
 
@@ -53,11 +52,15 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or "/." in name
 
 
-def directories_of(names: Iterable[str]) -> Iterator[str]:
-    """Yield everything before a slash in the names, some of them several times."""
+def directories_of(names: Iterable[str]) -> set[str]:
+    """Return everything before a slash in the names."""
+    found: set[str] = set()
     for name in names:
-        for parent in PurePosixPath(name).parents[:-1]:
-            yield str(parent)
+        parent = name.rpartition("/")[0]
+        while parent and parent not in found:
+            found.add(parent)
+            parent = parent.rpartition("/")[0]
+    return found
 
 
 def version_of(etag: str, version_id: str | None) -> str:

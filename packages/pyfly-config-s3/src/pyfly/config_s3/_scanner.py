@@ -2,15 +2,26 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 from pyfly.config_s3._object_layout import directories_of, is_hidden
 from pyfly.config_s3._objects import StoredName
 from pyfly.config_server.files import FileChanges
 
-_State: TypeAlias = tuple[str, int, str]
+_State: TypeAlias = tuple[str, int, datetime]
 """Entity tag, size, time of the last change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """What one pass saw."""
+
+    states: Mapping[str, _State]
+    directories: frozenset[str]
+    cursor: str
 
 
 class BucketScanner:
@@ -20,30 +31,35 @@ class BucketScanner:
     """
 
     def __init__(self) -> None:
-        self._before: dict[str, _State] | None = None
-        self._directories: frozenset[str] = frozenset()
+        self._before: _Scan | None = None
         self._guard = threading.Lock()
 
     def compare(self, rows: Iterable[StoredName]) -> FileChanges:
         """Return the state that a whole listing tells, and what changed since the last one."""
-        now: dict[str, _State] = {
-            row.name: (row.etag, row.size, row.modified.isoformat())
-            for row in rows
-            if not is_hidden(row.name)
+        states = {
+            row.name: (row.etag, row.size, row.modified) for row in rows if not is_hidden(row.name)
         }
-        directories = frozenset(directories_of(now))
         with self._guard:
-            before, self._before = self._before, now
-            known, self._directories = self._directories, directories
-        cursor = _digest(now)
+            before = self._before
+            if before is not None and before.states == states:
+                return FileChanges(cursor=before.cursor)
+            now = self._before = _Scan(
+                states=states,
+                directories=frozenset(directories_of(states)),
+                cursor=_digest(states),
+            )
         if before is None:
-            return FileChanges(cursor=cursor)
-        changed = {name for name, _ in before.items() ^ now.items()}
-        return FileChanges(cursor=cursor, paths=changed, directories=known ^ directories)
+            return FileChanges(cursor=now.cursor)
+        return FileChanges(
+            cursor=now.cursor,
+            paths={name for name, _ in before.states.items() ^ states.items()},
+            directories=before.directories ^ now.directories,
+        )
 
 
-def _digest(states: dict[str, _State]) -> str:
+def _digest(states: Mapping[str, _State]) -> str:
     digest = hashlib.sha256()
-    for name in sorted(states):
-        digest.update(repr((name, *states[name])).encode("utf-8", "surrogateescape"))
+    for name, (etag, size, modified) in sorted(states.items()):
+        line = f"{name}\0{etag}\0{size}\0{modified.timestamp()}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
