@@ -143,9 +143,9 @@ def held(started: asyncio.Event, gone: asyncio.Event) -> ConfigServerApp:
         results=(Result(status=204, description="Never seen."),),
     )
     server = ConfigServer(InMemoryConfigBackend())
-    app = ConfigServerApp(server, auth=None)
-    app._handle = Controller(server, auth=None, endpoints=(endpoint,)).handle
-    return app
+    holding = ConfigServerApp(server, auth=None)
+    holding._handle = Controller(server, auth=None, endpoints=(endpoint,)).handle
+    return holding
 
 
 @pytest.mark.anyio
