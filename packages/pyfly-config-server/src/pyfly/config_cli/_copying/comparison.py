@@ -1,6 +1,5 @@
 """Comparing two stores by what they serve: every application, in every single profile."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,9 @@ from pyfly.config_core import (
     ConfigNotFoundError,
     Environment,
     merge,
+    rebuild,
 )
 from pyfly.config_server import Bundles, ConfigServer, Encryption, ServerOptions
-from pyfly.config_server.composition.flattened import render
 from pyfly.config_server.formats.text import same_tree
 
 _MAX_KEYS = 5
@@ -128,8 +127,10 @@ def _difference(one: Environment | str, other: Environment | str) -> str:
 
 
 def _flattened_difference(one: Environment, other: Environment) -> str:
+    """Compare the trees of the flattened JSON; equal keys that make no tree are equal."""
+    mine, theirs = (merge([s.source for s in e.property_sources]) for e in (one, other))
     try:
-        mine, theirs = (json.loads(render(e, "json", resolve=False)) for e in (one, other))
-    except ConfigError:  # both hold the same keys, which make no tree
-        return ""
-    return "" if same_tree(mine, theirs) else "another flattened form"
+        equal = same_tree(rebuild(mine), rebuild(theirs))
+    except ConfigError:
+        equal = same_tree(mine, theirs)
+    return "" if equal else "another flattened form"
