@@ -130,6 +130,31 @@ async def test_what_a_save_would_damage_is_refused_and_left_alone(
     assert {path.name: path.read_text("utf-8") for path in root.iterdir()} == files
 
 
+async def test_a_change_of_one_of_several_files_edits_that_file(
+    root: Path, write: Write, backend: FilesystemConfigBackend
+) -> None:
+    write("orders.properties", "db.user=x\n")
+    write("orders.yml", "db: {url: a}\nports: [1, 2]\n")
+    write("orders.yaml", "db: {url: old, pool: 5}\nname: n\n")
+    before = await backend.fetch("orders", BASE_PROFILE)
+    assert before is not None
+    wanted = {"db": {"user": "x", "url": "a", "pool": 6, "new": 1}, "ports": [1, 2]}
+    changed = source("orders", BASE_PROFILE, **wanted)
+    version = await backend.commit(changed, expected=str(before.version))
+    assert {path.name: path.read_text("utf-8") for path in root.iterdir()} == {
+        "orders.properties": "db.user=x\n",
+        "orders.yml": "db: {url: a}\nports: [1, 2]\n",
+        "orders.yaml": "db:\n  url: old\n  pool: 6\n  new: 1\n",
+    }
+    after = await backend.fetch("orders", BASE_PROFILE)
+    assert after is not None
+    assert after.version == version
+    for other in (wanted | {"db": {"user": "y"}}, wanted | {"only": "new"}):
+        with pytest.raises(ConfigObstructedError, match=r"orders\.(properties|yml|yaml)"):
+            await backend.save(source("orders", BASE_PROFILE, **other))
+    assert await backend.fetch("orders", BASE_PROFILE) == after
+
+
 async def test_a_base_bundle_that_would_be_listed_as_that_of_a_profile_is_refused(
     root: Path, write: Write, backend: FilesystemConfigBackend
 ) -> None:

@@ -192,6 +192,21 @@ async def test_a_config_map_tree_is_followed_inside_the_root(
     assert await properties(backend) == {"a": 2}
 
 
+async def test_plain_files_of_a_config_map_are_listed_and_hidden_ones_are_not(
+    backend: FilesystemConfigBackend, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write("main/..1/app.conf", "x")
+    write("main/.hidden", "x")
+    write("main/etc/deep.txt", "xyz")
+    (tmp_path / "main" / "..data").symlink_to("..1")
+    (tmp_path / "main" / "app.conf").symlink_to("..data/app.conf")
+    (tmp_path / "main" / "loop").symlink_to(".")
+    (tmp_path / "main" / "outside.txt").symlink_to("/etc/passwd")
+    (tmp_path / "main" / "gone.txt").symlink_to("nowhere")
+    found = [(entry.path, entry.size) async for entry in backend.resources("main")]
+    assert found == [("app.conf", 1), ("etc/deep.txt", 3)]
+
+
 async def test_a_link_to_a_parent_does_not_make_the_listing_endless(
     backend: FilesystemConfigBackend, write: Callable[..., Path], tmp_path: Path
 ) -> None:

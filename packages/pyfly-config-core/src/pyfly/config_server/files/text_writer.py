@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, TypeVar
@@ -13,13 +13,14 @@ from pyfly.config_core import (
     ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
+    JsonValue,
 )
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.files.bundle_files import bundle_version
+from pyfly.config_server.files.bundle_edits import edit_one_file
+from pyfly.config_server.files.bundle_files import bundle_version, parse_file
 from pyfly.config_server.files.file_tree import (
     UNCHANGED,
     ChangeNote,
-    FileCondition,
     FileContent,
     FilesChangedError,
     FileTree,
@@ -47,11 +48,14 @@ class _StoredFiles:
     """Those that a reader uses."""
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Those of the files that a reader uses."""
+        return {name: content.version for name, content in self.contents.items()}
+
+    @property
     def version(self) -> str | None:
         """The version of the bundle; `None` when it is not stored."""
-        if not self.contents:
-            return None
-        return bundle_version({name: one.version for name, one in self.contents.items()})
+        return bundle_version(self.versions) if self.contents else None
 
 
 class TextWriter:
@@ -77,8 +81,8 @@ class TextWriter:
 
         Raises:
             ConfigConflictError: `expected` does not hold.
-            ConfigObstructedError: The bundle lies in several files, in a `.properties` file, or
-                beside other documents.
+            ConfigObstructedError: The bundle lies in several files and not exactly one of them
+                has to change, or in a `.properties` file, or in one of several documents.
             InvalidConfigKeyError: The name of its file would be read as another bundle.
         """
         key = source.key
@@ -89,12 +93,12 @@ class TextWriter:
         def save(writer: FileWriter) -> str:
             stored = self._stored(writer, key)
             check_expected(key, expected=expected, current=stored.version)
-            _check_rewritable(key, stored)
-            name = next(iter(stored.contents), key.stem + self._layout.new_suffix)
-            text = dump_text(source.properties, suffix=PurePosixPath(name).suffix)
-            condition = _condition(expected, stored)
-            obsolete = [one for one in stored.names if one != name]
-            return writer.replace(name, text, obsolete=obsolete, condition=condition, note=note)
+            name, properties = self._plan(stored, source)
+            text = dump_text(properties, suffix=PurePosixPath(name).suffix)
+            condition = ANY if expected is ANY else stored.contents.get(name, ABSENT)
+            obsolete = () if self._layout.reads_all else [n for n in stored.names if n != name]
+            version = writer.replace(name, text, obsolete=obsolete, condition=condition, note=note)
+            return bundle_version(stored.versions | {name: version})
 
         return self._write(key, save, deadline)
 
@@ -114,14 +118,32 @@ class TextWriter:
             stored = self._stored(writer, key)
             check_expected(key, expected=expected, current=stored.version)
             if stored.contents:
-                _check_rewritable(key, stored)
-                condition = _condition(expected, stored)
+                if len(stored.contents) > 1:
+                    raise _in_several_files(key, stored)
+                _check_rewritable(key, stored, stored.names)
+                used = next(iter(stored.contents.values()))
+                condition = ANY if expected is ANY else used
                 writer.remove(stored.names[::-1], condition=condition, note=note)
 
         if self._tree.label not in {None, key.label}:
             check_expected(key, expected=expected, current=None)
         else:
             self._write(key, delete, deadline)
+
+    def _plan(
+        self, stored: _StoredFiles, source: ConfigSource
+    ) -> tuple[str, Mapping[str, JsonValue]]:
+        """Return the file that a save writes, and what it holds afterwards."""
+        key = source.key
+        if len(stored.contents) <= 1:
+            _check_rewritable(key, stored, stored.names)
+            name = next(iter(stored.contents), key.stem + self._layout.new_suffix)
+            return name, source.properties
+        edit = edit_one_file(_trees(key, stored), source.properties)
+        if edit is None:
+            raise _in_several_files(key, stored)
+        _check_rewritable(key, stored, [edit[0]])
+        return edit
 
     def _write(
         self, key: ConfigKey, write: Callable[[FileWriter], _Result], deadline: float
@@ -163,30 +185,43 @@ class TextWriter:
             raise InvalidConfigKeyError("label", label, f"this store holds the label '{only}' only")
 
 
-def _condition(expected: Expected, stored: _StoredFiles) -> FileCondition:
-    return ANY if expected is ANY else next(iter(stored.contents.values()), ABSENT)
-
-
-def _check_rewritable(key: ConfigKey, stored: _StoredFiles) -> None:
-    """Refuse a save, or a removal, that would lose what the files say beside the bundle.
+def _trees(key: ConfigKey, stored: _StoredFiles) -> dict[str, Mapping[str, JsonValue]]:
+    """Return what each of several files holds.
 
     Raises:
-        ConfigObstructedError: It lies in several files, there is a `.properties` file, or a file
-            holds several documents.
+        ConfigFormatError: A file does not parse.
+        ConfigObstructedError: A file holds several documents.
     """
-    if len(stored.contents) > 1:
-        where = f"{key.label}/{next(iter(stored.contents))}"
-        others = ", ".join([*stored.contents][1:])
-        raise ConfigObstructedError(
-            where, f"the bundle lies in {others}, too; change the file that is meant"
-        )
-    for name in stored.names:
-        if name.endswith(PROPERTIES_SUFFIX):
-            raise ConfigObstructedError(
-                f"{key.label}/{name}", "a .properties file is never rewritten or removed"
-            )
+    trees: dict[str, Mapping[str, JsonValue]] = {}
     for name, content in stored.contents.items():
-        if holds_several_documents(content.data, suffix=PurePosixPath(name).suffix):
-            raise ConfigObstructedError(
-                f"{key.label}/{name}", "it holds several documents, which would be lost"
-            )
+        where = f"{key.label}/{name}"
+        documents = parse_file(content, name=name, where=where).checked().documents
+        if len(documents) > 1:
+            raise ConfigObstructedError(where, "it holds several documents")
+        trees[name] = documents[0].properties if documents else {}
+    return trees
+
+
+def _in_several_files(key: ConfigKey, stored: _StoredFiles) -> ConfigObstructedError:
+    first, *others = stored.contents
+    return ConfigObstructedError(
+        f"{key.label}/{first}",
+        f"the bundle also lies in {', '.join(others)}, and it is not exactly one of these files "
+        "that has to change",
+    )
+
+
+def _check_rewritable(key: ConfigKey, stored: _StoredFiles, names: Iterable[str]) -> None:
+    """Refuse a save, or a removal, that would lose what files say beside the bundle.
+
+    Raises:
+        ConfigObstructedError: There is a `.properties` file, or a file of several documents.
+    """
+    for name in names:
+        where = f"{key.label}/{name}"
+        if name.endswith(PROPERTIES_SUFFIX):
+            raise ConfigObstructedError(where, "a .properties file is never rewritten or removed")
+        content = stored.contents.get(name)
+        suffix = PurePosixPath(name).suffix
+        if content is not None and holds_several_documents(content.data, suffix=suffix):
+            raise ConfigObstructedError(where, "it holds several documents, which would be lost")

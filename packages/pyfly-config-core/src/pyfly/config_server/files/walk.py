@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigError, InvalidConfigKeyError, check_name
-from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
+from pyfly.config_server.files.safe_io import REGULAR, open_inside, open_root, opened, translated
 from pyfly.config_server.storage import ResourceEntry
 
 __all__ = ["list_directory", "walk_files", "walk_labels"]
@@ -52,7 +52,10 @@ def list_directory(root: Path, directory: str) -> list[str]:
 
 
 def walk_files(root: Path, directory: str) -> Iterator[ResourceEntry]:
-    """Yield the regular files below a directory, hidden ones and links left out.
+    """Yield the files below a directory; hidden ones are left out.
+
+    A link to a file counts while it stays inside the root, as in a mounted ConfigMap; a link to a
+    directory does not.
 
     Args:
         root: What the files must not lie outside of, links resolved.
@@ -69,10 +72,17 @@ def _walk_files(root: Path, directory: str, below: str) -> Iterator[ResourceEntr
             return
         with opened(opened_directory):
             names = sorted(os.listdir(opened_directory))  # noqa: PTH208 - it has no path
-            entries = [(name, _status(opened_directory, name)) for name in names]
+            entries = [
+                (
+                    name,
+                    _status(opened_directory, name, root=root, path=f"{path}/{name}".lstrip("/")),
+                )
+                for name in names
+                if not name.startswith(".")
+            ]
     for name, status in entries:
         child = f"{below}/{name}" if below else name
-        if status is None or name.startswith("."):
+        if status is None:
             continue
         if stat.S_ISDIR(status.st_mode):
             yield from _walk_files(root, directory, child)
@@ -81,10 +91,19 @@ def _walk_files(root: Path, directory: str, below: str) -> Iterator[ResourceEntr
             yield ResourceEntry(path=child, size=status.st_size, modified=modified)
 
 
-def _status(directory: int, name: str) -> os.stat_result | None:
+def _status(directory: int, name: str, *, root: Path, path: str) -> os.stat_result | None:
+    """Return the status of a file or directory, or of the file that a link leads to."""
     try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            return status
+        target = open_inside(root, path, REGULAR)
+        if target is None:
+            return None
+        with opened(target):
+            status = os.fstat(target)
+            return status if stat.S_ISREG(status.st_mode) else None
+    except (ConfigError, OSError):  # it has gone, leads out of the root, or is closed
         return None
 
 
