@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_client._config import ClientConfig
+from pyfly.config_client._exchange import HttpResponse
 from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._properties import Properties, read_properties
 from pyfly.config_client._requests import ConfigRequest
@@ -22,7 +23,6 @@ from pyfly.config_client.errors import (
     InvalidPayloadError,
     ServerUnreachableError,
 )
-from pyfly.config_client.transport import HttpResponse
 from pyfly.config_core import SHARED_APPLICATION
 
 _MAX_ETAG_LENGTH: Final = 1_000

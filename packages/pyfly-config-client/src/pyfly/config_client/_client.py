@@ -10,17 +10,11 @@ from pyfly.config_client._config import ClientConfig, check_seconds
 from pyfly.config_client._fetch import load
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._snapshots import SnapshotStore
-from pyfly.config_client._steps import (
-    AsyncDriver,
-    BlockingDriver,
-    Plan,
-    PublishChange,
-    SnapshotAccess,
-)
+from pyfly.config_client._steps import AsyncDriver, BlockingDriver, SnapshotAccess
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
-    from pyfly.config_client._watch import Change, Watcher
+    from pyfly.config_client._watch import Change, Watcher, WatchPlan
 
 P = ParamSpec("P")
 
@@ -117,8 +111,8 @@ class _Client:
         self._loaded = loaded
         return loaded.properties
 
-    def _watch_plan(self, interval: float, wait: float) -> Plan[Never]:
-        from pyfly.config_client._watch import WatchTiming, watch  # noqa: PLC0415 - 2 ms, watchers only
+    def _watch_plan(self, interval: float, wait: float) -> "WatchPlan[Never]":
+        from pyfly.config_client._watch import WatchTiming, watch  # noqa: PLC0415 - 4 ms, watchers only
 
         check_seconds("interval", interval)
         check_seconds("wait", wait or interval)  # 0: the server need not hold a request
@@ -170,6 +164,8 @@ class ConfigClient(_Client):
             ConfigClientError: The first fetch failed, or the client is offline.
             ValueError: A number of seconds is negative or more than a day; an interval is 0.
         """
+        from pyfly.config_client._watch import PublishChange  # noqa: PLC0415 - 4 ms, watchers only
+
         if self._loaded is None:
             await self.fetch()
         driver = self._driver()
@@ -226,7 +222,7 @@ class SyncConfigClient(_Client):
             ConfigClientError: The first fetch failed, or the client is offline.
             ValueError: As `ConfigClient.watch`.
         """
-        from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 2 ms, watchers only
+        from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
 
         if self._loaded is None:
             self.fetch()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
+from pyfly.config_client._exchange import TlsFiles, Transport
 from pyfly.config_client._files import read_file
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import (
@@ -20,7 +21,7 @@ from pyfly.config_client._requests import (
 from pyfly.config_client._snapshots import OFF, SnapshotCipher, SnapshotStore, make_cipher
 from pyfly.config_client._variables import read_variable, read_variables
 from pyfly.config_client.errors import ConfigClientError
-from pyfly.config_client.transport import HttpxTransport, TlsFiles, Transport
+from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import DEFAULT_PROFILE
 
 PathLike: TypeAlias = str | os.PathLike[str]

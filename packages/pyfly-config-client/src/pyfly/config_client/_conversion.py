@@ -35,16 +35,7 @@ from pyfly.config_client._types import (
 )
 from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
 
-__all__ = [
-    "ABSENT",
-    "Reader",
-    "ReaderFactory",
-    "bind_as",
-    "convert",
-    "get_as",
-    "is_type",
-    "simple_reader",
-]
+__all__ = ["bind_as", "get_as", "is_type", "lenient_reader"]
 
 _ABSTRACT: Any = {AbstractSet: set, MutableSet: set}
 _OF_OTHER_CONTENT: Any = (str, bytes, bytearray, range, defaultdict, UserString)
@@ -60,6 +51,11 @@ def read_as(wanted: Any) -> Reader:
         UnsupportedTypeError: There is no conversion to that type.
     """
     return ReaderFactory().reader(wanted)
+
+
+def lenient_reader(wanted: Any) -> Reader:
+    """Return the reader of a type; the values of an unsupported type are not converted."""
+    return ReaderFactory(lenient=True).reader(wanted)
 
 
 @cache
@@ -146,7 +142,7 @@ class ReaderFactory:
         if callable(getattr(wanted, "model_validate", None)):
             from pyfly.config_client._pydantic import model_validating_reader  # noqa: PLC0415 - only for pydantic
 
-            return model_validating_reader(wanted)
+            return model_validating_reader(wanted, lenient_reader)
         model = model_of(wanted)
         if model is None:
             return None

@@ -12,11 +12,11 @@ from pyfly.config_client._acceptance import Job, accept, validate
 from pyfly.config_client._actions import EXIT_FAILED, print_result
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig
+from pyfly.config_client._exchange import HttpRequest
 from pyfly.config_client._fetch import only_shared_warning
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import SnapshotStore
 from pyfly.config_client.errors import ConfigClientError
-from pyfly.config_client.transport import HttpRequest
 
 _CONNECT_SECONDS: Final = 5.0
 _MARKS: Final[dict[str, str]] = {"ok": "ok  ", "note": "note", "fault": "FAIL"}

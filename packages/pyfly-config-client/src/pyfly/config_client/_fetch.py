@@ -22,6 +22,7 @@ from pyfly.config_client._acceptance import (
     validate,
     waited,
 )
+from pyfly.config_client._exchange import HttpResponse
 from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import Snapshot
@@ -41,7 +42,6 @@ from pyfly.config_client.errors import (
     SnapshotError,
     printable,
 )
-from pyfly.config_client.transport import HttpResponse
 
 LOG: Final = logging.getLogger("pyfly.config_client")
 

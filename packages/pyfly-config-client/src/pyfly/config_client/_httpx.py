@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import httpx
 
+from pyfly.config_client._exchange import HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_client._network import make_context, root_cause, unreachable
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
     ServerUnreachableError,
 )
-from pyfly.config_client.transport import HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
 
 # httpx passes on a late TLS alert, an OSError, and the ValueError for an invalid host name.

@@ -10,9 +10,9 @@ import ssl
 from collections.abc import Iterator
 from typing import Final, cast
 
+from pyfly.config_client._exchange import TlsFiles
 from pyfly.config_client._files import read_file
 from pyfly.config_client.errors import ServerUnreachableError, printable
-from pyfly.config_client.transport import TlsFiles
 
 _MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 

@@ -3,10 +3,9 @@
 Only loaded for a type of pydantic; the program has then imported pydantic itself.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from pyfly.config_client._conversion import ReaderFactory
 from pyfly.config_client._merging import as_text
 from pyfly.config_client._names import below
 from pyfly.config_client._nodes import Node, plain
@@ -22,21 +21,21 @@ from pyfly.config_client._readers import (
 from pyfly.config_client._scalars import MISMATCH
 from pyfly.config_client._types import canonical_names, type_name, without_none
 
+MakeReader: TypeAlias = Callable[[Any], Reader]
+"""Returns the reader of a type; the values of an unsupported type are not converted."""
+
 _OWN_TEXT: Final = {"value_error", "assertion_error"}
 """Types of errors whose text the program wrote; it may show the value."""
 
 
-def model_validating_reader(model: Any) -> Reader:
-    """Return the reader of a model. A model may contain itself."""
+def model_validating_reader(model: Any, make_reader: MakeReader) -> Reader:
+    """Return the reader of a model.
 
-    def read(node: Node, path: str, faults: list[str]) -> Any:
-        if not node.children and node.value == "":
-            return ABSENT
-        before = len(faults)
-        prepared = _root(model, node, path, faults) or _fields(model, node, path, faults)
-        return _validated(model, prepared, path, faults) if len(faults) == before else None
-
-    return guarded(read)
+    Args:
+        model: The class. It may contain itself.
+        make_reader: Makes the readers of its fields when a node is read.
+    """
+    return guarded(_ModelReader(model, make_reader).read)
 
 
 def adapter_reader(wanted: Any) -> Reader:
@@ -60,7 +59,7 @@ def adapter_reader(wanted: Any) -> Reader:
     return read
 
 
-def settings_values(model: Any, node: Node) -> dict[str, Any]:
+def settings_values(model: Any, node: Node, make_reader: MakeReader) -> dict[str, Any]:
     """Return the values of the fields of a settings class.
 
     A value that cannot be converted is no error here, because another source may take precedence
@@ -77,10 +76,10 @@ def settings_values(model: Any, node: Node) -> dict[str, Any]:
             continue
         inner = without_none(one.wanted)
         if child.children and hasattr(inner, "model_fields") and not _is_root(inner):
-            found[option.taken] = settings_values(inner, child)
+            found[option.taken] = settings_values(inner, child, make_reader)
             continue
         faults: list[str] = []
-        value = one.reader(option)(child, option.taken, faults)
+        value = one.reader(option, make_reader)(child, option.taken, faults)
         if faults:
             plain(child)  # raises if a value cannot be resolved
             value = _Unfit(faults[0].removeprefix(f"the property {option.taken!r} "))
@@ -126,11 +125,9 @@ class _Field(NamedTuple):
                     return option, found
         return None, None
 
-    def reader(self, option: _Option) -> Reader:
+    def reader(self, option: _Option, make_reader: MakeReader) -> Reader:
         """Return its reader. A validator that runs first gets the value without conversion."""
-        if self.takes_raw or option.is_part:
-            return read_raw
-        return ReaderFactory(lenient=True).reader(self.wanted)
+        return read_raw if self.takes_raw or option.is_part else make_reader(self.wanted)
 
 
 def _fields_of(model: Any) -> Iterator[_Field]:
@@ -166,41 +163,49 @@ def _is_root(model: Any) -> bool:
     return bool(getattr(model, "__pydantic_root_model__", False))
 
 
-def _root(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, ...] | None:
-    """Return the value of a root model; `None` for another model."""
-    if not _is_root(model):
-        return None
-    return (
-        ReaderFactory(lenient=True).reader(model.model_fields["root"].annotation)(
-            node, path, faults
-        ),
-    )
+class _ModelReader:
+    """Reads a model: converts its fields, and lets pydantic validate the results."""
 
+    def __init__(self, model: Any, make_reader: MakeReader) -> None:
+        self._model = model
+        self._make_reader = make_reader
 
-def _fields(model: Any, node: Node, path: str, faults: list[str]) -> tuple[Any, ...]:
-    section = section_of(node)
-    if section is None:
-        fault(faults, path, "is not a section")
-        return ()
-    found: dict[str, Any] = {}
-    seen: set[int] = set()
-    missing: list[str] = []
-    before = len(faults)
-    for one in _fields_of(model):
-        option, child = one.find(section)
-        if option is None or child is None:
-            if one.required:
-                fault(missing, below(path, one.name), "is missing")
-            continue
-        seen.add(id(child))
-        value = one.reader(option)(child, child_path(path, child), faults)
-        if value is not ABSENT:
-            found[option.taken] = value
-        elif one.required:
-            fault(missing, child_path(path, child), "is empty")
-    if len(faults) > before:
-        faults += missing  # otherwise pydantic reports them, unless a validator fills them
-    return ({**found, **_others(model, section, seen)},)
+    def read(self, node: Node, path: str, faults: list[str]) -> Any:
+        """Return an instance; see `Reader`."""
+        if not node.children and node.value == "":
+            return ABSENT
+        before = len(faults)
+        if _is_root(self._model):
+            inner = self._make_reader(self._model.model_fields["root"].annotation)
+            prepared = inner(node, path, faults)
+        else:
+            prepared = self._fields(node, path, faults)
+        return _validated(self._model, prepared, path, faults) if len(faults) == before else None
+
+    def _fields(self, node: Node, path: str, faults: list[str]) -> dict[str, Any]:
+        section = section_of(node)
+        if section is None:
+            fault(faults, path, "is not a section")
+            return {}
+        found: dict[str, Any] = {}
+        seen: set[int] = set()
+        missing: list[str] = []
+        before = len(faults)
+        for one in _fields_of(self._model):
+            option, child = one.find(section)
+            if option is None or child is None:
+                if one.required:
+                    fault(missing, below(path, one.name), "is missing")
+                continue
+            seen.add(id(child))
+            value = one.reader(option, self._make_reader)(child, child_path(path, child), faults)
+            if value is not ABSENT:
+                found[option.taken] = value
+            elif one.required:
+                fault(missing, child_path(path, child), "is empty")
+        if len(faults) > before:
+            faults += missing  # otherwise pydantic reports them, unless a validator fills them
+        return found | _others(self._model, section, seen)
 
 
 def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
@@ -211,9 +216,9 @@ def _others(model: Any, section: Node, seen: set[int]) -> dict[str, Any]:
     return {child.name: plain(child) for child in others}
 
 
-def _validated(model: Any, prepared: tuple[Any, ...], path: str, faults: list[str]) -> Any:
+def _validated(model: Any, prepared: object, path: str, faults: list[str]) -> Any:
     try:
-        return model.model_validate(*prepared)
+        return model.model_validate(prepared)
     except MISMATCH as error:  # includes pydantic's ValidationError, which shows values
         listed = getattr(error, "errors", None)
         if listed is None:

@@ -10,9 +10,9 @@ import math
 import re
 from typing import Final, NoReturn, cast
 
+from pyfly.config_client._exchange import HttpResponse
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client.errors import InvalidPayloadError, ServerRejectedError, printable
-from pyfly.config_client.transport import HttpResponse
 from pyfly.config_core import ConfigFormatError, Environment, decode_environment, encode_slashes
 from pyfly.config_core.limits import MAX_ANSWER_BYTES, MAX_PROPERTIES
 

@@ -11,16 +11,13 @@ the import time, and a value without a `repr` shows no secret.
 import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from pyfly.config_client._acceptance import Loaded
+from pyfly.config_client._exchange import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import Snapshot, SnapshotStore
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
-from pyfly.config_client.transport import Exchange, HttpRequest, HttpResponse, Transport
-
-if TYPE_CHECKING:  # `_watch` imports this module
-    from pyfly.config_client._watch import Change
 
 T = TypeVar("T")
 
@@ -87,15 +84,7 @@ class WriteSnapshot:
     """`None` if it could not be written. That is logged, and the fetch goes on."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class PublishChange:
-    """Use a new configuration, and pass the change on. Only watchers get this step."""
-
-    loaded: Loaded
-    change: "Change"
-
-
-Step: TypeAlias = SendRequest | Sleep | Compute | ReadSnapshots | WriteSnapshot | PublishChange
+Step: TypeAlias = SendRequest | Sleep | Compute | ReadSnapshots | WriteSnapshot
 
 Plan: TypeAlias = Generator[Step, None, T]
 
@@ -158,8 +147,6 @@ class AsyncDriver:
                 step.perform()
             case ReadSnapshots() | WriteSnapshot():
                 await asyncio.to_thread(self._snapshots.perform, step)
-            case PublishChange():
-                raise AssertionError("only a watcher publishes changes")
 
     async def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
         try:
@@ -198,8 +185,6 @@ class BlockingDriver:
                 step.perform()
             case ReadSnapshots() | WriteSnapshot():
                 self._snapshots.perform(step)
-            case PublishChange():
-                raise AssertionError("only a watcher publishes changes")
 
     def stop(self) -> None:
         """End the current wait or exchange, and all later ones."""

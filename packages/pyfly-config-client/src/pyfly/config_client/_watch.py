@@ -11,9 +11,9 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Final, Never, Self
+from typing import Final, Never, Self, TypeAlias, TypeVar
 
 from pyfly.config_client._acceptance import Job, Loaded, check_shrinking
 from pyfly.config_client._fetch import (
@@ -25,8 +25,10 @@ from pyfly.config_client._fetch import (
 )
 from pyfly.config_client._names import canonical
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._steps import BlockingDriver, Plan, PublishChange, Sleep
+from pyfly.config_client._steps import BlockingDriver, Plan, Sleep, Step
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
+
+T = TypeVar("T")
 
 LOG: Final = logging.getLogger("pyfly.config_client")
 
@@ -85,6 +87,17 @@ def _differ(before: object, after: object) -> bool:
 # --- the plan -------------------------------------------------------------------------
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class PublishChange:
+    """The step to use a new configuration and to pass the change on; a driver does not get it."""
+
+    loaded: Loaded
+    change: Change
+
+
+WatchPlan: TypeAlias = Generator[Step | PublishChange, None, T]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class WatchTiming:
     """How often a watcher asks."""
@@ -100,7 +113,7 @@ class WatchTiming:
         return max(self.interval, _FIRST_PAUSE)
 
 
-def watch(make_job: Callable[[], Job], loaded: Loaded, timing: WatchTiming) -> Plan[Never]:
+def watch(make_job: Callable[[], Job], loaded: Loaded, timing: WatchTiming) -> WatchPlan[Never]:
     """Publish every change of a configuration. Never ends.
 
     Args:
@@ -154,7 +167,7 @@ def _renewed(make_job: Callable[[], Job], job: Job) -> Job:
         return job
 
 
-def _publish(job: Job, new: Loaded, before: Loaded) -> Plan[Loaded]:
+def _publish(job: Job, new: Loaded, before: Loaded) -> WatchPlan[Loaded]:
     if job.config.policy != "require_server":
         new = yield from store_and_reload(job, new)
     change = compare(before.properties, new.properties)
@@ -189,7 +202,7 @@ class Watcher:
     def __init__(
         self,
         *,
-        plan: Callable[[], Plan[Never]],
+        plan: Callable[[], WatchPlan[Never]],
         driver: Callable[[], BlockingDriver],
         use: Callable[[Loaded], object],
         on_change: Callable[[Change], object] | None,
@@ -235,7 +248,7 @@ class Watcher:
         )
         self._thread.start()
 
-    def _work(self, driver: BlockingDriver, plan: Plan[Never]) -> None:
+    def _work(self, driver: BlockingDriver, plan: WatchPlan[Never]) -> None:
         for step in plan:
             if driver.stopped.is_set():
                 return

@@ -18,6 +18,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from pyfly.config_client._client import SyncConfigClient
+from pyfly.config_client._conversion import lenient_reader
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._pydantic import settings_values
 
@@ -40,7 +41,7 @@ class ConfigServerSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the values of the fields that the properties have."""
-        return settings_values(self.settings_cls, self._section.root)
+        return settings_values(self.settings_cls, self._section.root, lenient_reader)
 
 
 def from_config_server(

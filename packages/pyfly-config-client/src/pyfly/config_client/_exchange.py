@@ -1,0 +1,95 @@
+"""Requests and responses as values, and the interface of what sends them. Imports no library.
+
+`pyfly.config_client.transport` is the public module of these names.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HttpRequest:
+    """A GET request, ready to be sent. Has no `repr`, because its headers may hold a credential."""
+
+    url: str
+    """Without credentials."""
+    headers: Mapping[str, str]
+    """All headers to send."""
+    timeout: float
+    """Seconds for the whole exchange, to the last byte of the response."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HttpResponse:
+    """A whole response, as it arrived."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+class Exchange(Protocol):
+    """A request that is being sent, and its response, for code without an event loop."""
+
+    def run(self) -> HttpResponse:
+        """Wait for the response and return it.
+
+        Raises:
+            ServerUnreachableError: There was no whole response in time, or `abort` was called.
+            InvalidPayloadError: The response is too large, or its encoding is broken.
+        """
+        ...
+
+    def abort(self) -> None:
+        """End the exchange now. May be called from any thread, also before `run`."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests. `ConfigClient` calls `send`, `SyncConfigClient` calls `start`.
+
+    May be called from several threads and event loops at the same time. Redirects must not be
+    followed: a credential would go to another server.
+    """
+
+    @property
+    def in_memory(self) -> bool:
+        """True if responses come from this process.
+
+        Then the client does not wait between attempts, makes one attempt unless `attempts` is
+        given, and keeps no snapshot unless `snapshot_dir` is given.
+        """
+        ...
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send a request and return the whole response.
+
+        Raises:
+            ServerUnreachableError: There was no whole response in time.
+            InvalidPayloadError: The response is too large, or its encoding is broken.
+        """
+        ...
+
+    def start(self, request: HttpRequest) -> Exchange:
+        """Return an exchange that sends a request when it is run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TlsFiles:
+    """The files that TLS needs. Every one is optional."""
+
+    ca_file: str | os.PathLike[str] | None = None
+    """Certificates of the authorities that may sign the server's certificate."""
+    client_cert: str | os.PathLike[str] | None = None
+    """The certificate of the client."""
+    client_key: str | os.PathLike[str] | None = None
+    """The key of the client's certificate, if that is another file."""
+
+    @property
+    def given(self) -> bool:
+        """True if there is at least one file."""
+        return (self.ca_file, self.client_cert, self.client_key) != (None, None, None)
