@@ -3,11 +3,10 @@
 Formats are told by the suffix of the file's name. YAML is read as contract §2.5 states it.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from math import isnan
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
 from pyfly.config_core import (
     ConfigFormatError,
@@ -16,8 +15,9 @@ from pyfly.config_core import (
     copy_properties,
     flatten,
 )
-from pyfly.config_core.limits import MAX_DOCUMENT_BYTES, MAX_FLAT_BYTES, MAX_NODES, MAX_PROPERTIES
-from pyfly.config_server.formats import yaml
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES, MAX_FLAT_BYTES, MAX_PROPERTIES
+from pyfly.config_server.formats import yaml, yaml_writer
+from pyfly.config_server.formats.json import dump_json, parse_json
 from pyfly.config_server.formats.properties import parse_properties
 from pyfly.config_server.storage import ConfigDocument
 
@@ -126,7 +126,7 @@ def _texts(tree: Mapping[str, JsonValue], budget: FlatBudget) -> dict[str, str]:
 
 def _parse(data: bytes, suffix: str) -> JsonValue:
     text = _decoded(data)
-    return _parse_json(text) if suffix == ".json" else _parse_yaml(text)
+    return parse_json(text) if suffix == ".json" else _parse_yaml(text)
 
 
 def _decoded(data: bytes) -> str:
@@ -144,7 +144,7 @@ def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
     Raises:
         ConfigFormatError: The format cannot hold the tree, or the text is too long.
     """
-    text = _dump_json(properties) if suffix == ".json" else yaml.dump(properties)
+    text = dump_json(properties) if suffix == ".json" else yaml_writer.dump(properties)
     data = text.encode()
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ConfigFormatError(f"{len(data):,} bytes of text, more than {MAX_DOCUMENT_BYTES:,}")
@@ -159,7 +159,7 @@ def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
 
 def dump_for_reading(value: JsonValue) -> str:
     """Return YAML as a Spring server writes it; it may read back with other types."""
-    return yaml.dump_like_spring(value)
+    return yaml_writer.dump_like_spring(value)
 
 
 def holds_several_documents(data: bytes, *, suffix: str) -> bool:
@@ -192,54 +192,6 @@ def _parse_yaml(text: str) -> JsonValue:
     if len(documents) > 1:
         raise ConfigFormatError("several documents in one file are not supported")
     return documents[0] if documents else None
-
-
-def _parse_json(text: str) -> JsonValue:
-    if not text.strip():
-        return None
-    try:
-        value: JsonValue = json.loads(
-            text, object_pairs_hook=_Objects().unique, parse_constant=_refuse_constant
-        )
-    except json.JSONDecodeError as error:
-        raise ConfigFormatError(error.msg, line=error.lineno, column=error.colno) from error
-    except RecursionError as error:
-        raise ConfigFormatError("nested too deeply") from error
-    except ConfigFormatError:
-        raise
-    except ValueError as error:  # an integer of thousands of digits
-        raise ConfigFormatError("a number is too long") from error
-    # Depth and Unicode are checked where every tree is copied.
-    copied = copy_properties(_mapping(value))
-    return copied if isinstance(value, dict) else copied[_ROOT_KEY]
-
-
-class _Objects:
-    """Makes the objects of one JSON text and counts them."""
-
-    def __init__(self) -> None:
-        self._made = 0
-
-    def unique(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-        """Return an object, unless it is one too many or has a key twice."""
-        self._made += 1
-        if self._made > MAX_NODES:
-            raise ConfigFormatError(f"more than {MAX_NODES:,} objects")
-        mapping = dict(pairs)
-        if len(mapping) < len(pairs):
-            raise ConfigFormatError("a key is given twice in one object")
-        return mapping
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ConfigFormatError(f"{name} is not JSON")
-
-
-def _dump_json(properties: Mapping[str, JsonValue]) -> str:
-    try:
-        return json.dumps(properties, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
-    except ValueError as error:
-        raise ConfigFormatError("JSON holds no infinities and no NaN") from error
 
 
 def same_tree(one: object, other: object) -> bool:

@@ -1,0 +1,70 @@
+"""Reading and writing JSON: strictly, without duplicate keys, infinities and NaN."""
+
+import json
+from collections.abc import Mapping
+from typing import NoReturn
+
+from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties
+from pyfly.config_core.limits import MAX_NODES
+
+__all__ = ["dump_json", "parse_json"]
+
+
+def parse_json(text: str) -> JsonValue:
+    """Return what a JSON text holds; `None` for one of blanks only.
+
+    Raises:
+        ConfigFormatError: It is no JSON, has a key twice in an object or is too deep or too large;
+            with line and column, without content.
+    """
+    if not text.strip():
+        return None
+    try:
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_Objects().unique, parse_constant=_refuse_constant
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigFormatError(error.msg, line=error.lineno, column=error.colno) from error
+    except RecursionError as error:
+        raise ConfigFormatError("nested too deeply") from error
+    except ConfigFormatError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise ConfigFormatError("a number is too long") from error
+    # Depth and Unicode are checked where every tree is copied.
+    if isinstance(value, dict):
+        return copy_properties(value)
+    return copy_properties({"document": value})["document"]  # as errors name it
+
+
+class _Objects:
+    """Makes the objects of one JSON text and counts them."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def unique(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        """Return an object, unless it is one too many or has a key twice."""
+        self._made += 1
+        if self._made > MAX_NODES:
+            raise ConfigFormatError(f"more than {MAX_NODES:,} objects")
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
+            raise ConfigFormatError("a key is given twice in one object")
+        return mapping
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ConfigFormatError(f"{name} is not JSON")
+
+
+def dump_json(properties: Mapping[str, JsonValue]) -> str:
+    """Return indented JSON that `parse_json` reads back as the same tree.
+
+    Raises:
+        ConfigFormatError: There is an infinity or NaN in it.
+    """
+    try:
+        return json.dumps(properties, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    except ValueError as error:
+        raise ConfigFormatError("JSON holds no infinities and no NaN") from error

@@ -1,0 +1,133 @@
+"""Writing YAML 1.1: to be read back as the same tree, or as a Spring server writes it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Final
+
+import yaml
+from yaml.events import (
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from pyfly.config_core import ConfigFormatError, JsonValue
+from pyfly.config_server.formats.yaml_scalars import (
+    TAG_PREFIX,
+    Scalar,
+    java_float,
+    resolve_plain,
+)
+
+__all__ = ["dump", "dump_like_spring"]
+
+_emit: Any = yaml.emit  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+_DATE: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?"
+    r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?"
+)
+_LEADING_ZERO: Final = re.compile(r"0[0-9_]+")
+_LINE_BREAK: Final = re.compile("[\n\x85\u2028\u2029]")
+_TAG_NAMES: Final[dict[type, str]] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    type(None): "null",
+}
+_STR: Final = TAG_PREFIX + "str"
+
+
+def dump(properties: Mapping[str, JsonValue]) -> str:
+    """Return block-style YAML that `load_documents` reads back as the same tree."""
+    return _emitted(dict(properties), _plain_event, width=10_000)
+
+
+def dump_like_spring(value: JsonValue) -> str:
+    """Return block-style YAML as a Spring server writes it, for reading only.
+
+    As SnakeYAML writes it: dates quoted, texts of several lines as blocks, long texts folded,
+    floats as Java writes them.
+    """
+    return _emitted(value, _spring_event, width=80).removesuffix("...\n")
+
+
+def _emitted(value: JsonValue, scalar: Callable[[Scalar], ScalarEvent], *, width: int) -> str:
+    """Write a value through libyaml, event by event, so that no second tree is made of it."""
+    text: str = _emit(_events(value, scalar), Dumper=_Dumper, width=width, allow_unicode=True)
+    return text
+
+
+def _events(root: JsonValue, scalar: Callable[[Scalar], ScalarEvent]) -> Iterator[Event]:
+    yield StreamStartEvent()
+    yield DocumentStartEvent(explicit=False)
+    stack: list[tuple[Iterator[JsonValue], Event]] = [
+        (iter((root,)), DocumentEndEvent(explicit=False))
+    ]
+    while stack:
+        values, end = stack[-1]
+        for value in values:
+            if isinstance(value, dict):
+                yield MappingStartEvent(None, None, implicit=True, flow_style=False)
+                stack.append((chain.from_iterable(value.items()), MappingEndEvent()))
+                break
+            if isinstance(value, list):
+                yield SequenceStartEvent(None, None, implicit=True, flow_style=False)
+                stack.append((iter(value), SequenceEndEvent()))
+                break
+            yield scalar(value)
+        else:
+            stack.pop()
+            yield end
+    yield StreamEndEvent()
+
+
+def _plain_event(value: Scalar) -> ScalarEvent:
+    """Return how a value is written so that it reads back, with `1.0e+16` for floats."""
+    return _scalar_event(value, _float_text)
+
+
+def _spring_event(value: Scalar) -> ScalarEvent:
+    """Return how SnakeYAML writes a value."""
+    if isinstance(value, str) and _LINE_BREAK.search(value):
+        return ScalarEvent(None, _STR, (False, True), value, style="|")
+    if isinstance(value, str) and (_DATE.fullmatch(value) or _LEADING_ZERO.fullmatch(value)):
+        return ScalarEvent(None, _STR, (False, True), value)
+    return _scalar_event(value, java_float)
+
+
+def _scalar_event(value: Scalar, float_text: Callable[[float], str]) -> ScalarEvent:
+    """Return a value without quotes, unless it is a text that would mean something else."""
+    if isinstance(value, str):
+        return ScalarEvent(None, _STR, (_meaning(value) is str, True), value)
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif value is None:
+        text = "null"
+    else:
+        text = float_text(value) if isinstance(value, float) else str(value)
+    tag = TAG_PREFIX + _TAG_NAMES[type(value)]
+    return ScalarEvent(None, tag, (_meaning(text) is type(value), False), text)
+
+
+def _float_text(value: float) -> str:
+    text = repr(value).replace("inf", ".inf").replace("nan", ".nan")
+    return text if "." in text else text.replace("e", ".0e")
+
+
+def _meaning(text: str) -> type | None:
+    """Return the type that a text without quotes is read as; `None` if it is refused."""
+    try:
+        return type(resolve_plain(text))
+    except ConfigFormatError:
+        return None
