@@ -1,7 +1,7 @@
-"""Clients of boto3, and what becomes of the errors that boto3 raises.
+"""Clients of boto3, and the translation of the errors that boto3 raises.
 
-Every error becomes one of `pyfly.config_core.errors`, or one of the two of `_failures`. None of
-them shows a value, a credential or an address.
+Every error becomes one of `pyfly.config_core.errors`, or one of the two of `_failures`. No message
+shows a value, a credential or an address.
 """
 
 import time
@@ -61,7 +61,7 @@ def make_client(*, region: str | None, endpoint_url: str | None, connections: in
     """Return a client. The chain of boto3 finds its credentials when they are first needed.
 
     Raises:
-        BackendLookupError: The region, the address or a setting of boto3's is not acceptable.
+        BackendLookupError: The region, the address or a setting of boto3 is not acceptable.
     """
     config = Config(
         connect_timeout=CONNECT_SECONDS,

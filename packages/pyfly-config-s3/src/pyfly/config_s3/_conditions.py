@@ -1,4 +1,4 @@
-"""Which conditions of writes a store honours: tried with an object that is removed again."""
+"""Which conditions of writes a store supports. They are tried with an object that is removed."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What an answer of the store means: the table from S3's error codes to errors of the tree.
+"""From the error codes of S3 to the errors of `pyfly.config_core.errors`.
 
 Pure functions; the module that knows boto3 hands the codes in.
 """
@@ -54,7 +54,7 @@ class DamagedError(Exception):
 
 
 def says_absent(code: str) -> bool:
-    """Tell whether there is no such object. A bare 404 does not say so: proxies answer it too."""
+    """True if there is no such object. A bare 404 is not enough: proxies answer it, too."""
     return code in _ABSENT
 
 
@@ -74,7 +74,7 @@ def says_no_version(status: int) -> bool:
 
 
 def condition_error(code: str, status: int, *, conditional: bool) -> Exception | None:
-    """Return what the store says about the condition of a write, `None` when it says nothing."""
+    """Return the error about the condition of a write, `None` if it is about something else."""
     if not conditional:
         return None
     if code in _CONDITION_FAILED or code == "NoSuchKey" or status == 412:  # noqa: PLR2004 - HTTP's
@@ -85,11 +85,11 @@ def condition_error(code: str, status: int, *, conditional: bool) -> Exception |
 
 
 def refusal(what: str, code: str, status: int) -> BackendError:
-    """Return the error for an answer that is no success.
+    """Return the error for a response that is no success.
 
     Args:
         what: What could not be done.
-        code: S3's code, often just the status where the answer was none of S3's.
+        code: The code of S3, often just the status where something else answered.
         status: The HTTP status.
     """
     said = f"{code} (HTTP {status})" if code and code != str(status) else f"HTTP {status}"

@@ -1,4 +1,4 @@
-"""Whether an object arrived as it is stored, and what is kept beside it to tell. Pure functions."""
+"""Verifying objects on arrival, and the metadata that are kept for it. Pure functions."""
 
 import base64
 import hashlib
@@ -57,7 +57,7 @@ def notes_of(metadata: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def is_of_write(metadata: Mapping[str, str], write: str) -> bool:
-    """Tell whether an object was put there by this write."""
+    """True if an object was stored by this write."""
     return metadata.get(_WRITE) == write
 
 
@@ -67,7 +67,7 @@ def content_md5(data: bytes) -> str:
 
 
 def is_md5(etag: str) -> bool:
-    """Tell whether an entity tag looks like an MD5 digest; one of several parts does not."""
+    """True if an entity tag looks like an MD5 digest; that of a multipart upload does not."""
     return _MD5.fullmatch(etag) is not None
 
 
@@ -82,7 +82,7 @@ def damage_of(
     """Return what is wrong with an object that arrived, `None` when it is as it is stored.
 
     A checksum of the store decides. Without one, our own digest or the entity tag must agree with
-    the bytes; one of them suffices, because other tools keep metadata of ours when they replace
+    the bytes; one of them suffices, because other tools keep our metadata when they replace
     an object. Where there is neither, the length alone has to do.
 
     Args:

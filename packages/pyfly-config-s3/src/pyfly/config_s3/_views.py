@@ -252,7 +252,7 @@ class BucketWriter:
         return version_of(stored.etag, stored.version_id)
 
     def _remove_obsolete(self, names: Sequence[str]) -> None:
-        """Remove what is not read any more; the save is done, whatever becomes of this."""
+        """Remove what is not read any more. A failure is logged: the save itself is done."""
         for name in names:
             try:
                 self.objects.bucket.remove(self.objects.name(name), deadline=self.objects.deadline)

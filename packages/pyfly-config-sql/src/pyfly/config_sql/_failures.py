@@ -1,7 +1,7 @@
-"""The one seam where errors of SQLAlchemy and its drivers become ours.
+"""From the errors of SQLAlchemy and its drivers to those of `pyfly.config_core.errors`.
 
 No text of a server is passed on, because it may quote values: a message says what kind of error
-it is, by our words, the name of its class and its code.
+it is, in fixed words, with the name of its class and its code.
 """
 
 from collections.abc import Generator

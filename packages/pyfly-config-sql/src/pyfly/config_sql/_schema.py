@@ -1,4 +1,4 @@
-"""What the database looks like, and how it comes to look like that.
+"""The tables of the database, and their upgrades.
 
 `sequence` has one row, the version of the last change; every writer takes it first, so changes
 are made one after the other and a higher version was made later. `bundle` says which version
@@ -32,7 +32,7 @@ REVISIONS: Final[tuple[str, ...]] = ("0001",)
 VERSION_TABLE: Final = "pyfly_config_schema"
 
 METADATA: Final = MetaData()
-_LOCK: Final = 0x7079666C79  # any number that nobody else takes: "pyfly"
+_LOCK: Final = 0x7079666C79  # an arbitrary number: "pyfly"
 
 
 def _name(length: int) -> String:
@@ -90,7 +90,7 @@ def read_revision(connection: Connection) -> str | None:
 
 
 def is_old(found: str | None) -> bool:
-    """Tell whether an upgrade is what is needed."""
+    """True if the schema needs an upgrade."""
     return found is None or (found in REVISIONS and found != REVISIONS[-1])
 
 

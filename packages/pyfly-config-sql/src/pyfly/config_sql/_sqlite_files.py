@@ -1,7 +1,7 @@
 """The files of a SQLite database, and whether they are still those that were opened.
 
-SQLite goes on with a file that somebody has removed or replaced, and with a removed write-ahead
-log: what is committed then is gone with the last connection.
+SQLite goes on working with a file that was removed or replaced, and with a removed write-ahead
+log. What is committed then is lost with the last connection.
 """
 
 from dataclasses import dataclass

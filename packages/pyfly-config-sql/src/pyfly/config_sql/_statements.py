@@ -192,7 +192,7 @@ def record() -> Insert:
 
 
 def move_sequence(before: int, last: int) -> Update:
-    """Note the version of the last change, if nobody else has changed it."""
+    """Note the version of the last change, if no other writer has changed it."""
     return update(sequence).where(sequence.c.version == before).values(version=last)
 
 
