@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import spring_repository
 
-from pyfly.config_core import BASE_PROFILE, ConfigKey, ConfigObstructedError
+from pyfly.config_core import BASE_PROFILE, ConfigConflictError, ConfigKey, ConfigObstructedError
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server import ConfigServer, ConfigSource
 from pyfly.config_server.files import SpringLayout
-from pyfly.config_server.storage import ANY, BundleChange, ConfigDocument
+from pyfly.config_server.storage import ABSENT, ANY, PRESENT, BundleChange, ConfigDocument
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +65,30 @@ async def test_every_document_is_made_of_the_files_that_the_rules_name(
         assert sources_of(document["propertySources"]) == wanted, (applications, profiles)
         compared += len(wanted)
     assert compared > 500
+
+
+async def test_a_bundle_in_several_objects_is_saved_only_without_a_condition(
+    where: S3Location, put: Put, open_s3: Callable[..., S3ConfigBackend]
+) -> None:
+    """Another process may write one object while the condition is checked for the other one."""
+    put("orders.yaml", "a: 1\n")
+    put("orders.yml", "b: 2\n")
+    backend = open_s3(where)
+    found = await backend.fetch("orders", BASE_PROFILE)
+    assert found is not None
+    assert found.version is not None
+    for expected in (found.version, PRESENT):
+        with pytest.raises(ConfigObstructedError, match=r"a condition\s+about several files"):
+            await backend.commit(_source(a=1, b=3), expected=expected)
+    with pytest.raises(ConfigConflictError):
+        await backend.commit(_source(a=1, b=3), expected=ABSENT)
+    await backend.commit(_source(a=1, b=3), expected=ANY)
+    found = await backend.fetch("orders", BASE_PROFILE)
+    assert found is not None
+    assert [_shown(one) for one in found.documents] == [
+        ("orders.yaml", {"a": 1}),
+        ("orders.yml", {"b": 3}),
+    ]
 
 
 async def test_a_bundle_in_several_objects_has_one_version_and_is_changed_by_none(

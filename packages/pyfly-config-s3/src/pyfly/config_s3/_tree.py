@@ -35,6 +35,7 @@ class BucketTree:
 
     is_slow: ClassVar = True
     lists_versions: ClassVar = True
+    locks_writers: ClassVar = False
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class DirectoryTree:
 
     is_slow: ClassVar = False
     lists_versions: ClassVar = False
+    locks_writers: ClassVar = True
 
     def __init__(self, root: Path, *, label: str | None = None) -> None:
         self.root: Final = root

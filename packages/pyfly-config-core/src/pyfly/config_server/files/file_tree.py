@@ -193,6 +193,9 @@ class FileTree(Protocol):
     """Whether one read takes so long that several bundles are read in a thread each."""
     lists_versions: ClassVar[bool]
     """Whether `listing` tells versions, so that no file is read for a listing of names."""
+    locks_writers: ClassVar[bool]
+    """Whether a writer holds off the writers of other processes. Without that, a condition covers
+    only the file that is written, and a bundle of several files is not saved under one."""
 
     @property
     def label(self) -> str | None:

@@ -82,7 +82,8 @@ class TextWriter:
         Raises:
             ConfigConflictError: `expected` does not hold.
             ConfigObstructedError: The bundle lies in several files and not exactly one of them
-                has to change, or in a `.properties` file, or in one of several documents.
+                has to change, or in a `.properties` file, or in one of several documents. Or it
+                lies in several files and the tree does not lock them for a condition.
             InvalidConfigKeyError: The name of its file would be read as another bundle.
         """
         key = source.key
@@ -93,6 +94,7 @@ class TextWriter:
         def save(writer: FileWriter) -> str:
             stored = self._stored(writer, key)
             check_expected(key, expected=expected, current=stored.version)
+            self._check_covered(key, stored, expected)
             name, properties = self._plan(stored, source)
             text = dump_text(properties, suffix=PurePosixPath(name).suffix)
             condition = ANY if expected is ANY else stored.contents.get(name, ABSENT)
@@ -129,6 +131,20 @@ class TextWriter:
             check_expected(key, expected=expected, current=None)
         else:
             self._write(key, delete, deadline)
+
+    def _check_covered(self, key: ConfigKey, stored: _StoredFiles, expected: Expected) -> None:
+        """Refuse a condition about several files where other processes may write one of them.
+
+        Raises:
+            ConfigObstructedError: The condition would not hold for all of them.
+        """
+        if len(stored.contents) > 1 and expected is not ANY and not self._tree.locks_writers:
+            first, *others = stored.contents
+            raise ConfigObstructedError(
+                f"{key.label}/{first}",
+                f"the bundle also lies in {', '.join(others)}; this store cannot check a condition "
+                "about several files: change the file itself, or save without a condition",
+            )
 
     def _plan(
         self, stored: _StoredFiles, source: ConfigSource
