@@ -69,13 +69,7 @@ class PutArguments(BundleArguments):
 
 async def put_bundle(arguments: PutArguments) -> int:
     """Store a bundle; return the exit code."""
-    key = arguments.key
-    changes = [*map(_parse_assignment, arguments.assignments, count(1))]
-    if (arguments.file is None) == (not changes and not arguments.remove):
-        raise ArgumentError(
-            "name either --file FILE (or --file - for standard input), or what to change: "
-            "KEY=VALUE ..., --remove KEY"
-        )
+    key, changes = arguments.key, _parse_changes(arguments)
     async with open_store(arguments.store) as bundles:
         expected: Expected = ABSENT
         if arguments.file is not None:
@@ -97,6 +91,17 @@ async def put_bundle(arguments: PutArguments) -> int:
     if new_label is not None:
         print_note(new_label)
     return 0
+
+
+def _parse_changes(arguments: PutArguments) -> list[tuple[str, JsonValue]]:
+    """Return the properties to set; check that there is either a file or a change."""
+    changes = [*map(_parse_assignment, arguments.assignments, count(1))]
+    if (arguments.file is None) == (not changes and not arguments.remove):
+        raise ArgumentError(
+            "name either --file FILE (or --file - for standard input), or what to change: "
+            "KEY=VALUE ..., --remove KEY"
+        )
+    return changes
 
 
 async def _change(

@@ -1,14 +1,9 @@
 """Several workers on the same listening sockets: started, restarted, replaced, stopped."""
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
@@ -19,6 +14,7 @@ from pyfly.config_cli._serving.worker import (
     check_reload,
     from_signal,
 )
+from pyfly.config_cli._serving.worker_process import WorkerProcess, end_workers
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import encode_settings
 from pyfly.config_core import ConfigError
@@ -134,7 +130,7 @@ class _Fleet:
         self.first = asyncio.Event()
         self._descriptors = descriptors
         self._count = count
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._restarting: list[asyncio.Task[None]] = []
 
     def start(self, *, check: bool) -> None:
@@ -163,12 +159,12 @@ class _Fleet:
         workers = [*self._workers.values()]
         for worker in workers:
             worker.send(b"drain")
-        await _end(workers, after=DRAIN_SECONDS + RELOAD_SECONDS + KILL_SECONDS)
+        await end_workers(workers, after=DRAIN_SECONDS + RELOAD_SECONDS + KILL_SECONDS)
 
     async def end(self) -> None:
         """End the workers at once."""
         self._stop_restarting()
-        await _end([*self._workers.values()], after=0)
+        await end_workers([*self._workers.values()], after=0)
 
     def _stop_restarting(self) -> None:
         for task in self._restarting:
@@ -200,7 +196,7 @@ class _Fleet:
             settings=encode_settings(self.settings), listeners=self._descriptors, check=check
         )
         try:
-            worker = self._workers[slot] = await _Worker.start(order)
+            worker = self._workers[slot] = await WorkerProcess.start(order)
         except (OSError, RuntimeError) as error:  # no process or thread is left, or no interpreter
             return "", f"could not be started ({error})"
         said = await worker.read_line()
@@ -209,70 +205,3 @@ class _Fleet:
             if not self._started[slot].done():
                 self._started[slot].set_result(None)
         return said, f"ended {await worker.ended()}"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Worker:
-    """A worker process and the channel to it; the end of the channel is the end of the worker."""
-
-    process: asyncio.subprocess.Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    @classmethod
-    async def start(cls, order: WorkerOrder) -> "_Worker":
-        own, inherited = socket.socketpair()
-        isolated = "-I" if sys.flags.isolated else "-P"  # never the current directory
-        with contextlib.ExitStack() as unless_started, inherited:
-            unless_started.callback(own.close)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, isolated, "-m", "pyfly.config_cli._serving.child"),
-                stdin=inherited.fileno(),
-                pass_fds=order.listeners,
-                process_group=0,  # the terminal's signals are for the supervisor
-            )
-            unless_started.pop_all()
-        reader, writer = await asyncio.open_connection(sock=own)
-        worker = cls(process=process, reader=reader, writer=writer)
-        worker.send(order.encode())
-        return worker
-
-    def send(self, line: bytes) -> None:
-        self.writer.write(line.rstrip(b"\n") + b"\n")
-
-    async def read_line(self) -> str:
-        """Return the next line from the worker; empty when it has ended."""
-        try:
-            return (await self.reader.readline()).decode().strip()
-        except (ConnectionError, ValueError):
-            return ""
-
-    async def ended(self) -> str:
-        """Wait for the end of the process; return how it ended."""
-        code = await self.process.wait()
-        self.writer.close()
-        if code >= 0:
-            return f"with exit code {code}"
-        return f"by {signal.Signals(-code).name}"
-
-
-async def _end(workers: Sequence[_Worker], *, after: float) -> None:
-    """Wait for the end of workers, ask those that remain `after` seconds, then kill."""
-    if not workers:
-        return
-    waiting = [asyncio.create_task(worker.ended()) for worker in workers]
-    for step, seconds in ((signal.SIGTERM, after), (signal.SIGKILL, KILL_SECONDS - 0.5)):
-        _, pending = await asyncio.wait(waiting, timeout=seconds)
-        if not pending:
-            return
-        for worker in workers:
-            if worker.process.returncode is None:
-                _signal(worker.process.pid, step)
-    await asyncio.wait(waiting)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
