@@ -247,9 +247,9 @@ def test_what_waited_for_a_loop_that_was_closed_is_forgotten(tmp_path: Path) -> 
     closed.run_forever()
     closed.close()
     assert not task.done()
-    assert [*backend._batches._waiting] == [closed]
+    assert [*backend._threads.batches._waiting] == [closed]
     assert asyncio.run(backend.fetch("orders", "prod")) is None
-    assert backend._batches._waiting == {}
+    assert backend._threads.batches._waiting == {}
 
 
 def test_a_broken_file_is_parsed_once_until_it_changes(

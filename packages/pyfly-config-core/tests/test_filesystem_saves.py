@@ -197,7 +197,7 @@ async def test_a_lock_that_is_never_released_ends_in_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backend, "_limits", StoreLimits(wait=0.05))
+    monkeypatch.setattr(backend._threads, "limits", StoreLimits(wait=0.05))
     write("main/orders-prod.yaml", "a: 1\n")
     held = os.open(tmp_path / "main", os.O_RDONLY)
     try:

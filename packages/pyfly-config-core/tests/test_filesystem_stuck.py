@@ -41,7 +41,7 @@ def held(write: Callable[..., Path], tmp_path: Path) -> Iterator[int]:
 async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
     backend: FilesystemConfigBackend, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "_limits", StoreLimits(wait=60.0))
+    monkeypatch.setattr(backend._threads, "limits", StoreLimits(wait=60.0))
     stuck = [
         asyncio.ensure_future(backend.save(source("held", application=f"app{number}")))
         for number in range(MANY)
@@ -60,7 +60,7 @@ async def test_writers_of_a_label_whose_lock_is_held_delay_no_others(
 async def test_a_lock_that_is_not_released_is_told_in_time_with_the_label(
     backend: FilesystemConfigBackend, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "_limits", StoreLimits(wait=0.3))
+    monkeypatch.setattr(backend._threads, "limits", StoreLimits(wait=0.3))
     saves = [backend.save(source("held")) for _ in range(MANY)]
     for outcome in await asyncio.gather(*saves, return_exceptions=True):
         assert isinstance(outcome, BackendUnavailableError)
@@ -110,7 +110,7 @@ async def test_reads_that_hang_are_told_in_time_and_others_go_on(
 ) -> None:
     write("main/orders-prod.yaml", "a: 0\n")
     with monkeypatch.context() as patch:
-        patch.setattr(backend._batches, "_seconds", 0.3)
+        patch.setattr(backend._threads.batches, "_seconds", 0.3)
         reads = [backend.fetch("orders", "prod") for _ in range(MANY)]
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {BackendUnavailableError}
@@ -133,7 +133,7 @@ TextReader.fetch_many = lambda *_, **__: threading.Event().wait()
 
 async def main():
     backend = FilesystemConfigBackend(sys.argv[1])
-    backend._batches._seconds = 0.1
+    backend._threads.batches._seconds = 0.1
     try:
         await backend.fetch("orders", "prod")
     except Exception as error:

@@ -28,8 +28,9 @@ from pyfly.config_server.files.layouts import (
     SpringLayout,
     parse_layout,
 )
+from pyfly.config_server.files.store_threads import StoreLimits
 from pyfly.config_server.files.text_reader import MAX_RESOURCE_BYTES
-from pyfly.config_server.files.text_store import StoreLimits, TextStore
+from pyfly.config_server.files.text_store import TextStore
 from pyfly.config_server.files.threads import Threads
 
 __all__ = [

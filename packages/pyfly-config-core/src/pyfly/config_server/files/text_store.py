@@ -2,28 +2,22 @@
 
 import asyncio
 import builtins
-import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from pyfly.config_core import (
     DEFAULT_LABEL,
-    BackendUnavailableError,
     ConfigKey,
     check_name,
     check_path,
 )
-from pyfly.config_server.files import settling
-from pyfly.config_server.files.batches import ReadBatches
-from pyfly.config_server.files.file_tree import ChangeNote, FileTree, UnsettledFileError
+from pyfly.config_server.files.file_tree import ChangeNote, FileTree
 from pyfly.config_server.files.layouts import Layout, ListedKey
+from pyfly.config_server.files.store_threads import StoreLimits, StoreThreads, WithDeadline
 from pyfly.config_server.files.text_changes import TextChanges
 from pyfly.config_server.files.text_reader import TextReader
 from pyfly.config_server.files.text_writer import TextWriter
-from pyfly.config_server.files.threads import Threads
-from pyfly.config_server.files.turns import Turns
 from pyfly.config_server.storage import (
     ANY,
     ChangeBatch,
@@ -36,34 +30,11 @@ from pyfly.config_server.storage import (
     SupportsDelete,
 )
 
-__all__ = ["StoreLimits", "TextStore"]
+__all__ = ["TextStore"]
 
 _Ability = TypeVar("_Ability")
 _Result = TypeVar("_Result")
-_Result_co = TypeVar("_Result_co", covariant=True)
 _LISTING_STEP: Final = 16
-
-
-class _WithDeadline(Protocol[_Result_co]):
-    """A blocking function that takes a deadline of the monotonic clock."""
-
-    def __call__(self, *, deadline: float) -> _Result_co: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreLimits:
-    """How long operations of a text store may take, in seconds, and how many run at a time."""
-
-    read: float = 10.0
-    """A read, the wait for a thread and parsing included."""
-    listing: float = 60.0
-    """One step of a listing, or a pass over all files."""
-    wait: float = 10.0
-    """How long a write waits for other writers."""
-    write: float = 10.0
-    """A write after its turn has come; afterwards its outcome is unknown."""
-    readers: int = 16
-    writers: int = 16
 
 
 class TextStore:
@@ -92,16 +63,12 @@ class TextStore:
     ) -> None:
         self.default_is_base: Final = layout.default_is_base
         self._tree = tree
-        self._limits = limits or StoreLimits()
         self._reader = TextReader(tree, layout)
         self._writer = TextWriter(tree, layout)
         self._changes = TextChanges(tree, layout)
-        self._readers = Threads(self._limits.readers, name=f"{name}-read")
-        self._writers = Threads(self._limits.writers, name=f"{name}-save")
-        self._batches = ReadBatches(self._readers, seconds=self._limits.read)
-        self._turns = Turns()
-        self._writes: set[asyncio.Future[Any]] = set()
-        self._closed = False
+        self._threads = StoreThreads(
+            limits or StoreLimits(), name=name, reads_together=not tree.is_slow
+        )
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
         """Return this store if it has an ability; none that writes where the tree cannot."""
@@ -126,7 +93,7 @@ class TextStore:
         return [source for (source,) in found]
 
     async def _fetch(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
-        return await self._read_settled(partial(self._reader.fetch_many, keys))
+        return await self._threads.read_settled(partial(self._reader.fetch_many, keys))
 
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the plain file at `path` under a label, or `None`.
@@ -137,27 +104,27 @@ class TextStore:
         """
         check_name("label", label)
         check_path(path)
-        return await self._read_settled(partial(self._reader.open_resource, label, path))
+        return await self._threads.read_settled(partial(self._reader.open_resource, label, path))
 
     async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
         """Yield the plain files under a label, ordered by path; bundles are not among them."""
         check_name("label", label)
-        for entry in await self._list(partial(self._reader.resources, label)):
+        for entry in await self._threads.list(partial(self._reader.resources, label)):
             yield entry
 
     async def has_label(self, label: str) -> bool:
         """True if the label exists."""
         check_name("label", label)
-        return await self.run(partial(self._reader.has_label, label))
+        return await self._threads.read(partial(self._reader.has_label, label))
 
     # --- listing ----------------------------------------------------------------------
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return every readable bundle, ordered by label, application, profile."""
-        rows = await self._list(self._reader.keys)
+        rows = await self._threads.list(self._reader.keys)
         found: builtins.list[ConfigSource] = []
         for step in _steps(rows):
-            found += await self._list(partial(self._reader.sources, step))
+            found += await self._threads.list(partial(self._reader.sources, step))
         return found
 
     async def keys(
@@ -169,17 +136,19 @@ class TextStore:
         wrong with it is told.
         """
         if self._tree.lists_versions:
-            for entry in await self._list(partial(self._reader.listed_entries, label, after)):
+            for entry in await self._threads.list(
+                partial(self._reader.listed_entries, label, after)
+            ):
                 yield entry
             return
-        rows = await self._list(partial(self._reader.keys, label, after))
+        rows = await self._threads.list(partial(self._reader.keys, label, after))
         for step in _steps(rows):
-            for entry in await self._list(partial(self._reader.entries, step)):
+            for entry in await self._threads.list(partial(self._reader.entries, step)):
                 yield entry
 
     async def labels(self) -> builtins.list[str]:
         """Return the labels that carry a bundle or cannot be read, sorted."""
-        return await self._list(self._reader.labels)
+        return await self._threads.list(self._reader.labels)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
         """Make a pass over the names and identities of all files; return what changed.
@@ -187,7 +156,7 @@ class TextStore:
         A file counts as every bundle as which it can be read, and as a plain file. The last
         10,000 changes that passes of this process saw are remembered.
         """
-        return await self._list(partial(self._changes.since, cursor))
+        return await self._threads.list(partial(self._changes.since, cursor))
 
     async def check(self) -> None:
         """Return when the tree can be read.
@@ -196,7 +165,7 @@ class TextStore:
             BackendUnavailableError: It is not there.
             BackendAccessDeniedError: It cannot be opened.
         """
-        await self.run(self._tree.check)
+        await self._threads.read(self._tree.check)
 
     # --- writing ----------------------------------------------------------------------
 
@@ -225,7 +194,7 @@ class TextStore:
         """
         note = ChangeNote(author=author, message=message)
         save = partial(self._writer.save, source, expected=expected, note=note)
-        return await self._write(source.key, save)
+        return await self._threads.write(self._tree.turn(source.key), save)
 
     async def delete(
         self,
@@ -242,16 +211,20 @@ class TextStore:
             ConfigObstructedError: As `save`.
         """
         note = ChangeNote(author=author, message=message)
-        await self._write(key, partial(self._writer.delete, key, expected=expected, note=note))
+        await self._threads.write(
+            self._tree.turn(key),
+            partial(self._writer.delete, key, expected=expected, note=note),
+        )
 
     # --- owning -----------------------------------------------------------------------
 
+    async def run(self, function: WithDeadline[_Result]) -> _Result:
+        """Run a blocking function in a thread of this store, with the deadline of a read."""
+        return await self._threads.read(function)
+
     async def aclose(self) -> None:
         """Wait for a running save; refuse everything afterwards."""
-        self._closed = True
-        seconds = self._limits.wait + self._limits.write
-        await self._writers.close(deadline=time.monotonic() + seconds)
-        await self._readers.close(deadline=time.monotonic())
+        await self._threads.close()
 
     async def __aenter__(self) -> Self:
         """Return this store."""
@@ -260,57 +233,6 @@ class TextStore:
     async def __aexit__(self, *_: object) -> None:
         """Close it."""
         await self.aclose()
-
-    # --- threads ----------------------------------------------------------------------
-
-    async def run(self, function: _WithDeadline[_Result]) -> _Result:
-        """Run a blocking function in a thread of this store, with the deadline of a read."""
-        self._check_open()
-        deadline = time.monotonic() + self._limits.read
-        call = partial(function, deadline=deadline)
-        if self._tree.is_slow:
-            return await self._readers.run(call, deadline=deadline)
-        return await self._batches.run(call)
-
-    async def _read_settled(self, function: _WithDeadline[_Result]) -> _Result:
-        """Read again while a file is being written, without keeping a thread waiting."""
-        deadline = time.monotonic() + settling.SETTLED_SECONDS
-        while True:
-            began = time.monotonic()
-            try:
-                return await self.run(function)
-            except UnsettledFileError as error:
-                if began > deadline:
-                    raise
-                await asyncio.sleep(error.seconds)
-
-    async def _list(self, function: _WithDeadline[_Result]) -> _Result:
-        self._check_open()
-        deadline = time.monotonic() + self._limits.listing
-        return await self._readers.run(partial(function, deadline=deadline), deadline=deadline)
-
-    async def _write(self, key: ConfigKey, function: _WithDeadline[_Result]) -> _Result:
-        """Run a function after the other writers of this process that it must not meet."""
-        self._check_open()
-        running = asyncio.ensure_future(self._write_in_turn(key, function))
-        self._writes.add(running)
-        running.add_done_callback(self._written)
-        return await asyncio.shield(running)  # a write that was begun keeps its turn
-
-    def _written(self, write: asyncio.Future[Any]) -> None:
-        self._writes.discard(write)
-        if not write.cancelled():
-            write.exception()  # the caller was told, or has been cancelled
-
-    async def _write_in_turn(self, key: ConfigKey, function: _WithDeadline[_Result]) -> _Result:
-        deadline = time.monotonic() + self._limits.wait
-        async with self._turns.of(self._tree.turn(key), deadline=deadline):
-            call = partial(function, deadline=deadline)
-            return await self._writers.run(call, deadline=deadline + self._limits.write)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise BackendUnavailableError("the backend is closed")
 
 
 def _steps(rows: Sequence[ListedKey]) -> builtins.list[Sequence[ListedKey]]:
