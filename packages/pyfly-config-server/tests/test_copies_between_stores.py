@@ -16,7 +16,7 @@ from pyfly.config_core import ConfigKey
 from pyfly.config_server import ConfigSource, InMemoryConfigBackend, open_backend
 
 Run = Callable[..., Any]
-KINDS = ("labels", "spring", "sqlite", "s3", "memory", "three methods")
+KINDS = ("labels", "spring", "sqlite", "s3", "s3-spring", "memory", "three methods")
 EXAMPLE = Path(__file__).parents[3] / "docs/examples/config"
 SPRING = {
     "application.yml": "shared: base\nlist: [1, 2]\n",
