@@ -4,9 +4,8 @@ A layout is a value. `LabelsLayout` is the default one; `SpringLayout` is that o
 Spring Cloud Config. Pure functions; nothing is opened here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import ClassVar, Final, Protocol
 
 from pyfly.config_core import (
@@ -20,6 +19,12 @@ from pyfly.config_core import (
     check_name,
     split_profiles,
 )
+from pyfly.config_server.files.bundle_names import (
+    key_or_none,
+    readings_of,
+    splits_of,
+    stems_of,
+)
 
 __all__ = [
     "PROPERTIES_SUFFIX",
@@ -32,9 +37,6 @@ __all__ = [
 
 PROPERTIES_SUFFIX: Final = ".properties"
 """Files with it are read, never rewritten or removed."""
-
-_MAX_DASHES: Final = 16
-"""A name with more is read as a base bundle, or split at one of its last dashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +106,20 @@ class LabelsLayout:
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
         """Return the bundles, split at the last `-`; with a second one that is a guess."""
         found: dict[ConfigKey, ListedKey] = {}
-        for stem in _stems(names, self.suffixes):
+        for stem in stems_of(names, self.suffixes):
             application, dash, profile = stem.rpartition("-")
-            key = _key(application, profile, label) if dash else _key(stem, BASE_PROFILE, label)
+            key = (
+                key_or_none(application, profile, label)
+                if dash
+                else key_or_none(stem, BASE_PROFILE, label)
+            )
             if key is not None:
                 found[key] = ListedKey(key=key, is_guess="-" in application)
         return _ordered(found.values())
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
         """Return the base bundle of that name, and that of every application and profile."""
-        return _readings(label, name, self.suffixes)
+        return readings_of(label, name, self.suffixes)
 
     def check_writable(self, key: ConfigKey, names: Callable[[], Collection[str]]) -> None:
         """Refuse a `-` where a listing would split the name, and applications with `/`.
@@ -167,7 +173,7 @@ class SpringLayout:
         base bundle of `a-b`. The application `application` and the profile `default` need no
         proof. It is a guess unless exactly one split holds, or the name has no `-`.
         """
-        stems = set(_stems(names, self.suffixes))
+        stems = set(stems_of(names, self.suffixes))
         profiles = self.profiles | {DEFAULT_PROFILE} | _proven_profiles(stems)
         rows = (self._listed(stem, label, stems, profiles) for stem in stems)
         return _ordered({row.key: row for row in rows if row is not None}.values())
@@ -175,18 +181,18 @@ class SpringLayout:
     def _listed(
         self, stem: str, label: str, stems: Collection[str], profiles: Collection[str]
     ) -> ListedKey | None:
-        splits = [*_splits(stem)]
+        splits = [*splits_of(stem)]
         with_file = [split for split in splits if _is_application(split[0], stems)]
         proven = with_file + [
             split for split in splits if split[1] in profiles and split not in with_file
         ]
-        key = _key(*(proven[0] if proven else (stem, BASE_PROFILE)), label)
+        key = key_or_none(*(proven[0] if proven else (stem, BASE_PROFILE)), label)
         is_guess = bool(splits) and len(proven) != 1
         return None if key is None else ListedKey(key=key, is_guess=is_guess)
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
         """Return the base bundle of that name, and that of every application and profile."""
-        return _readings(label, name, self.suffixes)
+        return readings_of(label, name, self.suffixes)
 
     def check_writable(self, key: ConfigKey, names: Callable[[], Collection[str]]) -> None:
         """Refuse a base bundle whose file would be listed as that of a profile.
@@ -230,57 +236,18 @@ def parse_layout(options: dict[str, str]) -> tuple[Layout, str | None]:
     return SpringLayout(profiles=frozenset(listed)), label
 
 
-def _stems(names: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of bundle files without their suffixes."""
-    for name in names:
-        stem, dot, ending = name.rpartition(".")
-        if dot + ending in suffixes and "/" not in stem:
-            yield stem
-
-
-def _splits(stem: str) -> Iterator[tuple[str, str]]:
-    """Yield every application and profile that a name can mean, the longest application first."""
-    application, profile = stem, ""
-    for _ in range(_MAX_DASHES):
-        application, dash, part = application.rpartition("-")
-        if not dash:
-            return
-        profile = f"{part}-{profile}" if profile else part
-        if _key(application, profile, DEFAULT_LABEL) is not None:
-            yield application, profile
-
-
 def _proven_profiles(stems: Collection[str]) -> set[str]:
     """Return the profiles of applications that have a base file."""
     return {
         profile
         for stem in stems
-        for application, profile in _splits(stem)
+        for application, profile in splits_of(stem)
         if _is_application(application, stems)
     }
 
 
 def _is_application(name: str, stems: Collection[str]) -> bool:
     return name in stems or name == SHARED_APPLICATION
-
-
-def _readings(label: str, name: str, suffixes: tuple[str, ...]) -> list[ConfigKey]:
-    path = PurePosixPath(name)
-    if path.suffix not in suffixes:
-        return []
-    stem = str(path.with_suffix(""))
-    keys = [
-        _key(stem, BASE_PROFILE, label),
-        *(_key(application, profile, label) for application, profile in _splits(stem)),
-    ]
-    return [key for key in keys if key is not None]
-
-
-def _key(application: str, profile: str, label: str) -> ConfigKey | None:
-    try:
-        return ConfigKey(application=application, profile=profile, label=label)
-    except InvalidConfigKeyError:
-        return None
 
 
 def _ordered(rows: Iterable[ListedKey]) -> list[ListedKey]:

@@ -1,4 +1,4 @@
-"""JSON documents: stored bundles in one shape for HTTP and the command line (design §5)."""
+"""JSON documents: stored bundles in one shape for HTTP and the command line."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Reading `.properties` files as `java.util.Properties` and Spring Boot do (contract §3.5).
+"""Reading `.properties` files as `java.util.Properties` and Spring Boot do.
 
 Flat keys to texts. A line `#---` or `!---` separates documents, unless a comment stands next to
 it: the line before begins with the same mark, or one follows before the first key.

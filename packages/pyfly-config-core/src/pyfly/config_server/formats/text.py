@@ -1,6 +1,7 @@
 """Bundles as text: what the bytes of a file mean, and which bytes a tree becomes.
 
-Formats are told by the suffix of the file's name. YAML is read as contract §2.5 states it.
+Formats are told by the suffix of the file's name. YAML is read as YAML 1.1, as Spring reads
+it (docs/reference/protocol.md).
 """
 
 import re
@@ -45,7 +46,7 @@ _LONGEST_ORIGIN: Final = 16
 def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
     """Return the tree that a file holds; an empty file holds an empty one.
 
-    A list or a single value at the top is put under the key `document` (contract §2.3).
+    A list or a single value at the top is put under the key `document`.
 
     Raises:
         ConfigFormatError: The bytes are too many, no UTF-8, or do not parse; with line and
@@ -56,9 +57,9 @@ def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
 
 
 def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
-    """Return the documents of a file that are not empty, from first to last (contract §3.5).
+    """Return the documents of a file that are not empty, from first to last.
 
-    A list or a single value at the top is put under the key `document` (contract §2.3); an empty
+    A list or a single value at the top is put under the key `document`; an empty
     list or text there is an empty document, as for Spring. JSON holds one document, and its
     values have no origins. The values of `.properties` are texts.
 

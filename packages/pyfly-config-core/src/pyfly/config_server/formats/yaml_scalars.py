@@ -1,4 +1,4 @@
-"""What a plain scalar of YAML 1.1 means, as SnakeYAML reads it without timestamps (contract §2.5).
+"""What a plain scalar of YAML 1.1 means, as SnakeYAML reads it without timestamps.
 
 Pure functions; the patterns follow the YAML 1.1 types `bool`, `int`, `float`, `null`, `merge`.
 """

@@ -1,0 +1,53 @@
+"""Names of bundle files: what they can mean. Pure functions that layouts share."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+from pyfly.config_core import BASE_PROFILE, DEFAULT_LABEL, ConfigKey, InvalidConfigKeyError
+
+__all__ = ["key_or_none", "readings_of", "splits_of", "stems_of"]
+
+_MAX_DASHES: Final = 16
+"""A name with more is read as a base bundle, or split at one of its last dashes."""
+
+
+def stems_of(names: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of bundle files without their suffixes."""
+    for name in names:
+        stem, dot, ending = name.rpartition(".")
+        if dot + ending in suffixes and "/" not in stem:
+            yield stem
+
+
+def splits_of(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield every application and profile that a name can mean, the longest application first."""
+    application, profile = stem, ""
+    for _ in range(_MAX_DASHES):
+        application, dash, part = application.rpartition("-")
+        if not dash:
+            return
+        profile = f"{part}-{profile}" if profile else part
+        if key_or_none(application, profile, DEFAULT_LABEL) is not None:
+            yield application, profile
+
+
+def readings_of(label: str, name: str, suffixes: tuple[str, ...]) -> list[ConfigKey]:
+    """Return every bundle as which a file can be asked for; none if it is no bundle."""
+    path = PurePosixPath(name)
+    if path.suffix not in suffixes:
+        return []
+    stem = str(path.with_suffix(""))
+    keys = [
+        key_or_none(stem, BASE_PROFILE, label),
+        *(key_or_none(application, profile, label) for application, profile in splits_of(stem)),
+    ]
+    return [key for key in keys if key is not None]
+
+
+def key_or_none(application: str, profile: str, label: str) -> ConfigKey | None:
+    """Return the key of these names, `None` if one is not acceptable."""
+    try:
+        return ConfigKey(application=application, profile=profile, label=label)
+    except InvalidConfigKeyError:
+        return None
