@@ -5,6 +5,7 @@ docs/explanation/compatibility.md.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import boto3
 import httpx
 import pytest
 import yaml
@@ -186,18 +188,46 @@ def test_every_answer_on_a_made_up_repository_is_that_of_the_reference(
     assert counts["answers"] > 1_500
 
 
-def test_every_rule_for_files_shows_as_in_the_reference(reference: tuple[str, Path]) -> None:
-    url, base = reference
+@pytest.fixture(scope="module")
+def rules(reference: tuple[str, Path]) -> tuple[Repository, Path]:
+    """The repository in which every rule for files shows, where the reference reads it."""
     repository = rules_repository("rules")
-    root = base / repository.label
+    root = reference[1] / repository.label
     write(repository, root)
+    return repository, root
+
+
+def compare_rules(reference: tuple[str, Path], rules: tuple[Repository, Path], store: str) -> None:
+    repository, root = rules
 
     async def compare() -> Pairs:
-        async with httpx.AsyncClient(base_url=url, timeout=SECONDS) as theirs:
-            return await ask_both(theirs, repository, root, store_of(root, repository.label))
+        async with httpx.AsyncClient(base_url=reference[0], timeout=SECONDS) as theirs:
+            return await ask_both(theirs, repository, root, store)
 
     pairs = asyncio.run(compare())
     unequal = [pair for pair in pairs.values() if pair.found != pair.expected]
-    print(f"rules: {len(pairs) - len(unequal)} equal, {len(unequal)} unequal")  # noqa: T201
+    kind = store.partition(":")[0]
+    print(f"rules, {kind}: {len(pairs) - len(unequal)} equal, {len(unequal)} unequal")  # noqa: T201
     assert len(pairs) >= 300
     assert unequal == []
+
+
+def test_every_rule_for_files_shows_as_in_the_reference(
+    reference: tuple[str, Path], rules: tuple[Repository, Path]
+) -> None:
+    repository, root = rules
+    compare_rules(reference, rules, store_of(root, repository.label))
+
+
+def test_every_rule_for_files_shows_in_a_bucket_as_in_the_reference(
+    reference: tuple[str, Path],
+    rules: tuple[Repository, Path],
+    s3: str,
+    make_bucket: Callable[[str], str],
+) -> None:
+    repository, _ = rules
+    store = make_bucket("rules")
+    with contextlib.closing(boto3.client("s3", endpoint_url=s3)) as client:
+        for name, content in repository.files.items():
+            client.put_object(Bucket="rules", Key=f"team/{name}", Body=content)
+    compare_rules(reference, rules, f"{store}&layout=spring&label={repository.label}")
