@@ -70,6 +70,16 @@ class BaseBundlesConformance(Conformance):
         assert (await stored(backend, base)).properties == {"of": "base"}
         assert (await stored(backend, named)).properties == {"of": "profile"}
 
+    async def test_a_base_bundle_is_not_aliased(self, backend: ConfigBackend) -> None:
+        """Changing a fetched tree does not change what is stored."""
+        source = bundle(profile=BASE_PROFILE, properties={"list": [1]})
+        await backend.save(source)
+        for _ in range(2):
+            items = (await stored(backend, source)).properties["list"]
+            assert items == [1]
+            assert isinstance(items, list)
+            items.append("spoilt")
+
     async def test_base_bundles_of_similar_names_are_independent(
         self, backend: ConfigBackend
     ) -> None:
