@@ -310,7 +310,7 @@ def test_a_key_store_that_cannot_be_used_is_explained(store: Path, tmp_path: Pat
     for path, password, alias, said in (
         (tmp_path / "nowhere", "x", "x", "cannot read the key store"),
         (jks, "x", "x", "keytool -importkeystore"),
-        (other, "x", "x", "no PKCS#12"),
+        (other, "x", "x", "not a PKCS#12"),
         (store, "wrong", "mine", "password is wrong"),
         (store, "open sesame", "yours", "it has: mine, theirs"),
     ):

@@ -40,15 +40,15 @@ def elliptic(form: PrivateFormat) -> str:
 
 
 UNUSABLE = {
-    "truncated": (pem()[:-40], "no whole PEM"),
-    "first-line-only": ("-----BEGIN RSA PRIVATE KEY-----", "no whole PEM"),
-    "last-line-only": (pem().splitlines()[-1], "no whole PEM"),
-    "two-labels": (pem().replace("END PRIVATE", "END RSA PRIVATE"), "no whole PEM"),
+    "truncated": (pem()[:-40], "PEM is not complete"),
+    "first-line-only": ("-----BEGIN RSA PRIVATE KEY-----", "PEM is not complete"),
+    "last-line-only": (pem().splitlines()[-1], "PEM is not complete"),
+    "two-labels": (pem().replace("END PRIVATE", "END RSA PRIVATE"), "PEM is not complete"),
     "a-line-lost": ("".join(pem().splitlines(keepends=True)[:4] + pem().splitlines()[5:]), "damag"),
     "nothing-inside": ("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "damaged"),
     "not-ascii": (pem().replace("MII", "MÄI", 1), "does not hold base64"),
-    "encrypted-pkcs8": (pem(secret=SECRET), "with a password, which is not supported"),
-    "encrypted-pkcs1": (pem(PKCS1, SECRET), "with a password, which is not supported"),
+    "encrypted-pkcs8": (pem(secret=SECRET), "has a password, which is not supported"),
+    "encrypted-pkcs1": (pem(PKCS1, SECRET), "has a password, which is not supported"),
     "openssh": (pem(PrivateFormat.OpenSSH), "ssh-keygen -p -m PEM"),
     "public": (public(PublicFormat.SubjectPublicKeyInfo), "a public key cannot decrypt"),
     "public-pkcs1": (public(PublicFormat.PKCS1), "a public key cannot decrypt"),
@@ -58,9 +58,9 @@ UNUSABLE = {
     "base64-of-a-pem-behind-a-blank": (" " + base64.b64encode(pem().encode()).decode(), "base64"),
     "base64-of-a-pem-in-lines": (base64.encodebytes(b"\n" + pem().encode()).decode(), "in base64"),
     "without-first-and-last-line": (body(), "put '-----BEGIN PRIVATE KEY-----' before it"),
-    "without-those-in-one-line": (body(PKCS1).replace("\n", ""), "without its first and last"),
-    "small-letters": (pem().lower(), "no whole PEM"),
-    "putty": ("PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n", "in PuTTY's own format"),
+    "without-those-in-one-line": (body(PKCS1).replace("\n", ""), "lacks its first and last"),
+    "small-letters": (pem().lower(), "PEM is not complete"),
+    "putty": ("PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n", "in the format of PuTTY"),
     "blank": (" \n", "a key is empty or blank"),
     "certificate": ("-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", "public key"),
 }
@@ -109,9 +109,9 @@ def test_the_name_of_a_file_is_no_password(tmp_path: Path, monkeypatch: pytest.M
         "elsewhere/server.pem",
         "file:keys.p12",
     ):
-        with pytest.raises(EncryptionKeyError, match="the name of a file, not a key"):
+        with pytest.raises(EncryptionKeyError, match="this is the name of a file"):
             open_keys(EncryptionKeys(default=name))
-        with pytest.raises(EncryptionKeyError, match="key 'a': it is the name of a file"):
+        with pytest.raises(EncryptionKeyError, match="key 'a': this is the name of a file"):
             open_keys(EncryptionKeys(default="a password", named={"a": name}))
 
 
@@ -122,7 +122,7 @@ def test_the_name_of_a_file_that_must_not_be_seen_is_no_password(
         raise PermissionError
 
     monkeypatch.setattr(Path, "is_file", is_file)  # tests may run as root, who sees everything
-    with pytest.raises(EncryptionKeyError, match="the name of a file, not a key"):
+    with pytest.raises(EncryptionKeyError, match="this is the name of a file"):
         open_keys(EncryptionKeys(default="closed/key"))
 
 

@@ -103,7 +103,7 @@ def test_a_chain_that_is_too_long_is_refused_with_the_place_where_it_ends() -> N
 
 def test_the_text_that_all_values_put_in_is_bounded_together() -> None:
     resolver = PlaceholderResolver({"a": "ü" * 100_000}.get)
-    with pytest.raises(ConfigFormatError, match="put in more than 4,194,304 bytes, at 'a'"):
+    with pytest.raises(ConfigFormatError, match="insert more than 4,194,304 bytes, at 'a'"):
         resolve_all(resolver, ["${a}"] * (MAX_FLAT_BYTES // 200_000 + 1))
 
 
@@ -158,7 +158,7 @@ def test_a_doubling_text_is_made_within_the_limit_and_without_much_memory() -> N
     resolver = PlaceholderResolver(values.get)
     tracemalloc.start()
     try:
-        with pytest.raises(ConfigFormatError, match="put in more than"):
+        with pytest.raises(ConfigFormatError, match="insert more than"):
             resolve_all(resolver, values.values())
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -182,5 +182,5 @@ def render_or_refuse(environment: Environment, extension: Extension) -> bytes | 
     try:
         return render(environment, extension)
     except ConfigFormatError as error:
-        assert "put in more than" in str(error) or "leads back" in str(error)
+        assert "insert more than" in str(error) or "leads back" in str(error)
         return None

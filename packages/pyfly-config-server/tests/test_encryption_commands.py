@@ -134,7 +134,7 @@ def test_a_key_that_cannot_be_used_encrypts_nothing(
     }
     monkeypatch.chdir(tmp_path)
     for settings, said in (
-        ({"ENCRYPT_KEY": pem[:-60]}, "no whole PEM"),
+        ({"ENCRYPT_KEY": pem[:-60]}, "PEM is not complete"),
         ({"ENCRYPT_KEY": str(file)}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
         ({"ENCRYPT_KEY": "server.pem"}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
         ({"ENCRYPT_KEY": "file:server.pem"}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),

@@ -25,23 +25,23 @@ class PropertySource:
     source: Mapping[str, FlatValue] = field(repr=False)
     """Flat keys to scalars, in document order."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    """Flat keys to the places their values come from, where they are known."""
+    """Flat keys to the places of their values, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The configuration of an application for its profiles under a label."""
+    """The configuration of one application for its profiles, under one label."""
 
     name: str
     """The application as requested; a comma list stays one string."""
     profiles: tuple[str, ...]
     """As requested: servers send the whole profile segment as one string."""
     label: str | None = None
-    """The label as requested; `None` when the request named none."""
+    """The label as requested; `None` if the request had no label."""
     version: str | None = None
-    """Revision of the store, where it has one."""
+    """The revision of the store; `None` if the store has no revisions."""
     state: str | None = None
-    """Opaque watch state, where the server watches."""
+    """The opaque watch state; `None` if the server does not watch."""
     property_sources: tuple[PropertySource, ...] = ()
     """Highest precedence first."""
 
@@ -53,7 +53,7 @@ def encode_environment(
 
     Args:
         environment: The document.
-        with_origins: Whether values whose origin is known are written as
+        with_origins: True to write values with a known origin as
             `{"value": …, "origin": …}`, which the v2 media type allows.
     """
     return {
@@ -79,7 +79,7 @@ def _encode_source(source: PropertySource, *, with_origins: bool) -> dict[str, J
 
 
 def decode_environment(document: object) -> Environment:
-    """Read a document as any server of this protocol sends it.
+    """Return the document that a server of this protocol sent as JSON.
 
     Unknown fields are ignored. Nulls become empty strings.
 
@@ -92,7 +92,7 @@ def decode_environment(document: object) -> Environment:
     sources = fields.get("propertySources")
     if not isinstance(sources, list):
         raise ConfigFormatError("'propertySources' is not a list")
-    items = cast("list[object]", sources)  # JSON tells no more
+    items = cast("list[object]", sources)  # isinstance does not know the type of the items
     if len(items) > MAX_SOURCES:
         raise ConfigFormatError(f"more than {MAX_SOURCES:,} property sources")
     reader = _SourceReader()
@@ -107,7 +107,7 @@ def decode_environment(document: object) -> Environment:
 
 
 class _SourceReader:
-    """Reads the property sources of one document, and bounds what they hold together."""
+    """Reads the property sources of one document and limits their total size."""
 
     def __init__(self) -> None:
         self._budget = FlatBudget(" in one answer")
@@ -178,12 +178,12 @@ def _optional(fields: Mapping[str, object], name: str) -> str | None:
 def _profiles(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ConfigFormatError("'profiles' is not a list")
-    items = cast("list[object]", value)  # JSON tells no more
+    items = cast("list[object]", value)  # isinstance does not know the type of the items
     return tuple(_string(item, "an element of 'profiles'") for item in items)
 
 
 def _unicode(text: str, place: str) -> str:
-    """Return the text; JSON can hold halves of surrogate pairs, which no output can."""
+    """Return the text. JSON can hold single surrogates, which UTF-8 cannot."""
     if not text.isascii():
         try:
             text.encode()

@@ -1,6 +1,6 @@
-"""Names of bundles and what they may look like: docs/reference/protocol.md, Names.
+"""Names of bundles and the rules for them: docs/reference/protocol.md, Names.
 
-Every name that comes from outside passes through here once, before anything is looked up.
+Every name that comes from outside is checked here once, before anything is looked up.
 The rules are allow-lists in ASCII, so that no two spellings of a name can differ in meaning.
 """
 
@@ -56,17 +56,17 @@ class ConfigKey:
 
     @property
     def is_base(self) -> bool:
-        """True if it is the name of a bundle that counts for every profile."""
+        """True if this is the name of a base bundle, which counts for every profile."""
         return self.profile == BASE_PROFILE
 
     @property
     def stem(self) -> str:
-        """The name of its file without a suffix: `orders-prod`, of a base bundle `orders`."""
+        """The name of its file without a suffix: `orders-prod`, or `orders` for a base bundle."""
         return self.application if self.is_base else f"{self.application}-{self.profile}"
 
     @property
     def sort_key(self) -> tuple[str, str, str]:
-        """What listings are ordered by: label, application, profile."""
+        """The sort key of listings: label, application, profile."""
         return (self.label, self.application, self.profile)
 
 
@@ -74,7 +74,7 @@ def check_name(field: str, text: str) -> None:
     """Refuse `text` unless it is one acceptable application or label.
 
     Raises:
-        InvalidConfigKeyError: It is not; `field` names it in the message.
+        InvalidConfigKeyError: The name breaks a rule; the message names `field`.
     """
     if len(text) > MAX_NAME_LENGTH:
         raise InvalidConfigKeyError(field, text, f"longer than {MAX_NAME_LENGTH} characters")
@@ -91,7 +91,7 @@ def check_profile(text: str) -> None:
     """Refuse `text` unless it is one acceptable profile.
 
     Raises:
-        InvalidConfigKeyError: It is not.
+        InvalidConfigKeyError: The profile breaks a rule.
     """
     if len(text) > MAX_PROFILE_LENGTH:
         raise InvalidConfigKeyError("profile", text, f"longer than {MAX_PROFILE_LENGTH} characters")
@@ -109,7 +109,7 @@ def check_path(text: str) -> None:
     """Refuse `text` unless it is an acceptable path of a plain file.
 
     Raises:
-        InvalidConfigKeyError: It is not.
+        InvalidConfigKeyError: The path breaks a rule.
     """
     if len(text) > MAX_PATH_LENGTH:
         raise InvalidConfigKeyError("path", text, f"longer than {MAX_PATH_LENGTH} characters")
@@ -138,7 +138,7 @@ def check_not_reserved(key: ConfigKey) -> None:
 
 
 def split_names(field: str, text: str) -> tuple[str, ...]:
-    """Split a comma list of applications or labels; order kept, repetitions dropped.
+    """Return the names of a comma list of applications or labels, in order, without repetitions.
 
     Raises:
         InvalidConfigKeyError: An element is empty or not acceptable, or there are too many.
@@ -150,7 +150,7 @@ def split_names(field: str, text: str) -> tuple[str, ...]:
 
 
 def split_profiles(text: str) -> tuple[str, ...]:
-    """Split a comma list of profiles; order kept, repetitions dropped.
+    """Return the profiles of a comma list, in order, without repetitions.
 
     Raises:
         InvalidConfigKeyError: An element is empty or not acceptable, or there are too many.

@@ -26,7 +26,7 @@ _PLAIN_BRACE: Final = -1
 def resolve_placeholders(
     text: str, lookup: Callable[[str], str | None], *, trim: bool = False
 ) -> str:
-    r"""Replace every placeholder in one text. Several texts share a `PlaceholderResolver`.
+    r"""Return one text with its placeholders replaced. For several texts: `PlaceholderResolver`.
 
     >>> resolve_placeholders(r"${a}-${b:${a}!}-${c}-\${a}", {"a": "x"}.get)
     'x-x!-${c}-${a}'
@@ -38,18 +38,18 @@ def resolve_placeholders(
 
 
 class PlaceholderResolver:
-    """Replaces the placeholders in all texts of one answer, and bounds what that costs together.
+    """Replaces the placeholders in all texts of one answer and limits the total cost.
 
-    Make one for each answer, or for each set of properties, and give it every text: the value of
-    a key is resolved once, however many texts refer to it, and all texts share one budget of
-    `MAX_PLACEHOLDERS` placeholders and `MAX_FLAT_BYTES` bytes that are put in. Resolving n
-    characters takes time proportional to n and to what is put in.
+    Make one for each answer, or for each set of properties, and give it every text. The value of
+    a key is resolved once, however many texts refer to it. All texts share one budget of
+    `MAX_PLACEHOLDERS` placeholders and `MAX_FLAT_BYTES` inserted bytes. The time is proportional
+    to the length of the texts and of what is inserted.
 
     Args:
-        lookup: Returns the value of a key as it is stored, or `None`. Asked once for each key
-            that has a value. Must not change its mind while the resolver is in use.
-        trim: Whether blanks around a key are ignored when it is looked up, as in the flattened
-            formats `.json` and `.yml`.
+        lookup: Returns the value of a key as it is stored, or `None`. Called once for each key
+            that has a value. Must return the same values while the resolver is in use.
+        trim: True to ignore blanks around a key when it is looked up, as the flattened formats
+            `.json` and `.yml` do.
     """
 
     def __init__(self, lookup: Callable[[str], str | None], *, trim: bool = False) -> None:
@@ -62,14 +62,14 @@ class PlaceholderResolver:
         self._bytes = 0
 
     def resolve(self, text: str) -> str:
-        r"""Replace every placeholder in a text whose key has a value or that names a default.
+        r"""Return a text with its placeholders replaced by values or by their defaults.
 
-        Placeholders inside of values, of keys and of defaults are replaced too, those in a key
-        before it is looked up. One that has neither value nor default stays, with its inner
-        placeholders replaced; so does a `${` that is never closed. `\${x}` stands for `${x}`,
-        and `\:` in a key for a colon (with `trim` in values only). The default begins behind the
-        first colon that stands in the text itself, unless the whole of a placeholder without
-        inner ones is a key.
+        Placeholders inside values, keys and defaults are replaced too; those in a key before the
+        key is looked up. A placeholder with neither a value nor a default stays, with its inner
+        placeholders replaced. A `${` that is never closed stays as well. `\${x}` stands for
+        `${x}`, and `\:` in a key for a colon (with `trim` in values only). The default begins
+        after the first colon of the text itself, unless the whole content of a placeholder
+        without inner placeholders is a key.
 
         >>> resolver = PlaceholderResolver({"q": "y", "x.y": "found", "a:b": "1"}.get)
         >>> [resolver.resolve(t) for t in ("${x.${q}}", "${x.${n:z}}", "${a:b}", "${n:a:b}")]
@@ -77,8 +77,8 @@ class PlaceholderResolver:
 
         Raises:
             ConfigFormatError: A placeholder leads back to itself, placeholders are nested more
-                than 64 deep, or this resolver's budget is spent. Names the key, shows no value.
-                After a spent budget further calls may raise it, too.
+                than 64 deep, or this resolver's budget is spent. The message names the key and
+                shows no value. Once the budget is spent, further calls may raise it, too.
         """
         return self._expanded(text, 0)
 
@@ -101,7 +101,7 @@ class PlaceholderResolver:
         )
 
     def _replacement(self, source: "_Source", inside: "_Part", depth: int) -> str:
-        """Return what stands for the placeholder with this inside."""
+        """Return the replacement of the placeholder with this content."""
         self._placeholders += 1
         if self._placeholders > MAX_PLACEHOLDERS:
             raise _too_many()
@@ -161,7 +161,7 @@ class PlaceholderResolver:
         self._bytes += len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
         if self._bytes > MAX_FLAT_BYTES:
             raise ConfigFormatError(
-                f"placeholders put in more than {MAX_FLAT_BYTES:,} bytes, at {shown(key)}"
+                f"placeholders insert more than {MAX_FLAT_BYTES:,} bytes, at {shown(key)}"
             )
 
 
@@ -179,9 +179,9 @@ class _Source(NamedTuple):
     text: str
     closings: dict[int, int]
     is_value: bool
-    """Whether it was looked up: there one backslash escapes, and only what is closed."""
+    """True for a value that was looked up: one backslash escapes a closed placeholder there."""
     escapes_colons: bool
-    r"""Whether `\:` in a key is a colon."""
+    r"""True if `\:` in a key is a colon."""
 
     def parts(self, start: int, end: int) -> Iterator[_Part]:
         """Yield the parts between two places, without the backslashes of escapes."""
@@ -225,7 +225,7 @@ class _Source(NamedTuple):
 
 
 def _holds_placeholder(text: str) -> bool:
-    """Return whether any `${` has something between itself and the next closing brace."""
+    """True if there is text between some `${` and the next closing brace."""
     opened = text.find(_OPEN)
     while opened >= 0:
         closed = text.find("}", opened)
@@ -236,13 +236,13 @@ def _holds_placeholder(text: str) -> bool:
 
 
 def _closings(text: str, limit: int) -> dict[int, int]:
-    """Return for every `${` that is closed the place of its closing brace.
+    """Return the position of the closing brace for every `${` that is closed.
 
     Raises:
         ConfigFormatError: There are more than `limit`.
     """
     closings: dict[int, int] = {}
-    opened = array("q")  # a text may hold millions that are never closed
+    opened = array("q")  # a text may hold millions of `${` that are never closed
     for brace in _BRACE.finditer(text):
         if brace[0] == _OPEN:
             opened.append(brace.start())

@@ -11,23 +11,23 @@ from pyfly.config_core.errors import ConfigFormatError
 from pyfly.config_core.limits import MAX_DEPTH, MAX_FLAT_BYTES, MAX_NODES, MAX_PROPERTIES
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-"""What a tree of properties is made of."""
+"""A tree of properties, or a part of one."""
 
 FlatValue: TypeAlias = bool | int | float | str
-"""What a flat key holds."""
+"""The value of a flat key."""
 
 _RETIRED_KEY: Final = "spring.profiles"
 _INFINITY: Final = float("inf")
 _LONGEST_INTEGER: Final = 14_000
-"""Bits. Python turns integers of up to 4,300 decimal digits into text."""
+"""In bits. Python converts integers of up to 4,300 decimal digits into text."""
 _LONGEST_PATH: Final = 200
 _FLOAT_SIZE: Final = 8
-# tuples: a union such as `dict | list` is made anew for every value that is looked at
+# Tuples, because a union such as `dict | list` would be built again for every value.
 _CONTAINERS: Final = (dict, list)
 _PLAIN: Final = (bool, float)
 _SEQUENCES: Final = (list, tuple)
 _Path: TypeAlias = tuple[object, object] | None
-"""The way to a value: the path above and a step. Made into text only where a message shows it."""
+"""The path to a value: its parent's path and one step. Converted to text for messages only."""
 
 
 def copy_properties(properties: Mapping[str, object]) -> dict[str, JsonValue]:
@@ -66,7 +66,7 @@ class _Copy:
         if depth >= MAX_DEPTH:
             raise _too_deep(path)
         if isinstance(value, Mapping):
-            # isinstance cannot tell the parameters
+            # isinstance does not know the type parameters
             return self.mapping(cast("Mapping[object, object]", value), path, depth + 1)
         if isinstance(value, _SEQUENCES):
             items = cast("Sequence[object]", value)  # as above
@@ -78,7 +78,7 @@ class _Copy:
 
 def _key(key: object, path: _Path) -> str:
     if not isinstance(key, str):
-        place = f"below {_place(path)}" if path else "at the top"
+        place = f"below {_place(path)}" if path else "at the top level"
         raise ConfigFormatError(f"a key {place} is a {type(key).__name__}, not a string")
     return _unicode(key, (path, key))
 
@@ -95,7 +95,7 @@ def _unicode(text: str, path: _Path) -> str:
 
 def _integer(value: int, path: _Path) -> int:
     if value.bit_length() > _LONGEST_INTEGER:
-        raise ConfigFormatError(f"{_place(path)} is a number that is too long")
+        raise ConfigFormatError(f"{_place(path)} is a number with too many digits")
     return value
 
 
@@ -119,12 +119,12 @@ def _place(path: _Path) -> str:
 
 
 class FlatBudget:
-    """Counts what flattening makes, for one tree, or for all trees of one bundle or answer.
+    """Counts the flat properties of one tree, or of all trees of one bundle or answer.
 
-    Raises, while it counts, before anything is made that is too large.
+    Raises while counting, before anything too large is made.
 
     Args:
-        whole: What is counted, for messages: `" in one answer"`.
+        whole: The end of messages, which says what is counted: `" in one answer"`.
         limit: How many bytes are allowed.
     """
 
@@ -138,16 +138,16 @@ class FlatBudget:
 
     @property
     def properties(self) -> int:
-        """How many properties were counted."""
+        """The number of counted properties."""
         return self._properties
 
     @property
     def size(self) -> int:
-        """How many bytes of flat keys and values were counted."""
+        """The counted bytes of flat keys and values."""
         return self._bytes
 
     def take(self, size: int, *, properties: int = 1) -> None:
-        """Count properties whose flat keys and values have `size` bytes together.
+        """Count properties; `size` is the number of bytes of their flat keys and values.
 
         Raises:
             ConfigFormatError: There are more than 20,000 properties, or more than `limit` bytes.
@@ -167,8 +167,8 @@ def flatten(
 ) -> dict[str, FlatValue]:
     """Return the flat keys of a tree in document order.
 
-    Where two places of the tree give the same flat key, the later one wins. Nulls and empty
-    lists become the empty string, empty mappings vanish, infinities and NaN become the strings
+    If two places of the tree give the same flat key, the later one wins. Nulls and empty lists
+    become the empty string, empty mappings are left out, infinities and NaN become the strings
     that a Spring server sends.
 
     >>> flatten({"db": {"hosts": ["a", "b"], "pool.size": 5, "none": None}})
@@ -176,8 +176,8 @@ def flatten(
 
     Args:
         properties: The tree.
-        budget: What has been counted for the whole that this tree is a part of; a new one
-            otherwise.
+        budget: The budget of the bundle or answer that this tree is a part of; by default a new
+            one.
 
     Raises:
         ConfigFormatError: The tree is deeper than 64 levels, or the whole has more than 20,000
@@ -208,7 +208,7 @@ def _pairs(
 
 
 class _Flattening:
-    """Collects the pairs of one tree. Makes a key only when its size has been counted."""
+    """Collects the pairs of one tree. Counts the size of a key before it makes the key."""
 
     __slots__ = ("_budget", "_parts", "pairs")
 
@@ -218,12 +218,12 @@ class _Flattening:
         self._parts: list[str] = []
 
     def collect(self, children: Iterable[tuple[str, JsonValue]], size: int, depth: int) -> None:
-        """Collect what lies below the node at hand.
+        """Collect everything below one node.
 
         Args:
-            children: What to append to the flat key of the node, and what lies there.
+            children: For each child the end of its flat key, and its value.
             size: Bytes of the flat key of the node.
-            depth: How deep the children lie.
+            depth: The depth of the children.
         """
         prefix: str | None = None
         for part, value in children:
@@ -249,7 +249,7 @@ def _too_deep_key(key: str) -> ConfigFormatError:
 def _below(
     node: dict[str, JsonValue] | list[JsonValue], size: int
 ) -> Iterable[tuple[str, JsonValue]]:
-    """Return what lies in a mapping or list, with the ends of the flat keys."""
+    """Return the children of a mapping or list, each with the end of its flat key."""
     if isinstance(node, dict):
         return _named(node, size)
     return ((f"[{index}]", item) for index, item in enumerate(node))
@@ -261,7 +261,7 @@ def _named(node: Mapping[str, JsonValue], size: int) -> Iterator[tuple[str, Json
 
 
 def _single(value: JsonValue) -> FlatValue:
-    """Return a value without anything below as flat keys hold it."""
+    """Return a single value as a flat key holds it."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -270,7 +270,7 @@ def _single(value: JsonValue) -> FlatValue:
 
 
 def _size(value: FlatValue) -> int:
-    """Return about how many bytes a text or value takes in UTF-8, of a text exactly how many."""
+    """Return the bytes of a value in UTF-8: exact for a text, estimated otherwise."""
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode())
     return value.bit_length() // 3 + 1 if isinstance(value, int) else _FLOAT_SIZE
@@ -309,11 +309,11 @@ def drop_retired(flat: dict[str, FlatValue]) -> list[str]:
 
 
 def merge(sources: Sequence[Mapping[str, FlatValue]]) -> dict[str, FlatValue]:
-    """Fold flat sources into one flat mapping.
+    """Return one flat mapping with the effective properties of several flat sources.
 
-    A list is taken whole from the highest source that has any part of it. Where one source has
-    `a` and another `a[0]`, the higher form replaces the lower. Plain keys come first, in the
-    order of their first appearance from the lowest source up; lists follow.
+    A list is taken whole from the highest source that has any part of it. If one source has `a`
+    and another has `a[0]`, the form in the higher source replaces the other. Plain keys come
+    first, in the order of their first appearance from the lowest source up; lists follow.
 
     >>> merge([{"list[0]": 9}, {"list[0]": 1, "list[1]": 2, "name": "x"}])
     {'name': 'x', 'list[0]': 9}

@@ -1,4 +1,4 @@
-"""How names from outside are shown in messages."""
+"""Quoting names from outside for messages."""
 
 from typing import Final
 

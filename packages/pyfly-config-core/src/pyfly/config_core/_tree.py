@@ -16,17 +16,17 @@ _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 def rebuild(flat: Mapping[str, FlatValue]) -> dict[str, JsonValue]:
     """Return the tree that flat keys stand for, inserted in their order.
 
-    Keys are split at dots; `[3]` behind a part is an index into a list, whose gaps are filled
-    with nulls; other brackets belong to the key. Where a part of a key is a single value
-    already, the rest becomes one key beside it; a later single value replaces a mapping.
+    Keys are split at dots. `[3]` after a part is an index into a list, and gaps in the list are
+    filled with nulls; other brackets belong to the key. If a part of a key already is a single
+    value, the rest becomes one key beside it. A later single value replaces a mapping.
 
     >>> rebuild({"a.b": "x", "a.b.c": "y", "l[1]": 9, "p[/**]": True})
     {'a': {'b': 'x', 'b.c': 'y'}, 'l': [None, 9], 'p[/**]': True}
 
     Raises:
         ConfigFormatError: A key is malformed, as in `a..b`, `.a`, `[0]` and `a[0]b`, is nested
-            too deeply, stands for a mapping here and a list there, an index leaves too many
-            gaps, or the tree would have more than 50,000 mappings, lists, values and gaps.
+            too deeply, or is a mapping in one place and a list in another; an index leaves too
+            many gaps; or the tree would have more than 50,000 mappings, lists, values and gaps.
     """
     builder = _Builder()
     for key, value in flat.items():
@@ -38,7 +38,7 @@ def rebuild(flat: Mapping[str, FlatValue]) -> dict[str, JsonValue]:
 
 
 def _steps(key: str) -> list[str | int]:
-    """Split a key into names and indexes; errors say what the key does wrong."""
+    """Return the names and indexes of a key; errors name the mistake in the key."""
     if key.count(".") > MAX_DEPTH:
         raise ConfigFormatError(_TOO_DEEP)
     parts = key.split(".")
@@ -57,7 +57,7 @@ def _steps(key: str) -> list[str | int]:
 
 
 def _name_and_indexes(part: str) -> tuple[str, list[str]]:
-    """Split `a[0][1]` into `a` and the digits of the indexes behind it."""
+    """Return `a` and the digits of the indexes for `a[0][1]`."""
     indexes: list[str] = []
     end = len(part)
     while end and part[end - 1] == "]":
@@ -77,16 +77,16 @@ def _index(digits: str) -> int:
 
 
 class _Builder:
-    """Inserts keys into a tree and counts what that makes."""
+    """Inserts keys into a tree and counts its nodes."""
 
     def __init__(self) -> None:
         self.tree: dict[str, JsonValue] = {}
         self._gaps = 0
         self._nodes = 1
         self._above: str | None = None
-        """The last key up to its last dot: the next one often begins the same."""
+        """The last key up to its last dot: the next key often has the same beginning."""
         self._mapping = self.tree
-        """What lies there."""
+        """The mapping at that key."""
 
     def insert(self, key: str, value: FlatValue) -> None:
         """Put a value in its place."""
@@ -104,7 +104,7 @@ class _Builder:
     def _insert(
         self, steps: list[str | int], value: FlatValue
     ) -> dict[str, JsonValue] | list[JsonValue] | None:
-        """Put a value in its place from the root on; return where that is, unless in a part."""
+        """Put a value in its place, starting at the root; return the mapping or list around it."""
         node: dict[str, JsonValue] | list[JsonValue] = self.tree
         for position, step in enumerate(steps):
             following = steps[position + 1] if position + 1 < len(steps) else None
@@ -127,7 +127,7 @@ class _Builder:
     def _below(
         self, found: JsonValue, following: str | int
     ) -> dict[str, JsonValue] | list[JsonValue]:
-        """Return the mapping or list that takes the following step, a new one if need be."""
+        """Return the mapping or list for the following step; make it if it is missing."""
         new: dict[str, JsonValue] | list[JsonValue] = [] if isinstance(following, int) else {}
         if not isinstance(found, dict | list):
             self._count(1)

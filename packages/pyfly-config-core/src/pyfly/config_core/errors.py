@@ -1,15 +1,15 @@
-"""Every error this project raises on purpose.
+"""All errors that this project raises on purpose.
 
     ConfigError
     ├── ConfigNotFoundError (LookupError)        nothing matches the key
     ├── InvalidConfigKeyError (ValueError)       application, profile or label not acceptable
     ├── ConfigFormatError (ValueError)           stored text or a payload does not parse
-    ├── ConfigConflictError                      a conditional write lost
-    ├── ConfigObstructedError                    a stored file that a save must not touch
+    ├── ConfigConflictError                      the condition of a write does not hold
+    ├── ConfigObstructedError                    a save would damage a stored file
     ├── BackendError                             the store failed; __cause__ is the driver's error
     │   ├── BackendUnavailableError              worth retrying
     │   ├── BackendAccessDeniedError             not worth retrying
-    │   └── UnsupportedOperationError            the ability is not offered
+    │   └── UnsupportedOperationError            the store lacks the ability
     ├── BackendLookupError (LookupError)         raised by open_backend
     │   ├── UnknownBackendError                  no such scheme
     │   ├── BackendNotInstalledError (ImportError)
@@ -52,14 +52,14 @@ __all__ = [
 class ConfigError(Exception):
     """The base of all errors that this project raises on purpose.
 
-    Copies and pickles keep the type, the message and every field, also of classes whose
-    constructor takes something else than a message.
+    Copies and pickles keep the type, the message and every field, whatever arguments the
+    constructor of the class takes.
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what makes the same error again, without calling its constructor."""
+        """Return a recipe for the same error that does not call its constructor."""
         fields = vars(self)
-        if isinstance(self, ImportError):  # it keeps its message in a slot of its own
+        if isinstance(self, ImportError):  # its message is in the slot `msg`
             fields = fields | {"msg": self.msg}
         return _same_error, (type(self), self.args, fields)
 
@@ -67,7 +67,7 @@ class ConfigError(Exception):
 def _same_error(
     kind: type[ConfigError], args: tuple[object, ...], fields: dict[str, object]
 ) -> ConfigError:
-    """Return an error with this content; what a pickle of an error calls."""
+    """Return an error with this content. Pickles of errors call this function."""
     error = kind.__new__(kind)
     error.args = args
     for name, value in fields.items():
@@ -76,14 +76,14 @@ def _same_error(
 
 
 class ConfigNotFoundError(ConfigError, LookupError):
-    """Nothing is stored under the name that was asked for."""
+    """Nothing is stored under the requested name."""
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(f"{what} {_shown(name)} does not exist")
         self.what = what
         """The kind of thing: `label`, `bundle`, `version`, `resource`."""
         self.name = name
-        """Its name as asked for."""
+        """The name as requested."""
 
 
 class InvalidConfigKeyError(ConfigError, ValueError):
@@ -92,16 +92,16 @@ class InvalidConfigKeyError(ConfigError, ValueError):
     def __init__(self, field: str, value: str, reason: str) -> None:
         super().__init__(f"{field} {_shown(value)} is not acceptable: {reason}")
         self.field = field
-        """Which part of the key: `application`, `profile`, `label` or `path`; `request` when all of
-        them together ask for too much."""
+        """The part of the key: `application`, `profile`, `label` or `path`; `request` if all
+        names together ask for too much."""
         self.value = value
-        """The text that was refused."""
+        """The refused text."""
         self.reason = reason
-        """What the rule asks for."""
+        """The rule that the text breaks."""
 
 
 class ConfigFormatError(ConfigError, ValueError):
-    """A stored text or a payload is not what it should be. Says where, never shows a value."""
+    """A stored text or a payload does not parse. The message says where and shows no value."""
 
     def __init__(
         self,
@@ -115,9 +115,9 @@ class ConfigFormatError(ConfigError, ValueError):
         self.reason = reason
         """What is wrong."""
         self.where = where
-        """File or document, relative to the store; `None` while it is not known."""
+        """The file or document, relative to the store; `None` if it is not known."""
         self.line = line
-        """Counted from 1; `None` where a text has no lines."""
+        """Counted from 1; `None` if the text has no lines."""
         self.column = column
         """Counted from 1."""
 
@@ -135,30 +135,30 @@ class ConfigFormatError(ConfigError, ValueError):
 
 
 class ConfigConflictError(ConfigError):
-    """A conditional write found another version than the one it expected."""
+    """The stored version is not the one that a conditional write expects."""
 
     def __init__(self, name: str, current: str | None) -> None:
         state = "does not exist" if current is None else f"is at version {current!r}"
         super().__init__(f"{name} {state}: read it again and repeat the change")
         self.name = name
-        """What was to be written."""
+        """The name of the bundle."""
         self.current = current
-        """The version stored now; `None` when nothing is stored."""
+        """The stored version; `None` if nothing is stored."""
 
 
 class ConfigObstructedError(ConfigError):
-    """A stored file that a save would have to damage is in the way; nothing was written."""
+    """A save would damage a stored file; nothing was written."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} is in the way: {reason}; change the file by hand or move it away")
         self.name = name
         """The file, relative to the store."""
         self.reason = reason
-        """Why a save must not touch it."""
+        """The reason why a save must not change the file."""
 
 
 class BackendError(ConfigError):
-    """A store failed; `__cause__` holds its own error."""
+    """A store failed; `__cause__` is the error of its driver."""
 
 
 class BackendUnavailableError(BackendError):
@@ -173,14 +173,14 @@ class BackendAccessDeniedError(BackendError):
 
 
 class UnsupportedOperationError(BackendError):
-    """The store does not offer what was asked for."""
+    """The store does not support the operation."""
 
     def __init__(self, backend: str, ability: str) -> None:
         super().__init__(f"{backend} does not support {ability}")
         self.backend = backend
         """The store's name."""
         self.ability = ability
-        """What it lacks, in words: `history`, `conditional saves`."""
+        """The missing ability in words: `history`, `conditional saves`."""
 
 
 class BackendLookupError(ConfigError, LookupError):
@@ -230,11 +230,11 @@ class AmbiguousBackendError(BackendLookupError):
 
 
 class EncryptionError(ConfigError):
-    """A text cannot be encrypted or decrypted. Neither text nor key is shown."""
+    """A text cannot be encrypted or decrypted. The message shows neither text nor key."""
 
 
 class CipherError(EncryptionError, ValueError):
-    """A text was not encrypted with this key, or was changed since."""
+    """A text was not encrypted with this key, or was changed afterwards."""
 
     def __init__(self) -> None:
         super().__init__("the text was not encrypted with this key")
@@ -245,7 +245,7 @@ class EncryptionKeyError(EncryptionError):
 
 
 class EncryptionNotInstalledError(EncryptionError, ImportError):
-    """The libraries that encrypt are not installed."""
+    """The libraries for encryption are not installed."""
 
     def __init__(self) -> None:
         super().__init__(

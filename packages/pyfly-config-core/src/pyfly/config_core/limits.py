@@ -1,6 +1,6 @@
-"""How large names, bundles and answers may be. Server, stores and client share these numbers.
+"""Limits of names, bundles and answers, shared by server, stores and client.
 
-They are enforced when saving and when reading, before anything larger is processed.
+They are checked on every save and every read, before anything larger is processed.
 """
 
 from typing import Final
@@ -48,22 +48,22 @@ MAX_DOCUMENT_BYTES: Final = 1_048_576
 MAX_FLAT_BYTES: Final = 4_194_304
 """Bytes of the flat keys and the values of one bundle or one answer together, in UTF-8."""
 MAX_PLACEHOLDERS: Final = 100_000
-"""Placeholders that are replaced for one answer, each counted as often as it is met."""
+"""Replacements of placeholders for one answer; a placeholder counts each time it is replaced."""
 
 MAX_LOOKUPS: Final = 256
 """Bundles that one request may ask for: applications x profiles x labels."""
 MAX_KEY_PARTS: Final = 1_000
 """Dots and brackets in one flat key that a client accepts."""
 MAX_SOURCES: Final = 4_096
-"""Property sources that a client accepts in one answer; a file may give several."""
+"""Property sources that a client accepts in one answer; one file may give several."""
 MAX_STORED_BYTES: Final = 8_388_608
-"""Bytes of stored text that one answer may be made of."""
+"""Bytes of stored text that are read for one answer."""
 MAX_ANSWER_BYTES: Final = 8_388_608
-"""Bytes of the body of one answer. A plain file has a limit of its own."""
+"""Bytes of the body of one answer. Plain files have another limit."""
 DEFAULT_PAGE_ROWS: Final = 100
-"""Rows of one page of a listing or a history, unless another number is asked for."""
+"""Default number of rows in one page of a listing or a history."""
 MAX_PAGE_ROWS: Final = 1_000
-"""Rows that one page of a listing or a history may have."""
+"""Largest number of rows in one page of a listing or a history."""
 MAX_AUTHOR_LENGTH: Final = 256
 """Characters of the author of a change."""
 MAX_MESSAGE_LENGTH: Final = 1_024

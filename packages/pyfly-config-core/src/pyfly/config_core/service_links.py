@@ -1,9 +1,9 @@
 """Environment variables that Kubernetes injects for Services. Pure functions.
 
 For a Service called `pyfly-config-server` every Pod of its namespace gets variables that begin
-with `PYFLY_CONFIG_SERVER_`, as settings do: `PYFLY_CONFIG_SERVER_PORT=tcp://10.0.0.1:8888`. The
-same goes for Services whose names begin with it, such as `pyfly-config-server-token`, and for the
-variables of clients, which begin with `PYFLY_CONFIG_`. Rules:
+with `PYFLY_CONFIG_SERVER_`, as settings do: `PYFLY_CONFIG_SERVER_PORT=tcp://10.0.0.1:8888`. So do
+the variables of Services with longer names, such as `pyfly-config-server-token`. The variables of
+clients, which begin with `PYFLY_CONFIG_`, have the same problem. The rules of Kubernetes:
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 """
 
@@ -30,7 +30,7 @@ _ADDRESSES: Final = re.compile(rf"{_PORT}_ADDR|(?:.+_)?SERVICE_HOST")
 def is_service_url(name: str, value: str) -> bool:
     """True if a variable has the name and the value of an injected address with a protocol.
 
-    Nobody sets such a variable to configure a port, as may be with the other forms.
+    A user never sets a port to such a value, unlike the other injected forms.
 
     >>> is_service_url("REDIS_PORT", "tcp://10.0.0.1:6379"), is_service_url("REDIS_PORT", "6379")
     (True, False)

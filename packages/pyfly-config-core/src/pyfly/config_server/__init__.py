@@ -1,8 +1,8 @@
 """A configuration server without a framework: stores, composition, HTTP as values.
 
-`ConfigServer` composes what a `ConfigBackend` holds; `Controller` answers HTTP requests that an
-adapter hands it as values. The storage interface is `pyfly.config_server.storage`; its suite of
-tests for new stores is `pyfly.config_server.testing`.
+`ConfigServer` composes documents from a `ConfigBackend`. `Controller` answers HTTP requests, which
+an adapter passes to it as values. The storage interface is `pyfly.config_server.storage`; the
+conformance suite for stores is `pyfly.config_server.testing`.
 """
 
 from typing import TYPE_CHECKING

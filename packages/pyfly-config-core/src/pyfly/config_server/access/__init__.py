@@ -1,4 +1,4 @@
-"""Principals and their rights. This room knows nothing about HTTP.
+"""Principals and their rights. This package does not know HTTP.
 
 `pyfly.config_server.http.authentication` turns requests into principals.
 """

@@ -1,4 +1,4 @@
-"""The rights of the server, and the principals who have them."""
+"""The rights of the server, and principals with rights."""
 
 from dataclasses import dataclass
 from enum import Enum, unique
@@ -9,7 +9,7 @@ __all__ = ["ANONYMOUS", "Principal", "Right"]
 
 @unique
 class Right(Enum):
-    """What a principal may be allowed to do."""
+    """A permission of a principal."""
 
     READ = "read"
     """Fetch the documents and flattened formats of an application."""
@@ -29,12 +29,12 @@ class Right(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whoever sends a request, as an authenticator knows them."""
+    """The sender of a request, as an authenticator identified it."""
 
     name: str | None
-    """The author of what the principal writes; `None` for an anonymous one."""
+    """The author that is recorded for writes; `None` for an anonymous principal."""
     rights: frozenset[Right] = frozenset()
-    """What the principal may do."""
+    """The permissions of the principal."""
 
     def has(self, right: Right) -> bool:
         """True if the principal has `right`."""
@@ -42,4 +42,4 @@ class Principal:
 
 
 ANONYMOUS: Final = Principal(name=None, rights=frozenset(Right) - {Right.WRITE})
-"""Sends the requests of a server without authentication: may do everything but write."""
+"""The principal of all requests to a server without authentication: every right but `WRITE`."""

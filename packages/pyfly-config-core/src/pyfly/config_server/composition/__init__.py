@@ -1,8 +1,8 @@
-"""From names to an environment: what is looked up, in which order, and what is made of it.
+"""Composing environment documents from the bundles in stores.
 
-`ConfigServer` is the entrance. `compose` returns a `Composition`, the document with everything
-that it was made of; `render` writes it in one of the flattened formats; `Bundles` writes and
-lists what one store holds.
+`ConfigServer` is the entry point. `compose` returns a `Composition`, a document with all its
+inputs. `render` writes it in one of the flattened formats. `Bundles` reads, writes and lists the
+bundles of one store.
 """
 
 from pyfly.config_server.composition.bundles import Bundles

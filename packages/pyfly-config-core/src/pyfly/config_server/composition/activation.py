@@ -1,4 +1,4 @@
-"""Conditions under which a document belongs to an answer. Pure functions.
+"""Activation conditions of documents. Pure functions.
 
 The rules: docs/reference/protocol.md, Documents of a file.
 """
@@ -23,9 +23,9 @@ _DEEPEST: Final = 50
 def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
     """True if a document is active for the requested profiles.
 
-    Of several profile expressions, in a list or separated by commas, one must hold. An empty text
-    or list is no condition. A document for a cloud platform is never active: a server does not
-    know the platform of its clients.
+    If there are several profile expressions, in a list or separated by commas, one must hold. An
+    empty text or list is not a condition. A document for a cloud platform is never active,
+    because a server does not know the platform of its clients.
 
     >>> is_active({"spring.config.activate.on-profile": "prod & !eu"}, frozenset({"prod"}))
     True
@@ -45,7 +45,7 @@ def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
 
 
 def _relaxed(name: str) -> str:
-    """Return a name without what Spring ignores: case, dashes, underscores."""
+    """Return a name in lower case, without dashes and underscores, which Spring ignores."""
     return name.replace("-", "").replace("_", "").lower()
 
 
@@ -68,7 +68,7 @@ def _parse_terms(tokens: list[str], expression: str, depth: int) -> tuple[_Test,
     while operator is not None and rest and rest[0] == operator:
         term, rest = _parse_term(rest[1:], expression, depth)
         terms.append(term)
-    if rest and rest[0] != ")":  # another operator without parentheses, or none at all
+    if rest and rest[0] != ")":  # another operator without parentheses, or a missing operator
         raise _malformed(expression)
     combine = all if operator == "&" else any
     return (lambda profiles: combine(term(profiles) for term in terms)), rest

@@ -1,4 +1,4 @@
-"""Limits of one answer, and when work on it is moved from the event loop to a thread."""
+"""Limits of one answer, and the threshold for moving work to a thread."""
 
 import asyncio
 import math
@@ -17,18 +17,18 @@ from pyfly.config_server.storage import TOO_LARGE, ConfigSource, check_stored_by
 _Result = TypeVar("_Result")
 
 LARGE: Final = 1_000
-"""Values in a tree, or properties in an answer, from which on work is done in a thread: they
-take about 2 ms, and a thread 0.1 ms."""
+"""Values in a tree, or properties in an answer. Larger work is done in a thread: this number of
+values takes about 2 ms, and switching to a thread 0.1 ms."""
 _CONTAINERS: Final = (dict, list)
 
 
 async def run(function: Callable[[], _Result], *, large: bool) -> _Result:
-    """Return what `function` returns, called in a thread if its work is large, else at once."""
+    """Return the result of `function`, called in a thread if its work is large."""
     return await asyncio.to_thread(function) if large else function()
 
 
 def is_large(trees: Iterable[Mapping[str, JsonValue]]) -> bool:
-    """True if the trees hold more values than are worked on in the event loop.
+    """True if the trees hold too many values to work on in the event loop.
 
     Takes time in proportion to the number of values, up to that limit.
     """
@@ -44,12 +44,12 @@ def is_large(trees: Iterable[Mapping[str, JsonValue]]) -> bool:
 
 
 def count_properties(environment: Environment) -> int:
-    """Return how many properties all sources of a document have together."""
+    """Return the number of properties in all sources of a document."""
     return sum(len(source.source) for source in environment.property_sources)
 
 
 class AnswerBudget:
-    """Counts the parts of one answer while they are gathered, and refuses too many."""
+    """Counts the parts of one answer while they are read, and refuses too many."""
 
     def __init__(self) -> None:
         self.flat: Final = FlatBudget(f" in one answer; {TOO_LARGE}")
@@ -60,7 +60,7 @@ class AnswerBudget:
         """Count the stored text of more bundles.
 
         Raises:
-            ConfigFormatError: All together have more than 8 MiB.
+            ConfigFormatError: The total is more than 8 MiB.
         """
         self._stored += sum(source.size for source in sources if source is not None)
         check_stored_bytes(self._stored)
@@ -70,7 +70,7 @@ def check_lookups(**counts: int) -> None:
     """Refuse a request for too many combinations of names.
 
     Args:
-        counts: How many names there are of each kind.
+        counts: The number of names of each kind.
 
     Raises:
         InvalidConfigKeyError: Their product is larger than 256.

@@ -1,4 +1,4 @@
-"""The bundles of one store as they are stored: reading, writing, history."""
+"""Reading, writing and listing the bundles of one store, with their history."""
 
 import builtins
 from collections.abc import AsyncIterator, Sequence
@@ -31,10 +31,10 @@ _Ability = TypeVar("_Ability")
 
 
 class Bundles:
-    """Reads and writes the bundles of one store. Nothing is composed.
+    """Reads and writes the bundles of one store as they are stored, without composing.
 
-    What the store cannot do raises `UnsupportedOperationError`, which names both. The store is
-    not closed.
+    An operation that needs a missing ability raises `UnsupportedOperationError`, which names the
+    store and the ability. The store is not closed.
     """
 
     def __init__(self, backend: ConfigBackend) -> None:
@@ -44,9 +44,9 @@ class Bundles:
         """Return the bundle.
 
         Raises:
-            ConfigNotFoundError: It is not stored.
-            ConfigFormatError: What is stored does not parse.
-            ConfigObstructedError: It is a file of several documents, which is not one bundle.
+            ConfigNotFoundError: The bundle is not stored.
+            ConfigFormatError: The stored text does not parse.
+            ConfigObstructedError: The file holds several documents, which are not one bundle.
             BackendError: The store failed.
         """
         source = await self.backend.fetch(key.application, key.profile, key.label)
@@ -63,7 +63,7 @@ class Bundles:
     ) -> AsyncIterator[ConfigEntry]:
         """Yield names and versions in the order of `SupportsKeys.keys`, for any store.
 
-        A store without that ability is read whole, and its broken bundles are not listed.
+        A store without that ability is read completely, and its unreadable bundles are left out.
         """
         store = ability(self.backend, SupportsKeys)
         if store is not None:
@@ -108,7 +108,7 @@ class Bundles:
             ConfigFormatError: The properties collide, are too many, too deep or too large, or
                 the author has more than 256 characters or the message more than 1,024.
             ConfigConflictError: `expected` does not hold; names the current version.
-            ConfigObstructedError: A file that the store must not rewrite is in the way.
+            ConfigObstructedError: There is a file that the store must not rewrite.
             BackendError: The store failed, or cannot save under a condition.
         """
         check_remarks(author=author, message=message)
@@ -130,7 +130,7 @@ class Bundles:
             ConfigFormatError: The author has more than 256 characters or the message more than
                 1,024.
             ConfigConflictError: `expected` does not hold; names the current version.
-            ConfigObstructedError: It is a file that the store must not rewrite.
+            ConfigObstructedError: There is a file that the store must not remove.
             BackendError: The store failed, or cannot remove bundles.
         """
         check_remarks(author=author, message=message)
@@ -144,12 +144,12 @@ class Bundles:
 
         Args:
             key: The name of the bundle.
-            limit: How many at most, from 1 to 1,000. Fewer are returned only at the end.
-            before: Only those that are older than this version: the last one of the page before.
+            limit: The largest number of changes, from 1 to 1,000. Only the last page has fewer.
+            before: Only changes older than this version, the last one of the previous page.
 
         Raises:
-            ConfigNotFoundError: It was never stored, or `before` is no version of it.
-            ValueError: `limit` is another number.
+            ConfigNotFoundError: It was never stored, or `before` is not one of its versions.
+            ValueError: `limit` is out of range.
             BackendError: The store failed, or has no history.
         """
         store = self._able(SupportsHistory, "history")
@@ -165,8 +165,8 @@ class Bundles:
 
         Args:
             key: The name of the bundle.
-            most: Stop after so many; all of them without it.
-            before: Only those that are older than this version.
+            most: Stop after this number of changes; by default yield all changes.
+            before: Only changes older than this version.
 
         Raises:
             ConfigError: As `history`.
@@ -204,9 +204,9 @@ class Bundles:
         author: str | None = None,
         message: str | None = None,
     ) -> str:
-        """Store the content of an old version anew; return the new version.
+        """Store the content of an old version again; return the new version.
 
-        Without a message the new version says which one it repeats.
+        Without a message, the new version gets one that names the old version.
 
         Raises:
             ConfigError: As `load_version` and `commit`.
@@ -225,7 +225,7 @@ class Bundles:
 def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
     """Return the first store that can save under conditions, or else the first.
 
-    Their abilities are asked for once, when the server is made.
+    Called once, when the server is made.
     """
     able = (
         backend for backend in backends if ability(backend, SupportsConditionalSave) is not None

@@ -17,15 +17,15 @@ from pyfly.config_server.storage import ConfigBackend
 _LOG: Final = logging.getLogger(__name__)
 
 _StoreResult: TypeAlias = "list[LookupResult] | BaseException"
-"""What a store holds for each lookup, or why it could not tell."""
+"""The result of a store for each lookup, or its error."""
 
 
 class Composer:
-    """Reads the stores of a server and makes one document of what they hold.
+    """Reads the stores of a server and composes one document.
 
     Args:
         backends: The stores, the highest precedence first. Their owner closes them.
-        options: How the document is made.
+        options: The options of composing.
     """
 
     def __init__(self, backends: Sequence[ConfigBackend], options: ServerOptions) -> None:
@@ -40,13 +40,13 @@ class Composer:
     async def compose(
         self, application: str, profile: str, label: str, *, shown_label: str | None
     ) -> Composition:
-        """Return the document with what it was made of.
+        """Return the document with all its inputs.
 
         Args:
             application: One name or a comma list.
             profile: One name or a comma list, the last one highest.
             label: One name or a comma list, the last one highest.
-            shown_label: What the document names as its label.
+            shown_label: The label in the document.
 
         Raises:
             ConfigError: As `ConfigServer.compose`.
@@ -71,7 +71,7 @@ class Composer:
         return Composition(environment=environment, inputs=inputs)
 
     def _plans(self, application: str, profile: str, label: str) -> dict[bool, tuple[Lookup, ...]]:
-        """Return the lookups for stores by their `default_is_base`."""
+        """Return the lookups for both values of the stores' `default_is_base`."""
         options = self._options
         return {
             default_is_base: plan_lookups(
@@ -85,7 +85,7 @@ class Composer:
         }
 
     async def _read(self, plans: Mapping[bool, Sequence[Lookup]]) -> list[_StoreResult]:
-        """Return what each store holds for every lookup, the highest store first."""
+        """Return the results of each store for every lookup, the highest store first."""
         budget = AnswerBudget()
         reads = [
             _read_store(reader, plans[reader.default_is_base], budget) for reader in self._readers
@@ -107,7 +107,7 @@ class Composer:
     def _check_labels(
         self, lookups: Sequence[Lookup], stores: Sequence[Sequence[LookupResult]]
     ) -> None:
-        """Refuse a label that no store knows."""
+        """Refuse a label that does not exist in any store."""
         unknown = [
             lookup.label
             for position, lookup in enumerate(lookups)
@@ -122,7 +122,7 @@ class Composer:
         if not encryption.concerns(sources):
             return sources
         encryption.check_amount(sources)
-        return await asyncio.to_thread(encryption.decrypt, sources)  # RSA takes long
+        return await asyncio.to_thread(encryption.decrypt, sources)  # RSA is slow
 
     def _version(self, stores: Sequence[Sequence[LookupResult]]) -> str | None:
         """Return the versions of the labels that exist, in the order of the request."""

@@ -1,4 +1,4 @@
-"""An answer with what it was made of: what has to be read again to know that it still holds."""
+"""An answer with all its inputs, which tell whether the answer is still current."""
 
 from dataclasses import dataclass
 
@@ -9,58 +9,58 @@ from pyfly.config_server.storage import ConfigResource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleInput:
-    """A bundle that a store was asked for."""
+    """A bundle that was looked up in a store."""
 
     key: ConfigKey
     is_present: bool
-    """False where nothing is stored under this name: storing it would change the answer."""
+    """False if nothing is stored under this name. Storing it would change the answer."""
     version: str | None = None
-    """The version that was read; `None` where the store has no versions."""
+    """The version that was read; `None` if the store has no versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelInput:
-    """A label that a store was asked for."""
+    """A label that was looked up in a store."""
 
     label: str
     is_present: bool
-    """False where the store does not know it. True for a store that cannot tell."""
+    """False if the label does not exist. True for a store without `SupportsLabels`."""
     version: str | None = None
-    """The version of everything that was read under the label, in stores with snapshots."""
+    """The version of the snapshot under the label; `None` for stores without snapshots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceInput:
-    """A path at which a store was asked for a plain file."""
+    """A path at which a plain file was looked up in a store."""
 
     label: str
     path: str
     is_present: bool
-    """False where there is no such file: putting one there would change the answer."""
+    """False if there is no such file. Adding one would change the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreInputs:
-    """What one store was asked for."""
+    """Everything that was looked up in one store."""
 
     store: int
     """The position of the store among those of the server, 0 for the highest precedence."""
     is_available: bool = True
-    """False where the store failed and was left out: the answer lacks whatever it holds."""
+    """False if the store failed and was left out of the answer."""
     labels: tuple[LabelInput, ...] = ()
     """The label of highest precedence first."""
     bundles: tuple[BundleInput, ...] = ()
-    """In the order of precedence, base bundles included; absent ones, too."""
+    """In order of precedence, including base bundles and absent bundles."""
     resources: tuple[ResourceInput, ...] = ()
-    """In the order in which they were tried, up to the one that was found."""
+    """In the order in which they were tried, up to the file that was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
-    """A document with what it was made of.
+    """A document with all its inputs.
 
-    The origin of a value, `line:column` in its file, stands in the `origins` of its property
-    source, whose name is that of the file.
+    `origins` of a property source has the `line:column` of each value in its file. The name of the
+    property source is the name of the file.
     """
 
     environment: Environment
@@ -69,17 +69,17 @@ class Composition:
 
     @property
     def is_large(self) -> bool:
-        """True if work on the whole document should be done in a thread: it takes milliseconds."""
+        """True if work on the whole document takes milliseconds and belongs in a thread."""
         return count_properties(self.environment) > LARGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceComposition:
-    """A plain file with what it was made of, its placeholders included."""
+    """A plain file with all its inputs, including those of its placeholders."""
 
     environment: Environment
-    """The document whose values stand for placeholders in the file."""
+    """The document with the values for placeholders in the file."""
     resource: ConfigResource | None
-    """`None` when no store has one."""
+    """The file; `None` if no store has it."""
     inputs: tuple[StoreInputs, ...]
     """One for each store, the highest precedence first."""

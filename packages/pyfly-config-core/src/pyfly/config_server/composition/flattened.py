@@ -1,4 +1,4 @@
-"""One document as one text: `.properties`, `.json`, `.yml`. Pure functions.
+"""Rendering a document as one text: `.properties`, `.json`, `.yml`. Pure functions.
 
 The rules: docs/reference/protocol.md, Flattened formats.
 """
@@ -34,13 +34,14 @@ def render(
 
     Args:
         environment: The document.
-        extension: Which format.
-        resolve: Whether placeholders are replaced, by values of this document only.
-        strip_document: Whether YAML of a tree with the single key `document` is its value.
+        extension: The format.
+        resolve: True to replace placeholders by values of this document.
+        strip_document: True to write a tree with the single key `document` as the value of that
+            key, in YAML.
 
     Raises:
         ConfigFormatError: A key cannot be rebuilt into a tree, or a placeholder cannot be
-            resolved, as `PlaceholderResolver.resolve` says.
+            resolved; see `PlaceholderResolver.resolve`.
     """
     flat = merge([source.source for source in environment.property_sources])
     resolver = PlaceholderResolver(values_of(environment), trim=extension != "properties")
@@ -55,7 +56,7 @@ def render(
     shown: JsonValue = tree
     if strip_document and tree.keys() == {_DOCUMENT}:
         shown = tree[_DOCUMENT]
-    if not isinstance(shown, dict | list):  # a text, quoted where it would read as another type
+    if not isinstance(shown, dict | list):  # a single value, quoted if it looks like another type
         shown = "null" if shown is None else text_of(shown)
     return dump_for_reading(shown).encode()
 
@@ -68,7 +69,7 @@ def text_of(value: FlatValue) -> str:
 
 
 def values_of(environment: Environment) -> Callable[[str], str | None]:
-    """Return a function that finds the value of a key as text in the highest source with it."""
+    """Return a function that finds the effective value of a key as text."""
     values: dict[str, FlatValue] = {}
     for source in reversed(environment.property_sources):
         values.update(source.source)

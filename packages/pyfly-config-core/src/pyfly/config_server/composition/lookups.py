@@ -1,4 +1,4 @@
-"""Which bundles make up an answer, and in which order: docs/reference/protocol.md, Order."""
+"""The bundles of an answer and their order: docs/reference/protocol.md, Order."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ from pyfly.config_server.composition.budgets import check_lookups
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What to read under one label, highest precedence first."""
+    """The bundles to read under one label, highest precedence first."""
 
     label: str
     """The label, which must exist."""
     keys: tuple[ConfigKey, ...]
-    """The bundles to ask for."""
+    """The bundles with a profile."""
     profiles: frozenset[str]
-    """The profiles that were asked for, which conditions in documents are about."""
+    """The requested profiles, for the activation conditions of documents."""
     base_keys: tuple[ConfigKey, ...]
-    """The base bundles, which follow after them."""
+    """The base bundles, of lower precedence than `keys`."""
 
 
 def plan_lookups(
@@ -35,10 +35,10 @@ def plan_lookups(
     shared_application: str = SHARED_APPLICATION,
     base_profile: str | None = DEFAULT_PROFILE,
 ) -> tuple[Lookup, ...]:
-    """Return what to read for a request, the label of highest precedence first.
+    """Return the lookups of a request, the label of highest precedence first.
 
-    Profiles outrank applications; of several profiles, applications or labels the last one
-    wins; the base profile ranks below every other, the shared application below every other.
+    Profiles outrank applications. Among several profiles, applications or labels the last one
+    wins. The base profile and the shared application rank lowest.
 
     >>> [str(key) for key in plan_lookups(application="orders", profile="eu", label="main")[0].keys]
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -49,9 +49,9 @@ def plan_lookups(
         application: One name or a comma list.
         profile: One name or a comma list.
         label: One name or a comma list.
-        shared_application: Whose bundles belong to everybody.
-        base_profile: Whose bundles belong to every profile; `None` if every profile counts only
-            when it is asked for.
+        shared_application: The application with bundles for all applications.
+        base_profile: The profile with bundles for every profile; `None` if every profile counts
+            only if it is requested.
 
     Raises:
         InvalidConfigKeyError: A name is not acceptable, or the names make

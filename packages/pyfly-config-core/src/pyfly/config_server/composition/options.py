@@ -1,4 +1,4 @@
-"""The settings of a server beside its stores."""
+"""The options of a server."""
 
 import re
 from collections.abc import Mapping
@@ -31,27 +31,26 @@ class ServerOptions:
     r"""Flat keys and texts that every document begins with. In the texts `\${x}` and `\{x}`
     stand for `${x}` and `{x}`."""
     accept_empty: bool = True
-    """Whether an application for which nothing is stored gets an empty document. If not, the
+    """True to answer with an empty document if nothing is stored for an application. Otherwise the
     request fails with `ConfigNotFoundError`."""
     fail_on_composite_error: bool = True
-    """Of several stores: whether one that fails fails the request. If not, its sources are left
-    out and the failure is logged. When all fail, the request fails all the same."""
+    """True to fail a request if one of several stores fails. Otherwise the sources of the failed
+    store are left out and the failure is logged. If all stores fail, the request always fails."""
     continue_on_label_failure: bool = False
-    """Of several labels in one request: whether unknown ones are left out. When none exists, the
-    request fails all the same."""
+    """True to leave out unknown labels if a request names several. If no label exists, the
+    request always fails."""
     default_application_name: str = SHARED_APPLICATION
-    """The application whose bundles everybody gets."""
+    """The application with bundles for all applications."""
     default_profile: str = DEFAULT_PROFILE
-    """The profile whose bundles everybody gets."""
+    """The profile with bundles for every profile."""
     strip_document_from_yaml: bool = True
-    """Whether the flattened YAML of what is one list or one value is just that, without the key
-    `document`."""
+    """True to write a single list or value as flattened YAML without the key `document`."""
     reverse_location_order: bool = False
-    """Whether plain files are looked for from the lowest store and the first label on."""
+    """True to look for plain files from the lowest store and the first label on."""
     encryption: Encryption = field(default_factory=Encryption)
-    """What is done with values that begin with `{cipher}`."""
+    """The options for values that begin with `{cipher}`."""
     version: str | None = None
-    """What documents of one store name as their version when the store has none."""
+    """The version in documents of a single store without versions."""
 
     def __post_init__(self) -> None:
         check_name("application", self.default_application_name)
@@ -59,7 +58,7 @@ class ServerOptions:
 
 
 def overrides_source(overrides: Mapping[str, str]) -> tuple[PropertySource, ...]:
-    """Return the property source that every document begins with; empty without overrides."""
+    """Return the property source at the beginning of every document; empty without overrides."""
     if not overrides:
         return ()
     values = {

@@ -1,4 +1,4 @@
-"""From bundles to property sources: their order and their names. Nothing is read here."""
+"""From bundles to property sources: their order and their names. Reads no store."""
 
 import logging
 from collections import Counter
@@ -12,7 +12,7 @@ from pyfly.config_server.storage import ConfigDocument, ConfigSource, FlatProper
 
 _LOG: Final = logging.getLogger(__name__)
 _LOGGED: Final = 10
-"""Keys that are named in one line of the log."""
+"""The largest number of keys in one line of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,24 +21,24 @@ class BundleSource:
 
     source: PropertySource
     key: ConfigKey | None
-    """The bundle, in a store whose bundles have no files; where they have, the name of the
-    property source tells which file it is."""
+    """The bundle in a store without files; `None` in a text store, where the name of the property
+    source names the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One document with what its property source is named after."""
+    """One document with the parts of the name of its property source."""
 
     key: ConfigKey
     document: ConfigDocument = field(repr=False)
     resource: str | None
     """The file, without its label."""
     number: int | None
-    """Its position among the documents of its file; `None` for an only one."""
+    """The position among the documents of its file; `None` for a single document."""
 
     @property
     def file_name(self) -> str:
-        """The file, or the name that a file would have."""
+        """The name of its file. A store without files uses the name that a file would have."""
         return self.resource or self.key.stem
 
 
@@ -51,15 +51,15 @@ def compose_sources(
 ) -> list[BundleSource]:
     """Return a property source for each active document, the highest precedence first.
 
-    Documents are ordered by profile, then by place, then by application, then as the store has
-    them in a bundle. A file that is found in several roles counts once, in the lowest of them.
+    Documents are ordered by profile, then by place, then by application, then as in the bundle. A
+    file that is found in several roles counts once, in the lowest role.
 
     Args:
-        bundles: What is stored, by profile and then by application, the highest precedence first.
-        profiles: What conditions of documents are checked against.
-        budget: What the answer holds already. Documents that are not active count, too: their
-            conditions are among their flat keys.
-        suffix: What names end with; tells stores apart.
+        bundles: The stored bundles, by profile and then by application, highest precedence first.
+        profiles: The requested profiles, for activation conditions.
+        budget: The budget of the answer. Inactive documents count, too, because they are
+            flattened to read their conditions.
+        suffix: The end of all names, which identifies the store.
 
     Raises:
         ConfigFormatError: A condition cannot be read, or the answer would be too large.
@@ -73,13 +73,13 @@ def compose_sources(
 
 
 def unique_sources(sources: Iterable[BundleSource]) -> list[PropertySource]:
-    """Return the property sources, each under a name of its own, in the same order.
+    """Return the property sources in the same order, each with a unique name.
 
-    A file that was found in several roles counts once, in the lowest of them, as in a Spring
-    Cloud Config server: `application-x.yml` is what the application `application-x` has for
-    every profile, and then no longer what `application` has for the profile `x`. Different
-    bundles of one name, such as `a` for the profile `b-c` and `a-b` for `c` in a database, all
-    count; the names of the higher ones say which bundle they are.
+    A file that was found in several roles counts once, in the lowest role, as in a Spring Cloud
+    Config server: if `application-x.yml` is the base file of the application `application-x`, it
+    no longer counts for `application` with the profile `x`. Different bundles with the same name,
+    such as `a` with the profile `b-c` and `a-b` with `c` in a database, all count. The names of
+    the higher ones then include the bundle.
 
     Args:
         sources: The highest precedence first.
@@ -94,14 +94,14 @@ def unique_sources(sources: Iterable[BundleSource]) -> list[PropertySource]:
 
 
 def _in_lowest_roles(bundles: Sequence[ConfigSource]) -> list[_Part]:
-    """Return the documents, those of one bundle last to first, each file once."""
+    """Return the documents, those of one bundle in reverse order, each file once."""
     parts = [(rank, part) for rank, source in enumerate(bundles) for part in _parts(source)]
     lowest = {part.resource: rank for rank, part in parts}
     return [part for rank, part in parts if part.resource is None or lowest[part.resource] == rank]
 
 
 def _parts(source: ConfigSource) -> Iterator[_Part]:
-    """Yield the documents of a bundle, the last one first, numbered within their files."""
+    """Yield the documents of a bundle in reverse order, numbered within their files."""
     names = [document.resource or source.resource for document in source.content]
     together = Counter(names)
     later: Counter[str | None] = Counter()
@@ -112,7 +112,7 @@ def _parts(source: ConfigSource) -> Iterator[_Part]:
 
 
 def _by_place(parts: list[_Part]) -> list[_Part]:
-    """Return the documents of each profile ordered by place, otherwise as they are."""
+    """Return the documents of each profile ordered by place, otherwise in the same order."""
     if not any(part.document.place for part in parts):
         return parts
     ranks = {
@@ -122,7 +122,7 @@ def _by_place(parts: list[_Part]) -> list[_Part]:
 
 
 def _active(part: _Part, profiles: frozenset[str], budget: FlatBudget) -> FlatProperties | None:
-    """Return the flat keys of a document, or `None` when it is not meant for these profiles."""
+    """Return the flat keys of a document, or `None` if it is not active for these profiles."""
     where = f"{part.key.label}/{part.file_name}"
     try:
         flat = part.document.flat
@@ -142,7 +142,7 @@ def _named(part: _Part, flat: FlatProperties, suffix: str) -> BundleSource:
     number = "" if part.number is None else f" (document #{part.number})"
     source = PropertySource(
         name=f"{label}/{part.file_name}{number}{suffix}",
-        source=dict(flat.values),  # copies: what the document keeps must not be changed
+        source=dict(flat.values),  # a copy, because the document is shared
         origins=dict(part.document.origins),
     )
     return BundleSource(source=source, key=None if part.resource else part.key)

@@ -24,27 +24,27 @@ from pyfly.config_server.storage import (
 )
 
 _TOGETHER: Final = 16
-"""Bundles that are read at the same time, each of which may have 1 MiB."""
+"""The largest number of bundles that are read at the same time. Each may have 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupResult:
-    """What one store holds for one lookup."""
+    """The result of one lookup in one store."""
 
     sources: Sequence[BundleSource]
     """The highest precedence first."""
     label: LabelInput
     """The label that was looked up, which must exist."""
     bundles: tuple[BundleInput, ...]
-    """What the store was asked for."""
+    """The bundles that were looked up."""
 
 
 class StoreReader:
-    """Reads one store with the abilities that it has.
+    """Reads one store, using the abilities that it has.
 
     Args:
         backend: The store. Its owner closes it.
-        suffix: What the names of its property sources end with; tells stores apart.
+        suffix: The end of the names of its property sources, which identifies the store.
     """
 
     def __init__(self, backend: ConfigBackend, *, suffix: str = "") -> None:
@@ -57,11 +57,11 @@ class StoreReader:
         self._snapshots = ability(backend, SupportsSnapshots)
 
     async def read(self, lookup: Lookup, budget: AnswerBudget) -> LookupResult:
-        """Return what is stored; large bundles that are seen for the first time in a thread.
+        """Return the result of a lookup. Large bundles are flattened in a thread.
 
         Args:
-            lookup: What to look for.
-            budget: What the answer holds already.
+            lookup: The bundles to read.
+            budget: The budget of the answer.
 
         Raises:
             ConfigFormatError: A stored text that is needed does not parse, or the answer would
@@ -83,7 +83,7 @@ class StoreReader:
         )
 
     async def _fetch_many(self, keys: Sequence[ConfigKey], budget: AnswerBudget) -> ConfigSnapshot:
-        """Read a few bundles at a time, but all of a snapshot at once."""
+        """Read a few bundles at a time, or all bundles at once for a snapshot."""
         if self._snapshots is not None:
             snapshot = await self._snapshots.fetch_snapshot(keys)
             budget.take(snapshot.sources)
@@ -103,7 +103,7 @@ class StoreReader:
 
 
 def _takes_long(bundles: Sequence[ConfigSource]) -> bool:
-    """True if what must be flattened is too much for the event loop."""
+    """True if flattening the bundles takes too long for the event loop."""
     return is_large(
         document.properties
         for source in bundles

@@ -1,4 +1,4 @@
-"""Looking for a plain file in all stores of a server."""
+"""Finding a plain file in the stores of a server."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from pyfly.config_server.storage import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceResult:
-    """A plain file and where it was looked for."""
+    """A plain file and the paths that were tried."""
 
     resource: ConfigResource | None
-    """`None` when no store has one."""
+    """The file; `None` if no store has it."""
     tried: tuple[tuple[ResourceInput, ...], ...]
-    """For each store of the server the paths that were tried, in this order."""
+    """For each store of the server, the paths in the order in which they were tried."""
 
 
 class ResourceSearch:
@@ -30,7 +30,7 @@ class ResourceSearch:
 
     Args:
         backends: The stores, the highest precedence first. Their owner closes them.
-        options: In which order they are asked.
+        options: The options of the server, with the order of locations.
     """
 
     def __init__(self, backends: Sequence[ConfigBackend], options: ServerOptions) -> None:
@@ -57,7 +57,7 @@ class ResourceSearch:
         return ResourceResult(resource=found, tried=tuple(map(tuple, tried)))
 
     def _places(self, labels: Sequence[str]) -> Iterator[tuple[int, SupportsResources, str]]:
-        """Yield the stores that have plain files with their positions and a label to look under."""
+        """Yield a position, a store with plain files and a label for each step of the search."""
         places = [
             (position, store, label)
             for label in reversed(labels)
@@ -70,7 +70,7 @@ class ResourceSearch:
 async def _first(
     store: SupportsResources, label: str, variants: Sequence[str], tried: list[ResourceInput]
 ) -> ConfigResource | None:
-    """Return the first variant that the store has; what was asked for is added to `tried`."""
+    """Return the first variant that the store has; add all tried variants to `tried`."""
     for path in variants:
         found = await store.open_resource(label, path)
         tried.append(ResourceInput(label=label, path=path, is_present=found is not None))
@@ -80,7 +80,7 @@ async def _first(
 
 
 def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:
-    """Return the paths to look at, in this order.
+    """Return the paths to try, in order.
 
     >>> _variants("conf.d/site.conf", ("dev", "eu"), "default")
     ('conf.d/site-dev.conf', 'conf.d/site-eu.conf', 'conf.d/site.conf')

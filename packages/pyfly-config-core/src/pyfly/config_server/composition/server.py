@@ -1,4 +1,4 @@
-"""The server: from a request for an application to the document that answers it."""
+"""The configuration server without HTTP: documents, plain files, saves and listings."""
 
 import asyncio
 import builtins
@@ -33,20 +33,20 @@ _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
 class ConfigServer:
-    """Composes what stores hold into the documents that clients read.
+    """Composes the documents that clients read from the bundles in stores.
 
-    Holds no state of its own: every call reads the stores. It owns the stores it was given and
-    closes them in `aclose`, or at the end of `async with`. Writing and listing is done in
-    `bundles`, the first store that can save under conditions.
+    It has no state: every call reads the stores. It owns its stores and closes them in `aclose`,
+    or at the end of `async with`. `bundles` writes and lists in the first store that can save
+    under conditions.
 
     Args:
-        backend: Any object with the three methods of `ConfigBackend`; its further abilities are
-            found at construction.
+        backend: Any object with the three methods of `ConfigBackend`. Further abilities are found
+            when the server is made.
         further: More stores, each of lower precedence than those before it. All sources of one
             store come before those of the next.
-        base_path: Where the HTTP routes are mounted: empty, or `/` and a name, repeatable.
-        default_label: The label of requests that name none.
-        options: Everything else.
+        base_path: The beginning of the HTTP paths: empty, or `/` and a name, repeatable.
+        default_label: The label of requests without a label.
+        options: Further options.
 
     Raises:
         ValueError: The base path is not of that form.
@@ -80,13 +80,13 @@ class ConfigServer:
     ) -> dict[str, JsonValue]:
         """Return the environment document as a JSON object (docs/reference/protocol.md).
 
-        An application without any bundle gives an empty list of property sources.
+        The list of property sources is empty for an application without bundles.
 
         Args:
             application: One name or a comma list.
             profile: One name or a comma list, the last one highest.
-            label: One name, a comma list, or `None` for the default label, which the document
-                then names.
+            label: One name, a comma list, or `None` for the default label. With `None`, the
+                document names the default label.
 
         Raises:
             ConfigError: As `compose`.
@@ -97,18 +97,18 @@ class ConfigServer:
     async def compose(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
     ) -> Composition:
-        """Return the document of `fetch` as a value, with everything that it was made of.
+        """Return the document of `fetch` as a value, with all its inputs.
 
-        Its label is the one that was asked for: `None` without a label.
+        Its label is the requested label: `None` without a label.
 
         Raises:
             InvalidConfigKeyError: A name is not acceptable, or the names make more than 256
                 lookups.
-            ConfigNotFoundError: The label does not exist, or nothing is stored and that is not
-                accepted.
-            ConfigFormatError: A stored text that is needed does not parse, or all together is
-                more than one answer may hold.
-            EncryptionNotInstalledError: There are cipher texts, and nothing that decrypts.
+            ConfigNotFoundError: The label does not exist, or nothing is stored and
+                `accept_empty` is false.
+            ConfigFormatError: A stored text that is needed does not parse, or the answer would be
+                too large.
+            EncryptionNotInstalledError: There are cipher texts, but no libraries to decrypt them.
             BackendError: A store failed.
         """
         wanted = self.default_label if label is None else label
@@ -117,16 +117,16 @@ class ConfigServer:
     async def compose_resource(
         self, application: str, profile: str, label: str | None, path: str
     ) -> ResourceComposition:
-        """Return a plain file, if there is one, with the document whose values it may refer to.
+        """Return a plain file, if there is one, with the document for its placeholders.
 
-        Of several stores the first that has a variant of the file, of several labels the last,
-        or the other way round when the order of locations is reversed. Of the variants the one
-        of the first profile that has one, `nginx-dev.conf` for `nginx.conf`; then the file itself.
+        The first store wins, and within a store the last label; with `reverse_location_order` it
+        is the other way round. Within a label the variant of the first profile wins, such as
+        `nginx-dev.conf` for `nginx.conf`, and the file itself comes last.
 
         Raises:
             InvalidConfigKeyError: The path is not acceptable, or there are more than 256
                 variants under all labels.
-            ConfigError: As `compose`, also when the file is found.
+            ConfigError: As `compose`, even if the file is found.
         """
         wanted = self.default_label if label is None else label
         found = await self._resources.find(application, profile, wanted, path)
@@ -153,9 +153,9 @@ class ConfigServer:
 
         Raises:
             InvalidConfigKeyError: A name is not acceptable, reserved, or a list.
-            ConfigFormatError: The properties collide, are too many, too deep, too large, or no
+            ConfigFormatError: The properties collide, are too many, too deep, too large, or not
                 JSON values.
-            ConfigObstructedError: A file that the store must not rewrite is in the way.
+            ConfigObstructedError: There is a file that the store must not rewrite.
             BackendError: The store failed.
         """
         await self.bundles.save(
@@ -176,11 +176,11 @@ class ConfigServer:
         return [source for backend in self.backends for source in await backend.list()]
 
     async def check(self) -> None:
-        """Return when requests can be answered; a broken bundle does not count against that.
+        """Return if requests can be answered. Unreadable bundles do not matter.
 
         Raises:
-            BackendError: A store that is needed cannot be read; says why. A third-party
-                store may raise errors of its own.
+            BackendError: A store that is needed cannot be read; the message gives the reason. A
+                third-party store may raise any error.
         """
         results = await asyncio.gather(
             *(self._check(backend) for backend in self.backends), return_exceptions=True
@@ -209,7 +209,7 @@ class ConfigServer:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the stores that can be closed, all of them. Closing twice is allowed."""
+        """Close all stores that can be closed. Closing twice is allowed."""
         async with contextlib.AsyncExitStack() as stack:
             for backend in self.backends:
                 store = ability(backend, SupportsClose)

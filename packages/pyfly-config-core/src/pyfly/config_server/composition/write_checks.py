@@ -1,4 +1,4 @@
-"""What is checked before a store is asked to write."""
+"""Checks before a store writes."""
 
 import json
 
@@ -30,7 +30,7 @@ def check_storable(source: ConfigSource) -> None:
 
 
 def check_remarks(*, author: str | None, message: str | None) -> None:
-    """Refuse remarks on a version that would make a page of a history large.
+    """Refuse an author or a message that is too long for a history.
 
     Raises:
         ConfigFormatError: The author has more than 256 characters or the message more than

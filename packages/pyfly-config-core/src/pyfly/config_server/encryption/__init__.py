@@ -1,4 +1,4 @@
-"""Cipher texts as Spring writes them: docs/reference/protocol.md, Encryption."""
+"""Encryption and decryption of values: docs/reference/protocol.md, Encryption."""
 
 from pyfly.config_server.encryption.documents import Encryption
 from pyfly.config_server.encryption.keyring import KeyRing, open_keys

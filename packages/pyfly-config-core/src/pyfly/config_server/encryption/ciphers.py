@@ -1,4 +1,4 @@
-"""The two formats of cipher texts, symmetric and RSA. The only importer of `cryptography`."""
+"""The two formats of cipher texts, symmetric and RSA. Only this module imports `cryptography`."""
 
 import base64
 import binascii
@@ -34,7 +34,7 @@ _OAEP: Final = padding.OAEP(mgf=padding.MGF1(SHA1()), algorithm=SHA1(), label=No
 
 
 class SymmetricEncryptor:
-    """Encrypts with one password: lower-case hexadecimal digits of iv and AES-256-CBC.
+    """Encrypts with a password. A cipher text is the IV and AES-256-CBC in lower-case hexadecimal.
 
     Raises:
         EncryptionKeyError: The salt is not hexadecimal.
@@ -63,14 +63,16 @@ class SymmetricEncryptor:
 
 
 class RsaEncryptor:
-    """Encrypts each text with a random password, and that password with a public key: base64.
+    """Encrypts each text with a random password, and the password with a public RSA key.
+
+    A cipher text is base64.
 
     Args:
         public: The public key.
-        private: The key that decrypts, `None` where only the public one is known.
-        algorithm: How the password is encrypted.
-        strong: Whether the text is encrypted with AES-GCM instead of AES-CBC.
-        salt: Hexadecimal; another text stands for its UTF-8 bytes.
+        private: The private key, which decrypts; `None` if only the public key is known.
+        algorithm: The RSA padding for the password.
+        strong: True to encrypt the text with AES-GCM instead of AES-CBC.
+        salt: Hexadecimal digits; any other text stands for its UTF-8 bytes.
 
     Raises:
         EncryptionKeyError: The salt is empty.
@@ -92,7 +94,7 @@ class RsaEncryptor:
         if not salt:
             raise EncryptionKeyError("the salt of RSA is empty")
         self._salt = _hex_bytes(salt) or salt.encode()
-        self._unwrapped = functools.lru_cache(_KEPT_KEYS)(self._unwrap)  # keys, never texts
+        self._unwrapped = functools.lru_cache(_KEPT_KEYS)(self._unwrap)  # keeps keys, not texts
 
     @property
     def public_key(self) -> str:
@@ -128,12 +130,12 @@ class RsaEncryptor:
         return _text((unseal_strong if self._strong else unseal)(key, data[end:]))
 
     def _unwrap(self, private: rsa.RSAPrivateKey, wrapped: bytes) -> bytes:
-        """Return the AES key of one text, which takes a thousand times as long as using it."""
+        """Return the AES key of one text. This costs a thousand times as much as AES itself."""
         try:
             secret = private.decrypt(wrapped, self._padding)
         except ValueError as error:
             raise CipherError from error
-        if len(secret) != _SECRET_BYTES:  # what another key makes of it
+        if len(secret) != _SECRET_BYTES:  # encrypted with another key
             raise CipherError
         return derive_key(secret.hex(), self._salt)
 
@@ -145,14 +147,14 @@ def derive_key(password: str, salt: bytes) -> bytes:
 
 
 def seal(key: bytes, iv: bytes, clear: bytes) -> bytes:
-    """Return iv and AES-256-CBC with PKCS#7 padding."""
+    """Return the IV and the text in AES-256-CBC with PKCS#7 padding."""
     missing = _BLOCK - len(clear) % _BLOCK
     encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
     return iv + encryptor.update(clear + bytes([missing]) * missing) + encryptor.finalize()
 
 
 def unseal(key: bytes, body: bytes) -> bytes:
-    """Return what `seal` was given.
+    """Return the clear text of `seal`.
 
     Raises:
         CipherError: It was sealed with another key, or is too short.
@@ -168,12 +170,12 @@ def unseal(key: bytes, body: bytes) -> bytes:
 
 
 def seal_strong(key: bytes, iv: bytes, clear: bytes) -> bytes:
-    """Return iv, AES-256-GCM and its tag of 16 bytes."""
+    """Return the IV, the text in AES-256-GCM and the tag of 16 bytes."""
     return iv + AESGCM(key).encrypt(iv, clear, None)
 
 
 def unseal_strong(key: bytes, body: bytes) -> bytes:
-    """Return what `seal_strong` was given.
+    """Return the clear text of `seal_strong`.
 
     Raises:
         CipherError: It was sealed with another key, or was changed.
@@ -185,20 +187,20 @@ def unseal_strong(key: bytes, body: bytes) -> bytes:
 
 
 def private_key_of(pem: str) -> rsa.RSAPrivateKey | None:
-    """Return the RSA key in a PEM text (PKCS#1 or PKCS#8), `None` when the text is a password.
+    """Return the RSA key in a PEM text (PKCS#1 or PKCS#8), `None` if the text is a password.
 
     Raises:
-        EncryptionKeyError: The text was meant as a key and is none that can be used.
+        EncryptionKeyError: The text looks like a key, but cannot be used.
     """
     der = private_key_der(pem)
     return None if der is None else load_private_key(der, None)
 
 
 def load_private_key(der: bytes, password: str | None) -> rsa.RSAPrivateKey:
-    """Read a private key.
+    """Return the private key in DER.
 
     Raises:
-        EncryptionKeyError: The password is wrong, or it is no RSA key.
+        EncryptionKeyError: The password is wrong, or this is not an RSA key.
     """
     try:
         key = load_der_private_key(der, None if password is None else password.encode())
@@ -214,12 +216,12 @@ def load_certificates(data: bytes, password: str) -> dict[str, rsa.RSAPublicKey]
     """Return the public RSA keys of the named certificates in a PKCS#12 store.
 
     Raises:
-        EncryptionKeyError: It is no such store, or the password is wrong.
+        EncryptionKeyError: The bytes are not such a store, or the password is wrong.
     """
     try:
         store = pkcs12.load_pkcs12(data, password.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise EncryptionKeyError("it is no PKCS#12 key store, or the password is wrong") from error
+        raise EncryptionKeyError("not a PKCS#12 key store, or the password is wrong") from error
     listed = [*store.additional_certs, *([store.cert] if store.cert else [])]
     named = ((one.friendly_name, one.certificate) for one in listed)
     return {
@@ -236,7 +238,7 @@ def salt_bytes(salt: str) -> bytes:
     """Return the bytes that hexadecimal digits stand for.
 
     Raises:
-        EncryptionKeyError: There are none, or something else.
+        EncryptionKeyError: The text is empty, or not hexadecimal.
     """
     found = _hex_bytes(salt)
     if not found:
@@ -246,7 +248,7 @@ def salt_bytes(salt: str) -> bytes:
 
 def _hex_bytes(text: str) -> bytes | None:
     try:
-        return binascii.unhexlify(text)  # unlike `fromhex` without blanks, as Spring's
+        return binascii.unhexlify(text)  # refuses blanks, as Spring does; `fromhex` accepts them
     except ValueError:
         return None
 

@@ -25,25 +25,25 @@ _LOG: Final = logging.getLogger(__name__)
 _INVALID_PREFIX: Final = "invalid."
 _NOT_AVAILABLE: Final = "<n/a>"
 _LOGGED: Final = 10
-"""Values of one answer that are named in the log: a request must not fill it."""
+"""Values of one answer that are named in the log, so that one request cannot flood it."""
 _READABLE: Final = frozenset({".json", ".yml", ".yaml", ".properties"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """Decrypts the values that begin with `{cipher}`, as the server is configured."""
+    """Decrypts values that begin with `{cipher}`, with the keys and options of a server."""
 
     keys: KeyRing | None = None
-    """`None`: no cipher text can be decrypted."""
+    """The keys of the server. With `None` no cipher text can be decrypted."""
     decrypts_documents: bool = True
-    """Whether values of documents are decrypted here; if not, clients decrypt them."""
+    """True if the server decrypts the values of documents; otherwise clients decrypt them."""
     decrypts_resources: bool = False
-    """Whether values of plain JSON, YAML and properties files are decrypted."""
+    """True if values in plain JSON, YAML and properties files are decrypted."""
     prefixes_invalid: bool = True
-    """Whether a key whose value cannot be decrypted becomes `invalid.<key>`; if not, the key stays
-    and its value is the text behind `{cipher}`."""
+    """True to rename a key whose value cannot be decrypted to `invalid.<key>`. Otherwise the key
+    stays, and its value is the text after `{cipher}`."""
     answers_decrypt: bool = False
-    """Whether the route `/decrypt` is open."""
+    """True if the route `/decrypt` is open."""
 
     def concerns(self, sources: Sequence[PropertySource]) -> bool:
         """True if there is anything to decrypt."""
@@ -52,7 +52,7 @@ class Encryption:
         )
 
     def check_amount(self, sources: Sequence[PropertySource]) -> None:
-        """Refuse more RSA operations than one answer may take; each takes about a millisecond.
+        """Refuse an answer with too many RSA operations, which take about a millisecond each.
 
         Raises:
             ConfigFormatError: There are more than 1,000 values encrypted with RSA.
@@ -78,9 +78,10 @@ class Encryption:
             )
 
     def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
-        """Return the sources with clear texts in place of cipher texts, behind the other values.
+        """Return the sources with clear texts in place of cipher texts.
 
-        The first ten values that cannot be decrypted are named in the log, the others counted.
+        Decrypted values come after the other values of their source. The log names the first ten
+        values that cannot be decrypted and the number of the others.
 
         Raises:
             EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
@@ -128,7 +129,7 @@ class Encryption:
         """Return a plain file with clear texts where its values begin with `{cipher}`.
 
         Clear texts are not escaped for the format. Files of other formats are returned unchanged,
-        and so is every file while this is switched off.
+        and every file if `decrypts_resources` is false.
 
         Raises:
             ConfigFormatError: The file does not parse, or a value cannot be decrypted.
@@ -159,9 +160,9 @@ def _ciphers(text: str, suffix: str) -> list[str]:
 
 
 def _replaced(text: str, clear: Mapping[str, str]) -> str:
-    """Return a text with its cipher texts replaced, in one pass: replacements are not searched.
+    """Return a text with its cipher texts replaced in one pass; clear texts are not searched.
 
-    Where one cipher text begins another, the longer one counts.
+    If a cipher text is the beginning of another one, the longer one is replaced.
     """
     lengths = sorted({len(value) for value in clear}, reverse=True)
     done: list[str] = []

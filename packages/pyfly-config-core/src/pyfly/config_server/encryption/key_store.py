@@ -1,6 +1,6 @@
-"""Key stores in PKCS#12, as Java's `keytool` makes them. The only importer of `asn1crypto`.
+"""Key stores in PKCS#12, as Java's `keytool` makes them. Only this module imports `asn1crypto`.
 
-`cryptography` reads one private key of a store; this module finds them all by their names.
+`cryptography` reads only one private key of a store; this module finds all keys by their names.
 """
 
 from typing import Any, Final
@@ -16,20 +16,20 @@ _KEY_BAGS: Final = frozenset({"key_bag", "pkcs8_shrouded_key_bag"})
 
 
 class KeyStore:
-    """The RSA keys of a store by their names, which are the same in upper and lower case.
+    """The RSA keys of a key store by name. Names are compared without regard to case.
 
     Args:
-        data: The bytes of the store.
-        password: What opens it; also that of its keys, unless they have one of their own.
+        data: The bytes of the key store.
+        password: The password of the key store, and of each key without its own password.
 
     Raises:
-        EncryptionKeyError: It cannot be read.
+        EncryptionKeyError: The key store cannot be read.
     """
 
     def __init__(self, data: bytes, *, password: str) -> None:
         if data.startswith(_JKS):
             raise EncryptionKeyError(
-                "it is in Java's own format; make PKCS#12 of it with: keytool -importkeystore "
+                "the key store is in Java's JKS format; convert it with: keytool -importkeystore "
                 "-srckeystore STORE -destkeystore STORE.p12 -deststoretype pkcs12"
             )
         certificates = ciphers.load_certificates(data, password)
@@ -43,15 +43,15 @@ class KeyStore:
         return tuple(sorted({*self._private, *self._certificates}))
 
     def encryptor(self, alias: str, secret: str | None, **how: Any) -> ciphers.RsaEncryptor:
-        """Return what encrypts with one of the keys; without its private part only that.
+        """Return the encryptor of one key. Without a private key it cannot decrypt.
 
         Args:
-            alias: Its name.
-            secret: Its password, when that is not the store's.
+            alias: The name of the key.
+            secret: The password of the key, if it differs from that of the key store.
             how: Further arguments of the encryptor.
 
         Raises:
-            EncryptionKeyError: There is no such key, or its password is another.
+            EncryptionKeyError: There is no such key, or its password is wrong.
         """
         name = alias.lower()
         if (der := self._private.get(name)) is not None:
@@ -65,11 +65,11 @@ class KeyStore:
 
 
 def _private_keys(data: bytes) -> dict[str, bytes]:
-    """Return the private keys by their names, still encrypted; nameless ones by number."""
+    """Return the private keys, still encrypted, by name; those without a name by number."""
     found: dict[str, bytes] = {}
     for content in _PKCS12.Pfx.load(data).authenticated_safe:
         if content["content_type"].native != "data":
-            continue  # certificates; tools keep private keys out of what is encrypted as a whole
+            continue  # certificates; tools store private keys outside of encrypted parts
         for bag in _PKCS12.SafeContents.load(content["content"].native):
             if bag["bag_id"].native in _KEY_BAGS:
                 found[_name(bag) or str(len(found) + 1)] = bag["bag_value"].untag().dump()

@@ -1,4 +1,4 @@
-"""The keys of a server, found by the name in the prefix of a text."""
+"""The keys of a server, by the name in the prefix of a text."""
 
 from collections.abc import Mapping
 from types import ModuleType
@@ -13,12 +13,12 @@ _LIBRARIES: Final = ("cryptography", "asn1crypto")
 
 
 class KeyRing:
-    """Encrypts and decrypts texts with the keys that they name. Make one with `open_keys`.
+    """Encrypts and decrypts texts with the keys that the texts name. Made by `open_keys`.
 
     Args:
-        default: For texts that name no key.
-        named: For texts that name a key. If it is empty, the names in texts are ignored, as with
-            Spring's symmetric key.
+        default: The key for texts without `{key:…}`.
+        named: The keys for texts with `{key:…}`. If this is empty, the names in texts are
+            ignored, as with Spring's symmetric key.
     """
 
     def __init__(self, default: TextEncryptor, named: Mapping[str, ByPassword]) -> None:
@@ -33,13 +33,13 @@ class KeyRing:
         """
         if key is None or not self._named:
             return self.default
-        found = self._named.get(key) or self._named.get(key.lower())  # as key stores have it
+        found = self._named.get(key) or self._named.get(key.lower())  # key stores ignore case
         if found is None:
             raise EncryptionKeyError(f"there is no key {key[:_SHOWN_LENGTH]!r}")
         return found(secret)
 
     def has_key(self, name: str) -> bool:
-        """True if there is a key of that name."""
+        """True if there is a key with this name."""
         return name in self._named or name.lower() in self._named
 
     def takes_rsa(self, cipher: str) -> bool:
@@ -51,7 +51,7 @@ class KeyRing:
             return False
 
     def encrypt(self, text: str) -> str:
-        """Return the cipher text, with the prefix that the text had, without `{cipher}`.
+        """Return the cipher text with the prefix of the text, without `{cipher}`.
 
         Raises:
             EncryptionKeyError: The key that the text names does not exist.
@@ -60,10 +60,10 @@ class KeyRing:
         return given.before(self.find(given.key, given.secret).encrypt(given.text))
 
     def decrypt(self, cipher: str) -> str:
-        """Return the clear text of a cipher text with its prefix, `{cipher}` or not.
+        """Return the clear text of a cipher text with its prefix. `{cipher}` may be missing.
 
         Raises:
-            CipherError: It was not encrypted with that key.
+            CipherError: The text was not encrypted with that key.
             EncryptionKeyError: The key that the text names does not exist, or cannot decrypt.
         """
         given = split_prefix(cipher.removeprefix(CIPHER_MARK))
@@ -71,17 +71,17 @@ class KeyRing:
 
 
 def open_keys(keys: EncryptionKeys) -> KeyRing:
-    """Return the keys ready for use. Deriving keys is costly and is done once, here.
+    """Return the keys ready for use. Keys are derived here, once, because that is slow.
 
     Raises:
-        EncryptionKeyError: A key cannot be used; says why and shows nothing of it.
+        EncryptionKeyError: A key cannot be used. The message gives the reason without the key.
         EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
     """
     return KeyRing(*_opening().open_encryptors(keys))
 
 
 def check_installed() -> None:
-    """Return if the libraries for encryption are installed.
+    """Raise unless the libraries for encryption are installed.
 
     Raises:
         EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.

@@ -1,4 +1,4 @@
-"""The keys that a server is configured with. Needs no library."""
+"""The configured keys of a server, as values. Needs no library for encryption."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 DEFAULT_SALT: Final = "deadbeef"
 
 RsaAlgorithm: TypeAlias = Literal["DEFAULT", "OAEP"]
-"""How RSA is used; `DEFAULT` is PKCS#1 v1.5."""
+"""The padding of RSA; `DEFAULT` is PKCS#1 v1.5."""
 
 
 class TextEncryptor(Protocol):
@@ -16,7 +16,7 @@ class TextEncryptor(Protocol):
 
     @property
     def public_key(self) -> str | None:
-        """The public part as OpenSSH writes it; `None` when there is none."""
+        """The public key in the format of OpenSSH; `None` for a password."""
         ...
 
     def encrypt(self, text: str) -> str:
@@ -44,13 +44,13 @@ class KeyStoreFile:
     alias: str
     """The name of the key for texts without `{key:…}`."""
     secret: str | None = field(default=None, repr=False)
-    """The password of that key, if it is not that of the file."""
+    """The password of that key, if it differs from that of the file."""
     algorithm: RsaAlgorithm = "DEFAULT"
-    """How RSA is used."""
+    """The padding of RSA."""
     strong: bool = False
-    """Whether texts are encrypted with AES-GCM instead of AES-CBC."""
+    """True to encrypt texts with AES-GCM instead of AES-CBC."""
     salt: str = DEFAULT_SALT
-    """Hexadecimal; another text stands for its UTF-8 bytes."""
+    """Hexadecimal digits; any other text stands for its UTF-8 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +60,10 @@ class EncryptionKeys:
     default: str | KeyStoreFile = field(repr=False)
     """A password, an RSA key as PEM, or a key store."""
     named: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    """Further passwords and PEMs by the names that `{key:…}` uses."""
+    """Further passwords and PEMs, by the names in `{key:…}`."""
     salt: str = DEFAULT_SALT
-    """For passwords: hexadecimal digits."""
+    """Hexadecimal digits; used with passwords."""
 
 
 ByPassword: TypeAlias = Callable[[str | None], TextEncryptor]
-"""Returns the encryptor of one key, given the password of the key, `None` for its default."""
+"""Returns the encryptor of a key for the password of the key; `None` is its default password."""

@@ -1,4 +1,4 @@
-"""Makes encryptors of configured keys. Needs `cryptography` and `asn1crypto`."""
+"""Encryptors for configured keys. Needs `cryptography` and `asn1crypto`."""
 
 import functools
 
@@ -20,12 +20,12 @@ from pyfly.config_server.encryption.pem import check_no_file
 
 
 def open_encryptors(keys: EncryptionKeys) -> tuple[TextEncryptor, dict[str, ByPassword]]:
-    """Return the default encryptor, and those with a name.
+    """Return the default encryptor, and the named encryptors.
 
     Raises:
         EncryptionKeyError: A key cannot be used.
     """
-    salt_bytes(keys.salt)  # checked although an RSA key does not use it
+    salt_bytes(keys.salt)  # checked for RSA keys, too, which do not use it
     named = {name: _named(name, text, keys.salt) for name, text in keys.named.items()}
     if isinstance(keys.default, str):
         return _encryptor(keys.default, keys.salt), named

@@ -1,7 +1,7 @@
-"""Tells passwords, RSA keys and mistakes apart in configured keys. Needs no library.
+"""Recognising passwords, RSA keys and mistakes in configured keys. Needs no library.
 
-A password may be any text. A damaged key, or the name of a key file, would be used as a password
-unnoticed, so both are recognised and refused.
+A password may be any text. Without these checks a damaged key, or the name of a key file, would
+silently be used as a password.
 """
 
 import base64
@@ -25,14 +25,14 @@ _KEY_FILES: Final = frozenset({".der", ".jks", ".key", ".p12", ".pem", ".pfx"})
 
 _ADVICE: Final = {
     "ENCRYPTED PRIVATE KEY": (
-        "it is a PEM with a password, which is not supported; remove the password with: "
+        "the PEM has a password, which is not supported; remove the password with: "
         "openssl pkey -in KEY -out PLAIN; or use a key store"
     ),
     "OPENSSH PRIVATE KEY": (
-        "it is in OpenSSH's own format; convert it with: ssh-keygen -p -m PEM -f KEY"
+        "the key is in the format of OpenSSH; convert it with: ssh-keygen -p -m PEM -f KEY"
     ),
-    "EC PRIVATE KEY": "it is an EC key; only RSA keys can encrypt",
-    "DSA PRIVATE KEY": "it is a DSA key; only RSA keys can encrypt",
+    "EC PRIVATE KEY": "this is an EC key; only RSA keys can encrypt",
+    "DSA PRIVATE KEY": "this is a DSA key; only RSA keys can encrypt",
 }
 
 
@@ -53,10 +53,10 @@ def private_key_der(text: str) -> bytes | None:
         if label in _ADVICE:
             raise EncryptionKeyError(_ADVICE[label])
     if _PUBLIC.search(text):
-        raise EncryptionKeyError("a public key cannot decrypt; give the private one")
+        raise EncryptionKeyError("a public key cannot decrypt; give the private key")
     if _TRACE.search(text):
         raise EncryptionKeyError(
-            "it is no whole PEM; it must go from '-----BEGIN PRIVATE KEY-----' to "
+            "the PEM is not complete; it must go from '-----BEGIN PRIVATE KEY-----' to "
             "'-----END PRIVATE KEY-----'"
         )
     _check_not_encoded(text)
@@ -64,29 +64,30 @@ def private_key_der(text: str) -> bytes | None:
 
 
 def _check_not_encoded(text: str) -> None:
-    """Refuse a key in another form than PEM."""
+    """Refuse a key that is not PEM."""
     if text.startswith(_PUTTY):
         raise EncryptionKeyError(
-            "it is in PuTTY's own format; convert it with: puttygen KEY -O private-openssh -o PLAIN"
+            "the key is in the format of PuTTY; convert it with: puttygen KEY "
+            "-O private-openssh -o PLAIN"
         )
     data = _decoded(text) or b""
     if _BEGIN in data or text.startswith(_ENCODED_PEM):
-        raise EncryptionKeyError("it is a PEM in base64; decode it with: base64 -d")
+        raise EncryptionKeyError("this is a PEM in base64; decode it with: base64 -d")
     if data.startswith(_DER_SEQUENCE) and int.from_bytes(data[2:4], "big") + 4 == len(data):
         raise EncryptionKeyError(
-            "it is a key without its first and last line; put '-----BEGIN PRIVATE KEY-----' "
-            "before it and '-----END PRIVATE KEY-----' behind it"
+            "the key lacks its first and last line; put '-----BEGIN PRIVATE KEY-----' "
+            "before it and '-----END PRIVATE KEY-----' after it"
         )
 
 
 def check_no_file(text: str) -> None:
     """Refuse a password that is the name of a file.
 
-    Refused are the names of existing files, names of key files with a directory, and absolute
-    names in a directory that exists, other than the root.
+    These are the names of existing files, names of key files with a directory, and absolute
+    names in an existing directory other than the root.
 
     Raises:
-        EncryptionKeyError: It is one.
+        EncryptionKeyError: The text is the name of a file.
     """
     name = text.removeprefix("file:")
     if len(name) > _MAX_PATH or "\0" in name or "\n" in name:
@@ -95,13 +96,13 @@ def check_no_file(text: str) -> None:
     try:
         exists = path.is_file()
         placed = path.is_absolute() and path.parent != path.parent.parent and path.parent.is_dir()
-    except PermissionError:  # it leads into a directory that this user may not read
+    except PermissionError:  # in a directory that this user may not read
         exists, placed = True, True
-    except OSError:  # a name that is too long for this file system
+    except OSError:  # too long for this file system
         return
     named = name != text or "/" in name
     if exists or placed or (named and path.suffix.lower() in _KEY_FILES):
-        raise EncryptionKeyError("it is the name of a file, not a key; give what the file holds")
+        raise EncryptionKeyError("this is the name of a file; give the content of the file")
 
 
 def _der(body: str) -> bytes:
@@ -114,8 +115,8 @@ def _der(body: str) -> bytes:
 
 
 def _decoded(text: str) -> bytes | None:
-    """Return what a text in base64 stands for, `None` where it is something else."""
+    """Return the bytes of a text in base64, `None` if it is not base64."""
     try:
         return base64.b64decode(_SPACE.sub("", text), validate=True)
-    except ValueError:  # also for what is not ASCII
+    except ValueError:  # also for characters outside of ASCII
         return None

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 CIPHER_MARK: Final = "{cipher}"
-"""The beginning of a stored value whose rest is a cipher text."""
+"""The beginning of a stored value that is encrypted."""
 
 _PLAIN: Final = "{plain}"
-# Names are words. Spring takes anything for a name, so that it loses the text {"user":"x"}.
+# Names are words. Spring accepts any text as a name and therefore loses the text {"user":"x"}.
 _PAIR: Final = re.compile(r"\{([A-Za-z0-9._-]+):([^{}]*)\}")
 _PAIRS: Final = re.compile(rf"(?:{_PAIR.pattern})*")
 _IGNORED: Final = frozenset({"name", "profiles"})
@@ -17,7 +17,7 @@ _IGNORED: Final = frozenset({"name", "profiles"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixedText:
-    """A text without its prefix, and the pairs of the prefix."""
+    """The pairs of a prefix, and the text after it."""
 
     pairs: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Names and values in the order given; may hold the password of a key."""
@@ -26,12 +26,12 @@ class PrefixedText:
 
     @property
     def key(self) -> str | None:
-        """The name of the key that is asked for, `None` for the default one."""
+        """The name of the requested key, `None` for the default key."""
         return self.pairs.get("key")
 
     @property
     def secret(self) -> str | None:
-        """The password of that key, `None` for its default."""
+        """The password of that key, `None` for its default password."""
         return self.pairs.get("secret")
 
     def before(self, text: str) -> str:
@@ -41,7 +41,7 @@ class PrefixedText:
 
 
 def split_prefix(text: str) -> PrefixedText:
-    """Split a text into its prefix and the rest.
+    """Return the prefix of a text and the rest.
 
     >>> split_prefix("{key:a}{secret:b}XX").text
     'XX'

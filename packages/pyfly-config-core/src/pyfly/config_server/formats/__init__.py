@@ -1,6 +1,6 @@
-"""Text and trees: what the bytes of a file mean, and the bytes that a tree becomes.
+"""The text formats of bundles: parsing bytes to trees, and writing trees as bytes.
 
-Formats are told by the suffix of a file's name. A store of text files reads with
+The suffix of the file name selects the format. A store of text files reads with
 `parse_documents` and writes with `dump_text`.
 """
 

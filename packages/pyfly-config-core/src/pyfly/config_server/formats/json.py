@@ -1,4 +1,4 @@
-"""Reading and writing JSON: strictly, without duplicate keys, infinities and NaN."""
+"""Reading and writing strict JSON, without duplicate keys, infinities and NaN."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ __all__ = ["dump_json", "parse_json"]
 
 
 def parse_json(text: str) -> JsonValue:
-    """Return what a JSON text holds; `None` for one of blanks only.
+    """Return the value of a JSON text; `None` for a blank text.
 
     Raises:
-        ConfigFormatError: It is no JSON, has a key twice in an object or is too deep or too large;
-            with line and column, without content.
+        ConfigFormatError: The text is not JSON, has a key twice in an object, or is too deep or
+            too large. The error has a line and a column, and no content.
     """
     if not text.strip():
         return None
@@ -38,13 +38,13 @@ def parse_json(text: str) -> JsonValue:
 
 
 class _Objects:
-    """Makes the objects of one JSON text and counts them."""
+    """Builds the objects of one JSON text and counts them."""
 
     def __init__(self) -> None:
         self._made = 0
 
     def unique(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-        """Return an object, unless it is one too many or has a key twice."""
+        """Return an object. Raise if a key is given twice, or if there are too many objects."""
         self._made += 1
         if self._made > MAX_NODES:
             raise ConfigFormatError(f"more than {MAX_NODES:,} objects")
@@ -59,12 +59,12 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def dump_json(properties: Mapping[str, JsonValue]) -> str:
-    """Return indented JSON that `parse_json` reads back as the same tree.
+    """Return indented JSON that `parse_json` reads as the same tree.
 
     Raises:
-        ConfigFormatError: There is an infinity or NaN in it.
+        ConfigFormatError: The tree holds an infinity or NaN.
     """
     try:
         return json.dumps(properties, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     except ValueError as error:
-        raise ConfigFormatError("JSON holds no infinities and no NaN") from error
+        raise ConfigFormatError("JSON cannot hold infinities and NaN") from error

@@ -1,7 +1,8 @@
 """Reading `.properties` files as `java.util.Properties` and Spring Boot do.
 
-Flat keys to texts. A line `#---` or `!---` separates documents, unless a comment stands next to
-it: the line before begins with the same mark, or one follows before the first key.
+The result maps flat keys to texts. A line `#---` or `!---` separates documents, unless a comment
+is next to it: the line before begins with the same mark, or a comment follows before the first
+key. The rules: docs/reference/protocol.md, Documents of a file.
 """
 
 import re
@@ -24,10 +25,10 @@ _CONTROLS: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
-    """Return the documents that hold anything, from first to last.
+    """Return the documents that are not empty, from first to last.
 
-    The bytes are UTF-8, or ISO-8859-1 where they are not. Of a key given twice the last value
-    counts, as in Java.
+    The bytes are read as UTF-8, or as ISO-8859-1 if they are not valid UTF-8. If a key is given
+    twice, the last value counts, as in Java.
 
     Raises:
         ConfigFormatError: There are more than `limit` bytes, more than 20,000 properties or more
@@ -51,7 +52,7 @@ def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
                 documents.append(_Document())
         else:
             if not documents[-1].properties and len(documents) > 1:
-                documents.pop()  # Spring takes such a separator back
+                documents.pop()  # Spring ignores such a separator
             mark_before = mark
     return tuple(
         ConfigDocument(properties=one.properties, origins=one.origins)
@@ -75,7 +76,7 @@ class _Document:
         self.origins: dict[str, str] = {}
 
     def read_pair(self, line: str, number: int, budget: FlatBudget) -> None:
-        """Take the key and the value of a logical line."""
+        """Add the key and the value of a logical line."""
         end = next((found.start() for found in _KEY_END.finditer(line) if found[1]), len(line))
         before = _BEFORE_VALUE.match(line, end)
         column = end if before is None else before.end()
@@ -96,7 +97,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines with their numbers, continued ones joined, without leading blanks."""
+    """Yield the logical lines with their numbers; continued lines are joined and trimmed left."""
     pieces: list[str] = []
     first = 0
     for number, found in enumerate(_LINE.finditer(text), start=1):
@@ -126,7 +127,7 @@ def _unescaped(text: str, number: int) -> str:
     try:
         return _ESCAPE.sub(_character, text).encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        raise ConfigFormatError("an escape is half of a character", line=number) from error
+        raise ConfigFormatError("a \\u escape is a single surrogate", line=number) from error
     except ConfigFormatError as error:
         raise ConfigFormatError(error.reason, line=number) from error
 

@@ -1,7 +1,7 @@
 """Reading YAML 1.1 as a Spring server reads it.
 
-Values are built from libyaml's events in one pass that never recurses and counts what it builds
-as if every alias were written out, so that a small hostile file cannot become a large tree.
+Values are built from libyaml's events in one pass without recursion. It counts every use of an
+alias as a copy, so that a small hostile file cannot become a large tree.
 """
 
 import re
@@ -53,7 +53,7 @@ _TAG_DIRECTIVE: Final = re.compile("(?:^|[\r\n\x85\u2028\u2029])%TAG")
 def load_documents(text: str) -> list[JsonValue]:
     """Return the documents of a YAML text that are not empty.
 
-    Mapping keys that YAML reads as numbers or booleans come back as `[1]`, `[true]`.
+    Mapping keys that YAML reads as numbers or booleans become `[1]`, `[true]`.
 
     Raises:
         ConfigFormatError: As `load_with_origins`.
@@ -64,13 +64,13 @@ def load_documents(text: str) -> list[JsonValue]:
 def load_with_origins(text: str) -> list[tuple[JsonValue, JsonValue]]:
     """Return the documents of a YAML text that are not empty, each with its origins.
 
-    Origins are a tree of the same shape, which holds `line:column` of a value in its place.
+    The origins are a tree of the same shape, with `line:column` in place of each value.
 
     Raises:
-        ConfigFormatError: The text does not parse, has a duplicate key, an unsupported tag, or
-            exceeds a limit; with line and column, without content.
+        ConfigFormatError: The text does not parse, has a duplicate key or an unsupported tag, or
+            exceeds a limit. The error has a line and a column, and no content.
     """
-    if len(_TAG_DIRECTIVE.findall(text)) > _MAX_TAG_DIRECTIVES:  # libyaml compares all with all
+    if len(_TAG_DIRECTIVE.findall(text)) > _MAX_TAG_DIRECTIVES:  # quadratic time in libyaml
         raise ConfigFormatError(f"more than {_MAX_TAG_DIRECTIVES} lines begin with %TAG")
     builder = _Builder()
     try:
@@ -114,14 +114,14 @@ class _Node:
         self.explicit: set[str] = set()
 
     def finished(self) -> _Finished:
-        """Return the collection; an empty list is a value with an origin of its own."""
+        """Return the collection. An empty list is a value and has an origin."""
         empty = self.value == []
         origin = _place(self.mark) if empty else self.origins
         return _Finished(self.value, origin, self.nodes, self.size)
 
 
 class _Builder:
-    """Turns events into values. One use only."""
+    """Builds the values of one text from its events. For one use."""
 
     def __init__(self) -> None:
         self.documents: list[tuple[JsonValue, JsonValue]] = []
@@ -176,9 +176,9 @@ class _Builder:
             raise _error("a key must be a single value", event.start_mark)
         is_mapping = isinstance(event, MappingStartEvent)
         if event.tag not in {None, "!", TAG_PREFIX + ("map" if is_mapping else "seq")}:
-            raise _error("the tag is not supported here", event.start_mark)
+            raise _error("the tag is not supported", event.start_mark)
         if event.anchor is not None:
-            self._anchors.pop(event.anchor, None)  # inside, the name does not exist yet
+            self._anchors.pop(event.anchor, None)  # not defined inside the collection
         self._open.append(_Node(event, is_mapping=is_mapping))
 
     def _alias(self, event: AliasEvent) -> None:
@@ -186,7 +186,7 @@ class _Builder:
         if self._aliases > _MAX_ALIASES:
             raise _error(f"more than {_MAX_ALIASES:,} aliases", event.start_mark)
         if event.anchor not in self._anchors:
-            raise _error("an alias refers to nothing before it, or to itself", event.start_mark)
+            raise _error("an alias has no anchor before it, or contains itself", event.start_mark)
         self._finish(self._anchors[event.anchor], None, event)
 
     def _expects_key(self) -> bool:
@@ -196,7 +196,7 @@ class _Builder:
         return isinstance(node.value, dict) and node.key is None
 
     def _finish(self, done: "_Finished", anchor: str | None, event: Event) -> None:
-        """Put a finished value where it belongs."""
+        """Put a finished value into its collection or document."""
         value = done.value
         if anchor is not None:
             self._anchors[anchor] = done
@@ -250,7 +250,7 @@ def _key(value: _Value, taken: set[str], event: Event) -> str | Merge:
 
 
 def _put(node: _Node, done: _Finished, event: Event) -> None:
-    """Add one pair to a mapping; explicit keys win over merged ones, wherever they stand."""
+    """Add one pair to a mapping. Explicit keys win over merged keys, in any order."""
     mapping: Any = node.value
     if isinstance(node.key, str):
         mapping[node.key] = _plain(done.value, event)
@@ -258,11 +258,11 @@ def _put(node: _Node, done: _Finished, event: Event) -> None:
         return
     pairs: Any = [(done.value, done.origin)]
     if _is_list(done.value):
-        pairs = zip(done.value, done.origin, strict=False)  # an empty one has one of its own
+        pairs = zip(done.value, done.origin, strict=False)  # an empty list has an origin itself
     for inherited, origins in pairs:
         if not isinstance(inherited, dict):
             raise _error("'<<' takes a mapping or a list of mappings", event.start_mark)
-        for key, item in cast("dict[str, Any]", inherited).items():  # isinstance tells no more
+        for key, item in cast("dict[str, Any]", inherited).items():  # keys are always texts
             if key not in mapping:
                 mapping[key] = item
                 node.origins[key] = origins[key]

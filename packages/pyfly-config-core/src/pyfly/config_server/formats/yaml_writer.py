@@ -1,4 +1,4 @@
-"""Writing YAML 1.1: to be read back as the same tree, or as a Spring server writes it."""
+"""Writing YAML 1.1: in a form that is read as the same tree, or as a Spring server writes it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -49,21 +49,21 @@ _STR: Final = TAG_PREFIX + "str"
 
 
 def dump(properties: Mapping[str, JsonValue]) -> str:
-    """Return block-style YAML that `load_documents` reads back as the same tree."""
+    """Return block-style YAML that `load_documents` reads as the same tree."""
     return _emitted(dict(properties), _plain_event, width=10_000)
 
 
 def dump_like_spring(value: JsonValue) -> str:
-    """Return block-style YAML as a Spring server writes it, for reading only.
+    """Return block-style YAML as a Spring server writes it, for display only.
 
-    As SnakeYAML writes it: dates quoted, texts of several lines as blocks, long texts folded,
-    floats as Java writes them.
+    The style is that of SnakeYAML: dates quoted, texts of several lines as blocks, long texts
+    folded, floats as in Java.
     """
     return _emitted(value, _spring_event, width=80).removesuffix("...\n")
 
 
 def _emitted(value: JsonValue, scalar: Callable[[Scalar], ScalarEvent], *, width: int) -> str:
-    """Write a value through libyaml, event by event, so that no second tree is made of it."""
+    """Return a value as YAML, written event by event so that no second tree is built."""
     text: str = _emit(_events(value, scalar), Dumper=_Dumper, width=width, allow_unicode=True)
     return text
 
@@ -93,12 +93,12 @@ def _events(root: JsonValue, scalar: Callable[[Scalar], ScalarEvent]) -> Iterato
 
 
 def _plain_event(value: Scalar) -> ScalarEvent:
-    """Return how a value is written so that it reads back, with `1.0e+16` for floats."""
+    """Return the event that writes a value so that it is read back, floats as `1.0e+16`."""
     return _scalar_event(value, _float_text)
 
 
 def _spring_event(value: Scalar) -> ScalarEvent:
-    """Return how SnakeYAML writes a value."""
+    """Return the event that writes a value as SnakeYAML does."""
     if isinstance(value, str) and _LINE_BREAK.search(value):
         return ScalarEvent(None, _STR, (False, True), value, style="|")
     if isinstance(value, str) and (_DATE.fullmatch(value) or _LEADING_ZERO.fullmatch(value)):
@@ -107,7 +107,7 @@ def _spring_event(value: Scalar) -> ScalarEvent:
 
 
 def _scalar_event(value: Scalar, float_text: Callable[[float], str]) -> ScalarEvent:
-    """Return a value without quotes, unless it is a text that would mean something else."""
+    """Return the event for a value; texts that would be read as another type are quoted."""
     if isinstance(value, str):
         return ScalarEvent(None, _STR, (_meaning(value) is str, True), value)
     if isinstance(value, bool):
@@ -126,7 +126,7 @@ def _float_text(value: float) -> str:
 
 
 def _meaning(text: str) -> type | None:
-    """Return the type that a text without quotes is read as; `None` if it is refused."""
+    """Return the type of a text without quotes; `None` if such a text is refused."""
     try:
         return type(resolve_plain(text))
     except ConfigFormatError:

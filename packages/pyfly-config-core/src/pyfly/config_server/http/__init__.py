@@ -1,5 +1,5 @@
 """HTTP without a framework: requests and responses as values, endpoints, and an ASGI application.
 
-Import `Controller`, `ConfigServerApp` and the values they need from `pyfly.config_server`. The
-public modules are `asgi`, `authentication`, `errors` and `messages`.
+Import `Controller`, `ConfigServerApp` and their values from `pyfly.config_server`. The public
+modules are `asgi`, `authentication`, `errors` and `messages`.
 """

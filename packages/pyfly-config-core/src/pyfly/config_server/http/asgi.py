@@ -4,7 +4,7 @@ Mount it in Starlette, FastAPI or Django, or run it alone:
 
     app = ConfigServerApp(ConfigServer(backend), auth=SharedCredential.bearer(token))
 
-Below a mount, the paths of the server begin behind the prefix of the mount (`root_path`).
+In a mounted application, the paths of the server begin after the prefix of the mount (`root_path`).
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -35,7 +35,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _PIECE_BYTES: Final = 65_536
 MAX_PENDING_BYTES: Final = 134_217_728
-"""Bytes of large responses that one application holds at a time, until clients have taken them."""
+"""The largest number of bytes of large responses that one application holds for slow clients."""
 
 _BUSY_BODY: Final = b'{"status":503,"error":"Service Unavailable"}'
 _BUSY: Final = HttpResponse(
@@ -47,26 +47,26 @@ _BUSY: Final = HttpResponse(
     ),
     body=_BUSY_BODY,
 )
-# what a path may hold unescaped (RFC 3986), for servers that do not send the raw path
+# Unescaped characters of a path (RFC 3986), for ASGI servers that do not send the raw path.
 _SAFE: Final = "/:@!$&'()*+,;=-._~"
 
 
 class ConfigServerApp:
     """Serves a `ConfigServer` as an ASGI application.
 
-    Other paths than those of the server get its 404. While clients are
-    slow to take large responses of `MAX_PENDING_BYTES` together, a further large one is replaced
-    by 503, so that they cannot fill the memory.
+    Unknown paths get 404. If slow clients have not yet read `MAX_PENDING_BYTES` of large
+    responses, the next large response is replaced by 503, so that the memory is limited.
 
     Args:
-        server: What to serve.
-        auth: Finds the principal of every request. `None` has to be spelled out: the application
-            around this one then decides who may read, and nobody may write.
-        hosts: By which names requests may come. `None` checks nothing.
-        health: Serve `/health/live`, `/health/ready` and `/actuator/health`, too, beside the base
-            path and without a credential.
-        closes_server: Close the server when the lifespan ends. Frameworks do not pass their
-            lifespan on to mounted applications; close the server yourself there.
+        server: The server.
+        auth: The authenticator, which returns the principal of every request. `None` must be
+            given explicitly: the application around this one then controls reading, and writing
+            is refused.
+        hosts: The policy for `Host` headers. `None` accepts every host.
+        health: The settings of `/health/live`, `/health/ready` and `/actuator/health`, which are
+            outside of the base path and need no credential. `None` does not serve them.
+        closes_server: True to close the server when the lifespan ends. Frameworks do not pass
+            their lifespan to mounted applications; close the server yourself there.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ConfigServerApp:
         return path.startswith(self._below) or path in self._exact
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or follow the lifespan of the ASGI server."""
+        """Answer one request, or handle the lifespan of the ASGI server."""
         if scope["type"] == "http":
             await self._respond(await self._handle(http_request(scope, receive)), send)
         elif scope["type"] == "lifespan":
@@ -150,9 +150,9 @@ def http_request(scope: Scope, receive: Receive) -> HttpRequest:
 
 
 def _split_root(root_path: str, raw_path: bytes) -> tuple[bytes, bytes]:
-    """Return the prefix and the path behind it.
+    """Return the prefix and the path after it.
 
-    Some servers send paths with the prefix, as ASGI asks for, some without it.
+    Some ASGI servers send paths with the prefix, as ASGI requires, some without it.
     """
     root = root_path.rstrip("/")
     for prefix in (root.encode(), quote(root, safe=_SAFE).encode()):
@@ -162,7 +162,7 @@ def _split_root(root_path: str, raw_path: bytes) -> tuple[bytes, bytes]:
 
 
 class _Messages:
-    """The messages of one request: its body, and the end of its connection."""
+    """The ASGI messages of one request: its body, and the end of its connection."""
 
     __slots__ = ("_receive",)
 
@@ -170,7 +170,7 @@ class _Messages:
         self._receive = receive
 
     async def read_body(self) -> bytes:
-        """Return the body; stop behind the longest that is accepted."""
+        """Return the body; stop reading after the largest accepted size."""
         chunks: list[bytes] = []
         size, more = 0, True
         while more and size <= MAX_BODY_BYTES:
@@ -183,13 +183,13 @@ class _Messages:
         return b"".join(chunks)
 
     async def disconnected(self) -> None:
-        """Return when the client has disconnected; discard what it sends before."""
+        """Return after the client has disconnected; discard everything that it sends before."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
 
 async def _send(send: Send, response: HttpResponse) -> None:
-    """Send a response in pieces, so that each waits until the client has taken those before."""
+    """Send a response in pieces; each piece waits until the client has read the pieces before."""
     headers, body = response.headers, response.body
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):

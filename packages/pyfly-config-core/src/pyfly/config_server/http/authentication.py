@@ -1,4 +1,4 @@
-"""Authenticators: from a request to the principal that sends it."""
+"""Authenticators, which find the principal of a request."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ _TOKEN_AUTHOR: Final = "shared-token"  # noqa: S105 - a name, not a secret
 
 @runtime_checkable
 class Authenticator(Protocol):
-    """Finds out which principal sends a request. An embedding application may bring its own."""
+    """Finds the principal of a request. An embedding application may implement it."""
 
     @property
     def scheme(self) -> str:
@@ -30,7 +30,7 @@ class Authenticator(Protocol):
         """Return the principal.
 
         Raises:
-            HttpError: The request carries no credential that is accepted; see `unauthorized`.
+            HttpError: The request has no accepted credential; see `unauthorized`.
         """
         ...
 
@@ -39,7 +39,7 @@ def unauthorized(challenge: bytes) -> HttpError:
     """Return the error for a request without an accepted credential.
 
     Args:
-        challenge: The value of `WWW-Authenticate`: how to authenticate.
+        challenge: The value of the header `WWW-Authenticate`.
     """
     return HttpError(401, "unauthorized", headers=((b"www-authenticate", challenge),))
 
@@ -47,7 +47,7 @@ def unauthorized(challenge: bytes) -> HttpError:
 class SharedCredential:
     """Accepts one user name and password, or one bearer token, and grants every right.
 
-    Make one with `basic` or `bearer`. It keeps a digest of the secret, not the secret.
+    Make it with `basic` or `bearer`. It keeps a digest of the secret, not the secret.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class SharedCredential:
         """Accept this user name with this password (RFC 7617). The user name is the author.
 
         Raises:
-            ValueError: One of them is empty, or the user name contains a colon or is longer than
-                256 characters.
+            ValueError: The user name or the password is empty, or the user name contains a colon
+                or has more than 256 characters.
         """
         if not username or not password or ":" in username:
-            raise ValueError("a user name without ':' and a password are needed")
+            raise ValueError("give a user name without ':', and a password")
         if len(username) > MAX_AUTHOR_LENGTH:
-            raise ValueError(f"a user name has at most {MAX_AUTHOR_LENGTH} characters")
+            raise ValueError(f"give a user name of at most {MAX_AUTHOR_LENGTH} characters")
         return cls("basic", f"{username}:{password}".encode(), name=username)
 
     @classmethod
@@ -78,28 +78,28 @@ class SharedCredential:
         """Accept this token (RFC 6750). The author is `shared-token`.
 
         Raises:
-            ValueError: It is empty or contains white space or control characters, which no header
-                can carry.
+            ValueError: The token is empty, or contains white space or control characters, which a
+                header cannot hold.
         """
         if not token.isprintable() or token.split() != [token]:
-            raise ValueError("a token without white space and control characters is needed")
+            raise ValueError("give a token without white space and control characters")
         return cls("bearer", token.encode())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.scheme!r})"
 
     async def authenticate(self, request: HttpRequest) -> Principal:
-        """Return the one principal.
+        """Return the principal of the shared credential.
 
         Raises:
-            HttpError: 401; the request carries another credential, or none.
+            HttpError: 401; the request has a wrong credential or no credential.
         """
         if not self.admits(request.header(b"authorization")):
             raise unauthorized(self._challenge)
         return self._principal
 
     def admits(self, authorization: bytes | None) -> bool:
-        """True if an `Authorization` header carries the credential; takes constant time."""
+        """True if an `Authorization` header holds the credential. Takes constant time."""
         scheme, _, payload = (authorization or b"").strip().partition(b" ")
         if scheme.lower() != self.scheme.encode():
             return False

@@ -1,4 +1,4 @@
-"""Reading what a client sends: bounded in size and time, and of a known type."""
+"""Reading the body of a request, with limits of size and time."""
 
 import asyncio
 from typing import Final
@@ -10,31 +10,32 @@ from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest
 __all__ = ["BODY_SECONDS", "LARGE_BODY", "media_type", "read_body", "read_utf8", "unsupported_type"]
 
 _MAX_PARAMETERS: Final = 8
-"""Parameters of a media type that are looked at."""
+"""The largest number of parameters of a media type that are read."""
 _UTF_8: Final = frozenset({"utf-8", "utf8"})
 BODY_SECONDS: Final = 30.0
-"""A client has this long to send a body."""
+"""The time for a client to send a body."""
 LARGE_BODY: Final = 16_384
-"""Bytes of a body from which on it is parsed in a thread."""
+"""In bytes. Larger bodies are parsed in a thread."""
 
 
 async def read_body(request: HttpRequest) -> bytes:
-    """Return the body, whole.
+    """Return the complete body.
 
     Raises:
-        HttpError: It is compressed, too long, or did not come to its end.
+        HttpError: The body is compressed, too long or incomplete.
     """
     if request.header(b"content-encoding") not in {None, b"identity"}:
-        raise HttpError(415, "unsupported-media-type", "compressed bodies are not taken")
+        raise HttpError(415, "unsupported-media-type", "send the body without compression")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await request.read_body()
     except TimeoutError as error:
-        raise HttpError(408, "body-timeout", f"no whole body in {BODY_SECONDS:g} s") from error
+        message = f"the body was not complete after {BODY_SECONDS:g} s"
+        raise HttpError(408, "body-timeout", message) from error
     except ConnectionError as error:
         raise HttpError(400, "body-incomplete", "the body ended too early") from error
     if len(body) > MAX_BODY_BYTES:
-        raise HttpError(413, "too-large", f"a body holds at most {MAX_BODY_BYTES:,} bytes")
+        raise HttpError(413, "too-large", f"the body has more than {MAX_BODY_BYTES:,} bytes")
     return body
 
 
@@ -44,28 +45,28 @@ async def read_utf8(request: HttpRequest) -> bytes:
     A body in UTF-8, or without a charset, is returned as it was sent, without a check.
 
     Raises:
-        HttpError: As `read_body`; the charset is not known; the bytes are not of it.
+        HttpError: As `read_body`; or the charset is unknown, or the bytes do not match it.
     """
     charset = _charset(request)
     if decode(b"", charset) is None:
-        raise HttpError(415, "unsupported-media-type", "the charset is not known; send UTF-8")
+        raise HttpError(415, "unsupported-media-type", "the charset is unknown; send UTF-8")
     body = await read_body(request)
     if charset in _UTF_8:
         return body
     try:
         return (decode(body, charset, errors="strict") or "").encode()
     except UnicodeDecodeError as error:
-        raise HttpError(400, "no-text", "the body is not in the charset that it names") from error
+        raise HttpError(400, "no-text", "the body does not match its charset") from error
 
 
 def media_type(request: HttpRequest) -> str:
-    """Return the type of the body in lower case, without parameters; empty when none is named."""
+    """Return the media type in lower case, without parameters; empty if there is none."""
     return _content_type(request)[0]
 
 
 def unsupported_type(*taken: str) -> HttpError:
     """Return the error for a body of another media type than those in `taken`."""
-    return HttpError(415, "unsupported-media-type", f"say Content-Type: {' or '.join(taken)}")
+    return HttpError(415, "unsupported-media-type", f"send Content-Type: {' or '.join(taken)}")
 
 
 def _charset(request: HttpRequest) -> str:

@@ -1,7 +1,7 @@
-"""The encodings that a client may name. No name from a request reaches Python's codecs.
+"""The charsets that a client may name. Names from requests are not passed to Python's codecs.
 
-Python's registry holds far more than encodings of texts (`punycode`, `idna`, `zlib`), some of
-them take time that grows with the square of the text, and it remembers every unknown name.
+Python's registry has codecs that are not charsets (`punycode`, `idna`, `zlib`). Some of them take
+quadratic time, and the registry keeps every unknown name in memory.
 """
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -40,21 +40,21 @@ _CODECS: Final[Mapping[str, str]] = {
     "gbk": "gbk",
     "shift_jis": "shift_jis",
 }
-"""IANA's names in lower case, and Python's. All of these take time in proportion to the text."""
+"""Python's names by IANA's names in lower case. All of these codecs take linear time."""
 
 
 def decode(content: bytes, charset: str, *, errors: str = "replace") -> str | None:
-    """Return `content` as text, or `None` when the charset is not one of those known here.
+    """Return `content` as text, or `None` if the charset is unknown.
 
-    `utf-16` is what the mark of the byte order says, or big-endian without one (RFC 2781).
+    The byte order mark of `utf-16` counts; without it, the text is big-endian (RFC 2781).
 
     Args:
         content: The bytes.
-        charset: Its name as a client writes it, in any case.
-        errors: `replace` puts U+FFFD where the bytes are not of that charset.
+        charset: The name of the charset from a client, in any case.
+        errors: `replace` puts U+FFFD in place of invalid bytes.
 
     Raises:
-        UnicodeDecodeError: With `errors="strict"`, the bytes are not of that charset.
+        UnicodeDecodeError: With `errors="strict"`, the bytes do not match the charset.
     """
     name = charset.strip().strip('"').lower()
     codec = _CODECS.get(_ALIASES.get(name, name))

@@ -1,4 +1,4 @@
-"""The context of a request: everything a handler may use to answer it."""
+"""The context of a request: everything that a handler may use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class RequestContext:
     parameters: Mapping[str, str]
     """The parameters of the path by name, decoded once."""
     query: Mapping[str, object]
-    """The declared parameters of the query by name, parsed; see `value`."""
+    """The declared parameters of the query by name, parsed. Read them with `value`."""
     principal: Principal
     """The sender of the request."""
     server: ConfigServer
     describe: Callable[[str], bytes]
-    """Returns the OpenAPI document for the path at which the routes lie."""
+    """Returns the OpenAPI document for a base path of the routes."""
     health: HealthSettings
     """Settings of the health endpoints."""
 
@@ -39,7 +39,7 @@ class RequestContext:
 
     @property
     def names(self) -> tuple[str, str, str | None]:
-        """Application, profile and label of a document's path; no label is `None`."""
+        """Application, profile and label in the path of a document; `None` without a label."""
         parameters = self.parameters
         label = parameters.get("label")
         return (

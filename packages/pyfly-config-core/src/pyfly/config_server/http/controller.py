@@ -1,4 +1,4 @@
-"""The controller: one request value in, one response value out; no framework, no sockets."""
+"""The controller: from a request value to a response value, without a framework or sockets."""
 
 import logging
 import traceback
@@ -45,13 +45,13 @@ class Controller:
     """Answers every request to a server. Safe for concurrent use.
 
     Args:
-        server: Where the configuration comes from. Its owner closes it.
-        auth: Finds the principal of every request, or `None` when the embedding application
-            decides who may read. Nobody may write then.
-        hosts: By which names requests may come, or `None` when that is not checked here.
-        health: Serve the endpoints beside the base path, too: `/health/live`, `/health/ready` and
-            `/actuator/health`. `None` serves what lies below the base path only.
-        endpoints: What is served.
+        server: The server. Its owner closes it.
+        auth: The authenticator. With `None` the embedding application controls reading, and
+            writing is refused.
+        hosts: The policy for `Host` headers. `None` accepts every host.
+        health: The settings of the endpoints outside of the base path: `/health/live`,
+            `/health/ready` and `/actuator/health`. `None` does not serve them.
+        endpoints: All endpoints, in order of precedence.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Controller:
 
     @property
     def root_paths(self) -> frozenset[str]:
-        """The paths beside the base path that are served."""
+        """The served paths outside of the base path."""
         return self._table.root_paths
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Return the response to any request. Nothing is raised for a bad one."""
+        """Return the response to any request. Errors become responses."""
         try:
             response = await self._respond(request)
         except HttpError as error:
@@ -168,7 +168,7 @@ def _without_handler(request: HttpRequest, match: Match) -> HttpResponse:
     """Answer `OPTIONS`.
 
     Raises:
-        HttpError: 405; it is another method.
+        HttpError: 405; the request has another method.
     """
     if request.method == "OPTIONS":
         return options_response(match.methods)
@@ -177,7 +177,7 @@ def _without_handler(request: HttpRequest, match: Match) -> HttpResponse:
 
 
 def _authorise(principal: Principal, endpoint: Endpoint) -> None:
-    """Return if the principal may use the endpoint.
+    """Refuse a principal without the right of the endpoint.
 
     Raises:
         HttpError: 403; a right is missing.
@@ -186,12 +186,13 @@ def _authorise(principal: Principal, endpoint: Endpoint) -> None:
     if not isinstance(needed, Right) or principal.has(needed):
         return
     if principal is ANONYMOUS:
-        raise HttpError(403, "forbidden", "writing over HTTP needs a configured credential")
-    raise HttpError(403, "forbidden", f"the right '{needed.value}' is needed")
+        message = "writing over HTTP is disabled; configure a credential on the server"
+        raise HttpError(403, "forbidden", message)
+    raise HttpError(403, "forbidden", f"the right '{needed.value}' is missing")
 
 
 def _log_failure(request: HttpRequest, error: Exception) -> None:
-    """Log where a third-party error came from; its text might hold a value."""
+    """Log the type and the frames of an unexpected error. Its text may hold values."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     name = type(error).__name__
     _LOG.error("%s %s: 500: %s\n%s", request.method, _logged(request), name, frames)

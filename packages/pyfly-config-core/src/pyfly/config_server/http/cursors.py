@@ -1,4 +1,4 @@
-"""Cursors: where the next page of a listing or of a history begins, as opaque texts."""
+"""Opaque cursors for the next page of a listing or of a history."""
 
 import base64
 from typing import Final
@@ -9,10 +9,10 @@ from pyfly.config_server.http.parameters import Parameter, invalid_query
 
 __all__ = ["KEY_CURSOR", "VERSION_CURSOR", "encode_key_cursor", "encode_version_cursor"]
 
-_SEPARATOR: Final = "\n"  # in no name
+_SEPARATOR: Final = "\n"  # never part of a name
 _VERSION: Final = "version"
-"""The beginning of the cursor of a history, so that one of a listing is not taken for it."""
-_DESCRIPTION: Final = "`next` of the page before."
+"""The beginning of the cursor of a history, which distinguishes it from one of a listing."""
+_DESCRIPTION: Final = "`next` of the previous page."
 
 
 def encode_key_cursor(key: ConfigKey) -> str:
@@ -29,14 +29,14 @@ def _decode_key(text: str) -> ConfigKey:
     try:
         label, application, profile = _decode(text).split(_SEPARATOR)
         return ConfigKey(application=application, profile=profile, label=label)
-    except ValueError as error:  # no base64, no UTF-8, not three parts, or not acceptable names
+    except ValueError as error:  # not base64, not UTF-8, not three parts, or invalid names
         raise _invalid_cursor() from error
 
 
 def _decode_version(text: str) -> str:
     try:
         begin, separator, version = _decode(text).partition(_SEPARATOR)
-    except ValueError as error:  # no base64, or no UTF-8
+    except ValueError as error:  # not base64, or not UTF-8
         raise _invalid_cursor() from error
     if begin != _VERSION or not separator:
         raise _invalid_cursor()

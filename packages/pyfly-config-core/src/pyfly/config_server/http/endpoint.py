@@ -1,8 +1,8 @@
-"""`Endpoint`: everything there is to say about one route, as one value.
+"""`Endpoint`: the declaration of one route.
 
-The route table, validation, authorisation, the OpenAPI document and the tests that walk over all
-routes are made of these values. A new endpoint is a module in `endpoints` with such a value, and
-one line in `endpoints/__init__.py`.
+The route table, validation, authorisation, the OpenAPI document and the tests of all routes use
+these values. A new endpoint is a module in `endpoints` with such a value, and one line in
+`endpoints/__init__.py`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,22 +25,22 @@ Handler: TypeAlias = Callable[[RequestContext], Awaitable[HttpResponse]]
 
 @unique
 class Audience(Enum):
-    """Who may use an endpoint that needs no right."""
+    """The permitted principals of an endpoint that needs no right."""
 
     PUBLIC = "public"
-    """Everybody: no credential and no `Host` is checked."""
+    """Everybody; neither the credential nor the `Host` header is checked."""
     ANY_PRINCIPAL = "any principal"
-    """Every principal, whatever its rights."""
+    """Every principal, with any rights."""
 
 
 @unique
 class Root(Enum):
-    """Where the path of an endpoint begins."""
+    """The beginning of the path of an endpoint."""
 
     BASE_PATH = "base path"
     """Below the base path of the server."""
     HOST = "host"
-    """At the root, beside the base path; served by ready-made applications only."""
+    """At the root, outside of the base path; served by ready-made applications only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +53,12 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One status that an endpoint answers with when all is well."""
+    """One status of a successful response."""
 
     status: int
     description: str
     content: Content = field(default_factory=dict[str, "Schema | JsonValue"])
-    """Schemas by media type; none without a body."""
+    """Schemas by media type; empty for a response without a body."""
 
 
 def _takes_any(segments: tuple[str, ...]) -> bool:
@@ -68,14 +68,14 @@ def _takes_any(segments: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One route and all that is known about it."""
+    """The declaration of one route."""
 
     id: str
     """The `operationId` of the OpenAPI document."""
     path: str
     """`/_bundles/{application}/{profile}/{label}`: literals, and parameters in braces.
 
-    A last segment `{path}` takes all segments that are left, slashes included.
+    A last segment `{path}` matches all remaining segments, including slashes.
     """
     access: Right | Audience
     """The right that a principal needs."""
@@ -86,20 +86,21 @@ class Endpoint:
     method: Literal["GET", "PUT", "POST", "DELETE"] = "GET"
     """`GET` includes `HEAD`. `OPTIONS` is answered everywhere."""
     parameters: tuple[AnyParameter, ...] = ()
-    """Those of the path, in its order, then those of the query and the headers.
+    """The parameters of the path, in its order, then those of the query and the headers.
 
-    Our own routes refuse parameters of the query that are not listed; the others ignore them.
+    Routes of pyfly-config refuse query parameters that are not listed; routes of Spring Cloud
+    Config ignore them.
     """
     body: Body | None = None
     errors: Mapping[int, str] = field(default_factory=dict[int, str])
-    """Descriptions by status; those that every endpoint has are added."""
+    """Descriptions by status. Errors of every endpoint are added."""
     error_schema: Schema = ERROR
-    """The body of errors. Our own routes have `PROBLEM`."""
+    """The body of errors. Routes of pyfly-config use `PROBLEM`."""
     root: Root = Root.BASE_PATH
     selector: str | None = None
-    """A parameter of the query that a request must have, or the endpoint does not match."""
+    """A query parameter that a request must have to match the endpoint."""
     accepts: Callable[[tuple[str, ...]], bool] = _takes_any
-    """True if the decoded segments of a path can be of this endpoint."""
+    """True if the decoded segments of a path can match this endpoint."""
 
     def __post_init__(self) -> None:
         if self.is_own and self.error_schema is ERROR:
@@ -107,7 +108,7 @@ class Endpoint:
 
     @property
     def is_own(self) -> bool:
-        """True if the route is one of pyfly-config, not of Spring Cloud Config."""
+        """True if the route is part of pyfly-config, not of Spring Cloud Config."""
         return self.path.startswith("/_")
 
     @property

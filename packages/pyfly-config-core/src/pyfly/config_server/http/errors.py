@@ -1,4 +1,4 @@
-"""Errors of HTTP requests, and the table from the errors of the project to HTTP."""
+"""Errors of HTTP requests, and the conversion of the project's errors to HTTP."""
 
 import random
 from typing import Final
@@ -44,8 +44,8 @@ class HttpError(Exception):
 
     Args:
         status: The HTTP status code.
-        code: The kind of error, a stable word for machines.
-        message: What was wrong and what to do; never a value, a path of the server or a stack.
+        code: The kind of error: a stable word for programs.
+        message: The problem and the remedy, without values, paths of the server or a stack.
         headers: Further headers of the response.
     """
 
@@ -71,5 +71,5 @@ def http_error(error: ConfigError) -> HttpError:
 
 
 def error_members(error: ConfigError) -> dict[str, JsonValue]:
-    """Return the members that a problem document has beside the message."""
+    """Return the further members of a problem document."""
     return {"current": error.current} if isinstance(error, ConfigConflictError) else {}

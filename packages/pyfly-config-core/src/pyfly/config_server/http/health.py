@@ -9,7 +9,7 @@ __all__ = ["HealthRepository", "HealthSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthRepository:
-    """A document that `/actuator/health` fetches.
+    """A document that `/actuator/health` composes.
 
     Raises:
         InvalidConfigKeyError: A name is not acceptable.
@@ -18,9 +18,9 @@ class HealthRepository:
     name: str
     """The application."""
     profiles: str = DEFAULT_PROFILE
-    """One, or a comma list."""
+    """One profile, or a comma list."""
     label: str | None = None
-    """`None` for the default one."""
+    """The label; `None` for the default label."""
 
     def __post_init__(self) -> None:
         split_names("application", self.name)
@@ -31,13 +31,13 @@ class HealthRepository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSettings:
-    """What `/actuator/health` fetches and says."""
+    """Settings of `/actuator/health`."""
 
     enabled: bool = True
-    """Whether it fetches anything at all."""
+    """True to compose documents; otherwise it is always up."""
     repositories: tuple[HealthRepository, ...] = (HealthRepository(name="app"),)
-    """It fetches all of these; the first that fails counts."""
+    """The documents to compose. The first failure counts."""
     down_status: str = "DOWN"
-    """Its status then."""
+    """The status after a failure."""
     show_details: bool = False
-    """Whether it names the sources that it found, and what failed."""
+    """True to name the property sources and the failure."""

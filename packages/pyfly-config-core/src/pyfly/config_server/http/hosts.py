@@ -1,8 +1,8 @@
 """Protection of a server without a credential from web pages (DNS rebinding).
 
-A page that a browser shows can send requests to this machine. If the domain of the page resolves
-to this machine, the page can read the responses, too. So the name in `Host` must be one that nobody
-else can point to this machine, and requests of pages of other sites are refused.
+A page in a browser can send requests to this machine. If the domain of the page resolves to this
+machine, the page can read the responses, too. Therefore the name in `Host` must be one that an
+attacker cannot point to this machine, and requests from pages of other sites are refused.
 """
 
 import ipaddress
@@ -31,17 +31,18 @@ _LOCALHOST: Final = "localhost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPolicy:
-    """Which requests a server without a credential answers.
+    """The accepted requests of a server without a credential.
 
-    Exactly one `Host`, which is an IP address, `localhost`, a name below `.localhost` or one of
-    `allowed`, with any port; and no request that a browser sends for a page of another site.
+    A request needs exactly one `Host`, which must be an IP address, `localhost`, a name below
+    `.localhost` or one of `allowed`, with any port. Requests that a browser sends for a page of
+    another site are refused.
 
     Raises:
         ValueError: One of `allowed` is not a host name.
     """
 
     allowed: frozenset[str] = frozenset()
-    """Further names, without ports. Case and a dot at the end do not matter."""
+    """Further host names, without ports. Case and a dot at the end do not matter."""
 
     def __post_init__(self) -> None:
         for name in self.allowed:
@@ -54,11 +55,11 @@ class HostPolicy:
         object.__setattr__(self, "allowed", names)
 
     def check(self, request: HttpRequest) -> None:
-        """Return if the request may be answered.
+        """Refuse a request that is not accepted.
 
         Raises:
-            HttpError: 400 for no `Host`, several, or an invalid one; 421 for a name that is not
-                allowed; 403 for a request of a page of another site.
+            HttpError: 400 for a missing, repeated or invalid `Host`; 421 for a name that is not
+                allowed; 403 for a request from a page of another site.
         """
         hosts: list[bytes] = []
         origins: list[bytes] = []
@@ -72,7 +73,7 @@ class HostPolicy:
                 raise _from_elsewhere()
         host = _authority(hosts[0]) if len(hosts) == 1 else None
         if host is None or not request.raw_path.startswith((b"/", b"*")):
-            raise HttpError(400, "invalid-host", "exactly one valid Host header is needed")
+            raise HttpError(400, "invalid-host", "send exactly one valid Host header")
         if not self._allows(host[0]):
             raise HttpError(
                 421,
@@ -84,7 +85,7 @@ class HostPolicy:
             raise _from_elsewhere()
 
     def status(self, request: HttpRequest) -> int | None:
-        """Return the status with which a request is refused, `None` when it may be answered."""
+        """Return the status of the refusal, `None` if the request is accepted."""
         try:
             self.check(request)
         except HttpError as error:
@@ -97,7 +98,7 @@ class HostPolicy:
         return _is_address(host)
 
     def _is_own(self, origin: bytes, host: _Authority) -> bool:
-        """True if a page of this origin came from this server, or from an allowed name."""
+        """True if the origin is this server or an allowed name."""
         found = _ORIGIN.fullmatch(origin.decode("latin-1")[:_LONGEST])
         own = _authority(found[2].encode("latin-1")) if found else None
         if found is None or own is None:
@@ -111,14 +112,14 @@ def _from_elsewhere() -> HttpError:
     return HttpError(
         403,
         "cross-site",
-        "without a credential this server answers no web page of another site; configure one if "
-        "such pages need it",
+        "without a credential this server refuses web pages of other sites; configure a credential "
+        "if such pages need it",
     )
 
 
 @lru_cache(maxsize=256)
 def _authority(value: bytes) -> _Authority | None:
-    """Return the host and port of `host`, `host:port` or `[ipv6]:port`; `None` for the rest."""
+    """Return host and port of `host`, `host:port` or `[ipv6]:port`; `None` for other texts."""
     found = _AUTHORITY.fullmatch(value.decode("latin-1")) if len(value) <= _LONGEST else None
     if found is None or (found["ipv6"] is not None and not _is_address(found["ipv6"], version=6)):
         return None

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeAlias
 __all__ = ["MAX_BODY_BYTES", "Headers", "HttpRequest", "HttpResponse"]
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
-"""Names and values as on the wire; request names may be in any case."""
+"""Names and values as sent. Names in requests may be in any case."""
 
 MAX_BODY_BYTES: Final = 1_048_576
-"""A longer body is refused; an adapter need not read more than one byte beyond it."""
+"""Longer bodies are refused. An adapter may stop reading one byte later."""
 
 
 async def _no_body() -> bytes:
@@ -31,22 +31,23 @@ class HttpRequest:
     raw_path: bytes
     """The path without the query and without `root_path`."""
     root_path: bytes = b""
-    """The prefix under which an outer application or a proxy mounts the server; mostly empty."""
+    """The prefix under which an outer application or a proxy mounts the server; usually empty."""
     query: bytes = b""
     """The query as sent, without the question mark."""
     headers: Headers = field(default=(), repr=False)
-    """All headers, repetitions included. Never logged."""
+    """All headers, including repetitions. Never logged."""
     read_body: Callable[[], Awaitable[bytes]] = field(default=_no_body, repr=False, compare=False)
-    """Reads the body, at most once: whole, or cut somewhere behind `MAX_BODY_BYTES`.
+    """Reads the body, at most once: complete, or cut somewhere after `MAX_BODY_BYTES`.
 
-    Raises `ConnectionError` when the client disconnects before the end.
+    Raises `ConnectionError` if the client disconnects before the end.
     """
     disconnected: Callable[[], Coroutine[Any, Any, None]] = field(
         default=_never_disconnected, repr=False, compare=False
     )
-    """Returns when the client has disconnected. Discards a body that was not read.
+    """Returns after the client has disconnected. Discards a body that was not read.
 
-    It must not run while `read_body` runs. By default it never returns: the adapter cannot tell.
+    It must not run while `read_body` runs. By default it never returns, for adapters that do not
+    notice the end of a connection.
     """
 
     def header(self, name: bytes) -> bytes | None:
@@ -66,6 +67,6 @@ class HttpResponse:
     status: int
     """The HTTP status code."""
     headers: Headers = ()
-    """Names in lower case; `content-length` is among them where the status allows it."""
+    """Names in lower case, with `content-length` if the status allows it."""
     body: bytes = field(default=b"", repr=False)
-    """Empty for `HEAD` and `304`."""
+    """Empty for `HEAD` and 304."""

@@ -1,4 +1,4 @@
-"""Choosing a representation and recognising a known one (RFC 9110 §12, §13)."""
+"""Content negotiation and conditional reads (RFC 9110 §12, §13)."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 MAX_ELEMENTS: Final = 64
-"""Elements of an `Accept` or `Accept-Charset` header that are looked at; the rest is ignored."""
+"""The number of elements of an `Accept` or `Accept-Charset` header that are read."""
 _LONGEST_DATE: Final = 64
 _QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?|\.\d{1,3})")
 _ANYTHING: Final = 3
@@ -39,7 +39,7 @@ class _Range:
 
     @property
     def breadth(self) -> int:
-        """How broad it is: 0 for a full type, 1 for a suffix, 2 for a type, 3 for anything."""
+        """The breadth: 0 for a full type, 1 for a suffix, 2 for a type, 3 for anything."""
         if self.pattern == "*/*":
             return _ANYTHING
         if self.pattern.endswith("/*"):
@@ -57,7 +57,7 @@ class _Range:
 
 
 def negotiate(accept: bytes | None, offered: Sequence[str]) -> str | None:
-    """Return the best of the media types in `offered`, or `None` when none is acceptable.
+    """Return the best media type in `offered`, or `None` if the client accepts none.
 
     The highest quality wins, then the more specific range, then the range listed first, then
     the order of `offered`. Without an `Accept` header everything is acceptable.
@@ -80,7 +80,7 @@ def select_media_type(request: HttpRequest, *offered: str) -> str:
     """Return the best of the media types in `offered` for a request.
 
     Raises:
-        HttpError: 406; the client accepts none of them.
+        HttpError: 406; the client does not accept any of them.
     """
     selected = negotiate(request.header(b"accept"), offered)
     if selected is None:
@@ -89,7 +89,7 @@ def select_media_type(request: HttpRequest, *offered: str) -> str:
 
 
 def elements(value: str) -> list[str]:
-    """Return the first elements of a comma list, as many as are looked at."""
+    """Return the first `MAX_ELEMENTS` elements of a comma list."""
     return value.split(",", MAX_ELEMENTS)[:MAX_ELEMENTS]
 
 
@@ -118,7 +118,7 @@ def _quality(parameters: Sequence[str]) -> float:
 
 
 def asks_for(accept: bytes | None, media_type: str) -> bool:
-    """True if a client lists `media_type` or its kind, and does not prefer `*/*`."""
+    """True if a client lists `media_type` or its main type, and does not prefer `*/*`."""
     ranges = _ranges((accept or b"").decode("latin-1"))
     covering = [one for one in ranges if one.quality > 0 and one.covers(media_type)]
     if not covering:
@@ -136,7 +136,7 @@ def preferred(accept: bytes | None) -> str:
 
 
 def is_current(request: HttpRequest, entity_tag: bytes, modified: datetime | None) -> bool:
-    """True if the client has what it asks for (RFC 9110 §13.1.2, §13.1.3)."""
+    """True if the client has the current representation (RFC 9110 §13.1.2, §13.1.3)."""
     if_none_match = request.header(b"if-none-match")
     if if_none_match is not None:
         return is_known(if_none_match, entity_tag)
@@ -145,12 +145,12 @@ def is_current(request: HttpRequest, entity_tag: bytes, modified: datetime | Non
 
 
 def _date(value: bytes | None) -> datetime | None:
-    """Return an HTTP date; `None` for anything else, which RFC 9110 §13.1.3 says to ignore."""
+    """Return an HTTP date; `None` for an invalid one, which is ignored (RFC 9110 §13.1.3)."""
     if value is None or len(value) > _LONGEST_DATE:
         return None
     try:
         date = parsedate_to_datetime(value.decode("latin-1"))
-    except (ValueError, TypeError, OverflowError, IndexError):  # whichever part is not one
+    except (ValueError, TypeError, OverflowError, IndexError):  # raised for various invalid dates
         return None
     return None if date.tzinfo is None else date
 

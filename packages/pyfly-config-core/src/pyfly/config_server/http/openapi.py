@@ -25,15 +25,15 @@ def openapi_document(
     """Return the OpenAPI 3.1 description of the endpoints below `base_path`.
 
     Args:
-        endpoints: All endpoints; those beside the base path are left out.
-        base_path: Where the routes lie.
-        scheme: The HTTP authentication scheme, or `None` when requests need no credential.
-        checks_hosts: Whether the names in `Host` headers are checked.
+        endpoints: All endpoints; those outside of the base path are left out.
+        base_path: The base path of the routes.
+        scheme: The HTTP authentication scheme, or `None` if requests need no credential.
+        checks_hosts: True if the names in `Host` headers are checked.
     """
     described = [
         one
         for one in endpoints
-        if one.root is Root.BASE_PATH and one.selector is None  # those have the path of another
+        if one.root is Root.BASE_PATH and one.selector is None  # a selector shares another path
     ]
     common = _common_errors(secured=scheme is not None, checks_hosts=checks_hosts)
     components: dict[str, JsonValue] = {"schemas": _schemas(described)}
@@ -60,7 +60,7 @@ def _paths(endpoints: Iterable[Endpoint], common: Mapping[int, str]) -> dict[str
 def _common_errors(*, secured: bool, checks_hosts: bool) -> dict[int, str]:
     """Return the errors that every endpoint has, by status."""
     errors = {
-        400: "The path holds what no name can hold.",
+        400: "The path holds characters that no name can hold.",
         405: "The method is not allowed; see the Allow header.",
         414: "The path or the query is too long.",
     }
@@ -68,7 +68,7 @@ def _common_errors(*, secured: bool, checks_hosts: bool) -> dict[int, str]:
         errors[401] = "The credential is missing or wrong."
     if checks_hosts:
         errors[400] += " There is no Host header, or more than one, or it is not valid."
-        errors[403] = "A page of another site makes the request."
+        errors[403] = "The request comes from a page of another site."
         errors[421] = "The name in the Host header is not allowed."
     return errors
 

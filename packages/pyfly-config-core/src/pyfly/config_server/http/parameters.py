@@ -1,4 +1,4 @@
-"""Parameters of endpoints: what they are called, how they are described, how they are read."""
+"""Parameters of endpoints: names, descriptions, schemas and parsing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,17 +35,17 @@ class Parameter(Generic[T]):
     """One parameter of an endpoint, in its path, query or headers."""
 
     name: str
-    """As it is sent."""
+    """The name as sent."""
     place: Literal["path", "query", "header"]
     description: str
-    """For the OpenAPI document."""
+    """The description in the OpenAPI document."""
     schema: JsonValue
-    """For the OpenAPI document."""
+    """The schema in the OpenAPI document."""
     parse: Callable[[str], T]
-    """Reads a value of the query. Raises `HttpError` or `InvalidConfigKeyError`."""
+    """Parses a value of the query. Raises `HttpError` or `InvalidConfigKeyError`."""
 
     def document(self) -> JsonValue:
-        """Return the description of this parameter in OpenAPI's form."""
+        """Return this parameter as an OpenAPI object."""
         document: dict[str, JsonValue] = {
             "name": self.name,
             "in": self.place,
@@ -65,9 +65,9 @@ def parse_query(
 
     Args:
         query: As sent.
-        parameters: The parameters that the endpoint has, those of the path included.
-        strict: Refuse unknown and repeated parameters. Otherwise unknown ones are ignored, and the
-            first of repeated ones counts.
+        parameters: The parameters of the endpoint, including those of the path.
+        strict: True to refuse unknown and repeated parameters. Otherwise unknown parameters are
+            ignored, and the first of repeated parameters counts.
 
     Raises:
         HttpError: 400; a parameter is unknown, repeated or not acceptable.
@@ -77,8 +77,8 @@ def parse_query(
     values: dict[str, object] = {}
     for name, text in _pairs(query, strict=strict):
         if strict and name not in known:
-            among = f"known: {', '.join(known)}" if known else "this route has no parameters"
-            raise invalid_query(f"unknown: {name!r:.60}; {among}")
+            among = f"use {', '.join(known)}" if known else "this route has no parameters"
+            raise invalid_query(f"unknown parameter {name!r:.60}; {among}")
         if strict and name in values:
             raise invalid_query("a parameter is given twice")
         if name in known and name not in values:
@@ -96,7 +96,7 @@ def _pairs(query: bytes, *, strict: bool) -> list[tuple[str, str]]:
 
 
 def invalid_query(message: str) -> HttpError:
-    """Return the error for a query that cannot be used."""
+    """Return the error for an invalid query."""
     return HttpError(400, "invalid-query", message)
 
 
@@ -108,7 +108,7 @@ _TEXT: Final[JsonValue] = {"type": "string"}
 def text_parameter(
     name: str, place: Literal["path", "query", "header"], description: str
 ) -> Parameter[str]:
-    """Return a parameter that is any text."""
+    """Return a parameter that accepts any text."""
     return Parameter(name=name, place=place, description=description, schema=_TEXT, parse=str)
 
 
@@ -138,7 +138,7 @@ def _parse_name(field: str, text: str) -> str:
 
 
 def only(field: Literal["application", "profile", "label"]) -> Parameter[str]:
-    """Return the parameter of a query that keeps rows of one application, profile or label."""
+    """Return the query parameter that selects the rows of one application, profile or label."""
     return Parameter(
         name=field,
         place="query",
@@ -151,14 +151,14 @@ def only(field: Literal["application", "profile", "label"]) -> Parameter[str]:
 def _parse_limit(text: str) -> int:
     digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE_ROWS))
     if not (digits and 1 <= int(text) <= MAX_PAGE_ROWS):
-        raise invalid_query(f"'limit' is a number from 1 to {MAX_PAGE_ROWS}")
+        raise invalid_query(f"'limit' must be a number from 1 to {MAX_PAGE_ROWS}")
     return int(text)
 
 
 LIMIT: Final[Parameter[int]] = Parameter(
     name="limit",
     place="query",
-    description="How many at most.",
+    description="The largest number of rows.",
     schema={
         "type": "integer",
         "minimum": 1,
@@ -174,14 +174,14 @@ _FALSE: Final = frozenset({"false", "off", "no", "0"})
 
 def _parse_resolve(text: str) -> bool:
     if text.lower() not in _TRUE | _FALSE:
-        raise invalid_query("'resolvePlaceholders' is 'true' or 'false'")
+        raise invalid_query("'resolvePlaceholders' must be 'true' or 'false'")
     return text.lower() in _TRUE
 
 
 RESOLVE_PLACEHOLDERS: Final[Parameter[bool]] = Parameter(
     name="resolvePlaceholders",
     place="query",
-    description="Whether `${key}` is replaced by the value of a key of the document.",
+    description="`true` replaces `${key}` by the value of a key of the document.",
     schema={"type": "boolean", "default": True},
     parse=_parse_resolve,
 )

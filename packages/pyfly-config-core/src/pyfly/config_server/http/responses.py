@@ -53,9 +53,9 @@ def document_response(
     entity_tag: bytes | None = None,
     modified: datetime | None = None,
 ) -> HttpResponse:
-    """Return 200 with `body`, or 304 when the client has it.
+    """Return 200 with `body`, or 304 if the client has it.
 
-    Without an `entity_tag` it is made of the body and the media type; it is strong.
+    By default the strong entity tag is a digest of the body and the media type.
     """
     digest = hashlib.sha256(body)
     if entity_tag is None:
@@ -85,16 +85,16 @@ def _validators(entity_tag: bytes, modified: datetime | None) -> Headers:
 def composed_response(
     request: HttpRequest, body: bytes, media_type: str, *, advice: str = TOO_LARGE
 ) -> HttpResponse:
-    """Return `document_response` for a body that was composed of what is stored.
+    """Return `document_response` for a composed body.
 
     Args:
         request: The request.
-        body: The whole body.
-        media_type: Of the body.
-        advice: What to do when the body is too long.
+        body: The complete body.
+        media_type: The media type of the body.
+        advice: The advice in the error for a body that is too long.
 
     Raises:
-        ConfigFormatError: The body is longer than one response may be.
+        ConfigFormatError: The body is too long.
     """
     if len(body) > MAX_ANSWER_BYTES:
         raise ConfigFormatError(
@@ -123,7 +123,7 @@ def options_response(methods: Sequence[str]) -> HttpResponse:
 
 
 def error_response(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Return an error with the body that Spring Boot sends."""
+    """Return an error with a body in the format of Spring Boot."""
     status = error.status
     document: dict[str, JsonValue] = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -155,13 +155,13 @@ def problem_response(
 
 
 def shown_path(request: HttpRequest) -> str:
-    """Return the beginning of the path as the client sent it, for errors."""
+    """Return the beginning of the path as sent, for errors."""
     path = request.root_path + request.raw_path
     return path[:_SHOWN_PATH_LENGTH].decode("ascii", "backslashreplace")
 
 
 def text_response(text: str, media_type: str) -> HttpResponse:
-    """Return a text without validators, one that differs from request to request."""
+    """Return a text without validators, for texts that differ from request to request."""
     return _plain_response(text.encode(), media_type, status=200)
 
 

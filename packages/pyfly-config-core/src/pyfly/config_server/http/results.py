@@ -1,4 +1,4 @@
-"""Results and errors that several endpoints have, described for the OpenAPI document."""
+"""Descriptions of results and errors that several endpoints share."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def readable(content: Content) -> tuple[Result, ...]:
-    """Return the results of a document that a client may have already."""
+    """Return the results of a read: 200 with the content, or 304."""
     return (
         Result(status=200, description="The document.", content=content),
         Result(status=304, description="The client has this version; see If-None-Match."),
@@ -37,7 +37,7 @@ RENDER_ERRORS: Final[Mapping[int, str]] = {
 READ_ERRORS: Final[Mapping[int, str]] = {**RENDER_ERRORS, 406: "No acceptable media type."}
 WRITE_ERRORS: Final[Mapping[int, str]] = {
     400: "A name, a condition or a message is not acceptable.",
-    409: "A file that must not be rewritten is in the way.",
+    409: "There is a file that must not be rewritten.",
     412: "The condition does not hold; `current` is the stored version.",
     428: "If-Match or If-None-Match is missing.",
     500: "The store failed.",
@@ -47,6 +47,6 @@ WRITE_ERRORS: Final[Mapping[int, str]] = {
 BODY_ERRORS: Final[Mapping[int, str]] = {
     408: "The body did not come in time.",
     413: "The body is too large.",
-    415: "The body's media type is not taken.",
-    422: "The body is not what can be stored.",
+    415: "The media type of the body is not supported.",
+    422: "The body cannot be stored.",
 }

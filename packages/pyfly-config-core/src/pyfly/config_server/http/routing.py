@@ -1,7 +1,7 @@
 """The route table: from a raw path to an endpoint.
 
-The path is taken as sent, split at its slashes, and every segment is decoded exactly once. The
-length of a target is checked before anything else; matching takes time in proportion to it.
+The raw path is split at its slashes, and every segment is decoded exactly once. The length of a
+target is checked first; matching takes linear time.
 """
 
 import re
@@ -28,18 +28,18 @@ __all__ = [
     "split_flattened",
 ]
 
-# Every byte may come as `%XX`, and a slash in a name as `(_)`: three bytes each, so nine.
+# A byte may be sent as `%XX`, and a slash in a name as `(_)`: three bytes each, so nine.
 _ESCAPED: Final = 3
 _SLASH: Final = 3 * _ESCAPED
 _LONGEST_NAME: Final = MAX_NAME_LENGTH // 2 * (_ESCAPED + _SLASH)
 _LONGEST_NAMES: Final = MAX_LIST_LENGTH * (_LONGEST_NAME + _ESCAPED)
 _LONGEST_PROFILES: Final = MAX_LIST_LENGTH * (MAX_PROFILE_LENGTH + 1) * _ESCAPED
 MAX_PATH_BYTES: Final = 2 * _LONGEST_NAMES + _LONGEST_PROFILES + MAX_PATH_LENGTH * _ESCAPED + 4
-"""Bytes of the longest path below the base path that can name something: a list of applications,
-one of profiles, one of labels, and a plain file, as long as names and lists may be, with every
-character percent-encoded. Anything longer is a 414, before it is looked at."""
+"""Bytes of the longest valid path below the base path: lists of applications, profiles and labels
+and a plain file, of the largest length, with every character percent-encoded. Longer paths are
+answered with 414 without parsing."""
 MAX_QUERY_BYTES: Final = 8_192
-"""Bytes of the longest query: five parameters of `_bundles` need a quarter of it."""
+"""Bytes of the longest query. Five parameters of `_bundles` need a quarter of it."""
 
 _REST: Final = "{path}"
 _FLATTENED: Final = "{name}-{profiles}.{extension}"
@@ -56,7 +56,7 @@ class Match:
     parameters: Mapping[str, str]
     """Decoded once."""
     methods: tuple[str, ...] = ()
-    """Where the endpoint does not take the method: all that this path allows, else empty."""
+    """All methods of this path if the endpoint does not accept the method; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +68,11 @@ class _Route:
     takes_rest: bool
 
     def takes(self, count: int) -> bool:
-        """True if a path of `count` segments can be of this route."""
+        """True if a path of `count` segments can match this route."""
         return count == len(self.segments) or (self.takes_rest and count > len(self.segments))
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
-        """Return the parameters, `None` when the path is of another route.
+        """Return the parameters, `None` if the path does not match.
 
         Raises:
             InvalidConfigKeyError: A parameter other than the label holds an encoded slash.
@@ -108,7 +108,7 @@ class _Route:
 
 
 class RouteTable:
-    """Endpoints in order of precedence; the first that matches wins.
+    """Endpoints in order of precedence. The first match wins.
 
     Args:
         endpoints: The endpoints.
@@ -139,19 +139,19 @@ class RouteTable:
         return match if method in endpoint.methods else _without_method([match])
 
     def find(self, raw_path: bytes, method: str, *, query: bytes = b"") -> Match | None:
-        """Return the endpoint below the base path, or `None` when there is none for its path.
+        """Return the endpoint below the base path, or `None` if no endpoint has this path.
 
-        Where endpoints exist for the path, but none for the method, the first of them is returned,
-        with the methods of all; so it is for `OPTIONS`.
+        If endpoints have the path but not the method, the first of them is returned with the
+        methods of all. This includes `OPTIONS`.
 
         Args:
-            raw_path: The whole path, still percent-encoded.
+            raw_path: The complete path, still percent-encoded.
             method: In upper case.
-            query: As sent; a `selector` is looked for in it.
+            query: The query as sent, for endpoints with a `selector`.
 
         Raises:
-            InvalidConfigKeyError: The path holds what no route accepts: an encoded slash outside
-                the label, a backslash, a control character, invalid UTF-8 or a broken escape.
+            InvalidConfigKeyError: The path holds an encoded slash outside of the label, a
+                backslash, a control character, invalid UTF-8 or a broken escape.
         """
         if not raw_path.startswith(self._prefix):
             return None
@@ -172,7 +172,7 @@ class RouteTable:
         return _without_method(found)
 
     def _candidates(self, count: int) -> tuple[_Route, ...]:
-        """Return the routes for paths of `count` segments; beyond the longest, all are alike."""
+        """Return the routes for paths of `count` segments; the same for all longer paths."""
         return self._by_count[min(count, len(self._by_count) - 1)]
 
 
@@ -194,7 +194,7 @@ def _without_method(found: Sequence[Match]) -> Match | None:
 
 
 def is_too_long(raw_path: bytes, query: bytes, *, base_path: str) -> bool:
-    """True if the target of a request is longer than any that names something."""
+    """True if the target of a request is longer than every valid target."""
     return len(raw_path) > len(base_path) + MAX_PATH_BYTES or len(query) > MAX_QUERY_BYTES
 
 
@@ -213,7 +213,7 @@ def _decoded(raw: bytes) -> tuple[str, ...]:
             for part in raw.decode().split("/")
         )
     except UnicodeDecodeError as error:
-        raise InvalidConfigKeyError("path", shown, "it is not UTF-8") from error
+        raise InvalidConfigKeyError("path", shown, "not UTF-8") from error
     if _FORBIDDEN.search("/".join(segments)):
         raise InvalidConfigKeyError("path", shown, "control characters and '\\' are not allowed")
     return segments
@@ -222,7 +222,7 @@ def _decoded(raw: bytes) -> tuple[str, ...]:
 def split_flattened(text: str) -> dict[str, str] | None:
     """Return the parts of `{name}-{profiles}.{extension}`, `None` for any other text.
 
-    The last `-` that has something on both sides splits the name.
+    The last `-` with text on both sides splits the name.
 
     >>> split_flattened("my-app-prod.yml")
     {'name': 'my-app', 'profiles': 'prod', 'extension': 'yml'}

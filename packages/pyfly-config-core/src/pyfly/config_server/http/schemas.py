@@ -1,4 +1,4 @@
-"""JSON schemas for the OpenAPI document: the form of a schema, and the schemas of errors."""
+"""JSON schemas for the OpenAPI document, including the schemas of errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """A schema with a name, which the OpenAPI document lists among its components."""
+    """A named schema, which the OpenAPI document lists among its components."""
 
     name: str
     document: Mapping[str, JsonValue]
@@ -33,7 +33,7 @@ class Schema:
 
 
 Content: TypeAlias = Mapping[str, "Schema | JsonValue"]
-"""Schemas by media type, named ones or plain JSON schemas."""
+"""Schemas by media type: named schemas or plain JSON schemas."""
 
 TEXT_SCHEMA: Final[dict[str, JsonValue]] = {"type": "string"}
 TEXT_OR_NULL: Final[dict[str, JsonValue]] = {"type": ["string", "null"]}
@@ -71,7 +71,7 @@ ERROR: Final = Schema(
         path=TEXT_SCHEMA,
     ),
 )
-"""An error as Spring Boot sends it."""
+"""An error in the format of Spring Boot."""
 
 PROBLEM: Final = Schema(
     name="Problem",
@@ -82,11 +82,11 @@ PROBLEM: Final = Schema(
         status={"type": "integer"},
         detail=TEXT_SCHEMA,
         instance=TEXT_SCHEMA,
-        code={"type": "string", "description": "A stable word for machines."},
+        code={"type": "string", "description": "A stable word for programs."},
         current={
             "type": ["string", "null"],
-            "description": "Of a conflict: the stored version, null when nothing is stored.",
+            "description": "After a conflict: the stored version, null if nothing is stored.",
         },
     ),
 )
-"""An error of our own routes (RFC 9457)."""
+"""An error of a route of pyfly-config (RFC 9457)."""

@@ -1,4 +1,4 @@
-"""`X-Config-Message`: the message that a new version of a bundle carries."""
+"""`X-Config-Message`: the message of a new version of a bundle."""
 
 import re
 from typing import Final
@@ -21,10 +21,10 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def version_message(request: HttpRequest) -> str | None:
-    """Return the message of `X-Config-Message`, `None` without one.
+    """Return the message of `X-Config-Message`, `None` without the header.
 
     Raises:
-        HttpError: 400; it is not percent-encoded UTF-8 text, or too long.
+        HttpError: 400; the message is not percent-encoded UTF-8 text, or is too long.
     """
     value = request.header(b"x-config-message")
     if value is None:

@@ -1,8 +1,8 @@
-"""What a store of configuration is: the values it keeps and the methods it has.
+"""The storage interface: the values that a store keeps and the methods that it has.
 
-`ConfigBackend` is all that a store needs. Each `Supports…` Protocol is one ability more; `ability`
-returns the object that has it. A store of another author imports this package and
-`pyfly.config_core` only.
+`ConfigBackend` is the required part. Each `Supports…` Protocol is one further ability; `ability`
+returns the object that has it. A third-party store needs this package and `pyfly.config_core`
+only.
 """
 
 from pyfly.config_server.storage.abilities import (

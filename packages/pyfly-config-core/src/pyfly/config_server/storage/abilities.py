@@ -1,12 +1,12 @@
-"""What a store can do: three required methods, and one Protocol for each further ability.
+"""The abilities of a store: three required methods, and one Protocol for each further ability.
 
-A method that is there is not always one that works: an instance that cannot do what was asked
-raises `UnsupportedOperationError`, or says so beforehand with `ability`.
+An instance may lack an ability although its class has the methods. It then returns `None` from
+`ability`, or raises `UnsupportedOperationError`.
 
 Every method may raise `BackendUnavailableError` when the store cannot be reached,
 `BackendAccessDeniedError` when it refuses, `InvalidConfigKeyError` for names that are not
-acceptable, and `ConfigFormatError` for a stored text that does not parse. `author` and `message`
-are kept where the store has a history and ignored elsewhere.
+acceptable, and `ConfigFormatError` for a stored text that does not parse. A store with a history
+keeps `author` and `message`; other stores ignore them.
 """
 
 import builtins
@@ -46,24 +46,24 @@ __all__ = [
 
 @runtime_checkable
 class ConfigBackend(Protocol):
-    """A store of configuration. These three methods are all that is required.
+    """A store of configuration. Only these three methods are required.
 
     A store may also have the method `ability` and the attributes `default_is_base` and
-    `has_base_bundles`, see the functions of these names.
+    `has_base_bundles`; see the functions of these names.
     """
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> ConfigSource | None:
-        """Return one source whole, at one version, or `None` when it is not stored."""
+        """Return one source, complete and at one version, or `None` if it is not stored."""
         ...
 
     async def save(self, source: ConfigSource) -> None:
         """Store `source` under its key, replacing what is there.
 
-        Atomic: a reader sees the old or the new source, never a mixture, never an absence. A
-        save that returned survives a crash of this process. `version`, `resource` and
-        `documents` of the source are not stored.
+        Atomic: a reader sees the old or the new source, never a mixture, and never no source. A
+        completed save survives a crash of this process. `version`, `resource` and `documents` of
+        the source are not stored.
         """
         ...
 
@@ -84,28 +84,28 @@ class SupportsKeys(Protocol):
     ) -> AsyncIterator[ConfigEntry]:
         """Yield every stored name, of one label or of all, ordered by label, application, profile.
 
-        Unreadable bundles are yielded too, with their error where it is noticed.
+        Unreadable bundles are yielded too, with their error if the listing notices it.
 
         Args:
-            label: Only the names of this one.
-            after: Only the names that come after this one, whether it is stored or not. A
-                listing in pages goes on from its last name without reading what lies before.
+            label: Only names under this label.
+            after: Only names that come after this one, which need not be stored. A listing in
+                pages continues after its last name without reading the names before it.
         """
         ...
 
 
 @runtime_checkable
 class SupportsLabels(Protocol):
-    """Knows which labels exist. Without this ability every label is taken to exist."""
+    """Knows which labels exist. Without this ability every label is assumed to exist."""
 
     async def has_label(self, label: str) -> bool:
         """True if `label` exists, with or without bundles in it."""
         ...
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle, sorted; labels that cannot be read are named, too.
+        """Return the labels that have a bundle, sorted, unreadable labels included.
 
-        To list only the bundles of a label that cannot be read raises `BackendAccessDeniedError`.
+        Listing the bundles of an unreadable label only raises `BackendAccessDeniedError`.
         """
         ...
 
@@ -121,20 +121,20 @@ class SupportsBatchFetch(Protocol):
 
 @runtime_checkable
 class SupportsSnapshots(Protocol):
-    """Has versions of several sources together, which go forward only.
+    """Has one version for several sources together, and never returns to an old version.
 
-    A document is composed of one snapshot, and its `version` is that of the snapshot. A
-    store whose versions tell only what is equal lacks this ability.
+    A document is composed of one snapshot and has its `version`. A store with versions that can
+    come back, such as digests of the content, lacks this ability.
     """
 
     async def fetch_snapshot(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
-        """Return what `fetch` returns for each key, and the version of the whole."""
+        """Return what `fetch` returns for each key, and the version of the snapshot."""
         ...
 
 
 @runtime_checkable
 class SupportsConditionalSave(Protocol):
-    """Saves only what has not changed in between. HTTP writes need this ability."""
+    """Saves only if the stored version is the expected one. HTTP writes need this ability."""
 
     async def commit(
         self,
@@ -146,14 +146,14 @@ class SupportsConditionalSave(Protocol):
     ) -> str:
         """Store `source` as `save` does and return its new version.
 
-        Of several writers that name the same version exactly one succeeds.
+        If several writers expect the same version, exactly one succeeds.
 
         Args:
-            source: What to store; its key decides where.
-            expected: The version that must still be stored, `ABSENT` to create only, `PRESENT`
-                to replace only, `ANY` to write whatever is there.
-            author: Who makes the change, kept where the store has a history.
-            message: Why, likewise.
+            source: The source to store under its key.
+            expected: The version that must be stored, `ABSENT` to create only, `PRESENT` to
+                replace only, `ANY` to write in any case.
+            author: The author of the change, kept if the store has a history.
+            message: The reason for the change, kept if the store has a history.
 
         Raises:
             ConfigConflictError: `expected` does not hold; names the current version.
@@ -173,7 +173,7 @@ class SupportsDelete(Protocol):
         author: str | None = None,
         message: str | None = None,
     ) -> None:
-        """Remove one source. With `ANY`, removing what is not there does nothing.
+        """Remove one source. With `ANY`, removing an absent source does nothing.
 
         Raises:
             ConfigConflictError: `expected` does not hold; names the current version.
@@ -190,59 +190,59 @@ class SupportsHistory(Protocol):
     ) -> builtins.list[ConfigVersion]:
         """Return one page of the changes of one source, newest first.
 
-        Its cost depends on `limit`, not on how many versions there are.
+        The cost depends on `limit`, not on the number of versions.
 
         Args:
             key: The name of the source.
-            limit: How many at most, from 1 to 1,000. Fewer are returned only at the end.
-            before: Only those that are older than this version, one of this source, which may
-                be its removal. The next page begins before the last version of this one.
+            limit: The largest number of changes, from 1 to 1,000. Only the last page has fewer.
+            before: Only changes older than this version of the source, which may be its removal.
+                For the next page, give the last version of this page.
 
         Returns:
-            Empty when there are no older ones, or when the source was never stored.
+            An empty list if there are no older changes, or if the source was never stored.
 
         Raises:
-            ConfigNotFoundError: `before` is no version of this source: of another one, or gone.
-            ValueError: `limit` is another number.
+            ConfigNotFoundError: `before` is not, or no longer, a version of this source.
+            ValueError: `limit` is out of range.
         """
         ...
 
     async def fetch_version(self, key: ConfigKey, version: str) -> ConfigSource | None:
         """Return the source as it was at `version`.
 
-        `None` when there is no such version or when it removed the source.
+        `None` if there is no such version, or if that version removed the source.
         """
         ...
 
 
 @runtime_checkable
 class SupportsChanges(Protocol):
-    """Tells what changed since an earlier question."""
+    """Lists the changes since an earlier call."""
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
-        """Return the present cursor, and what changed since `cursor`.
+        """Return the present cursor, and the changes since `cursor`.
 
-        A change may be named too often, and a larger one in its place, but none is left out: what
-        another process wrote before this call began is named, too, whatever writes at the same
-        time. Asking costs little while nothing changes.
+        No change is missed, including the writes that other processes completed before this call,
+        and regardless of concurrent writes. A change may be repeated, or replaced by a larger one.
+        The call is cheap while nothing changes.
 
         Args:
-            cursor: What an earlier call returned, also one to another process that sees the same
-                store. `None` asks for the present cursor only and names no changes. One that is
-                too old or not known here gives `EverythingChange`.
+            cursor: The cursor of an earlier call, also in another process that sees the same
+                store. `None` asks for the present cursor only and returns no changes. A cursor
+                that is too old or unknown gives `EverythingChange`.
         """
         ...
 
 
 @runtime_checkable
 class SupportsChangeHints(Protocol):
-    """Tells at once that it is time to ask `changes_since`."""
+    """Signals at once that `changes_since` should be called."""
 
     def hints(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, from the first step on.
 
-        Never the only means: hints may be repeated, joined or missed. The iterator ends when the
-        store is closed.
+        Do not rely on hints alone: they may be repeated, joined or missed. The iterator ends when
+        the store is closed.
         """
         ...
 
@@ -256,34 +256,34 @@ class SupportsResources(Protocol):
         ...
 
     def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
-        """Yield the plain files under `label`, ordered by path; of an unknown label nothing."""
+        """Yield the plain files under `label`, ordered by path; nothing for an unknown label."""
         ...
 
 
 @runtime_checkable
 class SupportsUpgrade(Protocol):
-    """Keeps bundles in a form that later versions of its package may change."""
+    """Has a schema that later versions of its package may change."""
 
     async def upgrade(self) -> builtins.list[str]:
-        """Bring the store to the form that this version of its package needs.
+        """Convert the store to the schema that this version of its package needs.
 
-        What is stored stays as it is. An upgrade that was interrupted can be repeated.
+        Bundles do not change. An interrupted upgrade can be repeated.
 
         Returns:
-            The names of the steps that were done; empty when there was nothing to do.
+            The names of the applied steps; empty if the schema was current.
 
         Raises:
-            BackendError: The form is a newer one, which this version does not know.
+            BackendError: The schema is newer than this version of the package.
         """
         ...
 
 
 @runtime_checkable
 class SupportsCheck(Protocol):
-    """Can be asked if it works."""
+    """Can check that it works."""
 
     async def check(self) -> None:
-        """Return when the store can be read; raise a `BackendError` that says why not."""
+        """Return if the store can be read; otherwise raise a `BackendError` with the reason."""
         ...
 
 
@@ -296,8 +296,8 @@ class SupportsClose(Protocol):
 
         Afterwards every other method of the store raises `BackendUnavailableError`: `fetch`,
         `save`, `list` and the methods of all abilities. `keys`, `resources` and `hints` raise at
-        the first step of their iterator. Iterators of `hints` that wait are ended. What began
-        before is finished, or raises `BackendUnavailableError` and has changed nothing.
+        the first step of their iterator. Waiting iterators of `hints` end. A call that began
+        before finishes, or raises `BackendUnavailableError` without a change.
 
         `ability`, `default_is_base`, `has_base_bundles` and `repr` work as before.
         """

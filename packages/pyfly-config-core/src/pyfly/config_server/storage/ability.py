@@ -1,4 +1,4 @@
-"""Asking a store what it can do."""
+"""Finding the abilities of a store."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -11,9 +11,9 @@ _Ability = TypeVar("_Ability")
 def ability(backend: object, kind: type[_Ability]) -> _Ability | None:
     """Return the object that has an ability of a store, or `None` if the store lacks it.
 
-    A store may have a method `ability(kind)` that says what this instance can: a bucket without
-    versions, a read-only copy, a wrapper. Without that method `isinstance` decides. The answer
-    may be remembered: a store does not gain or lose abilities while it is open.
+    A store may have a method `ability(kind)` for the abilities of this instance: a bucket without
+    versions, a read-only copy, a wrapper. Without that method `isinstance` decides. The result
+    may be kept: a store does not gain or lose abilities while it is open.
 
     >>> from pyfly.config_server import InMemoryConfigBackend
     >>> from pyfly.config_server.storage import SupportsDelete, SupportsUpgrade
@@ -36,10 +36,9 @@ def ability(backend: object, kind: type[_Ability]) -> _Ability | None:
 def default_is_base(backend: object) -> bool:
     """True if the bundles of the profile `default` count for every profile.
 
-    A store says so in an attribute of this name, of its class or of the instance. It is `False`
-    for a repository laid out as for Spring, where `orders-default.yml` counts only when the
-    profile `default` is asked for, by its name or because no profile is named. It is true for a
-    store without the attribute.
+    A store or its class may have an attribute of this name; without it, the result is true. It is
+    false for the layout of Spring, where `orders-default.yml` counts only if the profile
+    `default` is requested, by its name or because no profile is named.
     """
     return bool(getattr(backend, "default_is_base", True))
 
@@ -47,7 +46,7 @@ def default_is_base(backend: object) -> bool:
 def has_base_bundles(backend: object) -> bool:
     """True if the store keeps bundles of `BASE_PROFILE`, which count for every profile.
 
-    A store says so in an attribute of this name, of its class or of the instance. A store without
-    the attribute is never asked for such bundles.
+    A store or its class may have an attribute of this name; without it, the result is false and
+    such bundles are never fetched.
     """
     return bool(getattr(backend, "has_base_bundles", False))

@@ -1,4 +1,4 @@
-"""What a document says with flat keys, computed once and kept with the document."""
+"""The flat keys of a document, computed once and kept with the document."""
 
 import re
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ class FlatProperties:
     values: Mapping[str, FlatValue] = field(repr=False)
     """Flat keys to single values, in document order, without the retired keys."""
     retired: tuple[str, ...] = ()
-    """Keys that were left out because clients refuse them, see `drop_retired`."""
+    """Keys that are left out because clients refuse them; see `drop_retired`."""
     conditions: Mapping[str, FlatValue] = field(repr=False)
-    """Those of `values` whose key begins with `spring.config.activate.`, in any case."""
+    """The part of `values` with keys that begin with `spring.config.activate.`, in any case."""
     count: int
-    """How many properties flattening made, those of repeated keys included."""
+    """The number of properties, repeated keys included."""
     size: int
-    """Bytes of their flat keys and values in UTF-8."""
+    """The bytes of their flat keys and values in UTF-8."""
 
     def charge(self, budget: FlatBudget) -> None:
-        """Count this document once more, as flattening it would.
+        """Count this document in a budget, as flattening it would.
 
         Raises:
             ConfigFormatError: The budget has no room for it.

@@ -1,4 +1,4 @@
-"""What a process remembers of the changes that it saw in a store."""
+"""A bounded list of the latest changes to a store, for `SupportsChanges`."""
 
 import threading
 from collections import OrderedDict
@@ -13,13 +13,13 @@ _MAX_CHANGES: Final = 10_000
 
 
 class ChangeJournal:
-    """Changes in the order in which they were seen, each behind the cursor that it led to.
+    """The latest changes in order, each with the cursor after it.
 
-    It is bounded: the oldest changes are forgotten first. Several threads may use it.
+    The oldest changes are dropped first. Safe for use from several threads.
 
     Args:
-        cursor: The state of the store at the beginning.
-        limit: Changes that are remembered.
+        cursor: The cursor of the store at the beginning.
+        limit: The number of changes that are kept.
     """
 
     def __init__(self, cursor: str, *, limit: int = _MAX_CHANGES) -> None:
@@ -30,16 +30,16 @@ class ChangeJournal:
 
     @property
     def cursor(self) -> str:
-        """The state of the store after the last change."""
+        """The cursor after the last change."""
         return next(reversed(self._steps))
 
     def append(self, cursor: str, changes: Iterable[Change]) -> None:
-        """Add what led from the last cursor to this one; nothing if it is the same cursor."""
+        """Add the changes between the last cursor and this one; nothing if they are the same."""
         added = tuple(changes)
         with self._guard:
             if cursor == self.cursor:
                 return
-            if cursor in self._steps:  # the store is as it was before: its past is ambiguous
+            if cursor in self._steps:  # the store returned to an old state: the past is ambiguous
                 self._steps.clear()
                 self._size = 0
                 added = ()
@@ -47,13 +47,13 @@ class ChangeJournal:
             self._size += len(added)
             while self._size > self._limit and len(self._steps) > 1:
                 self._steps.popitem(last=False)
-                # The oldest step that is left is only a place to start from.
+                # The oldest remaining step is only a start.
                 first = next(iter(self._steps))
                 self._size -= len(self._steps[first])
                 self._steps[first] = ()
 
     def since(self, cursor: str | None) -> ChangeBatch:
-        """Return what changed since a cursor: each change once, everything if it is not known."""
+        """Return the changes since a cursor, each once; `EverythingChange` if it is unknown."""
         with self._guard:
             present = self.cursor
             if cursor is None or cursor == present:

@@ -1,4 +1,4 @@
-"""Checks that stores share: the size of an answer and of a page."""
+"""Checks for all stores: the size of an answer and of a page."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ from pyfly.config_core.limits import MAX_PAGE_ROWS, MAX_STORED_BYTES
 __all__ = ["TOO_LARGE", "check_limit", "check_stored_bytes"]
 
 TOO_LARGE: Final = "ask for fewer applications, profiles or labels at once, or store less for them"
-"""What to do when an answer is too large."""
+"""Advice for errors about a large answer."""
 
 
 def check_stored_bytes(size: int) -> None:
-    """Refuse to make one answer of too much text. A store may ask before it reads or parses.
+    """Refuse an answer that needs too much stored text. A store may check before it reads.
 
     Args:
         size: Bytes of stored text that are needed for one answer.
 
     Raises:
-        ConfigFormatError: It is more than 8 MiB.
+        ConfigFormatError: The size is more than 8 MiB.
     """
     if size > MAX_STORED_BYTES:
         raise ConfigFormatError(
@@ -27,10 +27,10 @@ def check_stored_bytes(size: int) -> None:
 
 
 def check_limit(limit: int) -> None:
-    """Refuse a number of rows that no page has. A store calls this in `history`.
+    """Refuse an invalid number of rows for a page. A store calls this in `history`.
 
     Raises:
-        ValueError: It is not from 1 to 1,000.
+        ValueError: The number is not from 1 to 1,000.
     """
     if not 1 <= limit <= MAX_PAGE_ROWS:
-        raise ValueError(f"'limit' is a number from 1 to {MAX_PAGE_ROWS:,}")
+        raise ValueError(f"'limit' must be a number from 1 to {MAX_PAGE_ROWS:,}")

@@ -1,4 +1,4 @@
-"""What a write may expect of what is stored, and the check of it."""
+"""Conditions of writes, and their check."""
 
 from enum import Enum
 from typing import Final, TypeAlias
@@ -9,14 +9,14 @@ __all__ = ["ABSENT", "ANY", "PRESENT", "Expected", "Precondition", "check_expect
 
 
 class Precondition(Enum):
-    """What a conditional write may expect besides a version."""
+    """A condition of a write other than a version."""
 
     ABSENT = "absent"
-    """Nothing is stored yet: create only."""
+    """Nothing must be stored: create only."""
     ANY = "any"
-    """Whatever is stored: overwrite or create, knowingly."""
+    """Anything or nothing may be stored: overwrite or create."""
     PRESENT = "present"
-    """Something is stored, whichever version it is: overwrite only."""
+    """Some version must be stored: overwrite only."""
 
 
 ABSENT: Final = Precondition.ABSENT
@@ -24,18 +24,18 @@ ANY: Final = Precondition.ANY
 PRESENT: Final = Precondition.PRESENT
 
 Expected: TypeAlias = str | Precondition
-"""A version that must still be the stored one, `ABSENT`, `PRESENT` or `ANY`."""
+"""The version that must be stored, `ABSENT`, `PRESENT` or `ANY`."""
 
 
 def check_expected(key: ConfigKey, *, expected: Expected, current: str | None) -> None:
-    """Refuse a write whose condition does not hold.
+    """Refuse a write if its condition does not hold.
 
-    A store calls this where no other writer can write between the check and the write.
+    A store calls this while no other writer can write between the check and the write.
 
     Args:
-        key: What is to be written.
+        key: The name of the bundle.
         expected: The condition.
-        current: The stored version, `None` when nothing is stored.
+        current: The stored version, `None` if nothing is stored.
 
     Raises:
         ConfigConflictError: The condition does not hold; names the current version.

@@ -1,4 +1,4 @@
-"""Finding a backend by the scheme of its URL, among the installed distributions."""
+"""Finding the backend for a URL among the installed distributions."""
 
 import difflib
 from collections.abc import Iterable
@@ -29,11 +29,11 @@ _PACKAGES: Final = {
     "s3": "pyfly-config-s3",
     "sqlite": "pyfly-config-sql",
 }
-"""Schemes of stores that are published, with what to install for them."""
+"""The schemes of published stores, with the requirements to install."""
 
 
 class _Openable(Protocol):
-    """What an entry point of the group has to be: a class, usually the backend's."""
+    """The form of an entry point of the group: a class, usually the backend."""
 
     def from_url(self, url: str) -> ConfigBackend:
         """Return a backend for the URL; the caller closes it."""
@@ -44,8 +44,8 @@ def open_backend(url: str) -> ConfigBackend:
     """Return the backend for a URL such as `file:///etc/pyfly` or `memory:`.
 
     The scheme is the name of an entry point in the group `pyfly.config_server.backends`, whose
-    class makes the backend with `from_url(url)`. Only that one distribution is imported. URLs
-    may carry credentials; no error of this function shows more than the scheme.
+    class makes the backend with `from_url(url)`. Only that distribution is imported. URLs may
+    contain credentials, so errors of this function show the scheme only.
 
     Raises:
         UnknownBackendError: No installed distribution serves the scheme.
@@ -56,7 +56,7 @@ def open_backend(url: str) -> ConfigBackend:
     scheme, colon, _ = url.partition(":")
     if not colon or not scheme:
         raise BackendLookupError(
-            "a backend URL begins with a scheme, as in file:///directory or memory:"
+            "a backend URL must begin with a scheme, as in file:///directory or memory:"
         )
     found = {_distribution(point): point for point in entry_points(group=GROUP, name=scheme)}
     if not found:
@@ -64,12 +64,12 @@ def open_backend(url: str) -> ConfigBackend:
     if len(found) > 1:
         raise AmbiguousBackendError(scheme, sorted(found))
     (point,) = found.values()
-    made = cast("_Openable", point.load())  # what the group asks for; another package may break it
+    made = cast("_Openable", point.load())  # not checked: a third-party package may differ
     return made.from_url(url)
 
 
 def installed_schemes() -> list[str]:
-    """Return the schemes that can be opened here, sorted."""
+    """Return the schemes of the installed backends, sorted."""
     return sorted({point.name for point in _all()})
 
 

@@ -1,4 +1,4 @@
-"""The values that stores keep and return."""
+"""The values of the storage interface: bundles, rows of listings and histories, changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,32 +30,32 @@ class ConfigDocument:
     """One document of a bundle. It may be shared between answers and must not be changed."""
 
     properties: Mapping[str, JsonValue] = field(repr=False)
-    """The document's own tree, conditions of its activation included. It is not copied and not
-    checked: give it a tree that `copy_properties` or `parse_documents` returned."""
+    """The tree of the document, including its activation conditions. It is not copied and not
+    checked: pass a tree from `copy_properties` or `parse_documents`."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Flat key to `line:column` of its value, both counted from 1."""
     resource: str | None = None
-    """The name of its file, where a bundle lies in several; without its label."""
+    """The name of its file, without the label, if the bundle has several files."""
     place: int = 0
-    """The rank of the place where its file lies; higher ones win. 0 where a store has one place."""
+    """The rank of the directory of its file; higher ranks win. 0 if a store has one directory."""
     _flat: FlatProperties | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def flat(self) -> FlatProperties:
-        """The document with flat keys: computed at the first call, then remembered.
+        """The flat keys of the document. Computed once.
 
         Raises:
             ConfigFormatError: The tree is too deep, too large or has too many properties.
         """
         flat = self._flat
-        if flat is None:  # two threads may both compute it, with the same result
+        if flat is None:  # two threads may compute it at the same time, with the same result
             flat = flatten_document(self.properties)
             object.__setattr__(self, "_flat", flat)
         return flat
 
     @property
     def is_flattened(self) -> bool:
-        """True if `flat` costs nothing."""
+        """True if `flat` is computed already."""
         return self._flat is not None
 
 
@@ -63,7 +63,7 @@ class ConfigDocument:
 class ConfigSource:
     """The properties of one application in one profile under one label.
 
-    An immutable value: it holds a copy of the properties it was given.
+    Immutable: it holds a copy of the given properties.
 
     Raises:
         InvalidConfigKeyError: A name is not acceptable.
@@ -73,21 +73,21 @@ class ConfigSource:
     application: str
     """One application, not a list."""
     profile: str
-    """One profile, not a list; `BASE_PROFILE` where the bundle counts for every profile."""
+    """One profile, not a list; `BASE_PROFILE` for a bundle that counts for every profile."""
     label: str = DEFAULT_LABEL
     """The version of the whole tree: a branch, a tag, a directory."""
     properties: Mapping[str, JsonValue] = field(repr=False)
-    """As stored: nested values stay nested. Empty where `documents` holds several."""
+    """As stored: nested values stay nested. Empty if `documents` holds several documents."""
     version: str | None = None
-    """Opaque, assigned by the store; `None` where it has no versions or before saving."""
+    """Opaque, assigned by the store; `None` before saving, or if the store has no versions."""
     resource: str | None = None
     """Text stores: the name of the file, without its label."""
     documents: tuple[ConfigDocument, ...] = field(default=(), repr=False)
-    """Text stores: the documents of all files of the bundle, the lowest precedence first, empty
-    ones left out."""
+    """Text stores: the documents of all files of the bundle, lowest precedence first, without
+    empty documents."""
     size: int = field(default=0, compare=False)
-    """Bytes of the stored text, where the store knows. All bundles of one answer may have 8 MiB
-    together; with 0 only what is made of them is bounded."""
+    """Bytes of the stored text, 0 if unknown. One answer may use at most 8 MiB of stored text; if
+    the size is unknown, only the answer itself is limited."""
     _key: ConfigKey = field(init=False, repr=False, compare=False)
     _content: tuple[ConfigDocument, ...] = field(init=False, repr=False, compare=False)
 
@@ -108,17 +108,17 @@ class ConfigSource:
         resource: str | None = None,
         size: int = 0,
     ) -> Self:
-        """Return a source for trees that were checked before and that the store keeps.
+        """Return a source that shares trees with the store, which checked them before.
 
-        Nothing is copied until `properties` is read, and nothing at all when the source is only
-        composed.
+        The tree is copied when `properties` is read for the first time. Composing a document does
+        not read it.
 
         Args:
             key: The name.
-            documents: The documents of its files, as `parse_documents` returns them, or of a
-                store without files the one document that holds everything.
+            documents: The documents of its files, as `parse_documents` returns them. A store
+                without files passes one document with all properties.
             version: As the field.
-            resource: As the field. Without it, and where the documents name no file either,
+            resource: As the field. If this is `None` and the documents have no resource either,
                 `documents` of the source is empty.
             size: As the field.
         """
@@ -138,10 +138,10 @@ class ConfigSource:
             object.__setattr__(source, name, value)
         return source
 
-    if not TYPE_CHECKING:  # type checkers would believe that it has any attribute
+    if not TYPE_CHECKING:  # type checkers would accept any attribute
 
         def __getattr__(self, name: str) -> object:
-            """Copy the tree of a shared source when it is read for the first time."""
+            """Return `properties` of a shared source, copied at the first read."""
             if name != "properties":
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             content = self._content
@@ -156,7 +156,7 @@ class ConfigSource:
 
     @property
     def content(self) -> tuple[ConfigDocument, ...]:
-        """What an answer is composed of: `documents`, or one document without a file."""
+        """The documents for composing: `documents`, or one document without a file."""
         return self._content
 
 
@@ -167,11 +167,11 @@ class ConfigEntry:
     key: ConfigKey
     """The name."""
     version: str | None = None
-    """The stored version, where the store has versions."""
+    """The stored version; `None` if the store has no versions."""
     error: str | None = None
-    """Why the bundle cannot be read, where the listing notices; without values."""
+    """The reason why the bundle cannot be read, without values; `None` if it was not noticed."""
     is_guess: bool = False
-    """Whether the name of its file can also be read as the name of another bundle."""
+    """True if the name of its file could also be the name of another bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,36 +179,36 @@ class ConfigVersion:
     """One row of a history."""
 
     version: str
-    """The version that this change made."""
+    """The version after this change."""
     saved_at: datetime
-    """When, in UTC."""
+    """The time of the change, in UTC."""
     author: str | None = None
-    """Who, as given to `commit` or `delete`."""
+    """The author, as given to `commit` or `delete`."""
     message: str | None = None
-    """Why, as given to `commit` or `delete`."""
+    """The reason, as given to `commit` or `delete`."""
     deleted: bool = False
-    """Whether the change removed the bundle."""
+    """True if the change removed the bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigSnapshot:
-    """Several sources as they were at one moment."""
+    """Several sources at one moment."""
 
     sources: tuple[ConfigSource | None, ...]
-    """One for each key, in the order of the keys; `None` for what is not stored."""
+    """One item for each key, in the order of the keys; `None` if it is not stored."""
     version: str | None = None
-    """The version of the whole, opaque. It differs whenever one of the sources was stored or
-    removed, and is never one that it had before. `None` when none was ever stored."""
+    """The opaque version of the snapshot. It changes whenever one of the sources is stored or
+    removed, and never returns to an old value. `None` if no source was ever stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigResource:
-    """A file beside the bundles."""
+    """A plain file beside the bundles."""
 
     content: bytes = field(repr=False)
-    """Its bytes, whole."""
+    """The complete content."""
     modified: datetime | None = None
-    """When it was last changed, in UTC, where the store knows."""
+    """The time of the last change, in UTC; `None` if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,11 +216,11 @@ class ResourceEntry:
     """One row of a listing of plain files."""
 
     path: str
-    """Below its label, with `/` between the parts."""
+    """The path below the label, with `/` between its parts."""
     size: int | None = None
-    """Bytes, where the store knows."""
+    """In bytes; `None` if unknown."""
     modified: datetime | None = None
-    """When it was last changed, in UTC, where the store knows."""
+    """The time of the last change, in UTC; `None` if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,14 +240,14 @@ class ResourceChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelChange:
-    """Anything under a label may have changed, the existence of the label included."""
+    """Anything under a label may have changed, including the existence of the label."""
 
     label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EverythingChange:
-    """Anything may have changed: forget whatever was read before."""
+    """Anything may have changed: drop everything that was read before."""
 
 
 Change: TypeAlias = BundleChange | ResourceChange | LabelChange | EverythingChange
@@ -256,9 +256,9 @@ Change: TypeAlias = BundleChange | ResourceChange | LabelChange | EverythingChan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeBatch:
-    """The changes between two looks at a store."""
+    """The changes between two calls of `changes_since`."""
 
     cursor: str
-    """The state of the store when it was asked; opaque. Where to go on from next time."""
+    """The opaque cursor for the next call."""
     changes: tuple[Change, ...] = ()
-    """In no order, each once. It may name more than what changed, never less."""
+    """In no order, each once. May include more than the real changes, never less."""

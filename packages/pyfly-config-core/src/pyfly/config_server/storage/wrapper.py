@@ -1,4 +1,4 @@
-"""Stores around another store: caches, instruments, read-only views."""
+"""The base class of stores around another store: caches, instruments, read-only views."""
 
 import builtins
 from typing import TypeVar
@@ -14,13 +14,13 @@ _Ability = TypeVar("_Ability")
 
 
 class WrapperBackend:
-    """A store that passes everything on to another store. Subclasses change what they need.
+    """A store that passes all calls to another store. Subclasses override what they change.
 
-    It has the abilities of the other store. A caller that asks for an ability gets the subclass
-    if the subclass defines all methods of it, and else the object that has it in the other store.
-    A subclass that changes what `fetch` returns must therefore define the methods of every
-    ability that reads the same, or override `ability` to return `None` for it.
-    `WrapperConformance` of `pyfly.config_server.testing` finds what was forgotten.
+    It has the abilities of the other store. `ability` returns the subclass if it defines all
+    methods of the ability, and otherwise the object of the other store. Therefore a subclass that
+    changes the result of `fetch` must also define the methods of every ability that reads
+    bundles, or override `ability` to return `None` for it. `WrapperConformance` of
+    `pyfly.config_server.testing` finds missing methods.
 
     ```python
     class ReadOnlyBackend(WrapperBackend):
@@ -51,23 +51,23 @@ class WrapperBackend:
 
     @property
     def default_is_base(self) -> bool:
-        """What the other store says, see the function of this name."""
+        """The value of the other store; see the function of this name."""
         return default_is_base(self.wrapped)
 
     @property
     def has_base_bundles(self) -> bool:
-        """What the other store says, see the function of this name."""
+        """The value of the other store; see the function of this name."""
         return has_base_bundles(self.wrapped)
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
-        """Return the object that has an ability, `None` if the other store lacks it."""
+        """Return the object that has an ability, or `None` if the other store lacks it."""
         found = ability(self.wrapped, kind)
         return self if found is not None and isinstance(self, kind) else found
 
     def inner(self, kind: type[_Ability]) -> _Ability:
         """Return the object that has an ability in the other store, for methods of a subclass.
 
-        The other store may be a wrapper itself, which has not the methods but the ability.
+        The other store may be a wrapper itself: it then has the ability without the methods.
 
         Raises:
             UnsupportedOperationError: The other store lacks the ability.

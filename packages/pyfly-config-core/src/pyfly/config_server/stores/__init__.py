@@ -1,1 +1,1 @@
-"""The stores of this distribution: memory and directories."""
+"""The stores of this distribution: in memory, and in the files of a directory."""

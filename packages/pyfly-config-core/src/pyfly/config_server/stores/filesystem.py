@@ -13,25 +13,26 @@ from pyfly.config_server.files.text_store import TextStore
 
 __all__ = ["FilesystemConfigBackend"]
 
-_FORM = "a file: URL is written file:///absolute/directory or file:relative/directory"
+_FORM = "write a file: URL as file:///absolute/directory or file:relative/directory"
 
 
 class FilesystemConfigBackend(TextStore):
     """Bundles in files: `<root>/<label>/<application>-<profile>.{yaml,yml,json,properties}`.
 
-    A file without a profile, `<application>.yaml`, is for every profile. A fetch opens the files
-    of its own bundles only and sees changes made by hand at once. A save writes the file that a
-    fetch reads, in its format, or a new `.yaml`; comments are not kept. The version of a bundle is
-    the SHA-256 digest of its file. Writers of a label take turns, across processes too. The root
-    must exist. The directory of a label is made with its first bundle and goes with its last file.
+    A file without a profile, `<application>.yaml`, is a base bundle. A fetch opens the files of
+    the requested bundles only and sees manual changes at once. A save writes the file that a
+    fetch reads, in its format, or a new `.yaml` file; comments are not kept. The version of a
+    bundle is the SHA-256 digest of its file. Writers of a label take turns, across processes, too.
+    The root must exist. The directory of a label is made with its first bundle and removed with
+    its last file.
 
-    With `SpringLayout` it is a repository of Spring Cloud Config: the files lie in the root
-    itself, under one label, and each of `.properties`, `.yml` and `.yaml` counts.
+    With `SpringLayout` the store reads a repository of Spring Cloud Config: the files are in the
+    root itself, under one label, and each of `.properties`, `.yml` and `.yaml` counts.
 
     Args:
-        root: The directory of all.
-        layout: How the files are named.
-        label: The only label of a layout without directories for labels; `main` unless given.
+        root: The directory with all labels, or with the files of the only label.
+        layout: The rules for file names.
+        label: The only label of a layout without directories for labels; by default `main`.
 
     Raises:
         InvalidConfigKeyError: `label` is not acceptable.
@@ -58,11 +59,11 @@ class FilesystemConfigBackend(TextStore):
     def from_url(cls, url: str) -> Self:
         """Open `file:///absolute/directory` or `file:relative/directory`.
 
-        With `?layout=spring` the files lie in the directory itself, under the label `main`, or
-        the one of `&label=`; `&profiles=` lists names that are profiles.
+        With `?layout=spring` the files are in the directory itself, under the label `main` or the
+        label of `&label=`. `&profiles=` lists names that are profiles.
 
         Raises:
-            BackendLookupError: The URL names a host, has no path or another query.
+            BackendLookupError: The URL names a host, has no path or has another query.
             InvalidConfigKeyError: The label or a profile is not acceptable.
         """
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""The backend that keeps everything in memory: for tests, and the model for every other store."""
+"""The store in memory, for tests and as the model of every other store."""
 
 import asyncio
 import builtins
@@ -48,18 +48,18 @@ _MAX_DIGITS: Final = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
-    """One step in the life of a bundle."""
+    """One save or removal of a bundle."""
 
     row: ConfigVersion
     properties: Mapping[str, JsonValue] | None = field(default=None, repr=False)
-    """What was stored; never handed out itself. `None` where the change removed the bundle."""
+    """The stored tree, which is never returned without a copy; `None` for a removal."""
 
 
 class InMemoryConfigBackend:
-    """Every ability, nothing kept after the process ends.
+    """A store in memory, which is lost when the process ends.
 
-    Each operation is atomic, also when several event loops use it from several threads. The
-    history is kept whole and grows with every save.
+    Every operation is atomic, even if event loops in several threads use the store. The history
+    is kept completely and grows with every save.
 
     Args:
         default_label: The label that exists even without a bundle.
@@ -73,7 +73,7 @@ class InMemoryConfigBackend:
         self._stored: dict[ConfigKey, tuple[ConfigDocument, str]] = {}  # with its version
         self._resources: dict[tuple[str, str], ConfigResource] = {}
         self._numbers = itertools.count(1)
-        self._epoch = secrets.token_hex(4)  # another process must not give the same versions
+        self._epoch = secrets.token_hex(4)  # makes versions unique across processes
         self._journal = ChangeJournal(self._epoch)
         self._waiters: set[_Waiter] = set()
         self._guard = threading.Lock()
@@ -84,17 +84,17 @@ class InMemoryConfigBackend:
         """Open `memory:`.
 
         Raises:
-            BackendLookupError: Anything stands after the colon.
+            BackendLookupError: There is text after the colon.
         """
         if url != "memory:":
-            raise BackendLookupError("a memory: URL is just 'memory:'")
+            raise BackendLookupError("write a memory: URL as memory: without anything after it")
         return cls()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._stored)} bundles)"
 
     def put_resource(self, label: str, path: str, content: bytes) -> None:
-        """Put a plain file in place."""
+        """Add or replace a plain file."""
         with self._guard:
             now = datetime.now(UTC)
             self._resources[label, path] = ConfigResource(content=content, modified=now)
@@ -108,7 +108,7 @@ class InMemoryConfigBackend:
         return self._current(ConfigKey(application=application, profile=profile, label=label))
 
     async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
-        """Return what `fetch` returns for each key, all at one moment."""
+        """Return what `fetch` returns for each key, at one moment."""
         self._check_open()
         return [self._current(key) for key in keys]
 
@@ -118,7 +118,7 @@ class InMemoryConfigBackend:
         return self._resources.get((label, path))
 
     async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
-        """Yield the files of a label as they were at the first step, ordered by path."""
+        """Yield the files of a label at the time of the first step, ordered by path."""
         self._check_open()
         found = {path: file for (one, path), file in [*self._resources.items()] if one == label}
         for path, file in sorted(found.items()):
@@ -190,7 +190,7 @@ class InMemoryConfigBackend:
     async def keys(
         self, label: str | None = None, *, after: ConfigKey | None = None
     ) -> AsyncIterator[ConfigEntry]:
-        """Yield all names as they were at the first step, in the order of `list`."""
+        """Yield all names at the time of the first step, in the order of `list`."""
         self._check_open()
         entries = [
             ConfigEntry(key=key, version=version)
@@ -202,13 +202,13 @@ class InMemoryConfigBackend:
             yield entry
 
     async def has_label(self, label: str) -> bool:
-        """True if a bundle carries the label, or it is the default label."""
+        """True if a bundle has the label, or if it is the default label."""
         self._check_open()
         check_name("label", label)
         return label == self._default_label or label in self._carried()
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle, sorted."""
+        """Return the labels that have a bundle, sorted."""
         self._check_open()
         return sorted(self._carried())
 
@@ -218,7 +218,7 @@ class InMemoryConfigBackend:
         """Return at most `limit` changes of one source, newest first, older than `before`.
 
         Raises:
-            ConfigNotFoundError: `before` is no version of this source.
+            ConfigNotFoundError: `before` is not a version of this source.
             ValueError: `limit` is not from 1 to 1,000.
         """
         self._check_open()
@@ -241,12 +241,12 @@ class InMemoryConfigBackend:
         return ConfigSource.from_documents(key, (document,), version=version)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
-        """Return what changed since `cursor`; the last 10,000 changes are remembered."""
+        """Return the changes since `cursor`. The store keeps the last 10,000 changes."""
         self._check_open()
         return self._journal.since(cursor)
 
     async def hints(self) -> AsyncIterator[None]:
-        """Yield after every change from the first step on; several may be joined."""
+        """Yield after every change from the first step on. Several changes may be joined."""
         self._check_open()
         waiter = _Waiter()
         self._waiters.add(waiter)
@@ -260,16 +260,16 @@ class InMemoryConfigBackend:
             self._waiters.discard(waiter)
 
     async def check(self) -> None:
-        """Return while the backend is open."""
+        """Return if the store is open."""
         self._check_open()
 
     async def aclose(self) -> None:
-        """Refuse everything from now on and end every iterator of `hints`."""
+        """Refuse further calls and end every iterator of `hints`."""
         self._closed = True
         self._wake_all()
 
     def _in_order(self) -> builtins.list[tuple[ConfigKey, tuple[ConfigDocument, str]]]:
-        stored = [*self._stored.items()]  # in one step: another thread may add to it
+        stored = [*self._stored.items()]  # in one step, because other threads may add to it
         return sorted(stored, key=lambda item: item[0].sort_key)
 
     def _carried(self) -> set[str]:
@@ -307,14 +307,14 @@ class InMemoryConfigBackend:
 
 
 def _place_of(version: str, changes: Sequence[_Change]) -> int | None:
-    """Return where a version is among the changes of a source, whose numbers grow."""
+    """Return the position of a version among the changes of a source, whose numbers grow."""
     place = bisect_left(changes, _number(version), key=lambda change: _number(change.row.version))
     found = place < len(changes) and changes[place].row.version == version
     return place if found else None
 
 
 def _number(version: str) -> int:
-    """Return the number in a version, 0 for a text that has none."""
+    """Return the number in a version, 0 for a text without one."""
     digits = version.partition("-")[0]
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS
     return int(digits) if is_number else 0
@@ -328,6 +328,6 @@ class _Waiter:
         self._loop = asyncio.get_running_loop()
 
     def tell(self) -> None:
-        """Wake the reader, in whichever event loop it waits."""
+        """Wake the reader in its event loop."""
         with contextlib.suppress(RuntimeError):  # its event loop is closed
             self._loop.call_soon_threadsafe(self.wake.set)

@@ -1,6 +1,6 @@
 """The endpoints of the server, one module for each group.
 
-A new endpoint is a module with a tuple `ENDPOINTS`, and its line in the list below.
+A new endpoint is a module with a tuple `ENDPOINTS`, and one line in the list below.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *history.ENDPOINTS,
     *encryption.ENDPOINTS,
     *flattened.ENDPOINTS,
-    *resources.ENDPOINTS,  # before the documents: one route with a selector has a path of theirs
+    *resources.ENDPOINTS,  # before the documents, because a route with a selector shares a path
     *environment.ENDPOINTS,
 )
-"""All endpoints in order of precedence: the first that matches a request answers it."""
+"""All endpoints in order of precedence: the first match answers a request."""

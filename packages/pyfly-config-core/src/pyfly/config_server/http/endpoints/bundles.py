@@ -1,4 +1,4 @@
-"""`/_bundles`: the stored bundles, read as they are and written under conditions."""
+"""`/_bundles/…`: reading stored bundles, and writing and removing them under conditions."""
 
 from functools import partial
 from typing import Final
@@ -58,7 +58,7 @@ async def _read(context: RequestContext) -> HttpResponse:
 
 
 async def _write(context: RequestContext) -> HttpResponse:
-    """Replace or create a bundle."""
+    """Create or replace a bundle."""
     request, key = context.request, context.key
     expected, message = required_condition(request), version_message(request)
     suffix = _SUFFIXES.get(media_type(request))
@@ -71,7 +71,7 @@ async def _write(context: RequestContext) -> HttpResponse:
             source, expected=expected, author=context.principal.name, message=message
         )
     except ConfigFormatError as error:
-        if error.where is not None:  # a stored file, not what was sent
+        if error.where is not None:  # about a stored file, not about the body
             raise
         raise invalid_properties(error) from error
     if expected is not ABSENT:
@@ -101,7 +101,7 @@ def _parsed(key: ConfigKey, body: bytes, suffix: str) -> ConfigSource:
 
 
 async def bundle_response(context: RequestContext, source: ConfigSource) -> HttpResponse:
-    """Return a stored bundle; its version is the entity tag."""
+    """Return a stored bundle with its version as the entity tag."""
     tag = None if source.version is None else entity_tag(source.version)
 
     def respond() -> HttpResponse:
@@ -114,7 +114,7 @@ async def bundle_response(context: RequestContext, source: ConfigSource) -> Http
 def written_response(
     key: ConfigKey, version: str, *, status: int, headers: Headers = ()
 ) -> HttpResponse:
-    """Return the name and the new version of a bundle that was written."""
+    """Return the name and the new version of a written bundle."""
     return json_response(
         name_document(key) | {"version": version},
         status=status,
@@ -123,7 +123,7 @@ def written_response(
 
 
 def invalid_properties(error: ConfigFormatError) -> HttpError:
-    """Return the error for a body that does not hold what can be stored."""
+    """Return the error for a body that cannot be stored."""
     return HttpError(422, "invalid-properties", str(error))
 
 
@@ -151,7 +151,7 @@ READ_BUNDLE: Final = Endpoint(
     path="/_bundles/{application}/{profile}/{label}",
     access=Right.INSPECT,
     handler=_read,
-    summary="One bundle as it is stored.",
+    summary="One stored bundle.",
     parameters=(APPLICATION, PROFILE, LABEL),
     results=readable({JSON: _BUNDLE}),
     errors=READ_ERRORS,
@@ -162,7 +162,7 @@ _WRITE_BUNDLE: Final = Endpoint(
     method="PUT",
     access=Right.WRITE,
     handler=_write,
-    summary="Stores a bundle whole, under a condition.",
+    summary="Stores a complete bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),
     body=Body(content={JSON: ANY_OBJECT, "application/yaml": ANY_OBJECT}),
     results=(STORED, _CREATED),

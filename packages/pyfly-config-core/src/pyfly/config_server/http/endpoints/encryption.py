@@ -1,7 +1,7 @@
 """`/encrypt`, `/decrypt`, `/key` and `/encrypt/status`.
 
-The application and profiles that may stand in the path are checked and mean nothing: keys are
-chosen by the prefix of a text.
+The application and profiles in the path are checked but not used: the prefix of a text selects the
+key.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def _status(context: RequestContext) -> HttpResponse:
 
 
 async def _public_key(context: RequestContext) -> HttpResponse:
-    """Return the public key, 404 when there is none."""
+    """Return the public key, 404 if there is none."""
     _check_names(context)
     keys = context.server.options.encryption.keys
     if keys is None or keys.default.public_key is None:
@@ -62,13 +62,13 @@ async def _encrypt(context: RequestContext) -> HttpResponse:
 
 
 async def _decrypt(context: RequestContext) -> HttpResponse:
-    """Return the clear text of the body, if the server allows that."""
+    """Return the clear text of the body, if the server allows decryption."""
     _check_names(context)
     keys = context.server.options.encryption.keys
     if keys is None:
         return _no_key()
     if not context.server.options.encryption.answers_decrypt:
-        raise HttpError(403, "forbidden", "decrypting over HTTP is not switched on")
+        raise HttpError(403, "forbidden", "decryption over HTTP is disabled")
     request = context.request
     return await _converted(request, keys.decrypt, await _submitted(request, is_cipher=True))
 
@@ -94,18 +94,18 @@ def _check_names(context: RequestContext) -> None:
 
 
 async def _submitted(request: HttpRequest, *, is_cipher: bool) -> str:
-    """Return the text that was sent, out of the form that `curl -d` makes of it.
+    """Return the text of a body. A form as sent by `curl -d` is decoded.
 
     Raises:
-        HttpError: Its type is missing, or it is not a text.
+        HttpError: The media type is missing, or the body is not a text.
     """
     kind = media_type(request)
     if not kind:
-        raise HttpError(400, "no-media-type", f"say Content-Type: {_PLAIN_TEXT}")
+        raise HttpError(400, "no-media-type", f"send Content-Type: {_PLAIN_TEXT}")
     try:
         text = (await read_utf8(request)).decode()
     except UnicodeDecodeError as error:
-        raise HttpError(400, "no-text", "the text is not UTF-8") from error
+        raise HttpError(400, "no-text", "the body is not UTF-8") from error
     if kind == _PLAIN_TEXT or not _is_form(text, kind):
         return text
     text = unquote_plus(text.removesuffix("="))
@@ -113,7 +113,7 @@ async def _submitted(request: HttpRequest, *, is_cipher: bool) -> str:
 
 
 def _is_form(text: str, kind: str) -> bool:
-    """True if the text is a name without a value, as a form has it."""
+    """True if the text is a form with one name and no value."""
     return "=" not in text.removesuffix("=") if kind == _FORM else text.endswith("=")
 
 
@@ -153,7 +153,7 @@ _PUBLIC_KEY: Final = Endpoint(
     path="/key",
     access=Right.ENCRYPT,
     handler=_public_key,
-    summary="The public key that encrypts.",
+    summary="The public key for encryption.",
     results=PLAIN_TEXT,
     errors={**_NO_KEY_ERRORS, 400: "A name is not acceptable."},
     error_schema=_ERROR,
@@ -177,7 +177,7 @@ _DECRYPT: Final = replace(
     access=Right.DECRYPT,
     handler=_decrypt,
     summary="The clear text of a cipher text.",
-    errors=_CONVERT_ERRORS | {403: "Decrypting is not switched on."},
+    errors=_CONVERT_ERRORS | {403: "Decryption is disabled."},
 )
 
 
@@ -196,7 +196,7 @@ ENDPOINTS: Final = (
         path="/encrypt/status",
         access=Right.ENCRYPT,
         handler=_status,
-        summary="Whether there is a key.",
+        summary="Checks that there is a key.",
         results=(Result(status=200, description="There is a key.", content={JSON: _STATUS}),),
         errors=_NO_KEY_ERRORS,
         error_schema=_ERROR,

@@ -26,7 +26,7 @@ from pyfly.config_server.http.schemas import (
 __all__ = ["ENDPOINTS", "begins_with_application"]
 
 _NEVER_APPLICATIONS: Final = frozenset({"actuator", "monitor"})
-# a second segment that looks like a file belongs to another route, or to none
+# A second segment that looks like a file never matches this route.
 _FILE_LIKE: Final = re.compile(r"\b\.(?:ya?ml|properties|json)\b")
 
 _ENVIRONMENT: Final = Schema(

@@ -1,4 +1,4 @@
-"""`/{name}-{profiles}.{extension}`: effective properties as one JSON, YAML or properties text."""
+"""`/{name}-{profiles}.{extension}`: effective properties as JSON, YAML or properties."""
 
 from dataclasses import replace
 from typing import Final, cast
@@ -26,16 +26,16 @@ __all__ = ["ENDPOINTS", "PLACEHOLDER", "is_long_work"]
 
 PLACEHOLDER: Final = "${"
 _PLACEHOLDERS: Final = 16
-"""More placeholders in one document than these are replaced in a thread: each may hold others."""
+"""Documents with more placeholders are resolved in a thread: each may contain others."""
 _LARGE: Final = 100
-"""More properties than these are written in a thread: a line of YAML takes some 50 microseconds."""
+"""More properties are written in a thread: a line of YAML takes some 50 microseconds."""
 
 
 async def _flattened(context: RequestContext) -> HttpResponse:
-    """Return the effective properties, in the format that the path names."""
+    """Return the effective properties in the format of the path."""
     resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
     environment = (await context.server.compose(*context.names)).environment
-    extension = cast("Extension", context.parameters["extension"])  # the route lets no other in
+    extension = cast("Extension", context.parameters["extension"])  # checked by the route
     media_type = JSON if extension == "json" else TEXT
 
     def respond() -> HttpResponse:
@@ -54,7 +54,7 @@ async def _flattened(context: RequestContext) -> HttpResponse:
 
 
 def is_long_work(environment: Environment, *, resolve: bool) -> bool:
-    """True if rendering a document, or filling in its placeholders, may take milliseconds."""
+    """True if rendering a document, or resolving its placeholders, may take milliseconds."""
     if count_properties(environment) > _LARGE:
         return True
     values = (value for one in environment.property_sources for value in one.source.values())

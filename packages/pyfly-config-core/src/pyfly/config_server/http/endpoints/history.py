@@ -1,4 +1,4 @@
-"""`/_bundles/…/history` and `/_bundles/…/rollback`: what was stored before."""
+"""`/_bundles/…/history` and `/_bundles/…/rollback`: old versions of a bundle."""
 
 from dataclasses import replace
 from functools import partial
@@ -69,7 +69,7 @@ async def _read_version(context: RequestContext) -> HttpResponse:
 
 
 async def _roll_back(context: RequestContext) -> HttpResponse:
-    """Store the content of an old version anew."""
+    """Store the content of an old version again."""
     key, request = context.key, context.request
     expected, message = required_condition(request), version_message(request)
     body = await read_utf8(request)
@@ -81,7 +81,7 @@ async def _roll_back(context: RequestContext) -> HttpResponse:
     except ConfigFormatError as error:
         raise invalid_properties(error) from error
     if not isinstance(wanted, str):
-        raise HttpError(422, "invalid-rollback", 'the body is {"version": "<version>"}')
+        raise HttpError(422, "invalid-rollback", 'send the body {"version": "<version>"}')
     version = await context.server.bundles.rollback(
         key, version=wanted, expected=expected, author=context.principal.name, message=message
     )
@@ -106,7 +106,7 @@ _VERSIONS: Final = Schema(
     ),
 )
 _ROLLBACK: Final = Schema(name="Rollback", document=object_of(("version",), version=TEXT_SCHEMA))
-_VERSION: Final = text_parameter("version", "path", "A version, as the history lists it.")
+_VERSION: Final = text_parameter("version", "path", "A version from the history.")
 _HISTORY_ERRORS: Final = {**READ_ERRORS, 501: "The store has no history."}
 
 _LIST_VERSIONS: Final = Endpoint(
@@ -134,7 +134,7 @@ _ROLL_BACK_BUNDLE: Final = Endpoint(
     method="POST",
     access=Right.WRITE,
     handler=_roll_back,
-    summary="Stores the content of an old version anew.",
+    summary="Stores the content of an old version again.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, MESSAGE),
     body=Body(content={JSON: _ROLLBACK}),
     results=(STORED,),

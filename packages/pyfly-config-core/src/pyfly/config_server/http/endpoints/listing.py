@@ -21,7 +21,7 @@ from pyfly.config_server.http.schemas import NEXT_PAGE, Schema, list_of, object_
 __all__ = ["ENDPOINTS", "PAGE_SECONDS"]
 
 PAGE_SECONDS: Final = 1.0
-"""A page of a listing ends after this time, with as many rows as there are by then."""
+"""A page of a listing ends after this time, even if it has fewer rows than requested."""
 _APPLICATION: Final = only("application")
 _PROFILE: Final = only("profile")
 _LABEL: Final = only("label")
@@ -39,9 +39,9 @@ async def _list(context: RequestContext) -> HttpResponse:
 
 
 async def _page(context: RequestContext) -> tuple[list[JsonValue], ConfigKey | None]:
-    """Return the rows of a page, and the last key it looked at if there are more.
+    """Return the rows of a page, and its last key if there are more rows.
 
-    A store may have to read each bundle for its version, so a page is bounded in time, too.
+    A store may have to read each bundle for its version, so a page is limited in time, too.
     """
     application, profile = context.value(_APPLICATION, ""), context.value(_PROFILE, "")
     label = context.value(_LABEL, "") or None
@@ -70,7 +70,7 @@ _PAGE: Final = Schema(
             object_of(
                 tuple(BUNDLE_NAMES),
                 **BUNDLE_NAMES,
-                error={"type": "string", "description": "Why the bundle cannot be read."},
+                error={"type": "string", "description": "The reason why it cannot be read."},
             )
         ),
         next=NEXT_PAGE,

@@ -1,4 +1,4 @@
-"""Liveness, readiness and Spring's health, beside the base path; the OpenAPI document below it."""
+"""Health endpoints outside of the base path, and the OpenAPI document below it."""
 
 import asyncio
 import logging
@@ -17,9 +17,9 @@ __all__ = ["CHECK_SECONDS", "ENDPOINTS"]
 
 _LOG: Final = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 5.0
-"""A store that does not answer in this time is not ready."""
+"""The time for a store to answer the readiness check."""
 _UNHEALTHY: Final = frozenset({"DOWN", "OUT_OF_SERVICE"})
-"""The statuses that Spring answers with 503; others with 200."""
+"""Statuses with the HTTP status 503; others have 200."""
 
 
 async def _describe(context: RequestContext) -> HttpResponse:
@@ -29,12 +29,12 @@ async def _describe(context: RequestContext) -> HttpResponse:
 
 
 async def _live(context: RequestContext) -> HttpResponse:
-    del context  # a process that answers is alive
+    del context  # the response itself is the proof
     return json_response({"status": "up"}, status=200)
 
 
 async def _ready(context: RequestContext) -> HttpResponse:
-    """Return 200 if the stores can be read, else 503. No reason is told; it is logged."""
+    """Return 200 if the stores can be read, else 503. The reason is logged, not returned."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await context.server.check()
@@ -45,7 +45,7 @@ async def _ready(context: RequestContext) -> HttpResponse:
 
 
 async def _spring_health(context: RequestContext) -> HttpResponse:
-    """Compose the documents of the settings, as for clients; the first failure counts."""
+    """Compose the configured documents as for clients. The first failure counts."""
     settings = context.health
     found: list[JsonValue] = []
     for repository in settings.repositories if settings.enabled else ():
@@ -92,7 +92,7 @@ def _failed(repository: HealthRepository, error: Exception) -> dict[str, JsonVal
 
 
 def _reason(error: Exception) -> str:
-    """Return what may be told; the text of a third-party error might hold a value."""
+    """Return a reason without values, which the text of a third-party error may hold."""
     if isinstance(error, TimeoutError):
         return f"the store did not answer in {CHECK_SECONDS:g} s"
     if isinstance(error, ConfigError):
@@ -106,7 +106,7 @@ _HEALTH: Final = Schema(name="Health", document=object_of(("status",), status=TE
 def _health_results(*statuses: int) -> tuple[Result, ...]:
     return tuple(
         Result(status=status, description=text, content={JSON: _HEALTH})
-        for status, text in ((200, "All is well."), (503, "All is not well."))
+        for status, text in ((200, "Healthy."), (503, "Not healthy."))
         if status in statuses
     )
 
@@ -117,7 +117,7 @@ ENDPOINTS: Final = (
         path="/_openapi.json",
         access=Audience.ANY_PRINCIPAL,
         handler=_describe,
-        summary="This description of the interface.",
+        summary="This OpenAPI document.",
         results=readable({JSON: ANY_OBJECT}),
     ),
     Endpoint(
@@ -126,7 +126,7 @@ ENDPOINTS: Final = (
         root=Root.HOST,
         access=Audience.PUBLIC,
         handler=_live,
-        summary="Whether the process answers.",
+        summary="Liveness: the process answers.",
         results=_health_results(200),
     ),
     Endpoint(
@@ -135,7 +135,7 @@ ENDPOINTS: Final = (
         root=Root.HOST,
         access=Audience.PUBLIC,
         handler=_ready,
-        summary="Whether the stores can be read.",
+        summary="Readiness: the stores can be read.",
         results=_health_results(200, 503),
     ),
     Endpoint(
@@ -144,7 +144,7 @@ ENDPOINTS: Final = (
         root=Root.HOST,
         access=Audience.PUBLIC,
         handler=_spring_health,
-        summary="Whether documents can be composed, as Spring Cloud Config says it.",
+        summary="Health in the format of Spring Boot: documents can be composed.",
         results=_health_results(200, 503),
     ),
 )

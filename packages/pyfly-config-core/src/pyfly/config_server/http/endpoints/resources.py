@@ -1,4 +1,4 @@
-"""`/{name}/{profiles}/{label}/{path}`: plain files, with the placeholders of texts replaced."""
+"""`/{name}/{profiles}/{label}/{path}`: plain files, with placeholders replaced in texts."""
 
 import re
 from dataclasses import replace
@@ -36,11 +36,11 @@ __all__ = ["ENDPOINTS"]
 _BINARY: Final = "application/octet-stream"
 _CONCRETE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")  # RFC 6838
 _LARGE: Final = 16_384
-"""Bytes of a file from which on work on it is done in a thread."""
+"""In bytes. Larger files are processed in a thread."""
 
 
 async def _resource(context: RequestContext) -> HttpResponse:
-    """Return a file; 404 without a body when there is none."""
+    """Return a file; 404 without a body if there is none."""
     request, names, path = context.request, context.names, context.parameters["path"]
     resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
     composition = await context.server.compose_resource(*names, path)
@@ -68,13 +68,13 @@ async def _resource(context: RequestContext) -> HttpResponse:
 def _text(
     context: RequestContext, content: bytes, *, environment: Environment | None
 ) -> tuple[str, bool]:
-    """Return the text of a file, and whether that depends on more than the file.
+    """Return the text of a file, and true if it depends on more than the file.
 
     Args:
-        context: Its request may name the charset of the file; the suffix of its path tells where
-            cipher texts stand.
-        content: The file.
-        environment: The values for placeholders; `None` keeps them.
+        context: The request may name the charset of the file. The suffix of the path selects the
+            format for cipher texts.
+        content: The bytes of the file.
+        environment: The document for placeholders; `None` keeps placeholders.
     """
     stored = text = _decoded(content, context.request.header(b"accept-charset"))
     if environment is not None:
@@ -92,7 +92,7 @@ def _is_bundle(path: str) -> bool:
 
 
 def _decoded(content: bytes, accept: bytes | None) -> str:
-    """Decode as the first encoding of an `Accept-Charset` header that is known, or as UTF-8."""
+    """Return the text in the first known charset of `Accept-Charset`, or in UTF-8."""
     for element in elements((accept or b"").decode("latin-1")):
         text = decode(content, element.partition(";")[0])
         if text is not None:
@@ -107,7 +107,7 @@ _AT_LABEL: Final = Endpoint(
     path="/{name}/{profiles}/{label}/{path}",
     access=Right.FILES,
     handler=_resource,
-    summary="A plain file at a label, with the placeholders of a text replaced.",
+    summary="A plain file at a label, with placeholders replaced in texts.",
     parameters=(NAME, PROFILES, LABELS, _PATH, RESOLVE_PLACEHOLDERS),
     results=readable({"*/*": TEXT_SCHEMA}),
     errors=RENDER_ERRORS,
@@ -122,6 +122,6 @@ _AT_DEFAULT_LABEL: Final = replace(
     parameters=(NAME, PROFILES, _PATH, RESOLVE_PLACEHOLDERS),
     selector="useDefaultLabel",
 )
-"""It has the path of the document at a label, so it must come before that in the list."""
+"""It has the same path as the document at a label, so it must come first in the list."""
 
 ENDPOINTS: Final = (_AT_DEFAULT_LABEL, _AT_LABEL)
