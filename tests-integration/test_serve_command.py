@@ -164,7 +164,7 @@ def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any])
     [
         (("serve",), 2, "name a directory or a URL"),
         (("serve", "./nowhere"), 2, "there is no directory './nowhere'"),
-        (("serve", "file:///nowhere/at/all"), 1, "the root of the configuration is not there"),
+        (("serve", "file:///nowhere/at/all"), 1, "cannot open the root of the configuration"),
         (("serve", "carrier-pigeon://x"), 2, "installed are: file:, mariadb:, memory:"),
         (("serve", "git://host/x"), 2, "no backend for 'git:'; installed are: file:"),
         (("serve", "memory:", "--port", "99999"), 2, "from 1 to 65535"),

@@ -312,7 +312,7 @@ def test_a_broken_reload_is_told_and_changes_nothing(
         server.wait_for("not reloaded, the settings before stay in use: ", times=number)
         assert server.get()["name"] == "orders"
     told = [line for line in server.lines if "not reloaded" in line]
-    assert "the root of the configuration is not there" in told[1]
+    assert "cannot open the root of the configuration" in told[1]
     assert not [line for line in server.lines if "Traceback" in line]
 
 

@@ -327,7 +327,7 @@ async def test_decrypting_is_switched_on_or_forbidden(start: Callable[..., Any])
     answer = await post(ask, "/decrypt", SECRET)
     assert (answer.status, answer.json["message"]) == (
         403,
-        "decrypting over HTTP is not switched on",
+        "decryption over HTTP is disabled",
     )
 
 

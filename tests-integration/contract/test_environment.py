@@ -210,7 +210,7 @@ async def test_of_two_formats_yaml_is_used_and_the_other_reported(
     answer = await ask("/config/orders/prod")
     assert answer.names == ORDERS_PROD
     assert answer.json["propertySources"][0]["source"] == {"who": "orders-prod"}
-    assert "main/orders-prod.yaml is used; ignored are orders-prod.yml" in caplog.text
+    assert "main/orders-prod.yaml is used; ignored: orders-prod.yml" in caplog.text
 
 
 @pytest.mark.case(29)

@@ -255,7 +255,7 @@ async def test_a_root_that_vanishes_is_an_error_for_every_call_and_works_again_w
         backend.has_label("main"),
         backend.check(),
     ):
-        with pytest.raises(BackendUnavailableError, match="root of the configuration is not there"):
+        with pytest.raises(BackendUnavailableError, match="cannot open the root"):
             await call
     away.rename(root)
     assert await password(backend) == "old"
@@ -347,9 +347,9 @@ async def test_a_missing_root_is_answered_with_503_its_cause_and_when_to_come_ba
         body = json.loads(response.body)
         assert (response.status, body["status"]) == (503, 503)
         assert 1 <= int(headers[b"retry-after"]) <= 60
-        assert "root of the configuration is not there: No such file" in body["message"]
+        assert "cannot open the root of the configuration: No such file" in body["message"]
         assert str(root.parent) not in response.body.decode()
-    assert "root of the configuration is not there" in caplog.text
+    assert "cannot open the root of the configuration" in caplog.text
     assert str(root.parent) not in caplog.text
     assert "hunter2" not in caplog.text
     away.rename(root)

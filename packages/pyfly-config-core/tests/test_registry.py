@@ -129,5 +129,5 @@ def test_a_text_without_a_scheme_is_explained(url: str) -> None:
 
 
 def test_memory_takes_nothing_behind_the_colon() -> None:
-    with pytest.raises(BackendLookupError, match="just 'memory:'"):
+    with pytest.raises(BackendLookupError, match="memory: without anything after it"):
         open_backend("memory:x")

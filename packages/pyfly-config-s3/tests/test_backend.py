@@ -223,7 +223,7 @@ async def test_the_first_format_is_read_and_a_save_removes_the_others(
         found = await backend.fetch("orders", "prod")
         assert found is not None
         assert found.resource == "orders-prod.yml"
-    assert caplog.messages == ["main/orders-prod.yml is used; ignored are orders-prod.json"]
+    assert caplog.messages == ["main/orders-prod.yml is used; ignored: orders-prod.json"]
     await backend.save(orders(n=3))
     assert store.names() == ["main/orders-prod.yml"]
     store.put("main/orders-prod.json", '{"n": 2}')

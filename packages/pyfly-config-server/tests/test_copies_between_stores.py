@@ -199,10 +199,10 @@ def test_a_label_that_cannot_be_read_is_named_by_copy_and_list(
     assert done.code == 3
     (item,) = done.json["notCopied"]
     assert (item["label"], item["path"]) == ("outside", None)
-    assert "leaves the root" in item["reason"]
+    assert "a link out of the root" in item["reason"]
     listed = run("list", source)
     assert listed.code == 1
-    assert "unreadable: outside: 'outside' is a link that leaves the root" in listed.err
+    assert "unreadable: outside: 'outside' is a link out of the root" in listed.err
 
 
 def test_a_comparison_finds_what_differs_and_shows_no_value(

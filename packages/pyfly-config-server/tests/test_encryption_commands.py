@@ -138,7 +138,7 @@ def test_a_key_that_cannot_be_used_encrypts_nothing(
         ({"ENCRYPT_KEY": str(file)}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
         ({"ENCRYPT_KEY": "server.pem"}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
         ({"ENCRYPT_KEY": "file:server.pem"}, "set PYFLY_CONFIG_SERVER_ENCRYPT_KEY_FILE instead"),
-        ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{b: server.pem}"}, "key 'b': it is the name of"),
+        ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{b: server.pem}"}, "key 'b': this is the name of"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_KEYS": "{'{b': x}"}, "must not contain braces"),
         ({"ENCRYPT_KEY": "foo", "ENCRYPT_SALT": "pepper"}, "hexadecimal"),
         ({"ENCRYPT_KEY": pem, "ENCRYPT_SALT": "pepper"}, "hexadecimal"),

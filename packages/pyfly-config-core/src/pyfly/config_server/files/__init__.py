@@ -1,7 +1,7 @@
-"""What a store of text files is made of: a tree of files, a layout of their names, the store.
+"""Stores of text files: a tree of files, a layout of their names, and the store itself.
 
-A package with a tree of its own, such as a bucket, implements `FileTree` and makes its store of
-`TextStore`. Names, formats, precedence and conditions of writes are settled here.
+A package for another kind of tree, such as a bucket, implements `FileTree` and derives its store
+from `TextStore`, which handles names, formats, precedence and conditions of writes.
 """
 
 from pyfly.config_server.files.directory_tree import DirectoryTree

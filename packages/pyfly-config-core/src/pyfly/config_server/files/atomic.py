@@ -20,15 +20,18 @@ _LOCK_POLL_SECONDS: Final = 0.01
 
 @contextlib.contextmanager
 def locked(directory: int, *, what: str, deadline: float) -> Generator[None]:
-    """Hold the directory's lock, against other processes too; it dies with its holder.
+    """Hold the lock of a directory, which excludes other processes, too.
+
+    The operating system releases it when the process ends.
 
     Args:
-        directory: Opened for this call: two calls that share it do not exclude each other.
-        what: The directory as errors name it.
-        deadline: Of the monotonic clock.
+        directory: Opened for this call. Calls with the same descriptor do not exclude each other.
+        what: The name of the directory in errors.
+        deadline: A time of the monotonic clock.
 
     Raises:
-        BackendUnavailableError: Another writer held it until the deadline; nothing was written.
+        BackendUnavailableError: Another writer held the lock until the deadline; nothing was
+            written.
         OSError: The file system has no locks.
     """
     import fcntl  # noqa: PLC0415 - POSIX only
@@ -51,13 +54,13 @@ def locked(directory: int, *, what: str, deadline: float) -> Generator[None]:
 
 
 def replace_file(directory: int, name: str, data: bytes) -> None:
-    """Put `data` under `name`, atomically and durably; the directory's lock must be held.
+    """Replace or create a file, atomically and durably. The caller must hold the directory's lock.
 
-    A reader sees the old bytes or the new ones. What a killed writer left behind is overwritten
-    by the next. An existing file keeps its permissions.
+    A reader sees the old or the new bytes. Temporary files of a killed writer are overwritten. An
+    existing file keeps its permissions.
 
     Raises:
-        OSError: Nothing changed, unless the very last step failed, the flush of the directory.
+        OSError: Nothing changed, unless the last step failed, the flush of the directory.
     """
     mode = _mode_of(directory, name)
     with contextlib.suppress(FileNotFoundError):
@@ -68,7 +71,7 @@ def replace_file(directory: int, name: str, data: bytes) -> None:
             if mode is not None:
                 os.fchmod(descriptor, mode)
             _write_all(descriptor, data)
-            # Complete before it is renamed: readers, in other processes too, need not wait.
+            # The file is complete before the rename, so that readers need not wait.
             settled_at = time.time_ns() - SETTLING_NANOSECONDS
             os.utime(descriptor, ns=(settled_at, settled_at))
             os.fsync(descriptor)
@@ -95,7 +98,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def remove_files(directory: int, names: Sequence[str]) -> bool:
-    """Remove what exists of `names`, durably; return whether anything did."""
+    """Remove the existing files of `names`, durably; return true if there were any."""
     removed = False
     for name in names:
         with contextlib.suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""Blocking reads in threads, few hand-overs for many reads.
+"""Running blocking reads in threads, several reads in one call.
 
-Handing work to a thread costs more than opening a cached file. What is asked for in one turn of
-the event loop is therefore handed over together, a few calls to a thread.
+Calling a thread costs more than opening a cached file. Therefore the reads of one turn of the
+event loop are passed to threads together, a few reads to each thread.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ _Result = TypeVar("_Result")
 _Call = tuple[Callable[[], Any], asyncio.Future[Any]]
 
 _TOGETHER: Final = 8
-"""So many calls wait for each other at most, when a disk is slow."""
+"""The largest number of reads in one call, which wait for each other if a disk is slow."""
 
 
 class ReadBatches:
-    """Hands functions to threads, for one event loop or several.
+    """Runs functions in threads, for one or several event loops.
 
     Args:
-        threads: Where they run.
-        seconds: How long all that is handed over together may take.
+        threads: The threads.
+        seconds: The time limit of one call.
     """
 
     def __init__(self, threads: Threads, *, seconds: float) -> None:
@@ -36,10 +36,10 @@ class ReadBatches:
         self._waiting: dict[asyncio.AbstractEventLoop, list[_Call]] = {}
 
     async def run(self, function: Callable[[], _Result]) -> _Result:
-        """Return what the function returns, or raise what it raises.
+        """Return the result of the function, or raise its error.
 
         Raises:
-            BackendUnavailableError: It was not done in time.
+            BackendUnavailableError: The function did not end in time.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_Result] = loop.create_future()
@@ -51,7 +51,7 @@ class ReadBatches:
         return await future
 
     def _forget_closed_loops(self) -> None:
-        """Drop what waited for loops that were closed in the same turn."""
+        """Drop the waiting reads of closed event loops."""
         for loop in [*self._waiting]:
             if loop.is_closed():
                 self._waiting.pop(loop, None)
@@ -63,7 +63,7 @@ class ReadBatches:
             run = partial(_run, [function for function, _ in calls])
             deadline = time.monotonic() + self._seconds
             done = loop.create_task(self._threads.run(run, deadline=deadline))
-            self._running.add(done)  # an event loop keeps no tasks alive
+            self._running.add(done)  # an event loop has only weak references to tasks
             done.add_done_callback(self._running.discard)
             done.add_done_callback(_answering([future for _, future in calls]))
 
@@ -85,7 +85,7 @@ def _answering(
         failure = None if done.cancelled() else done.exception()
         results = [] if done.cancelled() or failure is not None else done.result()
         for position, future in enumerate(futures):
-            if future.done():  # whoever asked has gone away
+            if future.done():  # the caller was cancelled
                 continue
             if not results:
                 future.set_exception(failure or asyncio.CancelledError())

@@ -1,4 +1,4 @@
-"""From the contents of files to a bundle, its documents and its version. Pure functions."""
+"""Building a bundle, its documents and its version from files. Pure functions."""
 
 import copy
 import hashlib
@@ -16,10 +16,10 @@ __all__ = ["ParsedFile", "bundle_of", "bundle_version", "parse_file"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFile:
-    """What a file held when it had `identity`."""
+    """The content of a file that had this `identity`."""
 
     name: str
-    """Below its label."""
+    """The path below the label."""
     identity: Hashable
     version: str
     size: int
@@ -27,10 +27,10 @@ class ParsedFile:
     documents: tuple[ConfigDocument, ...] = field(repr=False)
     """The lowest precedence first."""
     error: ConfigFormatError | None = None
-    """Why it does not parse: a broken text is not parsed again for every request."""
+    """The reason why it does not parse. It is kept so that requests do not parse again."""
 
     def checked(self) -> "ParsedFile":
-        """Return this.
+        """Return this file if it parses.
 
         Raises:
             ConfigFormatError: The text does not parse.
@@ -41,12 +41,12 @@ class ParsedFile:
 
 
 def parse_file(content: FileContent, *, name: str, where: str) -> ParsedFile:
-    """Return what a file holds, or why it does not parse.
+    """Return the documents of a file, or the error of parsing it.
 
     Args:
         content: The file.
-        name: Below its label.
-        where: The file as errors name it.
+        name: The path below the label.
+        where: The name of the file in errors.
     """
     documents: tuple[ConfigDocument, ...] = ()
     failure: ConfigFormatError | None = None
@@ -66,7 +66,7 @@ def parse_file(content: FileContent, *, name: str, where: str) -> ParsedFile:
 
 
 def bundle_of(key: ConfigKey, files: Sequence[ParsedFile]) -> ConfigSource:
-    """Return the bundle that lies in files, of which the last has the highest precedence.
+    """Return the bundle in several files. The last file has the highest precedence.
 
     Raises:
         ConfigFormatError: The text of a file does not parse.
@@ -81,7 +81,7 @@ def bundle_of(key: ConfigKey, files: Sequence[ParsedFile]) -> ConfigSource:
 
 
 def bundle_version(versions: Mapping[str, str]) -> str:
-    """Return the version of a bundle: that of its file, or a digest over those of several.
+    """Return the version of a bundle: the version of its file, or a digest of several versions.
 
     Args:
         versions: The versions of its files by name; not empty.

@@ -1,4 +1,4 @@
-"""Passes over a tree of directories: what appeared, changed or vanished since the pass before."""
+"""Scanning a tree of directories for added, changed and removed files."""
 
 import hashlib
 import os
@@ -17,38 +17,38 @@ from pyfly.config_server.files.safe_io import DIRECTORY, REGULAR, open_inside, o
 __all__ = ["YOUNG_NANOSECONDS", "DirectoryScanner"]
 
 YOUNG_NANOSECONDS: Final = 2_000_000_000
-"""Two writes that lie closer together may leave the same times, on a coarse file system."""
+"""On a coarse file system, two writes within this time may leave the same timestamps."""
 
 _READ_BYTES: Final = 1 << 20
 _LARGEST: Final = 10 * _READ_BYTES
 _MODULUS: Final = 1 << 256
 
 _Identity: TypeAlias = tuple[int, int, int, int]
-"""Inode, size, time of the last write, time of the last change: the same in every process."""
+"""Inode, size, time of the last write, time of the last change. The same in every process."""
 _State: TypeAlias = tuple[_Identity, str]
-"""An identity; with the digest of the content while the file is young, else with no text."""
+"""An identity, and a digest of the content while the file is young (otherwise empty)."""
 _Place: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
-    """What one pass saw."""
+    """The result of one scan."""
 
     files: dict[str, _State] = field(default_factory=dict[str, _State])
     directories: set[str] = field(default_factory=set[str])
     rewritten: set[str] = field(default_factory=set[str])
-    """Files whose identity is the same as before, and whose content is another one."""
+    """Files with the same identity as before and a different content."""
 
 
 class DirectoryScanner:
-    """Compares passes over all files below a root. Hidden files and directories do not count.
+    """Compares scans of all files below a root. Ignores hidden files and directories.
 
-    The cursor is a digest of names and identities. While a file is young, written less than 2
-    seconds ago, its identity does not tell its writes apart: a digest of its content is added, and
-    the content is looked at in every pass and once more in the first pass afterwards.
+    The cursor is a digest of names and identities. A file is young for 2 seconds after a write;
+    another write may then leave the same identity. Therefore young files are read in every scan,
+    and once more afterwards, and a digest of their content is added.
 
     Args:
-        root: The directory of all.
+        root: The root directory.
     """
 
     def __init__(self, root: Path) -> None:
@@ -58,11 +58,11 @@ class DirectoryScanner:
         self._guard = threading.Lock()
 
     def scan(self) -> FileChanges:
-        """Make a pass; return the state and what changed since the pass before.
+        """Return the cursor, and the changes since the previous scan.
 
         Raises:
-            BackendUnavailableError: The root is not there.
-            OSError: It cannot be read.
+            BackendUnavailableError: The root does not exist.
+            OSError: The root cannot be read.
         """
         with self._guard:
             before = self._before or _Scan()
@@ -78,10 +78,10 @@ class DirectoryScanner:
 
 
 class _Pass:
-    """One pass over a root.
+    """One scan of a root.
 
     Args:
-        root: The directory of all.
+        root: The root directory.
         before: The states that the pass before saw.
     """
 
@@ -92,7 +92,7 @@ class _Pass:
         self._scan = _Scan()
 
     def run(self) -> _Scan:
-        """Return what is there."""
+        """Return the result of the scan."""
         with opened(open_root(self._root)) as directory:
             self._walk(directory, "", ())
         return self._scan
@@ -100,7 +100,7 @@ class _Pass:
     def _walk(self, directory: int, below: str, ancestors: tuple[_Place, ...]) -> None:
         status = os.fstat(directory)
         place = (status.st_dev, status.st_ino)
-        if place in ancestors:  # a link to one of its own parents
+        if place in ancestors:  # a link to one of its parents
             return
         with os.scandir(directory) as entries:
             others = [*self._files(directory, below, entries)]
@@ -113,7 +113,7 @@ class _Pass:
     def _files(
         self, directory: int, below: str, entries: Iterator[os.DirEntry[str]]
     ) -> Iterator[os.DirEntry[str]]:
-        """Take the files among the entries of a directory; yield the rest."""
+        """Record the files among the entries of a directory; yield the other entries."""
         files, before, young_since = self._scan.files, self._before, self._young_since
         for entry in entries:
             name = entry.name
@@ -124,7 +124,7 @@ class _Pass:
                 continue
             try:
                 found = entry.stat(follow_symlinks=False)
-            except OSError:  # it has gone meanwhile, or cannot be looked at
+            except OSError:  # removed in the meantime, or not readable
                 continue
             identity = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
             path = below + name
@@ -144,18 +144,18 @@ class _Pass:
             self._look(descriptor, path, ())
 
     def _open(self, directory: int, path: str, entry: os.DirEntry[str]) -> int | None:
-        """Open a directory, or what a link leads to."""
+        """Open a directory, or the target of a link."""
         try:
             if entry.is_symlink():
                 return open_inside(self._root, path, REGULAR)
             if entry.is_dir(follow_symlinks=False):
                 return os.open(entry.name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-        except (ConfigError, OSError):  # it has gone, leads out of the root, or is closed
+        except (ConfigError, OSError):  # removed, out of the root, or not readable
             pass
         return None
 
     def _look(self, descriptor: int, path: str, ancestors: tuple[_Place, ...]) -> None:
-        """Take an open file with its content, if it is or was young, or walk a directory."""
+        """Record an open file, with its content if it is or was young; or walk a directory."""
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             self._scan.directories.add(path)
@@ -196,7 +196,7 @@ def _changed_paths(before: _Scan, now: _Scan) -> Iterator[str]:
 
 
 def _difference(before: _Scan, now: _Scan, directories: set[str]) -> int:
-    """Return what is to be added to the sum of the weights of all names and states."""
+    """Return the change of the sum of the weights of all names and states."""
     changed = before.files.items() ^ now.files.items() if before.files != now.files else ()
     names = sum(
         _weight(repr(pair)) * (1 if now.files.get(pair[0]) == pair[1] else -1) for pair in changed

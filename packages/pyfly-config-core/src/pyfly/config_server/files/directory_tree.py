@@ -1,4 +1,4 @@
-"""The tree of a file system: one directory for each label, or the files of one in the root."""
+"""The tree in a directory: a subdirectory for each label, or the files of one label."""
 
 import contextlib
 import os
@@ -26,15 +26,15 @@ __all__ = ["DirectoryTree"]
 
 
 class DirectoryTree:
-    """Files in directories. Safe to use from several threads and processes.
+    """Files in directories. Safe for use from several threads and processes.
 
-    Links are followed only while they stay inside the root. Deadlines hold for the wait for other
-    writers; a system call cannot be ended.
+    Links out of the root are refused. Deadlines limit the wait for other writers; a system call
+    cannot be interrupted.
 
     Args:
-        root: The directory of all; it must exist when something is asked.
-        label: The only label, when the files lie in the root itself; `None` when there is a
-            directory for each label.
+        root: The root directory, which must exist when a method is called.
+        label: The only label, with its files in the root itself; `None` for a directory for each
+            label.
     """
 
     is_slow: ClassVar = False
@@ -62,12 +62,12 @@ class DirectoryTree:
             yield DirectoryView(place=self._place(label), directory=directory, names=self._names)
 
     def has_label(self, label: str, *, deadline: float) -> bool:
-        """True if the label is a directory."""
+        """True if the label has a directory."""
         with self.view(label, deadline=deadline) as view:
             return view is not None
 
     def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files; of all labels, one that cannot be opened has none."""
+        """Return the names of files. In a listing of all labels, an unreadable label has `None`."""
         del with_versions, deadline
         with translated("list the root" if label is None else f"list '{label}'"):
             if self.label is not None:
@@ -80,19 +80,19 @@ class DirectoryTree:
             }
 
     def files(self, label: str, *, deadline: float) -> Iterator[ResourceEntry]:
-        """Yield all files below the directory of a label; what cannot be opened is left out."""
+        """Yield all files below the directory of a label, without unreadable directories."""
         del deadline
         if self.label in {None, label}:
             yield from walk_files(self.root, "" if self.label is not None else label)
 
     def changes(self, *, deadline: float) -> FileChanges:
-        """Look at the names, sizes, inodes and times of all files."""
+        """Scan the names, sizes, inodes and times of all files."""
         del deadline
         with translated("list the root"):
             return self._scanner.scan()
 
     def check(self, *, deadline: float) -> None:
-        """Return when the root can be opened and listed."""
+        """Return if the root can be opened and listed."""
         del deadline
         with (
             translated("list the root"),
@@ -104,19 +104,19 @@ class DirectoryTree:
     # --- writing ----------------------------------------------------------------------
 
     def is_writable(self) -> bool:
-        """True unless the root lies on a file system that is mounted for reading only."""
+        """True unless the root is on a file system that is mounted read-only."""
         try:
             return not os.statvfs(self.root).f_flag & os.ST_RDONLY
         except OSError:
-            return True  # a root that is not there is an error, for reads and writes
+            return True  # a missing root is an error for reads and writes
 
     def turn(self, key: ConfigKey) -> str:
-        """Return the label: a lock of its directory is held while a bundle is written."""
+        """Return the label, because a writer locks the directory of the label."""
         return key.label
 
     @contextlib.contextmanager
     def writer(self, key: ConfigKey, *, deadline: float) -> Generator[FileWriter]:
-        """Open the directory of a label and hold its lock, against other processes too."""
+        """Open the directory of a label and hold its lock, which excludes other processes, too."""
         place = self._place(key.label)
         with translated(f"write '{key.label}/{key.stem}'"):
             directory = self._open(key.label)
@@ -129,7 +129,7 @@ class DirectoryTree:
                 yield DirectoryWriter(place=place, directory=directory)
 
     def _is_in_place(self, label: str, directory: int) -> bool:
-        """True if an open directory is still that of the label."""
+        """True if an open directory is still the directory of the label."""
         now = self._open(label)
         if now is None:
             return False

@@ -1,4 +1,4 @@
-"""Open directories of labels: for reading, and for one write while nobody else writes."""
+"""Open directories of labels, for reading and for one exclusive write."""
 
 import hashlib
 import os
@@ -45,27 +45,27 @@ _CACHED_LABELS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPlace:
-    """Where the directory of a label is."""
+    """The place of the directory of a label."""
 
     root: Path
     label: str
     has_directory: bool
-    """Whether the label has a directory of its own; else its files lie in the root."""
+    """True if the label has a directory; otherwise its files are in the root."""
 
     def path(self, name: str) -> str:
-        """Return where a file is, below the root."""
+        """Return the path of a file below the root."""
         return f"{self.label}/{name}" if self.has_directory else name
 
 
 class DirectoryNames:
-    """The names in directories that have not changed of late. Several threads may use it."""
+    """A cache of the names in directories. Safe for use from several threads."""
 
     def __init__(self) -> None:
         self._listed: OrderedDict[str, tuple[FileIdentity, frozenset[str]]] = OrderedDict()
         self._guard = threading.Lock()
 
     def of(self, label: str, directory: int) -> frozenset[str] | None:
-        """Return the names in the open directory of a label, `None` if it changed of late."""
+        """Return the names in the open directory of a label, `None` if it changed recently."""
         identity = FileIdentity.of(os.fstat(directory))
         with self._guard:
             known = self._listed.get(label)
@@ -83,17 +83,17 @@ class DirectoryNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryView:
-    """The files of a label whose directory is open."""
+    """The files in the open directory of a label."""
 
     place: LabelPlace
     directory: int
-    """Its descriptor."""
+    """The descriptor of the directory."""
     names: DirectoryNames | None = field(default=None, repr=False)
-    """What is known of directories; `None` to look at every name."""
+    """The cache of names; `None` to check every name on disk."""
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
-        """Return those of several names that exist, in the same order."""
-        del key  # looking at each name costs less than listing those of a bundle
+        """Return the existing names, in the same order."""
+        del key  # checking each name is cheaper than listing
         known = None if self.names is None else self.names.of(self.place.label, self.directory)
         if known is None:
             return [name for name in names if self._exists(name)]
@@ -109,12 +109,12 @@ class DirectoryView:
     def read(
         self, path: str, *, limit: int, known: Hashable = None
     ) -> FileContent | Unchanged | None:
-        """Return what a file holds, `None` when it does not exist.
+        """Return the content of a file, `None` if it does not exist.
 
         Raises:
-            IrregularFileError: It is no regular file.
-            ConfigFormatError: It is larger than `limit`.
-            UnsettledFileError: It is being written; try again.
+            IrregularFileError: The path is not a regular file.
+            ConfigFormatError: The file is larger than `limit`.
+            UnsettledFileError: The file is being written; try again.
             BackendAccessDeniedError: A link leads out of the root, or permissions are missing.
         """
         where = f"{self.place.label}/{path}"
@@ -141,12 +141,12 @@ class DirectoryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryWriter(DirectoryView):
-    """The files of a label whose directory is open and locked by this writer."""
+    """The files in the open directory of a label, which this writer has locked."""
 
     def read(
         self, path: str, *, limit: int, known: Hashable = None
     ) -> FileContent | Unchanged | None:
-        """Return what a file holds as soon as it has settled."""
+        """Return the content of a file as soon as it has settled."""
         view = DirectoryView(place=self.place, directory=self.directory)
         return settled(lambda: view.read(path, limit=limit, known=known))
 
@@ -159,12 +159,12 @@ class DirectoryWriter(DirectoryView):
         condition: FileCondition,
         note: ChangeNote,
     ) -> str:
-        """Put `data` under `name`, then remove the obsolete files.
+        """Replace or create a file, then remove the obsolete files.
 
         Raises:
-            FilesChangedError: The directory has been removed.
+            FilesChangedError: The directory was removed.
         """
-        del condition, note  # it was read under the lock; files have no history
+        del condition, note  # the lock makes the condition true; files have no history
         try:
             replace_file(self.directory, name, data)
         except FileNotFoundError as error:
@@ -173,7 +173,7 @@ class DirectoryWriter(DirectoryView):
         return version_of(data)
 
     def remove(self, names: Sequence[str], *, condition: FileCondition, note: ChangeNote) -> None:
-        """Remove files, and the directory of the label with its last file."""
+        """Remove files, and the directory of the label if it is empty then."""
         del condition, note  # as in `replace`
         remove_files(self.directory, names)
         if self.place.has_directory:
@@ -182,11 +182,11 @@ class DirectoryWriter(DirectoryView):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLabelWriter:
-    """A label that has no directory yet."""
+    """A label without a directory."""
 
     place: LabelPlace
     deadline: float
-    """Of the monotonic clock, for the wait for other writers."""
+    """A time of the monotonic clock, for the wait for other writers."""
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
         """Return nothing."""
@@ -206,10 +206,10 @@ class NewLabelWriter:
         condition: FileCondition,
         note: ChangeNote,
     ) -> str:
-        """Make the directory with its first file in it, in one step.
+        """Make the directory with its first file, atomically.
 
         Raises:
-            FilesChangedError: Somebody else made it meanwhile.
+            FilesChangedError: Another writer made the directory in the meantime.
         """
         del obsolete, condition, note
         place = self.place
@@ -223,10 +223,10 @@ class NewLabelWriter:
 
 
 def removed(label: str) -> FilesChangedError:
-    """Return the error that the directory of a label is not the one that was opened."""
+    """Return the error for a directory that was replaced or removed while it was open."""
     return FilesChangedError(f"the directory of '{label}' keeps being replaced or removed")
 
 
 def version_of(data: bytes) -> str:
-    """Return the version of a file: its digest."""
+    """Return the version of a file: the SHA-256 digest of its bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -1,12 +1,12 @@
-"""The place where the files of a text store lie: directories, a bucket, a Git repository.
+"""The interface to the files of a text store: directories, a bucket, a Git repository.
 
-A tree knows files and labels, and nothing of bundles: names, formats, precedence and conditions
-are those of `pyfly.config_server.files.text_files`. All methods block; the store runs them in
-threads, each with a deadline of the monotonic clock.
+A tree has files and labels. It does not know bundles: the text store handles names, formats,
+precedence and conditions. All methods block; the store calls them in threads, each with a
+deadline, which is a time of the monotonic clock.
 
-Every method may raise `BackendUnavailableError` when the place cannot be reached,
-`BackendAccessDeniedError` when it refuses, and `FilesChangedError` when it changed under the feet
-of the caller, who then begins anew.
+Every method may raise `BackendUnavailableError` if the files cannot be reached,
+`BackendAccessDeniedError` if access is refused, and `FilesChangedError` if the files changed during
+the call; the caller then starts again.
 """
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -37,10 +37,10 @@ __all__ = [
 
 
 class FilesChangedError(Exception):
-    """The files changed while they were read or written; nothing was written. Begin anew.
+    """The files changed while they were read or written. Nothing was written; start again.
 
     Args:
-        reason: What to tell when that happens again and again.
+        reason: The message of the error after too many attempts.
     """
 
     def __init__(self, reason: str) -> None:
@@ -49,20 +49,20 @@ class FilesChangedError(Exception):
 
 
 class UnsettledFileError(BackendUnavailableError):
-    """A file is being written, or was a moment ago; it may hold a part of its new content."""
+    """A file is being written, or was just written; it may not be complete."""
 
     def __init__(self, where: str, seconds: float) -> None:
         super().__init__(f"'{where}' keeps changing while it is read; replace it by renaming")
         self.seconds = seconds
-        """When to try again."""
+        """The time to wait before the next try."""
 
 
 class IrregularFileError(ConfigFormatError):
-    """What has the name of a file is something else: a directory, a pipe."""
+    """A path is not a regular file but a directory or a pipe."""
 
 
 class Unchanged(Enum):
-    """The answer to a read of a file that the caller has already."""
+    """The result of reading a file whose content the caller has already."""
 
     UNCHANGED = "unchanged"
 
@@ -72,30 +72,30 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileContent:
-    """The bytes of a file, read whole at one version."""
+    """The complete bytes of a file at one version."""
 
     data: bytes = field(repr=False)
     identity: Hashable
-    """Changes whenever the content may have changed; for `FileView.read`."""
+    """A value for `FileView.read` that changes whenever the content may have changed."""
     version: str
-    """What conditional writes name: a digest, an entity tag, an object id."""
+    """The version for conditional writes: a digest, an entity tag, an object id."""
     modified: datetime | None = None
-    """When it was last changed, in UTC, where the tree knows."""
+    """The time of the last change, in UTC; `None` if unknown."""
     is_settled: bool = True
-    """True if every later change shows in the identity: what was made of it may be remembered."""
+    """True if every later change will change the identity, so that the content may be cached."""
 
 
 FileCondition: TypeAlias = FileContent | Precondition
-"""What a write expects of the file: that it is still this one, `ABSENT`, or `ANY` for nothing."""
+"""The condition of a write: the file has this content, `ABSENT`, or `ANY` for no condition."""
 
 Listing: TypeAlias = Mapping[str, Mapping[str, str | None] | None]
-"""Label to names of the files that lie in it, not deeper; each with its version, where a listing
-tells it. `None` for a label that cannot be read."""
+"""For each label the names of its files, without subdirectories, each with its version if the
+listing has it. `None` for a label that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeNote:
-    """Who makes a change, and why; kept where the tree has a history."""
+    """Author and message of a change, kept if the tree has a history."""
 
     author: str | None = None
     message: str | None = None
@@ -103,24 +103,24 @@ class ChangeNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChanges:
-    """What changed between two passes over a tree."""
+    """The changes between two scans of a tree."""
 
     cursor: str
     """The state of the tree: the same text in every process that sees the same files."""
     paths: Collection[str] = ()
-    """The files that appeared, changed or vanished, below the root of the tree."""
+    """Added, changed and removed files, as paths below the root of the tree."""
     directories: Collection[str] = ()
-    """The directories that appeared or vanished, where directories are labels."""
+    """Added and removed directories, if directories are labels."""
 
 
 class FileView(Protocol):
-    """The files of one label. A view that is held open sees one state where the tree has states."""
+    """The files of one label. In a tree with revisions, a view sees one revision."""
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
-        """Return those of several names that exist, in the same order.
+        """Return the existing names, in the same order.
 
         Args:
-            key: The bundle that they are names of. A tree may list more than these at once.
+            key: The bundle of the files. A tree may list further names in the same call.
             names: Paths below the label.
         """
         ...
@@ -131,21 +131,21 @@ class FileView(Protocol):
         """Return what a file holds, `None` when it does not exist.
 
         Args:
-            path: Below the label, with `/` between its parts, all of them known to be harmless.
-            limit: Bytes.
-            known: The identity of the content that the caller has; if it is still that one,
-                `UNCHANGED` is returned.
+            path: The path below the label, with `/` between its parts. All parts are checked.
+            limit: The largest size in bytes.
+            known: The identity of the content that the caller has. If the file still has it, the
+                result is `UNCHANGED`.
 
         Raises:
-            IrregularFileError: It is no regular file; without its name.
-            ConfigFormatError: It is larger than `limit`; likewise.
-            UnsettledFileError: It is being written; try again.
+            IrregularFileError: The path is not a regular file. The error does not name it.
+            ConfigFormatError: The file is larger than `limit`. The error does not name it.
+            UnsettledFileError: The file is being written; try again.
         """
         ...
 
 
 class FileWriter(FileView, Protocol):
-    """A view of one label for one write. `present` asks anew, `read` waits for a file to settle."""
+    """A view of one label for one write. `present` does not cache; `read` waits for settling."""
 
     def replace(
         self,
@@ -156,57 +156,57 @@ class FileWriter(FileView, Protocol):
         condition: FileCondition,
         note: ChangeNote,
     ) -> str:
-        """Put `data` under `name`, atomically and durably; return its version.
+        """Replace or create a file, atomically and durably; return its version.
 
-        A label that does not exist is made with it, in one step.
+        A missing label is made together with the file.
 
         Args:
-            name: A path below the label.
-            data: What it holds from now on.
-            obsolete: Files that are removed afterwards, for they are not read any more.
-            condition: About the file.
-            note: Who changes it, and why.
+            name: The path below the label.
+            data: The new content.
+            obsolete: Files that are removed afterwards because they are no longer read.
+            condition: The condition on the file.
+            note: Author and message.
 
         Raises:
-            FilesChangedError: The condition does not hold any more.
+            FilesChangedError: The condition no longer holds.
         """
         ...
 
     def remove(self, names: Sequence[str], *, condition: FileCondition, note: ChangeNote) -> None:
-        """Remove files, in this order; those that do not exist are passed over.
+        """Remove files in this order; missing files are ignored.
 
         Args:
             names: Paths below the label.
-            condition: About the last one.
-            note: Who removes them, and why.
+            condition: The condition on the last file.
+            note: Author and message.
 
         Raises:
-            FilesChangedError: The condition does not hold any more.
+            FilesChangedError: The condition no longer holds.
         """
         ...
 
 
 class FileTree(Protocol):
-    """A tree of files, one directory or branch for each label, or one label in all."""
+    """A tree of files, with a directory or branch for each label, or with a single label."""
 
     is_slow: ClassVar[bool]
-    """Whether one read takes so long that several bundles are read in a thread each."""
+    """True if reads are slow, so that each bundle is read in a separate thread."""
     lists_versions: ClassVar[bool]
-    """Whether `listing` tells versions, so that no file is read for a listing of names."""
+    """True if `listing` returns versions, so that a listing of names reads no files."""
     locks_writers: ClassVar[bool]
     """Whether a writer holds off the writers of other processes. Without that, a condition covers
     only the file that is written, and a bundle of several files is not saved under one."""
 
     @property
     def label(self) -> str | None:
-        """The only label; `None` where there may be several."""
+        """The only label; `None` for a tree with several labels."""
         ...
 
     def view(self, label: str, *, deadline: float) -> AbstractContextManager[FileView | None]:
-        """Open the files of a label for reading; `None` when there is no such label.
+        """Open the files of a label for reading; `None` if the label does not exist.
 
-        A tree may answer from what it listed a moment ago while it lists again, and raise
-        `FilesChangedError` at the end of the context when that differs.
+        A tree may use a recent listing while it lists again, and raise `FilesChangedError` at the
+        end of the context if the new listing differs.
         """
         ...
 
@@ -215,38 +215,39 @@ class FileTree(Protocol):
         ...
 
     def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files, of one label or of all.
+        """Return the names of files, of one label or of all labels.
 
         Args:
-            label: Only this one. It need not exist, but an error is raised if it cannot be read.
-            with_versions: Whether versions are needed, where telling them costs more.
-            deadline: Of the monotonic clock.
+            label: The only label to list. It need not exist. If it cannot be read, the listing
+                raises.
+            with_versions: False if the caller needs no versions.
+            deadline: A time of the monotonic clock.
         """
         ...
 
     def files(self, label: str, *, deadline: float) -> Iterator[ResourceEntry]:
-        """Yield all files below a label, in any order; hidden ones are left out."""
+        """Yield all files below a label, in any order, without hidden files."""
         ...
 
     def changes(self, *, deadline: float) -> FileChanges:
-        """Make a pass over the tree; return its state and what changed since the pass before.
+        """Scan the tree; return its state and the changes since the previous scan.
 
-        The first pass names nothing. One call at a time.
+        The first scan returns no changes. Calls must not overlap.
         """
         ...
 
     def check(self, *, deadline: float) -> None:
-        """Return when the tree can be read."""
+        """Return if the tree can be read."""
         ...
 
     def is_writable(self) -> bool:
-        """True unless this instance can only be read, as a disk that is mounted so."""
+        """True unless this instance is read-only, such as a disk that is mounted read-only."""
         ...
 
     def turn(self, key: ConfigKey) -> str:
-        """Return what writers of this process take turns for: a label, a bundle."""
+        """Return the name of the lock for writers in this process: of a label or a bundle."""
         ...
 
     def writer(self, key: ConfigKey, *, deadline: float) -> AbstractContextManager[FileWriter]:
-        """Open the label of a bundle for one write, alone where the tree has locks."""
+        """Open the label of a bundle for one write; exclusively if the tree has locks."""
         ...

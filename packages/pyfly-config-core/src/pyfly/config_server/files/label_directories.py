@@ -1,4 +1,4 @@
-"""Making and removing the directories of labels, so that a label is never left without a file."""
+"""Making and removing the directories of labels, so that no label is ever without a file."""
 
 import contextlib
 import errno
@@ -18,36 +18,37 @@ __all__ = [
 ]
 
 STAGING_NAME: Final = ".pyfly-config.new"
-"""A directory that is not a label yet. Its name cannot be that of a label."""
+"""The name of a directory before it becomes a label. It is not a valid label."""
 
 _IN_USE: Final = frozenset((errno.ENOTEMPTY, errno.EEXIST))
 _NOT_TO_BE_REMOVED: Final = _IN_USE | {
-    *(errno.ENOENT, errno.ENOTDIR),  # somebody was faster; a link to a directory
+    *(errno.ENOENT, errno.ENOTDIR),  # removed by another writer; a link to a directory
     *(errno.EBUSY, errno.EACCES, errno.EPERM),  # a mount point; a parent of another owner
 }
 
 
 def create_label(root: Path, label: str, *, name: str, data: bytes, deadline: float) -> bool:
-    """Make the directory of a label with its first file in it, atomically and durably.
+    """Make the directory of a label with its first file, atomically and durably.
 
-    The directories that are missing are prepared under another name and appear together with
-    the file, or not at all. What a killed writer has prepared is removed by the next.
+    Missing directories are prepared under another name, and appear together with the file or not
+    at all. Directories that a killed writer prepared are removed by the next writer.
 
     Args:
-        root: The directory of all.
-        label: The label, whose directory does not exist.
+        root: The root directory.
+        label: The label, which has no directory.
         name: The name of the file.
-        data: What the file holds.
-        deadline: Of the monotonic clock, for the wait for other writers.
+        data: The content of the file.
+        deadline: A time of the monotonic clock, for the wait for other writers.
 
     Returns:
-        False if the directory, or a part of it, appeared or vanished meanwhile: look again.
+        False if the directory or one of its parents was made or removed in the meantime; try
+        again.
 
     Raises:
         BackendAccessDeniedError: A link leads out of the root.
-        BackendUnavailableError: The root is not there, or another writer does not finish.
-        OSError: Anything else that the operating system says; nothing was made, unless the very
-            last step failed, the flush of the parent directory.
+        BackendUnavailableError: The root does not exist, or another writer does not finish.
+        OSError: Another failure; nothing was made, unless the last step failed, the flush of the
+            parent directory.
     """
     parts = PurePosixPath(label).parts
     with opened(open_root(root)) as top:
@@ -67,7 +68,7 @@ def create_label(root: Path, label: str, *, name: str, data: bytes, deadline: fl
 
 
 def _deepest(top: int, root: Path, parts: Sequence[str]) -> tuple[int, int]:
-    """Open the deepest directory that exists; return it and how many of the parts it is."""
+    """Open the deepest existing directory; return it and the number of its parts."""
     for count in range(len(parts), 0, -1):
         if (found := open_at(top, root, "/".join(parts[:count]))) is not None:
             return found, count
@@ -78,7 +79,7 @@ def _create(parent: int, missing: Sequence[str], name: str, data: bytes) -> None
     _remove_staging(parent)
     try:
         _stage(parent, (STAGING_NAME, *missing[1:]), name, data)
-        # Fails if there is a file of that name, or a directory with something in it.
+        # Fails if there is a file of that name, or a directory that is not empty.
         os.replace(STAGING_NAME, missing[0], src_dir_fd=parent, dst_dir_fd=parent)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -99,13 +100,13 @@ def _stage(parent: int, parts: Sequence[str], name: str, data: bytes) -> None:
 
 
 def remove_empty_label(root: Path, label: str, directory: int) -> None:
-    """Remove the directory of a label if nothing is in it, then the parents that this empties.
+    """Remove the directory of a label if it is empty, then its parents if they are empty, too.
 
-    The lock of the directory must be held; what killed writers left in it is removed. A
-    directory that cannot be removed, such as a mount point, stays.
+    The caller must hold the lock of the directory. Temporary files of killed writers are removed.
+    A directory that cannot be removed, such as a mount point, stays.
 
     Raises:
-        OSError: Anything else that the operating system says.
+        OSError: Another failure.
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(TEMPORARY_NAME, dir_fd=directory)

@@ -1,4 +1,4 @@
-"""What files held when they were last read: parsed once, until they change."""
+"""A cache of parsed files."""
 
 import contextlib
 import threading
@@ -13,17 +13,17 @@ __all__ = ["ParseCache"]
 _CACHED_FILES: Final = 4096
 _CACHED_BYTES: Final = 67_108_864
 _PROPERTY_BYTES: Final = 256
-"""What a property takes in a tree, among flat keys and among origins, beside its text."""
+"""The estimated memory of a property in trees, flat keys and origins, without its text."""
 
 
 class ParseCache:
-    """Parsed files by their places. Bounded; what was not used for longest goes first.
+    """Parsed files by path. The least recently used files are dropped first.
 
-    Several threads may use it.
+    Safe for use from several threads.
 
     Args:
-        files: So many at most.
-        size: So many bytes of memory at most, as estimated from the text and the flat keys.
+        files: The largest number of files.
+        size: The largest memory in bytes, as estimated from the text and the flat keys.
     """
 
     def __init__(self, *, files: int = _CACHED_FILES, size: int = _CACHED_BYTES) -> None:
@@ -33,7 +33,7 @@ class ParseCache:
         self._guard = threading.Lock()
 
     def get(self, place: str) -> ParsedFile | None:
-        """Return what was last parsed there."""
+        """Return the cached file, or `None`."""
         with self._guard:
             known = self._parsed.get(place)
             if known is None:
@@ -42,10 +42,10 @@ class ParseCache:
             return known[0]
 
     def put(self, place: str, parsed: ParsedFile) -> None:
-        """Remember what a file holds, in place of what it held before.
+        """Add or replace a file.
 
-        Its flat keys are made here, because they stay in memory with it: a small file with a long
-        key above many values has large ones.
+        Its flat keys are computed here, because they stay in memory: a small file with a long key
+        above many values has large flat keys.
         """
         weight = _weight(parsed)
         with self._guard:
@@ -58,10 +58,10 @@ class ParseCache:
 
 
 def _weight(parsed: ParsedFile) -> int:
-    """Return about how many bytes of memory a parsed file takes."""
+    """Return the estimated memory of a parsed file in bytes."""
     weight = parsed.size
     for document in parsed.documents:
-        with contextlib.suppress(ConfigFormatError):  # too large: it is not kept
+        with contextlib.suppress(ConfigFormatError):  # too large to keep
             flat = document.flat
             weight += 2 * flat.size + flat.count * _PROPERTY_BYTES  # origins have the keys, too
     return weight

@@ -1,4 +1,4 @@
-"""What the filesystem store needs of an operating system."""
+"""The requirements of the filesystem store on the operating system."""
 
 import os
 from importlib import import_module
@@ -12,8 +12,8 @@ def check_platform() -> None:
     """Refuse an operating system that cannot keep bundles in files safely.
 
     Raises:
-        UnsupportedOperationError: It lacks locks, or opening below a directory without following
-            links; names what is missing.
+        UnsupportedOperationError: The system lacks locks, or cannot open files below a directory
+            without following links. The message names the missing functions.
     """
     missing = [
         name for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK") if not hasattr(os, name)

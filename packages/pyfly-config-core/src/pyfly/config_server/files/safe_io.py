@@ -1,8 +1,8 @@
-"""Opening files below a root, and nothing outside it.
+"""Opening files below a root, and never outside of it.
 
-Every path is opened component by component without following links. A link is followed only
-when its real path stays inside the root. Failures of the operating system become errors of the
-tree here, with names relative to the root.
+Every path is opened component by component without following links. A link is followed only if its
+real path is inside the root. Errors of the operating system become errors of the project, with
+names relative to the root.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ __all__ = [
     "translated",
 ]
 
-# Windows has not all of these. It can import this module; `platforms` says what is missing.
+# Windows lacks some of these flags. `platforms` reports the missing ones.
 DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 REGULAR: Final = (  # a FIFO must not block the open
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -35,10 +35,10 @@ _LINK_MET: Final = (errno.ELOOP, errno.ENOTDIR)
 
 @contextlib.contextmanager
 def translated(what: str) -> Generator[None]:
-    """Turn an `OSError` into an error of the tree that says what could not be done.
+    """Convert an `OSError` to an error of the project that names the failed operation.
 
     Raises:
-        BackendAccessDeniedError: Permissions or a read-only file system are in the way.
+        BackendAccessDeniedError: Permissions are missing, or the file system is read-only.
         BackendUnavailableError: Anything else.
     """
     try:
@@ -60,24 +60,24 @@ def opened(descriptor: int) -> Generator[int]:
 
 
 def open_inside(root: Path, relative: str, flags: int = DIRECTORY) -> int | None:
-    """Open `root/relative` for reading; `None` when it does not exist.
+    """Open `root/relative` for reading; `None` if it does not exist.
 
     Args:
-        root: May itself be reached through links; it must be an existing directory.
-        relative: With `/` between its parts; every part is already known to be harmless.
-        flags: For the last part.
+        root: An existing directory. Its own path may contain links.
+        relative: A path with `/` between its parts. All parts are checked.
+        flags: The flags for the last part.
 
     Raises:
         BackendAccessDeniedError: A link leads out of the root.
-        BackendUnavailableError: The root is not there.
-        OSError: Anything else that the operating system says.
+        BackendUnavailableError: The root does not exist.
+        OSError: Another failure.
     """
     with opened(open_root(root)) as top:
         return open_at(top, root, relative, flags)
 
 
 def open_at(top: int, root: Path, relative: str, flags: int = DIRECTORY) -> int | None:
-    """Open like `open_inside`, below the open root `top`."""
+    """Open a path as `open_inside` does, below the open root `top`."""
     try:
         return _descend(top, PurePosixPath(relative), flags)
     except FileNotFoundError:
@@ -96,13 +96,13 @@ def open_root(root: Path) -> int:
     """Open the root itself.
 
     Raises:
-        BackendUnavailableError: It is not there or not a directory.
+        BackendUnavailableError: The root does not exist or is not a directory.
     """
     try:
         return os.open(root, DIRECTORY)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BackendUnavailableError(
-            f"the root of the configuration is not there: {os.strerror(error.errno or 0)}"
+            f"cannot open the root of the configuration: {os.strerror(error.errno or 0)}"
         ) from error
 
 
@@ -117,21 +117,21 @@ def _descend(top: int, relative: PurePosixPath, flags: int) -> int:
 
 
 def _real_inside(root: Path, relative: str) -> PurePosixPath | None:
-    """Resolve the links in `root/relative`; `None` when it leads nowhere."""
+    """Return the real path of `root/relative`; `None` if it does not exist."""
     top = os.path.realpath(root)
     try:
         real = os.path.realpath(Path(top, relative), strict=True)
     except OSError:
         return None
     if not real.startswith(top.rstrip("/") + "/"):
-        raise BackendAccessDeniedError(f"'{relative}' is a link that leaves the root")
+        raise BackendAccessDeniedError(f"'{relative}' is a link out of the root")
     return PurePosixPath(real[len(top.rstrip("/")) + 1 :])
 
 
 def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None:
-    """Open the file `name` of the open directory for reading; `None` when it does not exist.
+    """Open the file `name` of an open directory for reading; `None` if it does not exist.
 
-    `path` says where it is below the root, for the case that it is a link.
+    `path` is its path below the root, which is needed if it is a link.
     """
     try:
         return _descend(directory, PurePosixPath(name), REGULAR)

@@ -1,4 +1,4 @@
-"""Reading files that somebody may be writing: whole, and only when they have settled."""
+"""Reading files that another program may be writing: complete, and only after they settled."""
 
 import os
 import stat
@@ -24,11 +24,11 @@ __all__ = [
 _Result = TypeVar("_Result")
 
 SETTLING_NANOSECONDS: Final = 100_000_000
-"""A file that was written less than this ago may not be complete."""
+"""A file that was written more recently may not be complete."""
 EMPTY_NANOSECONDS: Final = 1_000_000_000
-"""The same for an empty file: whoever writes into a file empties it first."""
+"""The same for an empty file, because a program that rewrites a file truncates it first."""
 SETTLED_SECONDS: Final = 1.2
-"""How long a read waits for a file that keeps changing."""
+"""The time that a read waits for a file that keeps changing."""
 
 _READ_ATTEMPTS: Final = 5
 _FREEING_SECONDS: Final = 0.05
@@ -40,7 +40,7 @@ _OLD_NANOSECONDS: Final = 2_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileIdentity:
-    """What changes whenever a file's content may have changed."""
+    """A value that changes whenever the content of a file may have changed."""
 
     device: int
     inode: int
@@ -52,7 +52,7 @@ class FileIdentity:
 
     @classmethod
     def of(cls, status: os.stat_result) -> "FileIdentity":
-        """Return that of a file with this status."""
+        """Return the identity of a file with this status."""
         return cls(
             device=status.st_dev,
             inode=status.st_ino,
@@ -63,7 +63,7 @@ class FileIdentity:
 
     @property
     def is_old(self) -> bool:
-        """True if the next change will show: the last one is older than the clock's resolution."""
+        """True if the next change will change the identity: the file is older than a clock tick."""
         return time.time_ns() - max(self.modified, self.changed) >= _OLD_NANOSECONDS
 
 
@@ -80,8 +80,8 @@ def file_identity(descriptor: int, *, limit: int) -> FileIdentity:
     """Return the identity of an open file.
 
     Raises:
-        IrregularFileError: It is not a regular file.
-        ConfigFormatError: It is larger than `limit` bytes.
+        IrregularFileError: The file is not a regular file.
+        ConfigFormatError: The file is larger than `limit` bytes.
     """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -92,22 +92,21 @@ def file_identity(descriptor: int, *, limit: int) -> FileIdentity:
 
 
 def read_file(descriptor: int, *, limit: int, where: str) -> tuple[bytes, FileIdentity]:
-    """Read an open file whole.
+    """Return the complete content of an open file, and its identity.
 
-    Somebody may be writing into the file, which first empties it and then fills it in pieces. So
-    it must not have been written for 0.1 seconds, or for 1 second if it is empty. What counts is
-    the time of the last write: a file that was renamed into its place can be read at once, if it
-    was written before that.
+    A program that rewrites a file truncates it and then writes it in pieces. Therefore the last
+    write must be at least 0.1 seconds ago, or 1 second if the file is empty. A file that was
+    written earlier and then renamed can be read at once.
 
     Args:
         descriptor: The open file.
-        limit: Bytes.
-        where: The file as errors name it.
+        limit: The largest size in bytes.
+        where: The name of the file in errors.
 
     Raises:
-        IrregularFileError: It is not a regular file.
-        ConfigFormatError: It is larger than `limit` bytes.
-        UnsettledFileError: It may not be written to its end; try again.
+        IrregularFileError: The file is not a regular file.
+        ConfigFormatError: The file is larger than `limit` bytes.
+        UnsettledFileError: The file may not be complete; try again.
     """
     for _ in range(_READ_ATTEMPTS):
         before = file_identity(descriptor, limit=limit)
@@ -122,26 +121,26 @@ def read_file(descriptor: int, *, limit: int, where: str) -> tuple[bytes, FileId
 
 def _check_settled(identity: FileIdentity, where: str) -> None:
     quiet = EMPTY_NANOSECONDS if identity.size == 0 else SETTLING_NANOSECONDS
-    # The earlier of the two: a time in the future, set by hand, must not keep a file from use.
+    # The earlier time counts, so that a file with a time in the future can be read.
     age = time.time_ns() - min(identity.modified, identity.changed)
     if 0 <= age < quiet:
         raise UnsettledFileError(where, min((quiet - age) / 1e9, _LONGEST_PAUSE_SECONDS))
 
 
 def _await_times(descriptor: int) -> None:
-    """Wait until the times of an empty file are those of its emptying.
+    """Wait until the times of an empty file are the times of its truncation.
 
-    While a file system frees the content of a file, for some milliseconds, its size is 0 already
-    and its times are still those of the last write.
+    While a file system truncates a file, its size is 0 for some milliseconds and its times are
+    still those of the last write.
     """
     time.sleep(_FREEING_SECONDS if os.fstat(descriptor).st_blocks else _FREED_SECONDS)
 
 
 def settled(read: Callable[[], _Result]) -> _Result:
-    """Return what `read` returns; call it again, for a little over a second, while a file settles.
+    """Return the result of `read`, repeated for about a second while a file settles.
 
-    The last call begins after that time: however long a pause takes on a busy machine, a file that
-    has settled meanwhile is read.
+    The last call begins after that time, so that a file which settled in the meantime is read even
+    on a busy machine.
 
     Raises:
         UnsettledFileError: The file keeps changing.

@@ -1,4 +1,4 @@
-"""What changed in a tree of text files: from names of files to bundles, plain files and labels."""
+"""Changes in a tree of text files, as changes of bundles, plain files and labels."""
 
 import threading
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ __all__ = ["TextChanges"]
 
 
 class TextChanges:
-    """Remembers what the passes over a tree saw. Several threads may use it.
+    """Keeps the changes of the scans of a tree. Safe for use from several threads.
 
     Args:
-        tree: Where the files lie.
-        layout: What their names mean.
+        tree: The tree of files.
+        layout: The rules for file names.
     """
 
     def __init__(self, tree: FileTree, layout: Layout) -> None:
@@ -34,7 +34,7 @@ class TextChanges:
         self._guard = threading.Lock()
 
     def since(self, cursor: str | None, *, deadline: float) -> ChangeBatch:
-        """Make a pass over the tree; return the present cursor and what changed since `cursor`."""
+        """Scan the tree; return the present cursor and the changes since `cursor`."""
         with self._guard:
             found = self._tree.changes(deadline=deadline)
             if self._journal is None:
@@ -55,7 +55,7 @@ class TextChanges:
                     yield LabelChange(label=directory)
 
     def _places(self, path: str) -> Iterator[tuple[str, str]]:
-        """Yield the labels under which a file can be asked for, with its path there."""
+        """Yield the possible labels of a file, each with the path below that label."""
         if self._tree.label is not None:
             yield self._tree.label, path
             return
@@ -64,7 +64,7 @@ class TextChanges:
 
 
 def _is_place(label: str, path: str | None) -> bool:
-    """True if the names can be those of a request."""
+    """True if a request can have these names."""
     try:
         check_name("label", label)
         if path is not None:

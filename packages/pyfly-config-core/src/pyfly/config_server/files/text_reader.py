@@ -1,4 +1,4 @@
-"""Reading and listing the bundles in the text files of a tree: one call at a time, blocking."""
+"""Reading and listing the bundles in the text files of a tree. Blocking."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,18 +45,18 @@ _Result = TypeVar("_Result")
 _Versions = Mapping[str, str | None]
 
 MAX_RESOURCE_BYTES: Final = 10_485_760
-"""The size of a plain file beside the bundles."""
+"""The largest size of a plain file."""
 _TRIES: Final = 3
 
 
 class TextReader:
-    """Reads the bundles and plain files of a tree. Safe to use from several threads.
+    """Reads the bundles and plain files of a tree. Safe for use from several threads.
 
-    Every method takes a deadline of the monotonic clock, which the tree heeds.
+    The deadlines of all methods are times of the monotonic clock, and are passed to the tree.
 
     Args:
-        tree: Where the files lie.
-        layout: What their names mean.
+        tree: The tree of files.
+        layout: The rules for file names.
     """
 
     def __init__(self, tree: FileTree, layout: Layout) -> None:
@@ -67,7 +67,7 @@ class TextReader:
     def fetch_many(
         self, keys: Sequence[ConfigKey], *, deadline: float
     ) -> list[ConfigSource | None]:
-        """Read several bundles; each label is opened once.
+        """Return several bundles, `None` for absent ones. Each label is opened once.
 
         Raises:
             ConfigFormatError: A file does not parse.
@@ -84,7 +84,7 @@ class TextReader:
     def _files(
         self, keys: Sequence[ConfigKey], deadline: float
     ) -> dict[ConfigKey, list[ParsedFile]]:
-        """Return the files of bundles of one label, those of lowest precedence first."""
+        """Return the files of bundles of one label, the lowest precedence first."""
 
         def read() -> dict[ConfigKey, list[ParsedFile]]:
             with self._tree.view(keys[0].label, deadline=deadline) as view:
@@ -125,11 +125,11 @@ class TextReader:
     # --- plain files ------------------------------------------------------------------
 
     def open_resource(self, label: str, path: str, *, deadline: float) -> ConfigResource | None:
-        """Read a plain file.
+        """Return a plain file, or `None`.
 
         Raises:
-            ConfigFormatError: It is larger than 10 MiB.
-            UnsettledFileError: It is being written; try again.
+            ConfigFormatError: The file is larger than 10 MiB.
+            UnsettledFileError: The file is being written; try again.
         """
 
         def read() -> ConfigResource | None:
@@ -147,7 +147,7 @@ class TextReader:
             raise error.at(f"{label}/{path}") from error.__cause__
 
     def resources(self, label: str, *, deadline: float) -> list[ResourceEntry]:
-        """List the plain files of a label, ordered by path; bundles are not among them."""
+        """Return the plain files of a label, ordered by path, without bundles."""
         found = [
             entry
             for entry in self._tree.files(label, deadline=deadline)
@@ -165,7 +165,7 @@ class TextReader:
         return self._tree.has_label(label, deadline=deadline)
 
     def labels(self, *, deadline: float) -> list[str]:
-        """Return the labels that carry a bundle or cannot be read, sorted."""
+        """Return the labels that have a bundle or cannot be read, sorted."""
         listing = self._tree.listing(None, with_versions=False, deadline=deadline)
         return sorted(
             label
@@ -176,7 +176,7 @@ class TextReader:
     def keys(
         self, label: str | None = None, after: ConfigKey | None = None, *, deadline: float
     ) -> list[ListedKey]:
-        """Return every bundle that comes after `after`, ordered by label, application, profile."""
+        """Return the bundles after `after`, ordered by label, application, profile."""
         listing = self._tree.listing(label, with_versions=False, deadline=deadline)
         return [row for row, _ in self._rows(listing, label, after)]
 
@@ -192,7 +192,7 @@ class TextReader:
     def listed_entries(
         self, label: str | None, after: ConfigKey | None, *, deadline: float
     ) -> list[ConfigEntry]:
-        """Return names and versions as a listing tells them; no file is read."""
+        """Return the names and versions of a listing, without reading files."""
         listing = self._tree.listing(label, with_versions=True, deadline=deadline)
         return [
             ConfigEntry(
@@ -208,7 +208,7 @@ class TextReader:
         return bundle_version(known) if known else None
 
     def entries(self, rows: Sequence[ListedKey], *, deadline: float) -> list[ConfigEntry]:
-        """Read bundles for their versions and errors; what has vanished is left out."""
+        """Return the versions and errors of bundles, without removed bundles. Reads files."""
         return [entry for row in rows if (entry := self._entry(row, deadline)) is not None]
 
     def _entry(self, row: ListedKey, deadline: float) -> ConfigEntry | None:
@@ -228,7 +228,7 @@ class TextReader:
         )
 
     def sources(self, rows: Sequence[ListedKey], *, deadline: float) -> list[ConfigSource]:
-        """Read bundles one by one; what cannot be read is logged and left out."""
+        """Return bundles. Unreadable bundles are logged and left out."""
         found: list[ConfigSource] = []
         for row in rows:
             try:
@@ -241,7 +241,7 @@ class TextReader:
 
 
 def _repeated(read: Callable[[], _Result]) -> _Result:
-    """Return what a read returns; begin anew, a few times, when the files change meanwhile."""
+    """Return the result of a read, repeated a few times if the files change in the meantime."""
     for _ in range(_TRIES - 1):
         try:
             return read()
@@ -255,7 +255,7 @@ def _repeated(read: Callable[[], _Result]) -> _Result:
 
 def _warn_of_ignored(label: str, names: Sequence[str]) -> None:
     if len(names) > 1:
-        _LOG.warning("%s/%s is used; ignored are %s", label, names[0], ", ".join(names[1:]))
+        _LOG.warning("%s/%s is used; ignored: %s", label, names[0], ", ".join(names[1:]))
 
 
 def _is_path(text: str) -> bool:

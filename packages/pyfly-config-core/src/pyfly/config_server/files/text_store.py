@@ -1,4 +1,4 @@
-"""A store of bundles in text files, whatever tree they lie in."""
+"""The store of bundles in the text files of any tree."""
 
 import asyncio
 import builtins
@@ -38,17 +38,16 @@ _LISTING_STEP: Final = 16
 
 
 class TextStore:
-    """Bundles in the text files of a tree, named and read by a layout.
+    """Bundles in the text files of a tree, with a layout for their names.
 
-    All access to files happens in threads of its own. What is asked for in one turn of the event
-    loop is handed to them together, unless the tree is slow. A parsed file is remembered until it
-    changes.
+    All access to files happens in threads of the store. The reads of one turn of the event loop
+    share a call, unless the tree is slow. Parsed files are cached until they change.
 
     Args:
-        tree: Where the files lie.
-        layout: What their names mean.
-        limits: Times and numbers of threads.
-        name: What the names of its threads begin with.
+        tree: The tree of files.
+        layout: The rules for file names.
+        limits: Time limits and number of threads.
+        name: The prefix of the names of its threads.
     """
 
     has_base_bundles: Final = True
@@ -71,7 +70,7 @@ class TextStore:
         )
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
-        """Return this store if it has an ability; none that writes where the tree cannot."""
+        """Return this store if it has an ability. A read-only tree has no abilities that write."""
         if kind in {SupportsConditionalSave, SupportsDelete} and not self._tree.is_writable():
             return None
         return _instance(self, kind)
@@ -100,14 +99,14 @@ class TextStore:
 
         Raises:
             InvalidConfigKeyError: The path is not acceptable.
-            ConfigFormatError: It is larger than 10 MiB.
+            ConfigFormatError: The file is larger than 10 MiB.
         """
         check_name("label", label)
         check_path(path)
         return await self._threads.read_settled(partial(self._reader.open_resource, label, path))
 
     async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
-        """Yield the plain files under a label, ordered by path; bundles are not among them."""
+        """Yield the plain files under a label, ordered by path, without bundles."""
         check_name("label", label)
         for entry in await self._threads.list(partial(self._reader.resources, label)):
             yield entry
@@ -132,8 +131,8 @@ class TextStore:
     ) -> AsyncIterator[ConfigEntry]:
         """Yield the name and version of every bundle, ordered by label, application, profile.
 
-        Where a listing of the tree does not tell versions, every file is parsed, so that what is
-        wrong with it is told.
+        If a listing of the tree has no versions, every file is parsed, and entries have their
+        errors.
         """
         if self._tree.lists_versions:
             for entry in await self._threads.list(
@@ -147,23 +146,23 @@ class TextStore:
                 yield entry
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle or cannot be read, sorted."""
+        """Return the labels that have a bundle or cannot be read, sorted."""
         return await self._threads.list(self._reader.labels)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
-        """Make a pass over the names and identities of all files; return what changed.
+        """Scan the names and identities of all files; return the changes.
 
-        A file counts as every bundle as which it can be read, and as a plain file. The last
-        10,000 changes that passes of this process saw are remembered.
+        A changed file is named as every bundle that it can belong to, and as a plain file. The
+        last 10,000 changes in scans of this process are kept.
         """
         return await self._threads.list(partial(self._changes.since, cursor))
 
     async def check(self) -> None:
-        """Return when the tree can be read.
+        """Return if the tree can be read.
 
         Raises:
-            BackendUnavailableError: It is not there.
-            BackendAccessDeniedError: It cannot be opened.
+            BackendUnavailableError: The tree does not exist.
+            BackendAccessDeniedError: The tree cannot be opened.
         """
         await self._threads.read(self._tree.check)
 
@@ -173,7 +172,7 @@ class TextStore:
         """Replace the bundle, durably.
 
         Raises:
-            ConfigObstructedError: A file that must not be rewritten is in the way.
+            ConfigObstructedError: There is a file that must not be rewritten.
         """
         await self.commit(source, expected=ANY)
 
@@ -190,7 +189,7 @@ class TextStore:
         Raises:
             ConfigConflictError: `expected` does not hold.
             ConfigObstructedError: As `save`.
-            InvalidConfigKeyError: Its file would be read as another bundle.
+            InvalidConfigKeyError: The file would be read as another bundle.
         """
         note = ChangeNote(author=author, message=message)
         save = partial(self._writer.save, source, expected=expected, note=note)
@@ -204,7 +203,7 @@ class TextStore:
         author: str | None = None,
         message: str | None = None,
     ) -> None:
-        """Remove the bundle's files, those that are ignored first.
+        """Remove the files of the bundle, ignored files first.
 
         Raises:
             ConfigConflictError: `expected` does not hold.
@@ -223,7 +222,7 @@ class TextStore:
         return await self._threads.read(function)
 
     async def aclose(self) -> None:
-        """Wait for a running save; refuse everything afterwards."""
+        """Wait for a running save, and refuse further calls."""
         await self._threads.close()
 
     async def __aenter__(self) -> Self:

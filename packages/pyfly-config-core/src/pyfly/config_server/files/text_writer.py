@@ -1,4 +1,4 @@
-"""Saving and removing the bundles in the text files of a tree: one call at a time, blocking."""
+"""Saving and removing the bundles in the text files of a tree. Blocking."""
 
 import random
 import time
@@ -40,12 +40,12 @@ _LONGEST_PAUSE_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredFiles:
-    """The files of a bundle while it is being written."""
+    """The stored files of a bundle before a write."""
 
     names: Sequence[str]
-    """Those that exist, the highest precedence first."""
+    """The existing files, the highest precedence first."""
     contents: dict[str, FileContent] = field(repr=False)
-    """Those that a reader uses."""
+    """The files that a reader uses."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -54,18 +54,18 @@ class _StoredFiles:
 
     @property
     def version(self) -> str | None:
-        """The version of the bundle; `None` when it is not stored."""
+        """The version of the bundle; `None` if it is not stored."""
         return bundle_version(self.versions) if self.contents else None
 
 
 class TextWriter:
-    """Writes the bundles of a tree. Safe to use from several threads and processes.
+    """Writes the bundles of a tree. Safe for use from several threads and processes.
 
-    Every method takes a deadline of the monotonic clock for the wait for other writers.
+    The deadlines of all methods are times of the monotonic clock, for the wait for other writers.
 
     Args:
-        tree: Where the files lie.
-        layout: What their names mean.
+        tree: The tree of files.
+        layout: The rules for file names.
     """
 
     def __init__(self, tree: FileTree, layout: Layout) -> None:
@@ -77,14 +77,14 @@ class TextWriter:
     ) -> str:
         """Replace the file that a reader uses, in its format; return the new version.
 
-        A save that is refused or fails leaves no directory behind.
+        A refused or failed save leaves no directory behind.
 
         Raises:
             ConfigConflictError: `expected` does not hold.
             ConfigObstructedError: The bundle lies in several files and not exactly one of them
                 has to change, or in a `.properties` file, or in one of several documents. Or it
                 lies in several files and the tree does not lock them for a condition.
-            InvalidConfigKeyError: The name of its file would be read as another bundle.
+            InvalidConfigKeyError: The file would be read as another bundle.
         """
         key = source.key
         self._check_label(key.label)
@@ -107,9 +107,9 @@ class TextWriter:
     def delete(
         self, key: ConfigKey, *, expected: Expected, note: ChangeNote, deadline: float
     ) -> None:
-        """Remove the file that a reader uses, and those that are ignored beside it, before it.
+        """Remove the ignored files of a bundle, then the file that a reader uses.
 
-        What a save must not rewrite is not removed either.
+        Files that a save must not rewrite are not removed, either.
 
         Raises:
             ConfigConflictError: `expected` does not hold.
@@ -164,7 +164,7 @@ class TextWriter:
     def _write(
         self, key: ConfigKey, write: Callable[[FileWriter], _Result], deadline: float
     ) -> _Result:
-        """Write, again when the files changed meanwhile, until the deadline."""
+        """Write; repeat if the files changed in the meantime, until the deadline."""
         attempt = 0
         while True:
             try:
@@ -198,7 +198,7 @@ class TextWriter:
     def _check_label(self, label: str) -> None:
         only = self._tree.label
         if only not in {None, label}:
-            raise InvalidConfigKeyError("label", label, f"this store holds the label '{only}' only")
+            raise InvalidConfigKeyError("label", label, f"this store has only the label '{only}'")
 
 
 def _trees(key: ConfigKey, stored: _StoredFiles) -> dict[str, Mapping[str, JsonValue]]:

@@ -1,8 +1,8 @@
-"""Blocking calls in a bounded number of threads of their own, each with a deadline.
+"""A limited number of threads for blocking calls with deadlines.
 
-A thread cannot be stopped. A call that is not done at its deadline is given up: whoever waits is
-told, and another thread takes the place of the stuck one, up to a limit. The threads are daemons,
-so that a stuck one does not keep the process from ending.
+A thread cannot be stopped. If a call does not end before its deadline, the caller gets an error,
+and another thread replaces the stuck thread, up to a limit. The threads are daemons, so that a
+stuck thread does not keep the process from ending.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ __all__ = ["Threads"]
 _Result = TypeVar("_Result")
 
 _STUCK_TIMES: Final = 3
-"""So many times the number of threads may be stuck besides."""
+"""The limit of stuck threads, as a multiple of the number of threads."""
 _POLL_SECONDS: Final = 0.01
 
 
@@ -37,8 +37,8 @@ class Threads:
     """Runs functions in threads.
 
     Args:
-        count: How many work at a time.
-        name: What their names begin with.
+        count: The number of threads that work at the same time.
+        name: The prefix of their names.
     """
 
     def __init__(self, count: int, *, name: str) -> None:
@@ -50,15 +50,15 @@ class Threads:
         self._closed = False
 
     async def run(self, function: Callable[[], _Result], *, deadline: float) -> _Result:
-        """Return what the function returns, or raise what it raises.
+        """Return the result of the function, or raise its error.
 
         Args:
-            function: What is run; it should look at the deadline between its steps.
-            deadline: Of the monotonic clock. It holds for the wait for a thread too.
+            function: The function. It should check the deadline between its steps.
+            deadline: A time of the monotonic clock, which includes the wait for a thread.
 
         Raises:
-            BackendUnavailableError: The function was not done at the deadline, no thread can be
-                started, or they are closed.
+            BackendUnavailableError: The function did not end before the deadline, no thread can
+                be started, or the threads are closed.
         """
         future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         call = _Call(function=function, future=future)
@@ -73,7 +73,7 @@ class Threads:
                 self._give_up(call)
 
     async def close(self, *, deadline: float) -> None:
-        """End the threads; wait for those that are not stuck, until the deadline."""
+        """End the threads; wait until the deadline for threads that are not stuck."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -87,7 +87,7 @@ class Threads:
             self._waiting.append(call)
             try:
                 self._start_one()
-            except RuntimeError:  # the system has no thread left
+            except RuntimeError:  # the system cannot start a thread
                 if self._alive == self._stuck:
                     self._waiting.remove(call)
                     raise BackendUnavailableError("no thread can be started") from None
@@ -106,7 +106,7 @@ class Threads:
             call.given_up = True
             if call.began:
                 self._stuck += 1
-                with contextlib.suppress(RuntimeError):  # then one that is not stuck does it
+                with contextlib.suppress(RuntimeError):  # the remaining threads go on
                     self._start_one()
             elif call in self._waiting:
                 self._waiting.remove(call)
@@ -115,9 +115,9 @@ class Threads:
         while (call := self._next()) is not None:
             result, error = _outcome(call.function)
             with self._changed:
-                call.began = False  # from here on it cannot get stuck any more
+                call.began = False  # it can no longer get stuck
                 self._stuck -= call.given_up
-            with contextlib.suppress(RuntimeError):  # its event loop is gone
+            with contextlib.suppress(RuntimeError):  # its event loop is closed
                 call.future.get_loop().call_soon_threadsafe(_settle, call.future, result, error)
 
     def _next(self) -> _Call | None:
@@ -144,7 +144,7 @@ def _outcome(function: Callable[[], _Result]) -> tuple[_Result | None, Exception
 
 
 def _settle(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
-    if future.done():  # whoever asked has gone away
+    if future.done():  # the caller was cancelled
         return
     if error is None:
         future.set_result(result)

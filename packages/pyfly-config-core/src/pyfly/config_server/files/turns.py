@@ -1,4 +1,4 @@
-"""One writer at a time for each label, so that a label that is stuck delays no other."""
+"""One writer at a time for each label, so that a stuck label does not delay others."""
 
 import asyncio
 import contextlib
@@ -11,21 +11,21 @@ __all__ = ["Turns"]
 
 
 class Turns:
-    """Lets the writers of each label go one after the other, in each event loop."""
+    """Locks for the writers of each label, in each event loop."""
 
     def __init__(self) -> None:
         self._locks: dict[tuple[asyncio.AbstractEventLoop, str], tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
     async def of(self, label: str, *, deadline: float) -> AsyncGenerator[None]:
-        """Wait for the turn of a writer, and hold it.
+        """Hold the lock of a label.
 
         Args:
-            label: Whose writers are meant.
-            deadline: Of the monotonic clock.
+            label: The label.
+            deadline: A time of the monotonic clock.
 
         Raises:
-            BackendUnavailableError: The writers before did not finish; nothing was written.
+            BackendUnavailableError: Earlier writers did not finish; nothing was written.
         """
         place = (asyncio.get_running_loop(), label)
         lock, users = self._locks.get(place, (asyncio.Lock(), 0))

@@ -1,4 +1,4 @@
-"""Walking directories below a root, by name only. Blocking."""
+"""Listing the files in directories below a root. Blocking."""
 
 import logging
 import os
@@ -20,28 +20,28 @@ _Place: TypeAlias = tuple[int, int]
 
 
 def walk_labels(root: Path) -> dict[str, list[str] | None]:
-    """Return every directory that can be a label with the names of its files.
+    """Return the names of the files for every directory with the name of a label.
 
-    Directories whose names cannot be labels, as `.git` and `..data`, are passed over. A directory
-    that cannot be opened is logged, and has `None` in place of names.
+    Directories with other names, such as `.git` and `..data`, are ignored. A directory that cannot
+    be opened is logged and has `None` in place of names.
 
     Raises:
-        BackendUnavailableError: The root is not there.
-        OSError: It cannot be listed.
+        BackendUnavailableError: The root does not exist.
+        OSError: The root cannot be listed.
     """
     return dict(_descend(root, "", ()))
 
 
 def list_directory(root: Path, directory: str) -> list[str]:
-    """Return the names of the files in one directory; none if it does not exist.
+    """Return the names of the files in one directory; empty if it does not exist.
 
     Args:
-        root: What the directory must not lie outside of, links resolved.
-        directory: Below the root; empty for the root itself.
+        root: The root directory. The directory must be inside of it after links are resolved.
+        directory: The path below the root; empty for the root itself.
 
     Raises:
-        BackendUnavailableError: The root is not there.
-        BackendAccessDeniedError: The directory is a link that leaves the root.
+        BackendUnavailableError: The root does not exist.
+        BackendAccessDeniedError: The directory is a link out of the root.
         OSError: The directory cannot be listed.
     """
     opened_directory = open_inside(root, directory) if directory else open_root(root)
@@ -135,7 +135,7 @@ def _descend(
 def _unreadable(
     root: Path, label: str, error: ConfigError | OSError
 ) -> Iterator[tuple[str, list[str] | None]]:
-    """Log a label that cannot be opened; the root itself must be, and may be linked to."""
+    """Log a label that cannot be opened. Raise if it is the root itself."""
     if not label:
         raise error
     if os.path.realpath(root / label) != os.path.realpath(root):
@@ -144,10 +144,10 @@ def _unreadable(
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    """True if it is a directory or a link to one; what that is cannot always be found out."""
+    """True if it is a directory or a link to a directory; false if that cannot be determined."""
     try:
         return entry.is_dir()
-    except OSError:  # links in a circle, or through a directory that is closed to this user
+    except OSError:  # circular links, or a directory that this user may not read
         return False
 
 

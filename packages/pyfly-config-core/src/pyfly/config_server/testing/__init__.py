@@ -1,8 +1,8 @@
-"""The suite that every store of configuration has to pass: the storage interface as tests.
+"""The conformance suite: tests of the storage interface that every store must pass.
 
-Comes with the extra `pyfly-config-core[testing]`. A store is tested by one class that names
+Install it with the extra `pyfly-config-core[testing]`. The test class of a store has the base
 `BackendConformance`, one mixin for each ability of the store, and a fixture `backend` that
-returns (or yields) a fresh, empty store; the fixture may be async.
+returns or yields a new, empty store. The fixture may be async.
 
 ```python
 class TestMyBackend(BackendConformance, KeysConformance, CloseConformance):
@@ -11,24 +11,24 @@ class TestMyBackend(BackendConformance, KeysConformance, CloseConformance):
         return MyBackend(tmp_path)
 ```
 
-The first test, `test_the_store_has_the_shape_of_the_interface`, looks at the methods of the store
-and calls none. While it fails, the others are skipped. The class fails when the store has an
-ability whose mixin is missing, and names the mixin; `MIXINS` is the table of all. A test of the
-suite cannot be replaced, except by one marked `xfail(strict=True, reason=…)`.
+The first test, `test_the_store_has_the_shape_of_the_interface`, checks the signatures of the
+methods without calling them. While it fails, the other tests are skipped. If the store has an
+ability without its mixin, a test fails and names the mixin; `MIXINS` is the table of all mixins. A
+test class may replace a test of the suite only by one marked `xfail(strict=True, reason=…)`.
 
-What the suite cannot do by itself is done by members that the class overrides:
+A test class overrides these members if it has the mixin:
 
 | member | does |
 |---|---|
 | `ResourcesConformance.store_resource` | puts a plain file into the store |
-| `ChangesConformance.open_another` | opens the same store once more, as another process would |
-| `HistoryConformance.removals_without_remarks` | says why removals have no author, if so |
+| `ChangesConformance.open_another` | opens the same store again, as another process would |
+| `HistoryConformance.removals_without_remarks` | the reason why removals have no author, if any |
 
 `BaseBundlesConformance` is for stores with base bundles. `WrapperConformance` is for stores around
-another store, and stands alone.
+another store, and is used alone.
 
-All names used are ones that text stores can keep: no profile contains `-`, no application `/`.
-Tests are async and run on asyncio through anyio's pytest plugin; no configuration is needed.
+Text stores can keep all names in the tests: no profile contains `-`, no application contains `/`.
+The tests are async and run on asyncio through anyio's pytest plugin, without configuration.
 """
 
 import pytest
@@ -50,7 +50,7 @@ for _module in (
     "_wrapped",
     "_wrappers",
 ):
-    # Before the imports below; otherwise a failure would not show the values it compared.
+    # Before the imports below, so that pytest rewrites their assertions.
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from pyfly.config_server.testing._changes import (  # noqa: E402 - as the comment above says

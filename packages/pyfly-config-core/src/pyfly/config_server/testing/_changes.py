@@ -1,4 +1,4 @@
-"""The suite for stores that tell what changed."""
+"""The suite for stores that list changes."""
 
 import asyncio
 from dataclasses import replace
@@ -24,23 +24,23 @@ from pyfly.config_server.testing._suite import Conformance, bundle, close
 _WRITERS = 4
 _WRITES = 8
 _FIRST = 100
-"""What is stored before the writers begin."""
+"""The number of bundles before the writers begin."""
 _PAUSES = 5
 _REMOVED = 2
-"""So many of the writers remove their bundle at the end."""
+"""The number of writers that remove their bundle at the end."""
 _OLDER = 32
-"""Changes between an old cursor and the present one."""
+"""The number of changes between an old cursor and the present cursor."""
 
 
 class ChangesBackend(ConfigBackend, SupportsChanges, Protocol):
-    """A store that tells what changed."""
+    """A store that lists changes."""
 
 
 class ChangesConformance(Conformance, ability=SupportsChanges):
-    """What changed since a cursor. The test class overrides `open_another`."""
+    """Changes since a cursor. The test class overrides `open_another`."""
 
     async def test_nothing_changed_while_nothing_was_written(self, backend: ChangesBackend) -> None:
-        """The cursor stays and no change is named, whatever is read."""
+        """Reading does not change the cursor and is not a change."""
         await backend.save(bundle())
         start = await backend.changes_since(None)
         assert start.changes == ()
@@ -50,7 +50,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         assert await backend.changes_since(start.cursor) == start
 
     async def test_every_save_is_named_and_moves_the_cursor(self, backend: ChangesBackend) -> None:
-        """A new bundle, new content, new types and a new label; no cursor comes twice."""
+        """A new bundle, new content, new types and a new label, each with a new cursor."""
         batch = await backend.changes_since(None)
         cursors = [batch.cursor]
         for source in (
@@ -71,7 +71,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
     async def test_a_change_is_named_until_the_new_cursor_is_used(
         self, backend: ChangesBackend
     ) -> None:
-        """Asking takes nothing away from others, and the new cursor has nothing left to name."""
+        """A call does not consume changes, and there are no changes since the new cursor."""
         start = await backend.changes_since(None)
         await backend.save(bundle())
         batches = [await backend.changes_since(start.cursor) for _ in range(3)]
@@ -81,7 +81,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         assert (await backend.changes_since(None)).cursor == after
 
     async def test_changes_add_up_from_an_older_cursor(self, backend: ChangesBackend) -> None:
-        """All that was written since, even if another reader asked in between; or everything."""
+        """All changes are named, or everything, even if another reader asked in between."""
         start = await backend.changes_since(None)
         cursor = start.cursor
         sources = [bundle(f"app{number}") for number in range(_OLDER)]
@@ -95,7 +95,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
     async def test_a_conditional_save_and_a_base_bundle_are_named(
         self, backend: ChangesBackend
     ) -> None:
-        """Every way to write is a change, where the store has it."""
+        """Every kind of write that the store supports is a change."""
         writer = ability(backend, SupportsConditionalSave)
         start = await backend.changes_since(None)
         if writer is not None:
@@ -109,7 +109,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             assert _names(await backend.changes_since(start.cursor), base.key)
 
     async def test_a_removal_is_named(self, backend: ChangesBackend) -> None:
-        """Where the store can remove."""
+        """For stores that can remove."""
         store = ability(backend, SupportsDelete)
         if store is None:
             return
@@ -121,7 +121,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         assert _names(batch, bundle().key)
 
     async def test_a_state_that_comes_back_hides_no_change(self, backend: ChangesBackend) -> None:
-        """A bundle that is stored, removed and stored again: each difference is named."""
+        """A bundle is stored, removed and stored again: every step is named."""
         store = ability(backend, SupportsDelete)
         if store is None:
             return
@@ -140,7 +140,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             states.append((is_stored, present))
 
     async def test_an_unknown_cursor_gives_everything(self, backend: ChangesBackend) -> None:
-        """Text that no store returned, and text of another store."""
+        """A text that is not a cursor, and a cursor of another store."""
         await backend.save(bundle())
         for cursor in ("", "0", "no cursor", "x" * 1000, "9" * 30, "\0", "-1", "1"):
             batch = await backend.changes_since(cursor)
@@ -148,7 +148,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             assert batch.cursor == (await backend.changes_since(None)).cursor
 
     async def test_a_write_through_another_object_is_named(self, backend: ChangesBackend) -> None:
-        """Two processes see one store: each hears of the other, and understands its cursors."""
+        """If two processes see one store, each sees the other's changes and accepts its cursors."""
         other = await self.open_another()
         if other is None:
             return
@@ -168,7 +168,7 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             await close(other)
 
     async def test_no_change_is_missed_while_several_write(self, backend: ChangesBackend) -> None:
-        """A reader that asks while others write hears of every write, at once or the next time."""
+        """A reader sees every concurrent write, in this call or in the next."""
         seen = {bundle(f"app{n}").key: _FIRST for n in range(_WRITERS)}
         for key in seen:
             await backend.save(bundle(key.application, properties={"n": _FIRST}))
@@ -183,17 +183,17 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
             await asyncio.gather(*writers)
         batch = await backend.changes_since(batch.cursor)
         await _read_changed(backend, batch, seen)
-        # A reader that read again exactly what was named has the last content of every bundle.
+        # A reader that fetched exactly the named bundles has the last content of every bundle.
         last = {bundle(f"app{n}").key: _WRITES for n in range(_WRITERS)}
         if ability(backend, SupportsDelete) is not None:
             last |= {bundle(f"app{n}").key: 0 for n in range(_REMOVED)}
         assert seen == last
 
     async def open_another(self) -> ChangesBackend | None:
-        """Return another object that sees the store of the fixture, as another process has one.
+        """Return another object for the store of the fixture, as another process would open it.
 
-        A test class overrides this, unless the store lives and ends with its object. The suite
-        closes what it returns.
+        A test class overrides this, unless the content is kept in the store object itself. The
+        suite closes the returned object.
         """
         return None
 
@@ -210,7 +210,7 @@ def _names(batch: ChangeBatch, key: ConfigKey) -> bool:
 
 async def _write(backend: ConfigBackend, writer: int) -> None:
     source = bundle(f"app{writer}")
-    # Pauses of different lengths, so that single writes meet a reader at every point.
+    # Pauses of different lengths, so that writes happen at every point of a read.
     for number in range(1, _WRITES + 1):
         await backend.save(replace(source, properties={"n": number}))
         for _ in range((number + writer) % _PAUSES):
@@ -223,7 +223,7 @@ async def _write(backend: ConfigBackend, writer: int) -> None:
 async def _read_changed(
     backend: ConfigBackend, batch: ChangeBatch, seen: dict[ConfigKey, int]
 ) -> None:
-    """Read the bundles that the changes cover, as a cache does."""
+    """Fetch the changed bundles, as a cache does."""
     for writer in range(_WRITERS):
         key = bundle(f"app{writer}").key
         if _names(batch, key):

@@ -1,4 +1,4 @@
-"""The suite for conditional saves: storing only where the stored version is the expected one."""
+"""The suite for conditional saves, which store only if the stored version is the expected one."""
 
 import asyncio
 from typing import Protocol
@@ -31,13 +31,13 @@ class ConditionalSaveBackend(ConfigBackend, SupportsConditionalSave, Protocol):
 
 
 class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
-    """Saves that say what they expect to replace."""
+    """Saves under a condition."""
 
     @pytest.mark.parametrize("expected", [ABSENT, ANY], ids=["absent", "any"])
     async def test_a_commit_creates(
         self, backend: ConditionalSaveBackend, expected: Expected
     ) -> None:
-        """It returns the version that a fetch then tells, and stores as `save` does."""
+        """It stores as `save` does and returns the version that a fetch then has."""
         source = bundle(properties={"b": ["1e3", 1.0], "a": {"n": None}})
         version = await backend.commit(source, expected=expected)
         assert version
@@ -61,7 +61,7 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
     async def test_a_commit_that_expects_absence_conflicts_with_a_bundle(
         self, backend: ConditionalSaveBackend
     ) -> None:
-        """The conflict names the version that is there; nothing is changed."""
+        """The conflict names the stored version; nothing is changed."""
         version = await backend.commit(bundle(properties={"n": 1}), expected=ANY)
         with pytest.raises(ConfigConflictError) as conflict:
             await backend.commit(bundle(properties={"n": 2}), expected=ABSENT)
@@ -71,7 +71,7 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
     async def test_a_commit_that_expects_an_old_version_conflicts(
         self, backend: ConditionalSaveBackend
     ) -> None:
-        """The conflict names the current version, and that one then works."""
+        """The conflict names the current version, which then works."""
         old = await backend.commit(bundle(properties={"n": 1}), expected=ABSENT)
         new = await backend.commit(bundle(properties={"n": 2}), expected=old)
         with pytest.raises(ConfigConflictError) as conflict:
@@ -105,7 +105,7 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
     async def test_a_commit_that_expects_presence_conflicts_with_nothing(
         self, backend: ConditionalSaveBackend
     ) -> None:
-        """The conflict says that nothing is stored; nothing is created, beside others or alone."""
+        """The conflict says that nothing is stored; nothing is created, with or without others."""
         for source in (bundle("orders"), bundle("orders", label="nowhere/x")):
             with pytest.raises(ConfigConflictError) as conflict:
                 await backend.commit(source, expected=PRESENT)
@@ -117,7 +117,7 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
     async def test_concurrent_writers_that_expect_presence_all_succeed(
         self, backend: ConditionalSaveBackend
     ) -> None:
-        """One after the other, each in the place of what is there then."""
+        """They replace the bundle one after the other."""
         await backend.save(bundle())
         sources = [bundle(properties={"writer": number}) for number in range(4)]
         versions = await asyncio.gather(
@@ -131,7 +131,7 @@ class ConditionalSaveConformance(Conformance, ability=SupportsConditionalSave):
     async def test_of_concurrent_writers_exactly_one_wins(
         self, backend: ConditionalSaveBackend, *, created: bool
     ) -> None:
-        """All others are told the version of the winner, whose tree is what is stored."""
+        """The conflicts of the others name the winner's version, and its tree is stored."""
         expected: Expected = ABSENT
         if created:
             expected = await backend.commit(bundle(), expected=ABSENT)

@@ -1,4 +1,4 @@
-"""The suite for removals, which have conditions, too."""
+"""The suite for removals, including conditional removals."""
 
 import asyncio
 from typing import Protocol
@@ -46,7 +46,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         assert (await stored(backend, bundle())).properties == {"new": 1}
 
     async def test_removing_leaves_the_others(self, backend: DeleteBackend) -> None:
-        """Bundles whose names begin alike stay."""
+        """Bundles with a similar name stay."""
         others = [
             bundle("orders-api"),
             bundle("order"),
@@ -65,7 +65,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
     async def test_removing_nothing_does_nothing(
         self, backend: DeleteBackend, expected: Expected
     ) -> None:
-        """Once and again, under a label that exists and one that does not."""
+        """Repeatedly, under existing and missing labels."""
         await backend.save(bundle("billing"))
         for label in ("main", "main", "nowhere/x"):
             await backend.delete(
@@ -74,7 +74,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
         assert [source.application for source in await backend.list()] == ["billing"]
 
     async def test_the_current_version_lets_a_delete_remove(self, backend: DeleteBackend) -> None:
-        """The version that a fetch tells is the one to expect."""
+        """The version of a fetch is the expected version."""
         await backend.save(bundle())
         version = await stored_version(backend, bundle())
         await backend.delete(ORDERS, expected=version)
@@ -108,7 +108,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
     async def test_a_delete_that_expects_presence_removes_whichever_version_is_stored(
         self, backend: DeleteBackend
     ) -> None:
-        """Once; then it conflicts."""
+        """The first time; the second time it conflicts."""
         await backend.save(bundle(properties={"n": 1}))
         await backend.delete(ORDERS, expected=PRESENT)
         assert await fetched(backend, bundle()) is None
@@ -131,7 +131,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
     async def test_a_write_that_expects_presence_brings_no_removed_bundle_back(
         self, backend: DeleteBackend
     ) -> None:
-        """Written before the removal or refused after it: in both cases the bundle is gone."""
+        """It writes before the removal or is refused after it; the bundle is gone in both cases."""
         writer = ability(backend, SupportsConditionalSave)
         if writer is None:
             return
@@ -148,7 +148,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
             assert await fetched(backend, bundle()) is None
 
     async def test_of_concurrent_deletes_exactly_one_removes(self, backend: DeleteBackend) -> None:
-        """All others are told that nothing is stored any more."""
+        """The conflicts of the others say that nothing is stored."""
         await backend.save(bundle())
         version = await stored_version(backend, bundle())
         outcomes = await asyncio.gather(

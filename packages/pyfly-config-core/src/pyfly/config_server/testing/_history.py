@@ -27,18 +27,18 @@ from pyfly.config_server.testing._suite import (
 
 
 class HistoryBackend(ConfigBackend, SupportsConditionalSave, SupportsHistory, Protocol):
-    """A store with a history; its changes are made by conditional saves."""
+    """A store with a history, and with conditional saves to make changes."""
 
 
 class HistoryConformance(Conformance, ability=SupportsHistory):
-    """Old versions, and who made them."""
+    """Old versions, with their authors and messages."""
 
     removals_without_remarks: ClassVar[str | None] = None
-    """Why the history of a store does not keep the author and the message of a removal. `None`
-    where it does. A class that sets it names the limit of the store that is the reason."""
+    """The reason why the history of a store cannot keep the author and the message of a removal;
+    `None` if it keeps them."""
 
     async def test_what_was_never_stored_has_no_history(self, backend: HistoryBackend) -> None:
-        """An empty list and no version, also beside another bundle's history."""
+        """An empty list and no version, even if another bundle has a history."""
         version = await backend.commit(bundle("billing"), expected=ANY)
         assert await backend.history(ORDERS) == []
         assert await backend.fetch_version(ORDERS, version=version) is None
@@ -66,7 +66,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     async def test_a_removal_is_a_row_with_its_author_and_message(
         self, backend: HistoryBackend
     ) -> None:
-        """It comes first and is marked; the bundle can be stored again above it."""
+        """It comes first and is marked; the bundle can be stored again."""
         remover = ability(backend, SupportsDelete)
         if remover is None:
             return
@@ -88,14 +88,14 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         assert [row.deleted for row in rows] == [False, True, False]
 
     async def test_a_write_without_remarks_has_none(self, backend: HistoryBackend) -> None:
-        """Neither those of an earlier write nor the name of a user of the system."""
+        """Neither those of an earlier write nor the name of the system user."""
         await backend.commit(bundle(), expected=ANY, author="ada", message="begin")
         await backend.commit(bundle(properties={"n": 2}), expected=PRESENT)
         newest, _ = await backend.history(ORDERS)
         assert (newest.author, newest.message) == (None, None)
 
     async def test_an_old_version_comes_back_exactly(self, backend: HistoryBackend) -> None:
-        """With its key and its version; so does the current one."""
+        """With its key and its version, including the current version."""
         trees: list[dict[str, JsonValue]] = [
             {"b": "1e3", "a": [1.0, None]},
             {"a": {"b": "2001-12-14"}},
@@ -121,13 +121,13 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
             items.append("spoilt")
 
     async def test_a_version_that_never_was_is_none(self, backend: HistoryBackend) -> None:
-        """Absent, whatever the text looks like: it is not a name with rules."""
+        """Any text may be given as a version; it has no rules."""
         await backend.commit(bundle(), expected=ANY)
         for version in ("never-was", "", "../x", "999999999999", "HEAD"):
             assert await backend.fetch_version(ORDERS, version=version) is None
 
     async def test_histories_of_labels_are_separate(self, backend: HistoryBackend) -> None:
-        """A commit under one label is no change under another."""
+        """A commit under one label does not appear under another."""
         one = await backend.commit(bundle(label="feature/x"), expected=ANY)
         other = await backend.commit(bundle(label="feature"), expected=ANY)
         for label, version in (("feature/x", one), ("feature", other)):
@@ -137,7 +137,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
             assert [row.version for row in rows] == [version]
 
     async def test_a_history_comes_in_pages(self, backend: HistoryBackend) -> None:
-        """Each begins before the last version of the one before; the last one may be shorter."""
+        """Each begins before the last version of the page before it; the last may be shorter."""
         made = [await backend.commit(bundle(properties={"n": n}), expected=ANY) for n in range(5)]
         remover = ability(backend, SupportsDelete)
         if remover is not None:
@@ -160,7 +160,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     async def test_a_page_before_a_version_that_never_was_is_refused(
         self, backend: HistoryBackend
     ) -> None:
-        """So is one before a version of another bundle, and one of a bundle never stored."""
+        """So is a page before a version of another bundle, and of a bundle never stored."""
         mine = await backend.commit(bundle(), expected=ANY)
         other = await backend.commit(bundle(label="feature"), expected=ANY)
         for version in (other, "never-was", "", "../x", "999999999999", "HEAD", "null", "0"):
@@ -173,7 +173,7 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     async def test_a_page_of_no_or_too_many_versions_is_refused(
         self, backend: HistoryBackend, limit: int
     ) -> None:
-        """`check_limit` does it."""
+        """Use `check_limit`."""
         with pytest.raises(ValueError, match="from 1 to 1,000"):
             await backend.history(ORDERS, limit=limit)
 

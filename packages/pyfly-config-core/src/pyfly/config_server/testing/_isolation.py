@@ -1,4 +1,4 @@
-"""The part of the required suite that proves bundles independent of each other."""
+"""The part of the required suite about the independence of bundles."""
 
 import asyncio
 
@@ -30,17 +30,17 @@ IN_ORDER = tuple(
     for application in ("application", "orders", "orders-api", "orders.eu", "orders_eu")
     for profile in ("default", "dev", "prod", "prod.eu")
 )
-"""Bundles in the order of a listing: by label, application, profile, as texts compare."""
+"""Bundles in the order of a listing: by label, application and profile, compared as texts."""
 
 
 class IsolationConformance(Conformance):
-    """Bundles do not touch each other; a listing has each exactly once, in order."""
+    """Bundles are independent; a listing has each exactly once, in order."""
 
     @pytest.mark.parametrize(("one", "other"), _NEIGHBOURS)
     async def test_bundles_of_similar_names_are_independent(
         self, backend: ConfigBackend, one: ConfigSource, other: ConfigSource
     ) -> None:
-        """A save under one name is not seen under the other, and does not replace it."""
+        """A save under one name does not appear under the other and does not replace it."""
         await backend.save(one)
         assert await fetched(backend, other) is None
         await backend.save(other)
@@ -50,7 +50,7 @@ class IsolationConformance(Conformance):
             assert found.properties == source.properties
 
     async def test_a_listing_is_complete_and_in_order(self, backend: ConfigBackend) -> None:
-        """Every bundle once, by label, application, profile, whatever the order of saving."""
+        """Every bundle once, by label, application, profile, for any order of saves."""
         for source in reversed(IN_ORDER):
             await backend.save(source)
         await backend.save(IN_ORDER[0])
@@ -69,7 +69,7 @@ class IsolationConformance(Conformance):
     async def test_a_listing_and_a_fetch_tell_the_same_version(
         self, backend: ConfigBackend
     ) -> None:
-        """Both name the version of what they return, or neither does."""
+        """Both have a version, or both have none."""
         for source in (bundle(), bundle("billing")):
             await backend.save(source)
         for listed in await backend.list():

@@ -55,11 +55,11 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
 }
 
 _HANGS_SECONDS: Final = 30
-"""A reader that was not let go after this time never will be."""
+"""The time after which a waiting reader counts as stuck."""
 
 
 class CheckBackend(ConfigBackend, SupportsCheck, Protocol):
-    """A store that tells whether it works."""
+    """A store with a check."""
 
 
 class CloseBackend(ConfigBackend, SupportsClose, Protocol):
@@ -67,16 +67,16 @@ class CloseBackend(ConfigBackend, SupportsClose, Protocol):
 
 
 class UpgradeBackend(ConfigBackend, SupportsUpgrade, Protocol):
-    """A store whose form may change."""
+    """A store with a schema."""
 
 
 class UpgradeConformance(Conformance, ability=SupportsUpgrade):
-    """A store of the fixture has the form that is needed."""
+    """Upgrades. The store of the fixture has the current schema."""
 
     async def test_an_upgrade_of_the_newest_form_does_nothing(
         self, backend: UpgradeBackend
     ) -> None:
-        """Once and again; what is stored stays."""
+        """Repeatedly; bundles stay."""
         await backend.save(bundle(properties={"kept": [1]}))
         assert await backend.upgrade() == []
         assert await backend.upgrade() == []
@@ -86,10 +86,10 @@ class UpgradeConformance(Conformance, ability=SupportsUpgrade):
 
 
 class CheckConformance(Conformance, ability=SupportsCheck):
-    """A store that works says so."""
+    """The check of a working store."""
 
     async def test_a_working_store_passes_its_check(self, backend: CheckBackend) -> None:
-        """Empty or not, repeatedly, without leaving anything behind."""
+        """Empty or not, repeatedly, and without traces in the store."""
         await backend.check()
         await backend.check()
         assert await backend.list() == []
@@ -99,10 +99,10 @@ class CheckConformance(Conformance, ability=SupportsCheck):
 
 
 class CloseConformance(Conformance, ability=SupportsClose):
-    """Closing, and what is refused afterwards."""
+    """Closing, and refused calls afterwards."""
 
     async def test_a_closed_store_refuses_the_required_methods(self, backend: CloseBackend) -> None:
-        """Each raises at once; a bundle saved before is not returned."""
+        """Each raises at once, even for a bundle that was saved before."""
         await backend.save(bundle())
         await backend.aclose()
         with pytest.raises(BackendUnavailableError):
@@ -113,9 +113,9 @@ class CloseConformance(Conformance, ability=SupportsClose):
             await backend.list()
 
     async def test_a_closed_store_refuses_every_ability(self, backend: CloseBackend) -> None:
-        """All methods of all abilities that it has, except closing; iterators at their first step.
+        """All methods of its abilities, except closing. Iterators raise at their first step.
 
-        It still says what it can: `ability` answers as before.
+        `ability` works as before.
         """
         await backend.save(bundle())
         offered = abilities(backend)
@@ -129,15 +129,15 @@ class CloseConformance(Conformance, ability=SupportsClose):
     async def test_iterators_of_hints_end_when_the_store_closes(
         self, backend: CloseBackend
     ) -> None:
-        """A reader that waits is let go: the iterator ends, or raises as every other call."""
+        """A waiting iterator ends, or raises as every other call."""
         hinting = ability(backend, SupportsChangeHints)
         if hinting is None:
             return
         waiting = asyncio.ensure_future(_until_the_end(hinting.hints()))
-        await asyncio.sleep(0)  # one turn of the loop: it begins to wait
+        await asyncio.sleep(0)  # one turn of the loop, so that it begins to wait
         await backend.aclose()
         done, _ = await asyncio.wait({waiting}, timeout=_HANGS_SECONDS)
-        assert done, "a reader of hints waits for ever"
+        assert done, "an iterator of hints does not end after closing"
         waiting.result()
 
     async def test_closing_twice_is_allowed(self, backend: CloseBackend) -> None:
@@ -151,7 +151,7 @@ class CloseConformance(Conformance, ability=SupportsClose):
     async def test_a_save_under_way_when_closing_is_not_half_done(
         self, backend: CloseBackend
     ) -> None:
-        """It either returns or says that the store is unavailable; closing returns."""
+        """It returns or raises that the store is unavailable; closing returns."""
         saves = [backend.save(bundle(f"orders{n}")) for n in range(8)]
         outcomes = await asyncio.gather(*saves, backend.aclose(), return_exceptions=True)
         refused = [o for o in outcomes if o is not None]

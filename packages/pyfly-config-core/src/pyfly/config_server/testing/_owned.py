@@ -45,7 +45,7 @@ class BaseBundlesConformance(Conformance):
     """Bundles that count for every profile, for a store with the attribute `has_base_bundles`."""
 
     async def test_a_base_bundle_never_stored_is_none(self, backend: ConfigBackend) -> None:
-        """Absent at first, and beside bundles that have a profile."""
+        """Before the first save, and beside bundles with a profile."""
         assert await backend.fetch("orders", BASE_PROFILE) is None
         await backend.save(bundle(profile=DEFAULT_PROFILE))
         assert await backend.fetch("orders", BASE_PROFILE) is None
@@ -61,7 +61,7 @@ class BaseBundlesConformance(Conformance):
             assert_same(found.properties, properties)
 
     async def test_a_base_bundle_is_not_the_default_profile(self, backend: ConfigBackend) -> None:
-        """The bundle of the profile `default` is another one; neither replaces the other."""
+        """The bundle of the profile `default` is different; neither replaces the other."""
         named = bundle(profile=DEFAULT_PROFILE, properties={"of": "profile"})
         base = bundle(profile=BASE_PROFILE, properties={"of": "base"})
         await backend.save(base)
@@ -83,7 +83,7 @@ class BaseBundlesConformance(Conformance):
     async def test_base_bundles_of_similar_names_are_independent(
         self, backend: ConfigBackend
     ) -> None:
-        """Applications and labels that begin alike are others."""
+        """Similar applications and labels are different."""
         await backend.save(bundle(profile=BASE_PROFILE, label="feature/x"))
         for application, label in (("order", "feature/x"), ("orders", "main")):
             assert await backend.fetch(application, BASE_PROFILE, label) is None
@@ -91,7 +91,7 @@ class BaseBundlesConformance(Conformance):
     async def test_a_base_bundle_is_written_and_removed_like_any_other(
         self, backend: ConfigBackend
     ) -> None:
-        """Under conditions, where the store has them; others stay as they are."""
+        """Under conditions, if the store has them; other bundles do not change."""
         base, named = bundle(profile=BASE_PROFILE), bundle()
         await backend.save(named)
         writer = ability(backend, SupportsConditionalSave)
@@ -125,21 +125,21 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
     async def store_resource(
         self, backend: ResourcesBackend, label: str, path: str, content: bytes
     ) -> None:
-        """Put a file into the store, replacing one of that path.
+        """Put a file into the store, replacing a file at that path.
 
         Args:
             backend: The store of the fixture.
-            label: The label, possibly one that does not exist yet.
+            label: The label, which may not exist yet.
             path: The path below the label, its parts separated by slashes.
-            content: The whole content.
+            content: The complete content.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} overrides store_resource to put a file into "
+            f"{type(self).__name__} must override store_resource to put a file into "
             f"{type(backend).__name__}"
         )
 
     async def test_a_resource_never_stored_is_none(self, backend: ResourcesBackend) -> None:
-        """Absent at first, and beside a file and a bundle."""
+        """Before the first file, and beside a file and a bundle."""
         assert await backend.open_resource("main", "nginx.conf") is None
         await backend.save(bundle())
         await self.store_resource(backend, "main", "nginx.conf", b"")
@@ -151,7 +151,7 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
     async def test_a_resource_comes_back_byte_by_byte(
         self, backend: ResourcesBackend, path: str, content: bytes
     ) -> None:
-        """Whatever the bytes are; its time, where known, is UTC."""
+        """For all bytes. Its time, if known, is UTC."""
         await self.store_resource(backend, "feature/x", path, content)
         found = await backend.open_resource("feature/x", path)
         assert found is not None
@@ -167,7 +167,7 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
         assert [file and file.content for file in found] == [b"main", b"x"]
 
     async def test_resources_are_listed_by_path(self, backend: ResourcesBackend) -> None:
-        """Those of one label, with their sizes where the store knows them."""
+        """Of one label, with their sizes if the store knows them."""
         assert [one async for one in backend.resources("feature/x")] == []
         for path in ("b.txt", "a/z.txt", "a/y.conf"):
             await self.store_resource(backend, "feature/x", path, path.encode())
@@ -178,7 +178,7 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
         assert all(one.modified is None or one.modified.utcoffset() is not None for one in found)
 
     async def test_a_stored_resource_is_a_change(self, backend: ResourcesBackend) -> None:
-        """Where the store tells what changed: the file, its label or everything is named."""
+        """For stores that list changes: the file, its label or everything is named."""
         changes = ability(backend, SupportsChanges)
         if changes is None:
             return
@@ -201,7 +201,7 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
 
     @pytest.mark.parametrize("path", ["../a.txt", "b/../a.txt", "/a.txt", "..", "", "a.txt\0"])
     async def test_a_hostile_path_opens_nothing(self, backend: ResourcesBackend, path: str) -> None:
-        """A path that leaves its place is absent or refused, never followed or normalised."""
+        """A path out of the label is absent or refused, never followed or normalised."""
         await self.store_resource(backend, "main", "a.txt", b"secret")
         await self.store_resource(backend, "main", "b/c.txt", b"c")
         for label in ("main", "main/b"):

@@ -1,4 +1,4 @@
-"""The suites for abilities that read: names, labels, several bundles at once."""
+"""The suites for reading: names, labels, several bundles at once."""
 
 from typing import Protocol
 
@@ -39,14 +39,14 @@ class BatchFetchBackend(ConfigBackend, SupportsBatchFetch, Protocol):
 
 
 class SnapshotsBackend(ConfigBackend, SupportsSnapshots, SupportsConditionalSave, Protocol):
-    """A store that has versions of several bundles together."""
+    """A store that has one version for several bundles."""
 
 
 class KeysConformance(Conformance, ability=SupportsKeys):
     """Names without values."""
 
     async def test_an_empty_store_has_no_keys(self, backend: KeysBackend) -> None:
-        """Nothing is yielded, with or without a label."""
+        """It yields nothing, with or without a label."""
         assert [entry async for entry in backend.keys()] == []
         assert [entry async for entry in backend.keys("main")] == []
 
@@ -58,7 +58,7 @@ class KeysConformance(Conformance, ability=SupportsKeys):
         assert found == [source.key for source in IN_ORDER]
 
     async def test_keys_of_one_label_are_those_of_that_label(self, backend: KeysBackend) -> None:
-        """Labels that begin alike, or lie below, are others."""
+        """Similar labels, and labels below it, are left out."""
         for source in IN_ORDER:
             await backend.save(source)
         for label in ("feature", "feature/x", "main"):
@@ -67,7 +67,7 @@ class KeysConformance(Conformance, ability=SupportsKeys):
         assert [entry async for entry in backend.keys("feat")] == []
 
     async def test_keys_go_on_after_a_name(self, backend: KeysBackend) -> None:
-        """What lies before is left out; the name itself need not be stored."""
+        """Names before it are left out; the name itself need not be stored."""
         for source in IN_ORDER:
             await backend.save(source)
         everything = [source.key for source in IN_ORDER]
@@ -82,7 +82,7 @@ class KeysConformance(Conformance, ability=SupportsKeys):
         assert found == [key for key in everything if key.sort_key > absent.sort_key]
 
     async def test_keys_tell_the_version_that_a_fetch_tells(self, backend: KeysBackend) -> None:
-        """An entry is current and names no error."""
+        """An entry has the current version and no error."""
         for number in range(2):
             await backend.save(bundle(properties={"number": number}))
         (entry,) = [entry async for entry in backend.keys()]
@@ -91,31 +91,31 @@ class KeysConformance(Conformance, ability=SupportsKeys):
 
 
 class LabelsConformance(Conformance, ability=SupportsLabels):
-    """Which labels exist."""
+    """The existing labels."""
 
     async def test_an_empty_store_carries_no_labels(self, backend: LabelsBackend) -> None:
-        """Neither listed nor found."""
+        """The list is empty, and no label exists."""
         assert await backend.labels() == []
         assert await backend.has_label("feature/x") is False
 
     async def test_labels_that_carry_bundles_are_listed_sorted(
         self, backend: LabelsBackend
     ) -> None:
-        """Each once; `feature/x` does not make a label `feature`."""
+        """Each once. `feature/x` does not imply a label `feature`."""
         for label in ("v1.0", "main", "feature/x", "feature-a", "feature0"):
             await backend.save(bundle("orders", label=label))
             await backend.save(bundle("billing", label=label))
         assert await backend.labels() == ["feature-a", "feature/x", "feature0", "main", "v1.0"]
 
     async def test_a_label_that_carries_a_bundle_exists(self, backend: LabelsBackend) -> None:
-        """Only that one: not its prefix, not what would lie below it."""
+        """Neither its parent nor labels below it exist."""
         await backend.save(bundle(label="feature/x"))
         assert await backend.has_label("feature/x") is True
         for absent in ("feature/x/y", "featur", "feature/xy", "feature-x"):
             assert await backend.has_label(absent) is False
 
     async def test_a_refused_save_makes_no_label(self, backend: LabelsBackend) -> None:
-        """A condition that does not hold leaves nothing behind."""
+        """A refused save leaves no label behind."""
         writer = ability(backend, SupportsConditionalSave)
         if writer is None:
             return
@@ -127,7 +127,7 @@ class LabelsConformance(Conformance, ability=SupportsLabels):
         assert await backend.labels() == []
 
     async def test_a_label_goes_with_its_last_bundle(self, backend: LabelsBackend) -> None:
-        """Not before; labels above, below and beside it are not touched."""
+        """Not earlier. Labels above, below and beside it do not change."""
         remover = ability(backend, SupportsDelete)
         if remover is None:
             return
@@ -154,7 +154,7 @@ class LabelsConformance(Conformance, ability=SupportsLabels):
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     async def test_a_hostile_label_is_refused(self, backend: LabelsBackend, name: str) -> None:
-        """It raises, as in a fetch; it is not reported as absent."""
+        """It raises, as in a fetch, instead of returning false."""
         with pytest.raises(InvalidConfigKeyError):
             await backend.has_label(name)
 
@@ -165,7 +165,7 @@ class BatchFetchConformance(Conformance, ability=SupportsBatchFetch):
     async def test_many_keys_give_what_single_fetches_give(
         self, backend: BatchFetchBackend
     ) -> None:
-        """Same order as the keys, `None` for the absent, repeated for the repeated."""
+        """In the order of the keys, `None` for absent bundles, repeated for repeated keys."""
         for source in IN_ORDER[::2]:
             await backend.save(source)
         kept = {source.key for source in IN_ORDER[::2]}
@@ -180,7 +180,7 @@ class BatchFetchConformance(Conformance, ability=SupportsBatchFetch):
         assert await backend.fetch_many([]) == []
 
     async def test_copies_in_a_batch_are_not_aliased(self, backend: BatchFetchBackend) -> None:
-        """Changing one tree of a batch changes no other and not what is stored."""
+        """Changing one tree of a batch changes neither another tree nor the store."""
         source = bundle(properties={"list": [1]})
         await backend.save(source)
         first, second = await backend.fetch_many([source.key, source.key])
@@ -194,12 +194,12 @@ class BatchFetchConformance(Conformance, ability=SupportsBatchFetch):
 
 
 class SnapshotsConformance(Conformance, ability=SupportsSnapshots):
-    """Several bundles at one moment, with the version of the whole."""
+    """Several bundles at one moment, with one version."""
 
     async def test_a_snapshot_holds_what_single_fetches_give(
         self, backend: SnapshotsBackend
     ) -> None:
-        """Same order as the keys, `None` for the absent, repeated for the repeated."""
+        """In the order of the keys, `None` for absent bundles, repeated for repeated keys."""
         for source in IN_ORDER[:4]:
             await backend.save(source)
         keys = [source.key for source in (*IN_ORDER[6:1:-1], IN_ORDER[3])]
@@ -209,14 +209,14 @@ class SnapshotsConformance(Conformance, ability=SupportsSnapshots):
         assert (await backend.fetch_snapshot([])).sources == ()
 
     async def test_what_was_never_stored_has_no_version(self, backend: SnapshotsBackend) -> None:
-        """Neither no keys nor keys of nothing, beside another bundle."""
+        """For no keys, and for keys of absent bundles."""
         await backend.save(bundle("billing"))
         assert (await backend.fetch_snapshot([])).version is None
         found = await backend.fetch_snapshot([bundle().key, bundle(profile="dev").key])
         assert (found.sources, found.version) == ((None, None), None)
 
     async def test_the_version_stays_while_nothing_changes(self, backend: SnapshotsBackend) -> None:
-        """Reading is no change, and the order of the keys means nothing."""
+        """Reading is not a change, and the order of the keys does not matter."""
         await backend.save(bundle())
         await backend.save(bundle("billing"))
         keys = [bundle().key, bundle("billing").key]
@@ -227,7 +227,7 @@ class SnapshotsConformance(Conformance, ability=SupportsSnapshots):
     async def test_every_change_of_a_part_gives_a_version_never_seen_before(
         self, backend: SnapshotsBackend
     ) -> None:
-        """Also when the newest part is removed, and when old content is stored again."""
+        """Including removals of the newest bundle, and saves of old content."""
         parts = [bundle("orders", "prod"), bundle("orders", "default"), bundle("application")]
         keys = [part.key for part in parts]
         seen: list[str | None] = []

@@ -1,4 +1,4 @@
-"""The suite for what every store has to do: fetch, save, list."""
+"""The suite for the required methods: fetch, save, list."""
 
 import asyncio
 import contextlib
@@ -25,19 +25,19 @@ from pyfly.config_server.testing._values import KEYS, LARGE, VALUES
 
 _SECRET = "hunter2-of-the-suite"  # noqa: S105 - a value to look for, no credential
 _HANGS_SECONDS = 120
-"""A store that has not answered after this time never will."""
+"""The time after which a call counts as stuck."""
 _WIDTH = 200
-"""Properties of one tree in the tests of atomicity: more than fits in one small write."""
+"""Properties of one tree in the tests of atomicity, too many for one small write."""
 
 
 class BackendConformance(IsolationConformance):
-    """The required three methods, and that every ability is exercised by its mixin.
+    """The three required methods, and a mixin for every ability.
 
-    Overridable fixture: `backend`, a fresh and empty store. Every test class must have it.
+    Every test class must have the fixture `backend`, which returns a new, empty store.
     """
 
     async def test_every_ability_is_exercised(self, backend: ConfigBackend) -> None:
-        """The test class has a mixin for each ability of the store, and no other."""
+        """The test class has a mixin for each ability of the store, and no other mixin."""
         faults = [*_mixin_faults(self, abilities(backend)), *_base_bundle_faults(self, backend)]
         assert not faults, "\n".join(faults)
 
@@ -45,14 +45,14 @@ class BackendConformance(IsolationConformance):
     async def test_every_test_begins_with_an_empty_store(
         self, backend: ConfigBackend, turn: str
     ) -> None:
-        """What one test saved is not there in the next."""
+        """Bundles of one test do not appear in the next."""
         source = bundle(properties={"turn": turn})
         assert await backend.list() == []
         assert await fetched(backend, source) is None
         await backend.save(source)
 
     async def test_a_source_never_stored_is_none(self, backend: ConfigBackend) -> None:
-        """Absence is `None`, beside other bundles and under labels that do not exist."""
+        """Beside other bundles, and under labels that do not exist."""
         await backend.save(bundle())
         for absent in (bundle("billing"), bundle(profile="dev"), bundle(label="nowhere/x")):
             assert await fetched(backend, absent) is None
@@ -68,33 +68,33 @@ class BackendConformance(IsolationConformance):
     async def test_a_value_comes_back_exactly(
         self, backend: ConfigBackend, value: JsonValue
     ) -> None:
-        """Type and content survive at the top, in a mapping and in a list."""
+        """Type and content survive at the top level, in a mapping and in a list."""
         await _round_trip(backend, {"top": value, "map": {"in": value}, "list": [value, value]})
 
     @pytest.mark.parametrize("key", KEYS)
     async def test_a_property_key_comes_back_exactly(
         self, backend: ConfigBackend, key: str
     ) -> None:
-        """Keys are texts without a meaning to the store, at every level."""
+        """The store does not interpret keys, at any level."""
         await _round_trip(backend, {key: "top", "map": {key: {key: 1}}, "list": [{key: None}]})
 
     async def test_no_properties_at_all_are_a_bundle_too(self, backend: ConfigBackend) -> None:
-        """Empty is not absent."""
+        """An empty bundle is not an absent bundle."""
         await _round_trip(backend, {})
 
     async def test_the_order_of_keys_is_kept(self, backend: ConfigBackend) -> None:
-        """At the top and below, the order is the caller's."""
+        """The caller's order, at every level."""
         names = ["zeta", "alpha", "10", "9", "Mid", "beta.b", "beta.a"]
         await _round_trip(backend, {**dict.fromkeys(names, 1), "in": dict.fromkeys(names, 2)})
 
     async def test_a_save_replaces_the_whole_bundle(self, backend: ConfigBackend) -> None:
-        """Nothing of the old properties is left, at any level."""
+        """No old property is left, at any level."""
         await backend.save(bundle(properties={"old": 1, "both": {"old": 1, "kept": [1, 2]}}))
         await _round_trip(backend, {"both": {"kept": [3]}, "new": True})
         assert len(await backend.list()) == 1
 
     async def test_facts_of_another_store_are_not_stored(self, backend: ConfigBackend) -> None:
-        """`version` and `resource` of a source that is saved do not come back."""
+        """`version` and `resource` of a saved source do not come back."""
         await backend.save(
             ConfigSource(
                 application="orders",
@@ -109,14 +109,14 @@ class BackendConformance(IsolationConformance):
         assert found.resource != "made-elsewhere.txt"
 
     async def test_a_saved_source_is_not_aliased(self, backend: ConfigBackend) -> None:
-        """Changing the caller's tree after the save does not change what is stored."""
+        """Changing the caller's tree after the save does not change the stored tree."""
         source = bundle(properties={"map": {"list": [1]}})
         await backend.save(source)
         _spoil(source)
         assert (await stored(backend, source)).properties == {"map": {"list": [1]}}
 
     async def test_a_fetched_source_is_not_aliased(self, backend: ConfigBackend) -> None:
-        """Changing a tree that was fetched or listed does not change what is stored."""
+        """Changing a fetched or listed tree does not change the stored tree."""
         source = bundle(properties={"map": {"list": [1]}})
         await backend.save(source)
         _spoil(await stored(backend, source))
@@ -125,7 +125,7 @@ class BackendConformance(IsolationConformance):
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     async def test_a_hostile_name_is_refused(self, backend: ConfigBackend, name: str) -> None:
-        """Names that break the rules raise, whichever part they stand for."""
+        """Invalid names raise, in every part of the key."""
         with pytest.raises(InvalidConfigKeyError):
             await backend.fetch(name, "prod", "main")
         with pytest.raises(InvalidConfigKeyError):
@@ -134,7 +134,7 @@ class BackendConformance(IsolationConformance):
             await backend.fetch("orders", "prod", name)
 
     async def test_a_reader_never_sees_a_mixture(self, backend: ConfigBackend) -> None:
-        """While a bundle is saved again and again, a fetch finds one save, whole."""
+        """While a bundle is saved repeatedly, a fetch returns one complete save."""
         await backend.save(_uniform(0))
         saves = [backend.save(_uniform(number)) for number in range(1, 17)]
         fetches = [stored(backend, _uniform(0)) for _ in range(48)]
@@ -143,7 +143,7 @@ class BackendConformance(IsolationConformance):
         assert {len(source.properties) for source in found} == {_WIDTH}
 
     async def test_of_concurrent_saves_one_remains_whole(self, backend: ConfigBackend) -> None:
-        """Writers that do not know of each other leave the tree of one of them."""
+        """Concurrent writers leave the complete tree of one of them."""
         await asyncio.gather(*(backend.save(_uniform(number)) for number in range(8)))
         found = await stored(backend, _uniform(0))
         assert len(set(found.properties.values())) == 1
@@ -154,11 +154,11 @@ class BackendConformance(IsolationConformance):
     async def test_a_cancelled_save_leaves_old_or_new(
         self, backend: ConfigBackend, steps: int
     ) -> None:
-        """Wherever the save is cancelled, a reader finds one of the two trees, whole."""
+        """A cancelled save leaves one of the two complete trees, at every point of cancellation."""
         await backend.save(_uniform(1))
         save = asyncio.ensure_future(backend.save(_uniform(2)))
         for _ in range(steps):
-            await asyncio.sleep(0)  # one turn of the loop: how far the save gets
+            await asyncio.sleep(0)  # one turn of the loop for the progress of the save
         save.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await save
@@ -170,7 +170,7 @@ class BackendConformance(IsolationConformance):
     async def test_another_event_loop_is_served_or_refused_at_once(
         self, backend: ConfigBackend
     ) -> None:
-        """Used from two threads at the same time; no call waits for ever, and nothing gets lost."""
+        """In two threads at the same time, no call hangs and no save is lost."""
 
         async def save_and_fetch(name: str) -> int:
             for number in range(4):
@@ -183,7 +183,7 @@ class BackendConformance(IsolationConformance):
             try:
                 return asyncio.run(asyncio.wait_for(save_and_fetch(name), _HANGS_SECONDS))
             except ConfigError:
-                return 0  # refused, by an error that says so
+                return 0  # refused with an error
 
         here = asyncio.ensure_future(save_and_fetch("here"))
         others = await asyncio.gather(
@@ -193,11 +193,11 @@ class BackendConformance(IsolationConformance):
         found = [source.application for source in await backend.list()]
         assert "here" in found
         assert len(found) >= 1 + sum(map(bool, others))
-        for name in ("later", "later2"):  # one event loop after the other
+        for name in ("later", "later2"):  # in one event loop after the other
             await asyncio.to_thread(elsewhere, name)
 
     async def test_repr_shows_no_value(self, backend: ConfigBackend) -> None:
-        """Neither the store nor what it returns shows a value by accident."""
+        """Neither the store nor its results show a value in their `repr`."""
         await backend.save(bundle(properties={"password": _SECRET}))
         assert _SECRET not in repr(backend)
         assert _SECRET not in repr(await stored(backend, bundle()))
@@ -211,8 +211,8 @@ def _mixin_faults(suite: Conformance, satisfied: set[type]) -> Iterator[str]:
         elif kind in exercised(suite) - satisfied:
             methods = ", ".join(f"`{method}`" for method in methods_of(kind))
             yield (
-                f"{kind.__name__}: the store lacks {methods} or says so in `ability`; add them, "
-                f"or remove {mixin.__name__} from the bases of {name}"
+                f"{kind.__name__}: the store lacks {methods}, or `ability` returns None; add the "
+                f"methods, or remove {mixin.__name__} from the bases of {name}"
             )
 
 

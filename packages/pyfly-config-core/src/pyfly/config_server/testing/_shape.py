@@ -1,4 +1,4 @@
-"""Whether a store has the methods that the storage interface names, and can be called so."""
+"""Checks that a store has the methods of the storage interface with compatible signatures."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ _FLAGS: Final = ("default_is_base", "has_base_bundles")
 
 
 def abilities(backend: object) -> set[type]:
-    """Return the `Supports…` Protocols that the backend says it has."""
+    """Return the `Supports…` Protocols of the abilities that the store has."""
     return {kind for kind in ABILITIES if ability(backend, kind) is not None}
 
 
 def methods_of(kind: type) -> dict[str, Callable[..., Any]]:
-    """Return the methods that a Protocol names."""
+    """Return the methods of a Protocol."""
     return {
         name: value
         for name, value in vars(kind).items()
@@ -32,9 +32,9 @@ def methods_of(kind: type) -> dict[str, Callable[..., Any]]:
 
 
 def shape_faults(backend: object) -> list[str]:
-    """Return what is wrong with the methods of a store, a sentence for each; empty if nothing.
+    """Return a sentence for each fault in the methods of a store.
 
-    Nothing of the store is called but its method `ability`.
+    No method of the store but `ability` is called.
     """
     if isinstance(backend, type):
         return [f"the fixture `backend` returns the class {backend.__name__}; return an object"]
@@ -68,15 +68,15 @@ def _method_faults(backend: object, provider: object, kind: type) -> Iterator[st
 
 
 def _kind_faults(name: str, found: Callable[..., Any], wanted: Callable[..., Any]) -> Iterator[str]:
-    """Say where one is `async def` and the other is not."""
+    """Yield a fault if one method is `async def` and the other is not."""
     plain = inspect.unwrap(found)
     if inspect.iscoroutinefunction(wanted):
         if not any(map(inspect.iscoroutinefunction, (found, plain))):
             yield f"`{name}` must be async: async def {name}{_signature(wanted)}"
     elif inspect.iscoroutinefunction(plain):
         yield (
-            f"`{name}` is `async def` without `yield`, so that it returns no iterator; yield in "
-            "it, or return an async iterator from a plain `def`"
+            f"`{name}` is `async def` without `yield` and returns no iterator; use `yield`, or "
+            "return an async iterator from a plain `def`"
         )
     elif inspect.isgeneratorfunction(plain):
         yield f"`{name}` must return an async iterator; write it with `async def` and `yield`"
@@ -87,7 +87,7 @@ def _signature_faults(
 ) -> Iterator[str]:
     try:
         signature = inspect.signature(found)
-    except (TypeError, ValueError):  # written in another language
+    except (TypeError, ValueError):  # not written in Python
         return
     for arguments, named in _calls(wanted):
         try:
@@ -101,7 +101,7 @@ def _signature_faults(
 
 
 def _calls(wanted: Callable[..., Any]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Yield the ways to call a method: positions, names, and only what has no default."""
+    """Yield the ways to call a method: by position, by name, and without optional arguments."""
     parameters = [*inspect.signature(wanted).parameters.values()][1:]  # without self
     by_name = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     by_place = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]

@@ -1,4 +1,4 @@
-"""What all suites have in common: how they run, and that they cannot be hollowed out."""
+"""The base of all suites, which keeps test classes from replacing tests."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
@@ -14,10 +14,10 @@ _SHOWN_LENGTH: Final = 200
 _SHAPE_TEST: Final = "test_the_store_has_the_shape_of_the_interface"
 
 MIXINS: Final[dict[type, type]] = {}
-"""The class that tests an ability, by its Protocol: what to add to the bases of a test class."""
+"""The mixin for each ability, by its Protocol."""
 
 ORDERS: Final = ConfigKey(application="orders", profile="prod")
-"""The name that `bundle()` has."""
+"""The default key of `bundle()`."""
 
 HOSTILE_NAMES: Final = (
     pytest.param("..", id="parent"),
@@ -33,11 +33,11 @@ HOSTILE_NAMES: Final = (
 
 
 class Conformance:
-    """The base of every suite; a test class never names it.
+    """The base of every suite. Test classes use the suites, not this class.
 
     Raises:
-        TypeError: A class outside this package replaces a test of a suite and does not mark the
-            new one `xfail(strict=True, reason=…)`.
+        TypeError: A class outside of this package replaces a test of a suite without the mark
+            `xfail(strict=True, reason=…)`.
     """
 
     pytestmark = pytest.mark.anyio
@@ -50,8 +50,8 @@ class Conformance:
             return
         for name in _replaced(cls):
             raise TypeError(
-                f"{cls.__name__} replaces {name} of the conformance suite; what a store cannot "
-                "do yet is marked xfail(strict=True, reason=…) and still runs"
+                f"{cls.__name__} replaces {name} of the conformance suite; mark a replaced test "
+                "xfail(strict=True, reason=…)"
             )
 
     @pytest.fixture
@@ -61,15 +61,15 @@ class Conformance:
 
     @pytest.fixture(autouse=True)
     def need_the_shape(self, request: pytest.FixtureRequest, backend: ConfigBackend) -> None:
-        """Skip a test of a store whose methods cannot be called as the interface says."""
+        """Skip a test if a method of the store has the wrong signature."""
         name = getattr(request.node, "originalname", request.node.name)
         if name != _SHAPE_TEST and shape_faults(backend):
-            pytest.skip(f"the methods of the store must be mended first: see {_SHAPE_TEST}")
+            pytest.skip(f"correct the methods of the store first: see {_SHAPE_TEST}")
 
     async def test_the_store_has_the_shape_of_the_interface(self, backend: ConfigBackend) -> None:
-        """Its methods are async where they must be, and have the parameters that callers name.
+        """Its methods are async if they must be, and accept the arguments of callers.
 
-        All other tests are skipped while this one fails.
+        While this test fails, all other tests are skipped.
         """
         faults = shape_faults(backend)
         assert not faults, "\n".join([f"{type(backend).__name__}:", *faults])
@@ -100,12 +100,12 @@ def _is_declared(test: object) -> bool:
 
 
 def exercised(suite: Conformance) -> set[type]:
-    """Return the Protocols whose mixins are among the bases of a test class."""
+    """Return the Protocols of all mixins of a test class."""
     return {kind for kind, mixin in MIXINS.items() if isinstance(suite, mixin)}
 
 
 async def close(backend: object) -> None:
-    """Close a store that can be closed."""
+    """Close a store if it can be closed."""
     closing = ability(backend, SupportsClose)
     if closing is not None:
         await closing.aclose()
@@ -118,7 +118,7 @@ def bundle(
     *,
     properties: Mapping[str, JsonValue] | None = None,
 ) -> ConfigSource:
-    """Return a source to store; without `properties` it holds its own name."""
+    """Return a source to store. By default its properties are its name."""
     return ConfigSource(
         application=application,
         profile=profile,
@@ -130,29 +130,28 @@ def bundle(
 
 
 async def fetched(backend: ConfigBackend, source: ConfigSource) -> ConfigSource | None:
-    """Return what is stored under the key of `source`."""
+    """Return the stored source under the key of `source`."""
     return await backend.fetch(source.application, source.profile, source.label)
 
 
 async def stored(backend: ConfigBackend, source: ConfigSource) -> ConfigSource:
-    """Return what is stored under the key of `source`, which must be there."""
+    """Return the stored source under the key of `source`; fail if it is absent."""
     found = await fetched(backend, source)
     assert found is not None, f"{source.key} is not stored"
     return found
 
 
 async def stored_version(backend: ConfigBackend, source: ConfigSource) -> str:
-    """Return the version stored under the key of `source`; abilities that need one have one."""
+    """Return the stored version under the key of `source`; fail if there is none."""
     version = (await stored(backend, source)).version
     assert version is not None, f"{source.key} is stored without a version"
     return version
 
 
 def assert_same(found: object, expected: object) -> None:
-    """Fail with the first difference between two trees; types and the order of keys count.
+    """Fail with the first difference between two trees. Types and the order of keys count.
 
-    One difference is named, shortened: a comparison of whole trees costs minutes when they are
-    large.
+    Only one shortened difference is shown, because pytest takes minutes to compare large trees.
     """
     difference = _difference(found, expected, "properties")
     assert difference is None, difference
@@ -162,7 +161,7 @@ def _difference(found: object, expected: object, path: str) -> str | None:
     if type(found) is not type(expected):
         return f"{path}: {_shown(found)} where {_shown(expected)} was stored"
     if isinstance(expected, dict):
-        was = cast("dict[str, object]", expected)  # isinstance cannot tell the parameters
+        was = cast("dict[str, object]", expected)  # isinstance does not know the type parameters
         now = cast("dict[str, object]", found)
         if [*now] != [*was]:
             return f"{path}: the keys {_shown([*now])} where {_shown([*was])} were stored"
@@ -173,7 +172,7 @@ def _difference(found: object, expected: object, path: str) -> str | None:
         if len(others) != len(items):
             return f"{path}: {len(others)} items where {len(items)} were stored"
         pairs = ((others[n], item, f"{path}[{n}]") for n, item in enumerate(items))
-    elif repr(found) != repr(expected):  # tells 0.0 from -0.0, and NaN from nothing
+    elif repr(found) != repr(expected):  # 0.0 and -0.0 differ, and NaN equals NaN
         return f"{path}: {_shown(found)} where {_shown(expected)} was stored"
     else:
         return None

@@ -74,7 +74,7 @@ def _deep(levels: int) -> JsonValue:
 
 
 def _parameters(values: Iterable[JsonValue]) -> list[object]:
-    """Name the values by their position: a text with a NUL makes a poor name."""
+    """Return parameters with their position as the id, because a text may contain NUL."""
     return [
         pytest.param(value, id=f"{number}-{type(value).__name__}")
         for number, value in enumerate(values)
@@ -82,7 +82,7 @@ def _parameters(values: Iterable[JsonValue]) -> list[object]:
 
 
 VALUES: Final = _parameters((*_TEXTS, *_OTHERS))
-"""One value each: texts that look like something else, numbers, empty and nested values."""
+"""Single values: texts that look like other types, numbers, empty and nested values."""
 
 LARGE: Final = (
     pytest.param("long " * 40_000, id="long-text"),
@@ -92,7 +92,7 @@ LARGE: Final = (
     pytest.param({f"key-{n}": n for n in range(2_000)}, id="many-keys"),
     pytest.param(_deep(50), id="deep"),
 )
-"""Values of a size that a store may be tempted to cut."""
+"""Large values, which a store might truncate."""
 
 KEYS: Final = tuple(pytest.param(key, id=str(number)) for number, key in enumerate(_KEYS))
-"""Property keys that mean something to a file system, a text format or a query."""
+"""Property keys with a meaning in file systems, text formats or queries."""

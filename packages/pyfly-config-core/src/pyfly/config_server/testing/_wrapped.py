@@ -1,4 +1,4 @@
-"""The store that a wrapper under test is put around."""
+"""The store inside of a wrapper under test."""
 
 import builtins
 import hashlib
@@ -13,10 +13,10 @@ _Ability = TypeVar("_Ability")
 
 
 class CompleteBackend(InMemoryConfigBackend):
-    """A store in memory with every ability, except for those that it is told to lack.
+    """A store in memory with every ability, except for given ones.
 
     Args:
-        lacking: The Protocols of the abilities that it says it lacks, although the methods exist.
+        lacking: The Protocols for which `ability` returns `None`, although the methods exist.
     """
 
     def __init__(self, *, lacking: frozenset[type] = frozenset()) -> None:
@@ -24,7 +24,7 @@ class CompleteBackend(InMemoryConfigBackend):
         self._lacking = lacking
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
-        """Return this store, or `None` for what it lacks."""
+        """Return this store, or `None` for a missing ability."""
         return self if kind not in self._lacking and isinstance(self, kind) else None
 
     async def fetch_snapshot(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
@@ -36,6 +36,6 @@ class CompleteBackend(InMemoryConfigBackend):
         return ConfigSnapshot(sources=sources, version=version)
 
     async def upgrade(self) -> builtins.list[str]:
-        """Return no steps: there is nothing to do."""
+        """Return no steps."""
         await self.check()
         return []

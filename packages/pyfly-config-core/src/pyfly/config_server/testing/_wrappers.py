@@ -58,10 +58,10 @@ _lacking = pytest.mark.parametrize(
 
 
 class WrapperConformance(Conformance):
-    """A wrapper says the same through every ability, and can no more than the store below it.
+    """A wrapper is consistent across its abilities, and claims no more than the store below it.
 
-    Overridable fixtures: `backend`, which every test class must have, returns the wrapper around
-    the fixture `wrapped`. `wrapped` is an empty store in memory with every ability.
+    Every test class must have the fixture `backend`, which returns the wrapper around the fixture
+    `wrapped`. `wrapped` is an empty store in memory with every ability and may be overridden.
 
     ```python
     class TestReadOnly(WrapperConformance):
@@ -70,16 +70,15 @@ class WrapperConformance(Conformance):
             return ReadOnlyBackend(wrapped)
     ```
 
-    A wrapper around a store is not tested by the mixins, because other objects than the wrapper
-    may have its abilities.
+    The mixins cannot test a wrapper, because its abilities may be in other objects.
     """
 
     own_abilities: ClassVar[frozenset[type]] = frozenset()
-    """The Protocols of abilities that the wrapper has although the store below lacks them."""
+    """The Protocols of abilities that the wrapper has even if the store below lacks them."""
 
     @pytest.fixture
     def wrapped(self, request: pytest.FixtureRequest) -> ConfigBackend:
-        """Return an empty store with every ability, or without those that a test names."""
+        """Return an empty store with every ability, or without the abilities that a test names."""
         return CompleteBackend(lacking=frozenset(getattr(request, "param", ())))
 
     async def put(
@@ -87,8 +86,8 @@ class WrapperConformance(Conformance):
     ) -> None:
         """Store a bundle so that the wrapper returns it under the key of `source`.
 
-        A wrapper that refuses to save is filled through the store below. A test class overrides
-        this when the two have different names for a bundle and the wrapper refuses to save.
+        If the wrapper refuses to save, the bundle is saved in the store below. A test class
+        overrides this if the wrapper also changes the names of bundles.
         """
         try:
             await backend.save(source)
@@ -97,7 +96,7 @@ class WrapperConformance(Conformance):
 
     @pytest.fixture
     async def filled(self, backend: ConfigBackend, wrapped: ConfigBackend) -> ConfigBackend:
-        """Return the wrapper with bundles; the store below has others besides."""
+        """Return the wrapper with bundles. The store below has further bundles."""
         await wrapped.save(bundle("below", "prod", "other"))
         for source in reversed(_SOURCES):
             await self.put(backend, wrapped, bundle_again(source))
@@ -116,13 +115,13 @@ class WrapperConformance(Conformance):
     async def test_a_method_of_an_ability_does_not_stand_alone(
         self, backend: ConfigBackend
     ) -> None:
-        """A wrapper that defines one of two methods would never be asked for it."""
+        """If a wrapper defines only some methods of an ability, they are never called."""
         for kind in ABILITIES:
             defined = [name for name in methods_of(kind) if hasattr(type(backend), name)]
             missing = sorted(set(methods_of(kind)) - {*defined})
             assert not defined or not missing, (
-                f"{type(backend).__name__} defines {defined} but not {missing} of {kind.__name__}, "
-                "so that the store below is asked for all of them"
+                f"{type(backend).__name__} defines {defined} but not {missing} of {kind.__name__}; "
+                "define them, too: without them only the store below is called"
             )
 
     async def test_the_wrapper_has_the_base_bundles_of_the_store_below(
@@ -133,7 +132,7 @@ class WrapperConformance(Conformance):
         assert has_base_bundles(backend) == has_base_bundles(wrapped)
 
     async def test_a_listing_holds_what_fetches_return(self, filled: ConfigBackend) -> None:
-        """Every bundle that was put there, and no bundle that cannot be fetched."""
+        """Every bundle that was stored, and no bundle that cannot be fetched."""
         listed = await filled.list()
         assert listed == [await fetched(filled, source) for source in listed]
         assert {source.key for source in _SOURCES} <= {source.key for source in listed}
@@ -141,7 +140,7 @@ class WrapperConformance(Conformance):
         assert await fetched(filled, _ABSENT) is None
 
     async def test_keys_are_those_of_a_listing(self, filled: ConfigBackend) -> None:
-        """With their versions; of all labels, of one, and after a name."""
+        """With their versions: of all labels, of one label, and after a name."""
         keys = _asked(filled, SupportsKeys)
         rows = [(source.key, source.version) for source in await filled.list()]
         assert [(e.key, e.version) async for e in keys.keys()] == rows
@@ -162,13 +161,13 @@ class WrapperConformance(Conformance):
         assert await labels.has_label("absent/x") is False
 
     async def test_a_batch_holds_what_fetches_return(self, filled: ConfigBackend) -> None:
-        """In the order of the keys, `None` for what the wrapper does not have."""
+        """In the order of the keys, `None` for absent bundles."""
         keys = await _all_keys(filled)
         batch = _asked(filled, SupportsBatchFetch)
         assert await batch.fetch_many(keys) == await _single(filled, keys)
 
     async def test_a_snapshot_holds_what_fetches_return(self, filled: ConfigBackend) -> None:
-        """In the order of the keys; of bundles never stored it has no version."""
+        """In the order of the keys; without a version for bundles never stored."""
         keys = await _all_keys(filled)
         snapshots = _asked(filled, SupportsSnapshots)
         found = await snapshots.fetch_snapshot(keys)
@@ -177,7 +176,7 @@ class WrapperConformance(Conformance):
         assert (await snapshots.fetch_snapshot([_ABSENT.key])).version is None
 
     async def test_the_newest_version_is_what_a_fetch_returns(self, filled: ConfigBackend) -> None:
-        """The history is that of the bundle that the wrapper shows under a name."""
+        """The history belongs to the bundle that the wrapper shows under a name."""
         history = _asked(filled, SupportsHistory)
         for source in await filled.list():
             rows = await history.history(source.key)
@@ -194,7 +193,7 @@ class WrapperConformance(Conformance):
     async def test_every_listed_resource_can_be_opened(
         self, filled: ConfigBackend, wrapped: CompleteBackend
     ) -> None:
-        """With the bytes that the listing names."""
+        """With the size in the listing."""
         resources = _asked(filled, SupportsResources)
         for label in ("main", "feature/x"):
             for path in ("b/z.txt", "a.txt"):
@@ -209,7 +208,7 @@ class WrapperConformance(Conformance):
     async def test_a_save_is_returned_by_the_next_fetch(
         self, backend: ConfigBackend, wrapped: ConfigBackend
     ) -> None:
-        """Under its name, replaced by the next; a refused one changes nothing below."""
+        """Under its name, and replaced by the next save. A refused save changes nothing below."""
         before = await wrapped.list()
         with contextlib.suppress(UnsupportedOperationError):
             for number in (1, 2):
@@ -219,7 +218,7 @@ class WrapperConformance(Conformance):
         assert await wrapped.list() == before
 
     async def test_a_commit_is_returned_by_the_next_fetch(self, filled: ConfigBackend) -> None:
-        """With the version that it returned; conditions are about what a fetch returns."""
+        """With the returned version. Conditions compare with the version of a fetch."""
         writer = _asked(filled, SupportsConditionalSave)
         current = (await stored(filled, bundle())).version
         with pytest.raises(ConfigConflictError) as conflict:
@@ -235,7 +234,7 @@ class WrapperConformance(Conformance):
             assert (row.author, row.message) == ("ada", "why")
 
     async def test_a_removed_bundle_is_fetched_no_more(self, filled: ConfigBackend) -> None:
-        """Nor listed; the others stay."""
+        """It is not listed, either; the others stay."""
         remover = _asked(filled, SupportsDelete)
         others = [source for source in await filled.list() if source.key != bundle().key]
         await remover.delete(bundle().key, expected=ANY, author="ada", message="why")
@@ -249,7 +248,7 @@ class WrapperConformance(Conformance):
     async def test_a_change_has_the_name_that_a_fetch_needs(
         self, filled: ConfigBackend, wrapped: ConfigBackend
     ) -> None:
-        """A reader that fetches again exactly what is named has the new content."""
+        """A reader that fetches the named bundles has the new content."""
         changes = _asked(filled, SupportsChanges)
         start = await changes.changes_since(None)
         for source in _SOURCES:
@@ -268,7 +267,7 @@ class WrapperConformance(Conformance):
     async def test_a_reader_of_hints_is_told(
         self, filled: ConfigBackend, wrapped: ConfigBackend
     ) -> None:
-        """After a bundle was stored through the wrapper or below it."""
+        """After a save through the wrapper or in the store below."""
         hints = _asked(filled, SupportsChangeHints)
 
         async def save(source: ConfigSource) -> None:
@@ -292,7 +291,7 @@ class WrapperConformance(Conformance):
     async def test_repr_shows_no_value(
         self, backend: ConfigBackend, wrapped: ConfigBackend
     ) -> None:
-        """Neither the wrapper nor what it returns shows a value by accident."""
+        """Neither the wrapper nor its results show a value in their `repr`."""
         source = bundle(properties={"password": _SECRET})
         await self.put(backend, wrapped, source)
         assert _SECRET not in repr(backend)
@@ -300,7 +299,7 @@ class WrapperConformance(Conformance):
 
 
 def bundle_again(source: ConfigSource) -> ConfigSource:
-    """Return other properties under the same key."""
+    """Return a source with other properties under the same key."""
     return bundle(*_names(source.key), properties={"again": f"{source.key}", "list": [1]})
 
 
@@ -320,7 +319,7 @@ def _asked(backend: ConfigBackend, kind: type[_Ability]) -> _Ability:
 
 
 async def _all_keys(backend: ConfigBackend) -> list[ConfigKey]:
-    """Return the keys of everything that is listed and of bundles that are not."""
+    """Return all listed keys, and keys of absent bundles."""
     listed = [source.key for source in await backend.list()]
     raw = bundle("below", "prod", "other").key
     return [*reversed(listed), _ABSENT.key, raw, listed[0], _ABSENT.key]
