@@ -1,4 +1,4 @@
-"""Contract §12, "Environment": cases 1 to 34 as far as they belong to the document itself."""
+"""Cases 1 to 34 of docs/reference/protocol.md, as far as they concern the document itself."""
 
 import re
 from collections.abc import Callable

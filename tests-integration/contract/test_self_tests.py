@@ -1,4 +1,4 @@
-"""Contract §11.4: request lines sent verbatim over a socket to a real server process.
+"""Request lines sent verbatim over a socket to a real server process.
 
 A marker file lies one level above the root, and links to it lie inside. Whatever is asked, the
 marker's text is in no answer.

@@ -1,4 +1,4 @@
-"""Contract §12, "Flattening and types": cases 41 to 48."""
+"""Flattening and types: cases 41 to 48 of docs/reference/protocol.md."""
 
 import json
 from collections.abc import Callable

@@ -269,7 +269,7 @@ async def test_a_root_that_is_a_file_is_an_error_that_says_so(root: Path) -> Non
     root.write_text("a: 1\n", encoding="utf-8")
     backend = FilesystemConfigBackend(root)
     for call in (backend.fetch("orders", "prod"), backend.save(source("new")), backend.check()):
-        with pytest.raises(BackendUnavailableError, match="not there: Not a directory"):
+        with pytest.raises(BackendUnavailableError, match="configuration: Not a directory"):
             await call
     assert root.read_text(encoding="utf-8") == "a: 1\n"
 

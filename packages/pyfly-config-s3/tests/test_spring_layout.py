@@ -78,7 +78,7 @@ async def test_a_bundle_in_several_objects_is_saved_only_without_a_condition(
     assert found is not None
     assert found.version is not None
     for expected in (found.version, PRESENT):
-        with pytest.raises(ConfigObstructedError, match=r"a condition\s+about several files"):
+        with pytest.raises(ConfigObstructedError, match=r"a condition\s+on several files"):
             await backend.commit(_source(a=1, b=3), expected=expected)
     with pytest.raises(ConfigConflictError):
         await backend.commit(_source(a=1, b=3), expected=ABSENT)

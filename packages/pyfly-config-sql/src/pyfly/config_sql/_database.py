@@ -106,7 +106,7 @@ class Database:
             raise BackendUnavailableError("the backend is closed")
 
     def check_loop(self) -> None:
-        """Raise in another event loop than the first: connections belong to theirs.
+        """Raise in another event loop than the first, because connections belong to one event loop.
 
         Raises:
             BackendError: It is another one.

@@ -1,6 +1,6 @@
-"""Which one of several files a change of a bundle concerns, and what it then holds.
+"""Finding the one of several files that a change of a bundle concerns, and changing its tree.
 
-Pure functions. Nested and dotted keys mean the same; a list is one value.
+Pure functions. Nested and dotted keys are equal; a list is one value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ _ABSENT: Final = object()
 def edit_one_file(
     files: Mapping[str, _Tree], wanted: _Tree
 ) -> tuple[str, dict[str, JsonValue]] | None:
-    """Return the only file that has to change so that all together say what is wanted.
+    """Return the only file that must change for a bundle to have the wanted properties.
 
-    A file has to change if a key that is wanted with another value, or no more, stands in it. New
-    keys go to that file.
+    A file must change if it has a key that is removed or gets another value. New keys go to that
+    file.
 
     >>> edit_one_file({"a.yml": {"x": 1}, "a.yaml": {"x": 0, "y": {"z": 1}}}, {"x": 1, "y.z": 2})
     ('a.yaml', {'x': 0, 'y': {'z': 2}})
@@ -32,11 +32,11 @@ def edit_one_file(
     True
 
     Args:
-        files: What each file holds, the highest precedence first.
-        wanted: What the bundle is to hold.
+        files: The trees of all files, the highest precedence first.
+        wanted: The wanted properties of the bundle.
 
     Returns:
-        The name of the file with what it holds afterwards; `None` if there is not exactly one.
+        The name of the file with its new tree; `None` if there is not exactly one such file.
     """
     trees = [*files.values()]
     before, after = _merged(trees), _leaves(wanted)
@@ -82,7 +82,7 @@ def _differs(one: _Leaves, other: _Leaves, path: _Path) -> bool:
 def _edited(
     tree: _Tree, prefix: _Path, changed: set[_Path], after: _Leaves
 ) -> dict[str, JsonValue]:
-    """Return a tree with the new values of its own keys, in their places."""
+    """Return a tree with new values for its keys, in the same places."""
     edited: dict[str, JsonValue] = {}
     for key, value in tree.items():
         path = (*prefix, *_parts(key))
@@ -97,7 +97,7 @@ def _edited(
 
 
 def _add(tree: dict[str, JsonValue], path: _Path, value: JsonValue) -> None:
-    """Put a new key beside those that begin alike."""
+    """Add a new key beside keys with the same beginning."""
     for depth, part in enumerate(path[:-1]):
         below = tree.get(part)
         if not isinstance(below, dict):

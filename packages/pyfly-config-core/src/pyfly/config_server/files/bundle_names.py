@@ -1,4 +1,4 @@
-"""Names of bundle files: what they can mean. Pure functions that layouts share."""
+"""The possible bundles of a file name. Pure functions for all layouts."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from pyfly.config_core import BASE_PROFILE, DEFAULT_LABEL, ConfigKey, InvalidCon
 __all__ = ["key_or_none", "readings_of", "splits_of", "stems_of"]
 
 _MAX_DASHES: Final = 16
-"""A name with more is read as a base bundle, or split at one of its last dashes."""
+"""Names with more dashes are base bundles, or are split at one of the last dashes."""
 
 
 def stems_of(names: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[str]:
@@ -21,7 +21,7 @@ def stems_of(names: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[str]:
 
 
 def splits_of(stem: str) -> Iterator[tuple[str, str]]:
-    """Yield every application and profile that a name can mean, the longest application first."""
+    """Yield every possible application and profile of a name, the longest application first."""
     application, profile = stem, ""
     for _ in range(_MAX_DASHES):
         application, dash, part = application.rpartition("-")
@@ -33,7 +33,7 @@ def splits_of(stem: str) -> Iterator[tuple[str, str]]:
 
 
 def readings_of(label: str, name: str, suffixes: tuple[str, ...]) -> list[ConfigKey]:
-    """Return every bundle as which a file can be asked for; none if it is no bundle."""
+    """Return every bundle that a fetch could read from a file; empty for a plain file."""
     path = PurePosixPath(name)
     if path.suffix not in suffixes:
         return []
@@ -46,7 +46,7 @@ def readings_of(label: str, name: str, suffixes: tuple[str, ...]) -> list[Config
 
 
 def key_or_none(application: str, profile: str, label: str) -> ConfigKey | None:
-    """Return the key of these names, `None` if one is not acceptable."""
+    """Return the key of these names, `None` if a name is not acceptable."""
     try:
         return ConfigKey(application=application, profile=profile, label=label)
     except InvalidConfigKeyError:

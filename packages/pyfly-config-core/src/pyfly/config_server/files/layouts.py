@@ -1,7 +1,7 @@
-"""Layouts: how the names of files tell bundles, and which of several files a bundle is made of.
+"""Layouts: the rules from file names to bundles, and from bundles to files.
 
-A layout is a value. `LabelsLayout` is the default one; `SpringLayout` is that of a repository of
-Spring Cloud Config. Pure functions; nothing is opened here.
+A layout is a value. `LabelsLayout` is the default; `SpringLayout` is the layout of repositories of
+Spring Cloud Config. Pure functions; no file is opened here.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -36,27 +36,27 @@ __all__ = [
 ]
 
 PROPERTIES_SUFFIX: Final = ".properties"
-"""Files with it are read, never rewritten or removed."""
+"""The suffix of files that are read, but never rewritten or removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedKey:
-    """A bundle that the names of files tell."""
+    """A bundle that file names imply."""
 
     key: ConfigKey
     is_guess: bool = False
-    """True if the names leave open which bundle it is."""
+    """True if the file could also belong to another bundle."""
 
 
 class Layout(Protocol):
-    """How the files of one label are named."""
+    """The rules for the file names of one label."""
 
     has_label_directories: ClassVar[bool]
-    """Whether each label is a directory; else the files of one label lie in the root."""
+    """True if each label is a directory; otherwise the files of one label are in the root."""
     default_is_base: ClassVar[bool]
-    """Whether bundles of the profile `default` count for every profile."""
+    """True if bundles of the profile `default` count for every profile."""
     reads_all: ClassVar[bool]
-    """Whether a bundle is made of all its files; else of the first that exists."""
+    """True if a bundle consists of all its files; otherwise of the first existing file."""
     new_suffix: ClassVar[str]
     """The suffix of the file of a new bundle."""
 
@@ -65,22 +65,22 @@ class Layout(Protocol):
         ...
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
-        """Return the bundles among the files of a label, ordered, each once."""
+        """Return the bundles of the files of a label, ordered, each once."""
         ...
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
-        """Return every bundle as which a file can be asked for; none if it is no bundle."""
+        """Return every bundle that a fetch could read from a file; empty for a plain file."""
         ...
 
     def check_writable(self, key: ConfigKey, names: Callable[[], Collection[str]]) -> None:
-        """Refuse a key whose file would be listed as another bundle.
+        """Refuse a key if its file would be listed as another bundle.
 
         Args:
-            key: What is to be saved.
-            names: Tells the names of the files of its label.
+            key: The bundle to save.
+            names: Returns the names of the files of its label.
 
         Raises:
-            InvalidConfigKeyError: It would.
+            InvalidConfigKeyError: The file would be listed as another bundle.
         """
         ...
 
@@ -89,8 +89,8 @@ class Layout(Protocol):
 class LabelsLayout:
     """`<label>/<application>-<profile>.{yaml,yml,json,properties}`, one directory for each label.
 
-    The first suffix that exists is read. A name is split at its last `-`; without one it is a
-    base bundle. Bundles of the profile `default` count for every profile.
+    The first existing suffix is read. A name is split at its last `-`; without a `-` it is a base
+    bundle. Bundles of the profile `default` count for every profile.
     """
 
     suffixes: ClassVar = (".yaml", ".yml", ".json", ".properties")
@@ -100,11 +100,11 @@ class LabelsLayout:
     new_suffix: ClassVar = ".yaml"
 
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
-        """Return the names under which a reader looks, in that order."""
+        """Return the names that a reader tries, in order."""
         return tuple(key.stem + suffix for suffix in self.suffixes)
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
-        """Return the bundles, split at the last `-`; with a second one that is a guess."""
+        """Return the bundles, split at the last `-`; a name with several `-` is a guess."""
         found: dict[ConfigKey, ListedKey] = {}
         for stem in stems_of(names, self.suffixes):
             application, dash, profile = stem.rpartition("-")
@@ -118,26 +118,24 @@ class LabelsLayout:
         return _ordered(found.values())
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
-        """Return the base bundle of that name, and that of every application and profile."""
+        """Return the base bundle of that name, and the bundles of all its splits."""
         return readings_of(label, name, self.suffixes)
 
     def check_writable(self, key: ConfigKey, names: Callable[[], Collection[str]]) -> None:
-        """Refuse a `-` where a listing would split the name, and applications with `/`.
+        """Refuse a `-` at which a listing would split the name, and applications with `/`.
 
         Raises:
-            InvalidConfigKeyError: The profile contains `-`, the application contains `/`, or it
-                is a base bundle and its application contains `-`.
+            InvalidConfigKeyError: The profile contains `-`, the application contains `/`, or the
+                application of a base bundle contains `-`.
         """
-        del names  # the rule needs none of them
+        del names  # the rule does not depend on other files
         if key.is_base and "-" in key.application:
-            raise _misread(
-                key, "the file of its base bundle would be read as that of a profile; save it"
-            )
+            raise _misread(key, "the file of this base bundle would be read as a profile; save it")
         if "-" in key.profile and not key.is_base:
             raise InvalidConfigKeyError(
                 "profile",
                 key.profile,
-                "a file name cannot tell where such a profile begins; save it without '-'",
+                "the file name would be split inside of the profile; save it without '-'",
             )
         if "/" in key.application:
             raise _nested(key)
@@ -145,14 +143,14 @@ class LabelsLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpringLayout:
-    """`<application>[-<profile>].{properties,yml,yaml}`, as Spring Cloud Config reads it.
+    """`<application>[-<profile>].{properties,yml,yaml}`, the layout of Spring Cloud Config.
 
-    Every file that exists counts: `.properties` before `.yml` before `.yaml`. JSON files are
-    plain files. Bundles of the profile `default` count when that profile is asked for.
+    Every existing file counts: `.properties` before `.yml` before `.yaml`. JSON files are plain
+    files. Bundles of the profile `default` count if that profile is requested.
     """
 
     profiles: frozenset[str] = frozenset()
-    """Names that are profiles in a listing, whatever files there are."""
+    """Names that a listing always takes as profiles."""
 
     suffixes: ClassVar = (".properties", ".yml", ".yaml")
     has_label_directories: ClassVar = False
@@ -165,13 +163,14 @@ class SpringLayout:
         return tuple(key.stem + suffix for suffix in self.suffixes)
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
-        """Return the bundles that the names tell.
+        """Return the bundles of the files of a label, ordered, each once.
 
-        `a-b` is the application `a` under the profile `b` when there is a file `a.*`, or `b` is
-        the profile of another application, or one of `profiles`. Of several such splits the one
-        with a file, then the one with the longest application is taken. Without any it is the
-        base bundle of `a-b`. The application `application` and the profile `default` need no
-        proof. It is a guess unless exactly one split holds, or the name has no `-`.
+        `a-b` is the application `a` with the profile `b` if there is a file `a.*`, if `b` is the
+        profile of another application, or if `b` is one of `profiles`. Among several such splits,
+        one with a file `a.*` wins, then the one with the longest application. Without such a split
+        it is the base bundle of `a-b`. The application `application` and the profile `default`
+        always count. The result is a guess unless exactly one split is possible, or the name has
+        no `-`.
         """
         stems = set(stems_of(names, self.suffixes))
         profiles = self.profiles | {DEFAULT_PROFILE} | _proven_profiles(stems)
@@ -191,14 +190,15 @@ class SpringLayout:
         return None if key is None else ListedKey(key=key, is_guess=is_guess)
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
-        """Return the base bundle of that name, and that of every application and profile."""
+        """Return the base bundle of that name, and the bundles of all its splits."""
         return readings_of(label, name, self.suffixes)
 
     def check_writable(self, key: ConfigKey, names: Callable[[], Collection[str]]) -> None:
-        """Refuse a base bundle whose file would be listed as that of a profile.
+        """Refuse a base bundle if its file would be listed as a profile.
 
         Raises:
-            InvalidConfigKeyError: It would, or the application contains `/`.
+            InvalidConfigKeyError: The file would be listed as a profile, or the application
+                contains `/`.
         """
         if "/" in key.application:
             raise _nested(key)
@@ -207,28 +207,28 @@ class SpringLayout:
             if all(row.key != key for row in self.keys(key.label, present)):
                 raise _misread(
                     key,
-                    "with the files that are there, the file of its base bundle would be read as "
-                    "that of a profile; save it",
+                    "beside the existing files, the file of this base bundle would be read as a "
+                    "profile; save it",
                 )
 
 
 def parse_layout(options: dict[str, str]) -> tuple[Layout, str | None]:
-    """Take the layout out of the options of a URL: `layout`, `label`, `profiles`.
+    """Return the layout for the options of a URL: `layout`, `label`, `profiles`.
 
     Returns:
-        The layout, and the only label, `None` where each label is a directory.
+        The layout, and the only label; `None` if each label is a directory.
 
     Raises:
-        BackendLookupError: It is another layout, or an option that does not go with it.
+        BackendLookupError: The layout is unknown, or does not have one of the options.
         InvalidConfigKeyError: The label or a profile is not acceptable.
     """
     name = options.pop("layout", "labels")
     if name == "labels":
         if given := sorted({"label", "profiles"} & options.keys()):
-            raise BackendLookupError(f"{given[0]}= goes with layout=spring only")
+            raise BackendLookupError(f"use {given[0]}= with layout=spring only")
         return LabelsLayout(), None
     if name not in {"spring", "flat"}:
-        raise BackendLookupError("layout= is 'labels' or 'spring'")
+        raise BackendLookupError("layout= must be 'labels' or 'spring'")
     label = options.pop("label", DEFAULT_LABEL)
     check_name("label", label)
     profiles = options.pop("profiles", "")
@@ -262,5 +262,5 @@ def _nested(key: ConfigKey) -> InvalidConfigKeyError:
     return InvalidConfigKeyError(
         "application",
         key.application,
-        "a path cannot tell such an application from a label; save it without '/'",
+        "the '/' would be read as the end of a label; save it without '/'",
     )

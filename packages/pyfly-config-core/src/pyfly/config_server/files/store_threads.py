@@ -1,4 +1,4 @@
-"""The threads of a text store: reads, listings and writes, each with its deadline."""
+"""The threads of a text store for reads, listings and writes, with deadlines."""
 
 import asyncio
 import time
@@ -23,22 +23,22 @@ class WithDeadline(Protocol[_Result_co]):
     """A blocking function that takes a deadline of the monotonic clock."""
 
     def __call__(self, *, deadline: float) -> _Result_co:
-        """Return a result, at the latest a little after the deadline."""
+        """Return a result, or raise shortly after the deadline."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLimits:
-    """How long operations of a text store may take, in seconds, and how many run at a time."""
+    """Time limits of a text store in seconds, and its number of threads."""
 
     read: float = 10.0
-    """A read, the wait for a thread and parsing included."""
+    """A read, including the wait for a thread and parsing."""
     listing: float = 60.0
-    """One step of a listing, or a pass over all files."""
+    """One step of a listing, or a scan of all files."""
     wait: float = 10.0
-    """How long a write waits for other writers."""
+    """The wait of a write for other writers."""
     write: float = 10.0
-    """A write after its turn has come; afterwards its outcome is unknown."""
+    """A write after the wait. If it takes longer, its outcome is unknown."""
     readers: int = 16
     writers: int = 16
 
@@ -47,10 +47,10 @@ class StoreThreads:
     """Runs the blocking calls of one store.
 
     Args:
-        limits: Times and numbers of threads.
-        name: What the names of the threads begin with.
-        reads_together: Whether reads that are asked for in one turn of the event loop share a
-            thread: handing them over costs more than they do.
+        limits: Time limits and number of threads.
+        name: The prefix of the names of the threads.
+        reads_together: True if the reads of one turn of the event loop share a call of a thread,
+            because the calls cost more than the reads.
     """
 
     def __init__(self, limits: StoreLimits, *, name: str, reads_together: bool) -> None:
@@ -64,10 +64,10 @@ class StoreThreads:
         self._closed = False
 
     async def read(self, function: WithDeadline[_Result]) -> _Result:
-        """Return what a read returns.
+        """Return the result of a read.
 
         Raises:
-            BackendUnavailableError: It was not done in time, or the store is closed.
+            BackendUnavailableError: The read did not end in time, or the store is closed.
         """
         self._check_open()
         deadline = time.monotonic() + self.limits.read
@@ -77,7 +77,7 @@ class StoreThreads:
         return await self._readers.run(call, deadline=deadline)
 
     async def read_settled(self, function: WithDeadline[_Result]) -> _Result:
-        """Read again while a file is being written, without keeping a thread waiting."""
+        """Repeat a read while a file is being written, without occupying a thread."""
         deadline = time.monotonic() + settling.SETTLED_SECONDS
         while True:
             began = time.monotonic()
@@ -89,15 +89,15 @@ class StoreThreads:
                 await asyncio.sleep(error.seconds)
 
     async def list(self, function: WithDeadline[_Result]) -> _Result:
-        """Return what a step of a listing returns."""
+        """Return the result of one step of a listing."""
         self._check_open()
         deadline = time.monotonic() + self.limits.listing
         return await self._readers.run(partial(function, deadline=deadline), deadline=deadline)
 
     async def write(self, turn: str, function: WithDeadline[_Result]) -> _Result:
-        """Return what a write returns, after the writes before it that have the same turn.
+        """Return the result of a write, which runs after earlier writes with the same lock.
 
-        A write that was begun goes on when its caller is cancelled.
+        A started write continues if its caller is cancelled.
         """
         self._check_open()
         running = asyncio.ensure_future(self._write_in_turn(turn, function))
@@ -108,7 +108,7 @@ class StoreThreads:
     def _written(self, write: asyncio.Future[Any]) -> None:
         self._writes.discard(write)
         if not write.cancelled():
-            write.exception()  # the caller was told, or has been cancelled
+            write.exception()  # the caller has it, or was cancelled
 
     async def _write_in_turn(self, turn: str, function: WithDeadline[_Result]) -> _Result:
         deadline = time.monotonic() + self.limits.wait
@@ -117,7 +117,7 @@ class StoreThreads:
             return await self._writers.run(call, deadline=deadline + self.limits.write)
 
     async def close(self) -> None:
-        """Wait for running writes; refuse everything afterwards."""
+        """Wait for running writes, and refuse further calls."""
         self._closed = True
         seconds = self.limits.wait + self.limits.write
         await self._writers.close(deadline=time.monotonic() + seconds)

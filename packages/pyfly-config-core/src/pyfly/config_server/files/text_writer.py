@@ -133,23 +133,23 @@ class TextWriter:
             self._write(key, delete, deadline)
 
     def _check_covered(self, key: ConfigKey, stored: _StoredFiles, expected: Expected) -> None:
-        """Refuse a condition about several files where other processes may write one of them.
+        """Refuse a condition on several files if other processes may write one of them.
 
         Raises:
-            ConfigObstructedError: The condition would not hold for all of them.
+            ConfigObstructedError: The tree cannot check the condition on all files.
         """
         if len(stored.contents) > 1 and expected is not ANY and not self._tree.locks_writers:
             first, *others = stored.contents
             raise ConfigObstructedError(
                 f"{key.label}/{first}",
-                f"the bundle also lies in {', '.join(others)}; this store cannot check a condition "
-                "about several files: change the file itself, or save without a condition",
+                f"the bundle is also in {', '.join(others)}; this store cannot check a condition "
+                "on several files, but can save without a condition",
             )
 
     def _plan(
         self, stored: _StoredFiles, source: ConfigSource
     ) -> tuple[str, Mapping[str, JsonValue]]:
-        """Return the file that a save writes, and what it holds afterwards."""
+        """Return the file that a save writes, and its new tree."""
         key = source.key
         if len(stored.contents) <= 1:
             _check_rewritable(key, stored, stored.names)
@@ -202,7 +202,7 @@ class TextWriter:
 
 
 def _trees(key: ConfigKey, stored: _StoredFiles) -> dict[str, Mapping[str, JsonValue]]:
-    """Return what each of several files holds.
+    """Return the trees of several files.
 
     Raises:
         ConfigFormatError: A file does not parse.
@@ -222,13 +222,13 @@ def _in_several_files(key: ConfigKey, stored: _StoredFiles) -> ConfigObstructedE
     first, *others = stored.contents
     return ConfigObstructedError(
         f"{key.label}/{first}",
-        f"the bundle also lies in {', '.join(others)}, and it is not exactly one of these files "
-        "that has to change",
+        f"the bundle is also in {', '.join(others)}, and the change is not in exactly one of these "
+        "files",
     )
 
 
 def _check_rewritable(key: ConfigKey, stored: _StoredFiles, names: Iterable[str]) -> None:
-    """Refuse a save, or a removal, that would lose what files say beside the bundle.
+    """Refuse a save, or a removal, that would lose other content of the files.
 
     Raises:
         ConfigObstructedError: There is a `.properties` file, or a file of several documents.

@@ -1,4 +1,4 @@
-"""JSON documents: stored bundles in one shape for HTTP and the command line."""
+"""JSON documents of stored bundles, the same over HTTP and on the command line."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def name_document(key: ConfigKey) -> dict[str, JsonValue]:
 
 
 def entry_document(entry: ConfigEntry) -> dict[str, JsonValue]:
-    """Return a row of a listing: a name, its `version`, its `error`, and `guess` if it is one."""
+    """Return one row of a listing: a name with its `version`, its `error` and its `guess`."""
     document = name_document(entry.key) | {"version": entry.version}
     if entry.error is not None:
         document["error"] = entry.error
@@ -29,13 +29,13 @@ def entry_document(entry: ConfigEntry) -> dict[str, JsonValue]:
 
 
 def bundle_document(source: ConfigSource) -> dict[str, JsonValue]:
-    """Return a bundle as it is stored; what JSON lacks is given as Spring's texts."""
+    """Return a bundle as it is stored. Infinities and NaN become texts, as Spring writes them."""
     properties = finite(dict(source.properties))
     return name_document(source.key) | {"version": source.version, "properties": properties}
 
 
 def version_document(version: ConfigVersion) -> dict[str, JsonValue]:
-    """Return a row of a history."""
+    """Return one row of a history."""
     return {
         "version": version.version,
         "savedAt": version.saved_at.isoformat(),
@@ -46,5 +46,5 @@ def version_document(version: ConfigVersion) -> dict[str, JsonValue]:
 
 
 def encode_json(document: Mapping[str, JsonValue]) -> bytes:
-    """Return compact UTF-8 JSON; not a number in it is outside of what JSON allows."""
+    """Return compact JSON in UTF-8, without infinities and NaN."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

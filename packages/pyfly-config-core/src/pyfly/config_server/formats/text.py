@@ -1,7 +1,6 @@
-"""Bundles as text: what the bytes of a file mean, and which bytes a tree becomes.
+"""Bundles as text: parsing the bytes of a file, and writing a tree as bytes.
 
-Formats are told by the suffix of the file's name. YAML is read as YAML 1.1, as Spring reads
-it (docs/reference/protocol.md).
+The suffix of the file name selects the format. Values: docs/reference/protocol.md, Values.
 """
 
 import re
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
-"""In the order in which a reader looks. The last one is read only."""
+"""In the order in which a reader looks for a file. `.properties` files are never written."""
 
 _ROOT_KEY: Final = "document"
 _LINE: Final = re.compile("[^\r\n\x85\u2028\u2029]+")
@@ -44,13 +43,14 @@ _LONGEST_ORIGIN: Final = 16
 
 
 def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
-    """Return the tree that a file holds; an empty file holds an empty one.
+    """Return the tree of a file. An empty file is an empty tree.
 
-    A list or a single value at the top is put under the key `document`.
+    A list or a single value at the top level is put under the key `document`.
 
     Raises:
-        ConfigFormatError: The bytes are too many, no UTF-8, or do not parse; with line and
-            column where there are any, without content. `where` is left to the caller.
+        ConfigFormatError: There are too many bytes, they are not UTF-8, or they do not parse.
+            The error has a line and a column if they are known, and no content. The caller
+            adds `where`.
     """
     value = _parse(data, suffix)
     return {} if _is_nothing(value) else _mapping(value)
@@ -59,9 +59,10 @@ def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
 def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
     """Return the documents of a file that are not empty, from first to last.
 
-    A list or a single value at the top is put under the key `document`; an empty
-    list or text there is an empty document, as for Spring. JSON holds one document, and its
-    values have no origins. The values of `.properties` are texts.
+    A list or a single value at the top level is put under the key `document`. An empty list or
+    text at the top level is an empty document, as for Spring. A JSON file is one document, and
+    its values have no origins. The values of `.properties` files are texts. The rules:
+    docs/reference/protocol.md, Documents of a file.
 
     Raises:
         ConfigFormatError: As `parse_text`, or all documents together have more than 20,000
@@ -72,11 +73,11 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
     if suffix == ".json":
         value = _parse(data, suffix)
         return () if _is_nothing(value) else (ConfigDocument(properties=_mapping(value)),)
-    # What the values take is counted where they are flattened; their origins are flattened here.
+    # The size of the values is counted where they are flattened; origins are flattened here.
     budget = FlatBudget(limit=MAX_FLAT_BYTES + MAX_PROPERTIES * _LONGEST_ORIGIN)
     return tuple(
         ConfigDocument(
-            properties=copy_properties(_mapping(value)),  # checked here, and nowhere after
+            properties=copy_properties(_mapping(value)),  # checked here only
             origins=_texts(_mapping(origins), budget),
         )
         for value, origins in yaml.load_with_origins(_decoded(data))
@@ -85,28 +86,28 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
 
 
 def parse_mapping(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
-    """Return the mapping that somebody handed in to be stored.
+    """Return the mapping in a text that is to be stored.
 
-    Stricter than `parse_text`: what is empty, a list or a single value is a mistake here.
+    Stricter than `parse_text`: an empty text, a list and a single value are errors.
 
     Raises:
-        ConfigFormatError: As `parse_text`, or it is no mapping.
+        ConfigFormatError: As `parse_text`, or the text is not a mapping.
     """
     value = _parse(data, suffix)
     if not isinstance(value, dict):
-        raise ConfigFormatError("not a mapping of keys to values; an empty one is written {}")
+        raise ConfigFormatError("not a mapping of keys to values; write an empty mapping as {}")
     return value
 
 
 def parse_scalar(text: str) -> bool | int | float | str | None:
-    """Return what a single value means in YAML, or the text itself where it is none.
+    """Return the value of a text in YAML, or the text itself if it is not a single value.
 
     >>> [parse_scalar(text) for text in ("8080", "on", "2001-12-14", "'on'", "a: b # c", "")]
     [8080, True, '2001-12-14', 'on', 'a: b # c', None]
     """
     try:
         (value,) = yaml.load_documents(text) if text.strip() else (None,)
-    except (ConfigFormatError, ValueError):  # the latter: not one document
+    except (ConfigFormatError, ValueError):  # ValueError: not exactly one document
         return text
     if isinstance(value, str):
         return value if text.startswith(("'", '"')) else text
@@ -140,7 +141,7 @@ def _decoded(data: bytes) -> str:
 
 
 def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
-    """Return UTF-8 text that `parse_text` reads back as the same tree, or raise.
+    """Return text in UTF-8 that `parse_text` reads as the same tree.
 
     Raises:
         ConfigFormatError: The format cannot hold the tree, or the text is too long.
@@ -152,21 +153,21 @@ def dump_text(properties: Mapping[str, JsonValue], *, suffix: str) -> bytes:
     try:
         if same_tree(parse_text(data, suffix=suffix), properties):
             return data
-    except ConfigFormatError as error:  # without its line: nobody has seen this text
+    except ConfigFormatError as error:  # without the line: the user does not see this text
         reason = f"a {suffix} file cannot hold these properties: {error.reason}"
         raise ConfigFormatError(reason) from error
     raise ConfigFormatError(f"a {suffix} file cannot hold these properties")
 
 
 def dump_for_reading(value: JsonValue) -> str:
-    """Return YAML as a Spring server writes it; it may read back with other types."""
+    """Return YAML as a Spring server writes it. Parsed again, values may have other types."""
     return yaml_writer.dump_like_spring(value)
 
 
 def holds_several_documents(data: bytes, *, suffix: str) -> bool:
-    """Return whether a file holds more than one document, broken ones included.
+    """True if a file holds more than one document, malformed documents included.
 
-    Documents begin behind `---` and end at `...`; those without content do not count.
+    Documents begin after `---` and end at `...`. Documents without content do not count.
     """
     if suffix in {".json", ".properties"}:
         return False
@@ -196,10 +197,10 @@ def _parse_yaml(text: str) -> JsonValue:
 
 
 def same_tree(one: object, other: object) -> bool:
-    """Tell whether two trees, or parts of trees, hold the same.
+    """True if two trees, or parts of trees, are equal.
 
     Values are compared with their types: `1`, `1.0`, `True` and `"1"` differ. The order of keys
-    means nothing; NaN is the same as NaN.
+    does not matter. NaN equals NaN.
     """
     same_type = type(one) is type(other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):

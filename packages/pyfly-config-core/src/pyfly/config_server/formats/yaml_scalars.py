@@ -1,6 +1,7 @@
-"""What a plain scalar of YAML 1.1 means, as SnakeYAML reads it without timestamps.
+"""The values of YAML 1.1 scalars, as SnakeYAML reads them without timestamps.
 
-Pure functions; the patterns follow the YAML 1.1 types `bool`, `int`, `float`, `null`, `merge`.
+Pure functions. The patterns follow the YAML 1.1 types `bool`, `int`, `float`, `null` and `merge`.
+The rules: docs/reference/protocol.md, Values.
 """
 
 import re
@@ -51,7 +52,7 @@ TAG_PREFIX: Final = "tag:yaml.org,2002:"
 
 
 class Merge(Enum):
-    """The plain scalar `<<`, which as a key is not a key."""
+    """The plain scalar `<<`: as a key it merges another mapping."""
 
     KEY = "<<"
 
@@ -60,7 +61,7 @@ def resolve_plain(text: str) -> Scalar | Merge:
     """Return the value of an unquoted scalar without a tag.
 
     Raises:
-        ConfigFormatError: It has the form of a number, but no digits: `._`.
+        ConfigFormatError: The text has the form of a number, but no digits: `._`.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -76,8 +77,8 @@ def resolve_tagged(text: str, tag: str) -> Scalar:
     """Return the value of a scalar with an explicit tag.
 
     Raises:
-        ConfigFormatError: The tag is not one of the YAML 1.1 types that JSON has, or the text
-            is not of that type.
+        ConfigFormatError: The tag is not a YAML 1.1 type that JSON has, too, or the text is not
+            of that type.
     """
     kind = tag.removeprefix(TAG_PREFIX)
     if kind == "str":
@@ -85,7 +86,7 @@ def resolve_tagged(text: str, tag: str) -> Scalar:
     if kind == "null":
         return None
     if len(text) > _LONGEST_NUMBER:
-        raise ConfigFormatError(f"a value of more than {_LONGEST_NUMBER:,} characters is a text")
+        raise ConfigFormatError(f"a number has more than {_LONGEST_NUMBER:,} characters; quote it")
     if kind == "int" and _INT.fullmatch(text):
         return _int(text)
     if kind == "float" and (_FLOAT.fullmatch(text) or _INT.fullmatch(text)):
@@ -94,11 +95,11 @@ def resolve_tagged(text: str, tag: str) -> Scalar:
         return value
     if kind in {"int", "float", "bool"}:
         raise ConfigFormatError(f"the value is not of the type !!{kind} that its tag names")
-    raise ConfigFormatError("the tag is not supported; only the types that JSON has are")
+    raise ConfigFormatError("the tag is not supported; use tags of types that JSON has")
 
 
 def bracketed(key: float) -> str:
-    """Return a mapping key that is no string as flat keys show it: `[1]`, `[true]`, `[2.5]`."""
+    """Return a key that is not a string as it appears in flat keys: `[1]`, `[true]`, `[2.5]`."""
     if isinstance(key, bool):
         return "[true]" if key else "[false]"
     return f"[{key}]" if isinstance(key, int) else f"[{java_float(key)}]"
@@ -113,7 +114,7 @@ def java_float(value: float) -> str:
     if value == 0 or _DECIMAL_FROM <= abs(value) < _DECIMAL_BELOW:
         return repr(value)
     shortest, two_digits = repr(value), f"{value:.1e}"
-    # Of several numbers with two digits, Java takes the nearest: the smallest one is 4.9E-324.
+    # Java takes the nearest number with two digits: the smallest float is 4.9E-324.
     exact = Decimal(two_digits if float(two_digits) == value else shortest)
     sign, digits, _ = exact.normalize().as_tuple()
     exponent = exact.adjusted()

@@ -134,7 +134,7 @@ class CommandGroup(click.Group):
         return [*self._entries]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; `None` if there is none of that name."""
+        """Import and return a command; `None` if there is no such command."""
         del ctx
         entry = self._entries.get(cmd_name)
         if entry is None:

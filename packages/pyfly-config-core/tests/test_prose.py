@@ -1,0 +1,145 @@
+"""Prose refers to pages of this repository only, and keeps to plain technical English."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[3]
+ROOTS = ("benchmarks", "docs", "packages", "proofs", "scripts", "tests-integration")
+HIDDEN = {".venv", "__pycache__", "build", "dist", "node_modules", "target"}
+
+MISSING_PAGES = re.compile(
+    r"\b(?:contract|design|findings|style)(?:\.md\b|,? §)|\(design\b|\b(?:the|see) findings\b"
+    r"|§",
+    re.IGNORECASE,
+)
+"""The notes from which this project was designed, and sections of anything but RFCs."""
+
+RFCS = re.compile(r"RFC \d+ §[\d.]+(?:,? (?:and )?§[\d.]+)*")
+
+RIDDLES = re.compile(
+    r"\bstrangers?\b|\bwhoever\b|\bnone of (?:ours|theirs|a|that)\b|\btheirs\b|\bours\b"
+    r"|\bcom(?:es?|ing) to light\b|\bbad days?\b",
+    re.IGNORECASE,
+)
+"""Words without a subject. Write who it is: a client, a writer, a third-party store, the server."""
+
+TELLS = re.compile(r"\A\s*Tells? whether\b")
+"""The beginning of a docstring. Write "True if"."""
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yield the prose of a file: comments and string constants of a module, else everything."""
+    text = RFCS.sub("RFC", path.read_text(encoding="utf-8"))
+    if path.suffix != ".py":
+        yield text
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string.lstrip("# ")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def pages() -> list[Path]:
+    """Return all modules, pages and schemas of the project, except this module."""
+    found = [path for root in ROOTS for path in (CHECKOUT / root).rglob("*.*")]
+    return sorted(
+        path
+        for path in (*found, *CHECKOUT.glob("*.md"))
+        if path.suffix in {".json", ".md", ".py", ".toml", ".yml"}
+        and path != Path(__file__)
+        and not HIDDEN.intersection(path.relative_to(CHECKOUT).parts)
+    )
+
+
+def published(path: Path) -> bool:
+    """True for pages and the sources of packages. Tests may call two sides ours and theirs."""
+    return path.suffix == ".md" or "src" in path.relative_to(CHECKOUT).parts
+
+
+def hits(path: Path, *patterns: re.Pattern[str]) -> list[str]:
+    """Return the passages of a file that match one of the patterns."""
+    return [
+        f"{path.relative_to(CHECKOUT)}: …{text[max(0, hit.start() - 40) : hit.end() + 40]}…"
+        for text in texts(path)
+        for pattern in patterns
+        for hit in pattern.finditer(text)
+    ]
+
+
+def test_no_reference_leads_out_of_the_repository() -> None:
+    """Name the rule, or a section of docs/reference/protocol.md."""
+    found = [hit for path in pages() for hit in hits(path, MISSING_PAGES)]
+    assert not found, "\n".join(found)
+
+
+def test_published_prose_names_its_subjects() -> None:
+    found = [hit for path in pages() if published(path) for hit in hits(path, RIDDLES, TELLS)]
+    assert not found, "\n".join(found)
+
+
+def test_a_reference_to_the_protocol_names_one_of_its_sections() -> None:
+    page = "docs/reference/protocol.md"
+    sections = re.findall(r"(?m)^## (.*)$", (CHECKOUT / page).read_text(encoding="utf-8"))
+    named = re.compile(rf"{re.escape(page)},\s+([A-Z][\w ]*?[a-z])(?=[.,;)\"\n]|\Z)")
+    found = [
+        (path.relative_to(CHECKOUT), section)
+        for path in pages()
+        if path.suffix == ".py"
+        for text in texts(path)
+        for section in named.findall(text)
+    ]
+    assert found
+    assert [one for one in found if one[1] not in sections] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "as contract §2.5 states it",
+        "in one shape (design §5)",
+        "(Contract, §3)",
+        "see design.md",
+        "what the findings say",
+        "the rule of §4",
+    ],
+)
+def test_a_reference_to_a_missing_page_is_noticed(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(text, encoding="utf-8")
+    assert [one for one in texts(path) if MISSING_PAGES.search(one)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["RFC 9110 §13.1, §13.2", "(RFC 9110 §12, RFC 9457)", "a list of findings", "by design"],
+)
+def test_rfcs_and_plain_words_are_no_references(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(text, encoding="utf-8")
+    assert not [one for one in texts(path) if MISSING_PAGES.search(one)]
+
+
+@pytest.mark.parametrize(
+    ("module", "count"),
+    [
+        ('"""Tell whether it is young."""', 1),
+        ("x = 1  # whoever asked", 1),
+        ("theirs, ours = 1, 2", 0),
+        ('f"{theirs} of {ours}"', 0),
+        ('raise ValueError("the cursor is none of ours")', 1),
+        ('"""True if it was asked to tell whether it is young."""', 0),
+    ],
+)
+def test_words_count_in_prose_and_not_in_code(module: str, count: int, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(module, encoding="utf-8")
+    found = [hit for text in texts(path) for one in (RIDDLES, TELLS) for hit in one.finditer(text)]
+    assert len(found) == count
