@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from pyfly.config_cli import main
 from pyfly.config_cli._commands.serve import COMMAND, ServeArguments
@@ -106,3 +108,72 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServerSettings]:
         return load_settings(ServeArguments(**parsed).values())
 
     return load
+
+
+class ThreeMethods:
+    """A store with nothing but what every store has."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, ConfigSource] = {}
+
+    async def fetch(
+        self, application: str, profile: str, label: str = "main"
+    ) -> ConfigSource | None:
+        return self.stored.get(f"{application}/{profile}/{label}")
+
+    async def save(self, source: ConfigSource) -> None:
+        self.stored[str(source.key)] = source
+
+    async def list(self) -> list[ConfigSource]:
+        return sorted(self.stored.values(), key=lambda source: source.key.sort_key)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[[str], str]:
+    """Return a function that makes an empty store of a kind and returns its URL."""
+    kept: dict[str, Any] = {}
+    real = open_backend
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setattr(opening, "open_backend", lambda url: kept.get(url) or real(url))
+
+    def make(kind: str) -> str:
+        number = len([*tmp_path.iterdir()]) + len(kept)
+        path = tmp_path / f"{kind.replace(' ', '-')}-{number}"
+        if kind in {"labels", "spring"}:
+            path.mkdir()
+            return path.as_uri() + ("?layout=spring" if kind == "spring" else "")
+        if kind == "sqlite":
+            path.touch()
+            return f"sqlite:///{path}"
+        if kind.startswith("s3"):
+            bucket = f"bucket-{os.urandom(8).hex()}"
+            client = boto3.client("s3", endpoint_url=s3, region_name="eu-west-1")
+            client.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+            )
+            layout = "&layout=spring" if kind == "s3-spring" else ""
+            return f"s3://{bucket}/config?region=eu-west-1&endpoint_url={s3}{layout}"
+        url = f"kept{number}:"
+        kept[url] = Unclosed() if kind == "memory" else ThreeMethods()
+        return url
+
+    return make
+
+
+class Unclosed(InMemoryConfigBackend):
+    """A store that several commands use, one after the other."""
+
+    async def aclose(self) -> None:
+        return None

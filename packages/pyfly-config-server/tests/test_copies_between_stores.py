@@ -2,18 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pyfly.config_cli._copying.plan import StoreSemantics, plan_copies
-from pyfly.config_cli._stores import opening
 from pyfly.config_core import ConfigKey
-from pyfly.config_server import ConfigSource, InMemoryConfigBackend, open_backend
 
 Run = Callable[..., Any]
 KINDS = ("labels", "spring", "sqlite", "s3", "s3-spring", "memory", "three methods")
@@ -27,74 +23,6 @@ SPRING = {
     "billing.properties": "who=base\nempty=\n",
 }
 KEEPS_BASES = {"labels", "spring", "sqlite", "s3", "s3-spring", "memory"}
-
-
-class ThreeMethods:
-    """A store with nothing but what every store has."""
-
-    def __init__(self) -> None:
-        self.stored: dict[str, ConfigSource] = {}
-
-    async def fetch(
-        self, application: str, profile: str, label: str = "main"
-    ) -> ConfigSource | None:
-        return self.stored.get(f"{application}/{profile}/{label}")
-
-    async def save(self, source: ConfigSource) -> None:
-        self.stored[str(source.key)] = source
-
-    async def list(self) -> list[ConfigSource]:
-        return sorted(self.stored.values(), key=lambda source: source.key.sort_key)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def place(
-    tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Callable[[str], str]:
-    """Return a function that makes an empty store of a kind and returns its URL."""
-    kept: dict[str, Any] = {}
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr(opening, "open_backend", lambda url: kept.get(url) or open_backend(url))
-
-    def make(kind: str) -> str:
-        number = len([*tmp_path.iterdir()]) + len(kept)
-        path = tmp_path / f"{kind.replace(' ', '-')}-{number}"
-        if kind in {"labels", "spring"}:
-            path.mkdir()
-            return path.as_uri() + ("?layout=spring" if kind == "spring" else "")
-        if kind == "sqlite":
-            path.touch()
-            return f"sqlite:///{path}"
-        if kind.startswith("s3"):
-            bucket = f"bucket-{os.urandom(8).hex()}"
-            client = boto3.client("s3", endpoint_url=s3, region_name="eu-west-1")
-            client.create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-            )
-            layout = "&layout=spring" if kind == "s3-spring" else ""
-            return f"s3://{bucket}/config?region=eu-west-1&endpoint_url={s3}{layout}"
-        url = f"kept{number}:"
-        kept[url] = Unclosed() if kind == "memory" else ThreeMethods()
-        return url
-
-    return make
-
-
-class Unclosed(InMemoryConfigBackend):
-    """A store that several commands use, one after the other."""
-
-    async def aclose(self) -> None:
-        return None
 
 
 def fill(url: str, files: dict[str, str]) -> None:
@@ -226,6 +154,96 @@ def test_a_comparison_is_of_whole_labels(run: Run, place: Callable[[str], str]) 
     done = run("copy", place("labels"), place("labels"), "--verify", "--application", "orders")
     assert done.code == 2
     assert "leave out --application and --profile" in done.err
+
+
+def test_a_comparison_finds_what_shows_only_in_lists_and_under_other_profiles(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    one, other = place("labels"), place("labels")
+    fill(one, {"main/a.yaml": "k: 1\n", "main/b-default.yaml": "k: 2\n"})
+    fill(other, {"main/a-default.yaml": "k: 1\n", "main/b-default.yaml": "k: 2\n"})
+    done = run("copy", one, other, "--dry-run", "--verify", "--json")  # /b,a is in another order
+    rows = [(row["application"], row["profile"]) for row in done.json["differences"]]
+    assert (done.code, rows) == (3, [("a", "-")])
+    assert "lists of applications" in done.json["differences"][0]["difference"]
+
+    one, other = place("labels"), place("labels")
+    fill(one, {"main/a.yaml": "k: 1\n"})
+    condition = "spring.config.activate.on-profile: qa & eu\n"  # no bundle has these profiles
+    fill(other, {"main/a.yaml": "k: 1\n", "main/a-default.yaml": condition})
+    done = run("copy", one, other, "--verify", "--json")
+    assert done.code == 3
+    assert {row["application"] for row in done.json["differences"]} == {"a"}
+
+
+def test_a_file_that_requests_find_under_two_names_is_copied_to_files_only(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    source = place("labels")
+    fill(source, {"main/my-app.yaml": "k: 1\n", "main/my-app-prod.yaml": "k: 2\n"})
+    assert run("copy", source, place("spring"), "--verify").code == 0
+    done = run("copy", source, place("sqlite"), "--json")
+    assert done.code == 3
+    left = [row for row in done.json["bundles"] if row["outcome"] == "not-copied"]
+    assert [(row["application"], row["profile"]) for row in left] == [("my", "app")]
+    assert "its file is read as 'my-app/-/main', too" in left[0]["reason"]
+
+
+def test_bundles_of_which_one_would_replace_the_other_are_left(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    source, target = place("sqlite"), place("spring")
+    run("put", source, "a", "b-c", "k=1")
+    run("put", source, "a-b", "c", "k=2")
+    done = run("copy", source, target, "--overwrite", "--json")
+    assert done.code == 3
+    assert {row["outcome"] for row in done.json["bundles"]} == {"not-copied"}
+    assert all("would read its file as" in row["reason"] for row in done.json["bundles"])
+    assert run("list", target).out.splitlines()[1:] == []
+
+
+def test_a_guess_is_named_where_the_target_does_not_keep_names_of_files(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    source = place("spring")
+    fill(source, {"orders-prod.yml": "k: 1\n"})  # nothing says that it is a profile
+    done = run("copy", source, place("sqlite"))
+    assert done.code == 0
+    assert "guessed: orders-prod/-/main: the names of these files" in done.err
+    assert run("copy", source, place("sqlite"), "--json").json["guessed"] == ["orders-prod/-/main"]
+    assert "guessed" not in run("copy", source, place("labels")).err
+    listed = run("copy", f"{source}&profiles=prod", place("sqlite"), "--json").json
+    assert "guessed" not in listed
+    assert [row["application"] for row in listed["bundles"]] == ["orders"]
+
+
+def test_every_file_that_a_request_finds_is_listed(run: Run, place: Callable[[str], str]) -> None:
+    longest = f"{'a' * 100}-{'b' * 60}"
+    for kind, root in (("labels", "main/"), ("spring", "")):
+        source = place(kind)
+        names = ("orders-", "a--", "a-_x", longest)
+        fill(source, {f"{root}{name}.yaml": "k: 1\n" for name in names})
+        listed = run("list", source, "--json").json["bundles"]
+        found = {(row["application"], row["profile"]) for row in listed}
+        expected = {(name, "-") for name in names[:3]} | {("a" * 100, "b" * 60)}
+        assert found == expected
+        assert run("get", source, "orders-", "-").code == 0
+
+
+def test_plain_files_of_a_label_without_bundles_are_named_and_lower_labels_are_none(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    source = place("spring")
+    fill(source, {"certs/ca.pem": "x\n"})
+    done = run("copy", source, place("labels"), "--json")
+    assert (done.code, [item["path"] for item in done.json["notCopied"]]) == (3, ["certs/ca.pem"])
+    source = place("labels")
+    files = {"main/a.yaml": "k: 1\n", "main/sub/b.yaml": "k: 2\n", "main/sub/b.txt": "x\n"}
+    fill(source, files)
+    done = run("copy", source, place("sqlite"), "--json")
+    assert {row["label"] for row in done.json["bundles"]} == {"main", "main/sub"}
+    items = [(item["label"], item["path"]) for item in done.json["notCopied"]]
+    assert items == [("main", "sub/b.txt"), ("main/sub", "b.txt")]
 
 
 def key(application: str, profile: str, label: str = "main") -> ConfigKey:

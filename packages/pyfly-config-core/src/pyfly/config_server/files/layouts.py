@@ -104,15 +104,15 @@ class LabelsLayout:
         return tuple(key.stem + suffix for suffix in self.suffixes)
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
-        """Return the bundles, split at the last `-`; a name with several `-` is a guess."""
+        """Return the bundles, split at the last `-`; a name with several `-` is a guess.
+
+        A name that cannot be split there, such as `orders-`, is a base bundle.
+        """
         found: dict[ConfigKey, ListedKey] = {}
         for stem in stems_of(names, self.suffixes):
-            application, dash, profile = stem.rpartition("-")
-            key = (
-                key_or_none(application, profile, label)
-                if dash
-                else key_or_none(stem, BASE_PROFILE, label)
-            )
+            application, _, profile = stem.rpartition("-")
+            split = key_or_none(application, profile, label)
+            key = split or key_or_none(stem, BASE_PROFILE, label)
             if key is not None:
                 found[key] = ListedKey(key=key, is_guess="-" in application)
         return _ordered(found.values())
@@ -185,7 +185,9 @@ class SpringLayout:
         proven = with_file + [
             split for split in splits if split[1] in profiles and split not in with_file
         ]
-        key = key_or_none(*(proven[0] if proven else (stem, BASE_PROFILE)), label)
+        bases = [(stem, BASE_PROFILE)]  # too long a name cannot be that of an application
+        keys = (key_or_none(*names, label) for names in (*proven[:1], *bases, *splits[:1]))
+        key = next((key for key in keys if key is not None), None)
         is_guess = bool(splits) and len(proven) != 1
         return None if key is None else ListedKey(key=key, is_guess=is_guess)
 

@@ -1,8 +1,7 @@
 """`copy`: bundles from one store into another, with a report of all that was not copied."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,26 +14,24 @@ from pyfly.config_cli._cli.parameters import (
     json_option,
     store_argument,
 )
-from pyfly.config_cli._console.output import print_json, print_note, print_result
+from pyfly.config_cli._console.output import print_json, print_note
 from pyfly.config_cli._console.progress import ProgressBar
-from pyfly.config_cli._console.tables import print_table
 from pyfly.config_cli._copying.comparison import Difference, compare_stores
-from pyfly.config_cli._copying.copier import Copier, CopyResult, Outcome
+from pyfly.config_cli._copying.copier import Copier, CopyResult
 from pyfly.config_cli._copying.plan import PlannedCopy, StoreSemantics, plan_copies
+from pyfly.config_cli._copying.report import CopyReport, print_report, report_document
 from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_cli._exit_codes import EXIT_CONDITION, EXIT_NOT_FOUND
-from pyfly.config_cli._stores.contents import UncopiedItem, load_contents, selected
+from pyfly.config_cli._stores.contents import StoreContents, load_contents, selected
 from pyfly.config_cli._stores.opening import BundleFilter, explain_empty, open_store
 from pyfly.config_cli._stores.writing import describe_commit
-from pyfly.config_core import ConfigKey, JsonValue
+from pyfly.config_core import ConfigKey
 from pyfly.config_server import Bundles
-from pyfly.config_server.formats.documents import name_document
-from pyfly.config_server.storage import default_is_base, has_base_bundles
+from pyfly.config_server.files import TextStore
+from pyfly.config_server.storage import ability, default_is_base, has_base_bundles
 
 _BATCH: Final = 32
 """Bundles that are copied at the same time: a store may write them together."""
-
-_ALWAYS_COUNTED: Final[tuple[Outcome, ...]] = ("created", "updated", "unchanged")
 
 _HELP: Final = """\
 Copy bundles from one store into another.
@@ -46,9 +43,10 @@ interrupted copy, repeat the command. A store that cannot save conditionally is 
 
 Everything that is not copied is named with the reason: plain files, files of several documents,
 broken files, labels that cannot be read, and bundles that would count for other profiles in the
-other store. A dry run names every bundle and its outcome. --verify compares afterwards what both
-stores serve: every application in every profile, with placeholders and cipher texts as they are;
-with --dry-run it compares only.
+other store. Bundles are named if the names of their files only suggest what they are. A dry run
+names every bundle and its outcome; what the other store refuses to keep shows in the copy only.
+--verify compares afterwards what both stores serve: every application in every profile, and in
+lists of them, with placeholders and cipher texts as they are; with --dry-run it compares only.
 
 Ends with 3 if anything was left alone or not copied, or if a comparison finds a difference, and
 with 4 if no bundle matches.
@@ -77,30 +75,6 @@ class CopyArguments:
         return BundleFilter(application=self.application, profile=self.profile, label=self.label)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyReport:
-    """Everything that a copy did and did not do."""
-
-    dry_run: bool
-    results: Sequence[CopyResult]
-    items: Sequence[UncopiedItem]
-    """What is in the source and is no bundle, or cannot be read."""
-    differences: Sequence[Difference] | None
-    """`None` without a comparison."""
-
-    @property
-    def counts(self) -> Counter[Outcome]:
-        """How often every outcome occurred; items count as not copied."""
-        counted: Counter[Outcome] = Counter(result.outcome for result in self.results)
-        counted["not-copied"] += len(self.items)
-        return counted
-
-    @property
-    def is_complete(self) -> bool:
-        """True if the target holds everything that was to be copied, and serves the same."""
-        return not (self.counts["left"] or self.counts["not-copied"] or self.differences)
-
-
 async def copy_bundles(arguments: CopyArguments) -> int:
     """Copy every bundle that the filters admit, and print the outcomes; return the exit code."""
     if arguments.verify and not {arguments.application, arguments.profile} == {None}:
@@ -124,21 +98,30 @@ async def copy_bundles(arguments: CopyArguments) -> int:
             dry_run=arguments.dry_run,
             results=await _copy_all(copier, [one for one in plan if one.source in chosen]),
             items=contents.items if selection.is_whole_label else (),
+            guesses=_guesses(contents, target),
             differences=await _verify(source, target, keys, arguments),
         )
     if arguments.as_json:
-        print_json(_document(report))
+        print_json(report_document(report))
     else:
-        _print_report(report)
+        print_report(report)
     if not chosen and selection.is_set:
         return EXIT_NOT_FOUND
     return 0 if report.is_complete else EXIT_CONDITION
+
+
+def _guesses(contents: StoreContents, target: Bundles) -> frozenset[ConfigKey]:
+    """Return the bundles whose names are guesses, if they mean something else in the target."""
+    if _semantics(target).names_files:  # the names of files stay
+        return frozenset()
+    return frozenset(entry.key for entry in contents.entries if entry.is_guess)
 
 
 def _semantics(bundles: Bundles) -> StoreSemantics:
     return StoreSemantics(
         has_base_bundles=has_base_bundles(bundles.backend),
         default_is_base=default_is_base(bundles.backend),
+        names_files=ability(bundles.backend, TextStore) is not None,
     )
 
 
@@ -175,74 +158,6 @@ def _raise_first(results: Sequence[object]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
-
-
-def _document(report: CopyReport) -> dict[str, JsonValue]:
-    document: dict[str, JsonValue] = {
-        "dryRun": report.dry_run,
-        "bundles": [_row(result) for result in report.results],
-        "notCopied": [
-            {"label": item.label, "path": item.path, "reason": item.reason} for item in report.items
-        ],
-    }
-    if report.differences is not None:
-        document["differences"] = [
-            {
-                "label": one.label,
-                "application": one.application,
-                "profile": one.profile,
-                "difference": one.what,
-            }
-            for one in report.differences
-        ]
-    return document
-
-
-def _row(result: CopyResult) -> JsonValue:
-    row = name_document(result.copy.source) | {"outcome": result.outcome}
-    target = result.copy.target
-    if target not in {None, result.copy.source}:
-        row["to"] = str(target)
-    return row | ({"reason": result.reason} if result.reason else {})
-
-
-def _print_report(report: CopyReport) -> None:
-    if report.dry_run and report.results:
-        keys = [(result.outcome, result.copy.source) for result in report.results]
-        names = [(outcome, key.label, key.application, key.profile) for outcome, key in keys]
-        print_table(("OUTCOME", "LABEL", "APPLICATION", "PROFILE"), names)
-        print_result("")
-    for result in report.results:
-        _print_remark(result)
-    for item in report.items:
-        print_note(f"not copied: {item.name}: {item.reason}")
-    for one in report.differences or ():
-        print_note(f"differs: {one.application}/{one.profile}/{one.label}: {one.what}")
-    print_result(_summary(report.counts))
-    if report.differences is not None:
-        count = len(report.differences)
-        print_result(f"Verified: {f'{count} documents differ' if count else 'all documents equal'}")
-    if report.dry_run:
-        print_note("This was a dry run: nothing was stored.")
-
-
-def _print_remark(result: CopyResult) -> None:
-    source, target = result.copy.source, result.copy.target
-    if result.outcome == "left":
-        print_note(f"left alone: {target} holds other content")
-    elif result.outcome == "not-copied":
-        print_note(f"not copied: {source}: {result.reason}")
-    elif target != source:
-        print_note(f"{source} is {target} in the other store")
-
-
-def _summary(counts: Mapping[Outcome, int]) -> str:
-    parts = [f"{counts[outcome]} {outcome}" for outcome in _ALWAYS_COUNTED]
-    if counts["left"]:
-        parts.append(f"{counts['left']} left alone (--overwrite replaces them)")
-    if counts["not-copied"]:
-        parts.append(f"{counts['not-copied']} not copied")
-    return ", ".join(parts)
 
 
 COMMAND: Final = Command(

@@ -1,9 +1,10 @@
-"""Comparing two stores by what they serve: every application, in every single profile."""
+"""Comparing two stores by what they serve: every application, in every profile."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pyfly.config_cli._console.progress import ProgressBar
+from pyfly.config_cli._copying.stored_levels import differing_bundles, load_levels
 from pyfly.config_core import (
     DEFAULT_PROFILE,
     SHARED_APPLICATION,
@@ -20,6 +21,10 @@ from pyfly.config_server.formats.text import same_tree
 
 _MAX_KEYS = 5
 """Keys that are named for one difference."""
+
+_IN_LISTS = (
+    "stored differently; it shows in lists of applications or profiles, or under other profiles"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,9 @@ async def compare_stores(
     """Compare the documents of two stores.
 
     Compared are the flattened JSON, with placeholders and cipher texts as they are, and the
-    contents of the property sources in order. The order of keys means nothing.
+    contents of the property sources in order. The order of keys means nothing. Then what is
+    stored is compared, for what shows only in lists of names, or under profiles that no bundle
+    has and a condition names.
 
     Args:
         source: The one store.
@@ -66,7 +73,35 @@ async def compare_stores(
                 found.append(
                     Difference(label=label, application=application, profile=profile, what=what)
                 )
+    return found + [
+        one for one in await _stored_differences(source, target, keys) if _is_new(one, found)
+    ]
+
+
+async def _stored_differences(
+    source: Bundles, target: Bundles, keys: Sequence[ConfigKey]
+) -> list[Difference]:
+    """Return what is stored differently, although every single document may be equal."""
+    found: list[Difference] = []
+    for label in sorted({key.label for key in keys}):
+        applications = sorted(
+            {key.application for key in keys if key.label == label} | {SHARED_APPLICATION}
+        )
+        profiles = sorted({key.profile for key in keys if key.label == label and not key.is_base})
+        one, other = [
+            await load_levels(store, label, applications=applications, profiles=profiles)
+            for store in (source, target)
+        ]
+        found += [
+            Difference(label=label, application=application, profile=profile, what=_IN_LISTS)
+            for application, profile in differing_bundles(one, other)
+        ]
     return found
+
+
+def _is_new(one: Difference, found: Sequence[Difference]) -> bool:
+    """True if the documents of an application are equal that were compared."""
+    return all((one.label, one.application) != (two.label, two.application) for two in found)
 
 
 def _server(bundles: Bundles) -> ConfigServer:

@@ -4,13 +4,19 @@ Two stores may differ in what counts for every profile: base bundles, where a st
 the bundles of the profile `default`, where a store counts those for every profile. A bundle is
 given another profile only where that changes no document; otherwise it is not copied, and the
 reason is reported.
+
+A store may also differ in what a name means. In files, `a-b.yaml` is what `a` has for the profile
+`b` and what `a-b` has for every profile, whatever it was stored as; elsewhere these are two
+bundles. Where a request for names that occur in the source would be answered differently, the
+bundle is not copied either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pyfly.config_core import BASE_PROFILE, DEFAULT_PROFILE, ConfigKey
+from pyfly.config_core import BASE_PROFILE, DEFAULT_PROFILE, SHARED_APPLICATION, ConfigKey
+from pyfly.config_server.files import LabelsLayout
 
 _NO_BASE: Final = "the target keeps no base bundles, and '{}' has bundles of the profile 'default'"
 _ONLY_DEFAULT: Final = (
@@ -20,14 +26,22 @@ _BESIDE_BASE: Final = (
     "it counts for every profile, and would count for the profile 'default' only in the target; "
     "'{}' has base bundles, so it cannot become one"
 )
+_READ_IN_SOURCE: Final = (
+    "its file is read as '{}', too, and the target would have it under one of the names only; "
+    "store it with 'put' under the name that is meant"
+)
+_READ_IN_TARGET: Final = "the target would read its file as '{}', too"
+_LAYOUT: Final = LabelsLayout()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSemantics:
-    """What counts for every profile in a store."""
+    """What counts for every profile in a store, and whether names are those of files."""
 
     has_base_bundles: bool
     default_is_base: bool
+    names_files: bool = False
+    """True if a bundle is found by the name of its file, which other bundles may share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +66,10 @@ def plan_copies(
         source: What counts for every profile in the source.
         target: What counts for every profile in the target.
     """
-    based = {key.label for key in keys if key.is_base}
-    defaulted = {key.label for key in keys if key.profile == DEFAULT_PROFILE}
+    names = _names(keys)
+    read = [one for key in keys for one in _readings(key, names[key.label], source)]
+    based = {key.label for key in read if key.is_base}
+    defaulted = {key.label for key in read if key.profile == DEFAULT_PROFILE}
 
     def planned(key: ConfigKey) -> PlannedCopy:
         if key.is_base and not target.has_base_bundles:
@@ -68,8 +84,77 @@ def plan_copies(
             return PlannedCopy(source=key, target=replace(key, profile=BASE_PROFILE))
         return PlannedCopy(source=key, target=key)
 
-    return [planned(key) for key in keys]
+    return [
+        _unless_misread(planned(key), names[key.label], source=source, target=target)
+        for key in keys
+    ]
 
 
-def _left(key: ConfigKey, reason: str) -> PlannedCopy:
-    return PlannedCopy(source=key, target=None, reason=reason.format(key.label))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LabelNames:
+    """The names that requests under one label are made of."""
+
+    applications: Collection[str]
+    profiles: Collection[str]
+
+
+def _names(keys: Sequence[ConfigKey]) -> dict[str, _LabelNames]:
+    applications: dict[str, set[str]] = {}
+    profiles: dict[str, set[str]] = {}
+    for key in keys:
+        applications.setdefault(key.label, {SHARED_APPLICATION}).add(key.application)
+        profiles.setdefault(key.label, {BASE_PROFILE, DEFAULT_PROFILE}).add(key.profile)
+    return {
+        label: _LabelNames(applications=applications[label], profiles=profiles[label])
+        for label in applications
+    }
+
+
+def _unless_misread(
+    copy: PlannedCopy, names: _LabelNames, *, source: StoreSemantics, target: StoreSemantics
+) -> PlannedCopy:
+    """Return a copy, or that it is not made because a request would be answered otherwise."""
+    if copy.target is None:
+        return copy
+    any_profile = source.names_files and copy.source.is_base
+    before, after = (
+        {_level(one, store) for one in _readings(key, names, store, any_profile=any_profile)}
+        for key, store in ((copy.source, source), (copy.target, target))
+    )
+    for other in sorted(before - after, key=str):
+        return _left(copy.source, _READ_IN_SOURCE, other)
+    for other in sorted(after - before, key=str):
+        return _left(copy.source, _READ_IN_TARGET, other)
+    return copy
+
+
+def _readings(
+    key: ConfigKey, names: _LabelNames, store: StoreSemantics, *, any_profile: bool = False
+) -> set[ConfigKey]:
+    """Return every bundle as which one is read.
+
+    Args:
+        key: The bundle.
+        names: What requests ask for.
+        store: Where it is.
+        any_profile: Whether known applications are asked for under unknown profiles, too: a file
+            that was taken for the base bundle of `a-b` may be the only one of a profile `b`.
+    """
+    if not store.names_files:
+        return {key}
+    return {key} | {
+        one
+        for one in _LAYOUT.readings(key.label, f"{key.stem}{_LAYOUT.new_suffix}")
+        if one.application in names.applications and (any_profile or one.profile in names.profiles)
+    }
+
+
+def _level(key: ConfigKey, store: StoreSemantics) -> ConfigKey:
+    """Return a bundle that counts for every profile as a base bundle."""
+    is_common = store.default_is_base and key.profile == DEFAULT_PROFILE
+    return replace(key, profile=BASE_PROFILE) if is_common else key
+
+
+def _left(key: ConfigKey, reason: str, other: object = None) -> PlannedCopy:
+    text = reason.format(key.label if other is None else other)
+    return PlannedCopy(source=key, target=None, reason=text)

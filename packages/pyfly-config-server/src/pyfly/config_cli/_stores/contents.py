@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from pyfly.config_cli._console.progress import ProgressBar
 from pyfly.config_cli._stores.opening import BundleFilter
-from pyfly.config_core import BackendAccessDeniedError
+from pyfly.config_core import DEFAULT_LABEL, BackendAccessDeniedError
 from pyfly.config_server import Bundles
+from pyfly.config_server.formats.text import SUFFIXES
 from pyfly.config_server.storage import (
     ConfigEntry,
     SupportsLabels,
@@ -71,9 +73,11 @@ async def load_contents(bundles: Bundles, *, label: str | None, with_files: bool
                 if one is None:
                     raise
                 items.append(UncopiedItem(label=one, path=None, reason=str(error)))
-    unreadable = {item.label for item in items}
-    for one in sorted({entry.key.label for entry in entries} - unreadable) if with_files else ():
-        items += [item async for item in _plain_files(bundles, one)]
+    contents = StoreContents(entries=tuple(entries), items=tuple(items))
+    if with_files:
+        unreadable = {item.label for item in items}
+        for one in sorted(await _file_labels(bundles, contents, label) - unreadable):
+            items += [item async for item in _plain_files(bundles, one, contents)]
     return StoreContents(entries=tuple(entries), items=tuple(items))
 
 
@@ -90,9 +94,24 @@ async def _labels(bundles: Bundles, label: str | None) -> list[str] | list[None]
     return [None] if store is None else await store.labels()
 
 
-async def _plain_files(bundles: Bundles, label: str) -> AsyncIterator[UncopiedItem]:
+async def _file_labels(bundles: Bundles, contents: StoreContents, label: str | None) -> set[str]:
+    """Return the labels that may have plain files: also the one that was asked for, or `main`."""
+    store = ability(bundles.backend, SupportsLabels)
+    one = DEFAULT_LABEL if label is None else label
+    is_there = store is not None and await store.has_label(one)
+    return {*contents.labels, *([one] if is_there else [])}
+
+
+async def _plain_files(
+    bundles: Bundles, label: str, contents: StoreContents
+) -> AsyncIterator[UncopiedItem]:
+    """Yield the plain files of a label, without the bundles of labels below it."""
     store = ability(bundles.backend, SupportsResources)
     if store is None:
         return
+    bundled = {f"{entry.key.label}/{entry.key.stem}" for entry in contents.entries}
     async for entry in store.resources(label):
-        yield UncopiedItem(label=label, path=entry.path, reason="plain files are not copied")
+        path = PurePosixPath(label, entry.path)
+        is_bundle = path.suffix in SUFFIXES and str(path.with_suffix("")) in bundled
+        if "/" not in entry.path or not is_bundle:
+            yield UncopiedItem(label=label, path=entry.path, reason="plain files are not copied")
