@@ -359,3 +359,12 @@ async def test_the_log_is_quiet_about_good_bundles(
     await backend.fetch("orders", "prod")
     await backend.list()
     assert [r for r in caplog.records if r.name.startswith("pyfly")] == []
+
+
+async def test_a_file_whose_name_is_too_long_for_the_file_system_does_not_exist(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "main").mkdir()
+    backend = FilesystemConfigBackend(tmp_path)
+    assert await backend.open_resource("main", "a" * 1_000) is None
+    assert await backend.open_resource("main", f"{'a' * 500}/b.txt") is None

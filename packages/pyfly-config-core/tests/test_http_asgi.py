@@ -140,12 +140,33 @@ async def test_slow_readers_of_large_answers_cannot_fill_the_memory() -> None:
         ("/a b", b"/a%20b/config/a/b", (b"/a%20b", b"/config/a/b")),
         ("/ä", "/ä/config/a/b".encode(), ("/ä".encode(), b"/config/a/b")),
         ("/outer", b"/outer/outer/a", (b"/outer", b"/outer/a")),
+        ("/outer", b"/%6Futer/config/a/b", (b"/%6Futer", b"/config/a/b")),
+        ("/a/b", b"/a%2Fb/config/a/b", (b"/a/b", b"/a%2Fb/config/a/b")),
+        ("/a/b", b"/a", (b"/a/b", b"/a")),
     ],
 )
 def test_the_prefix_of_a_mount_is_no_part_of_the_path(
     root_path: str, raw_path: bytes, expected: tuple[bytes, bytes]
 ) -> None:
     scope = SCOPE | {"root_path": root_path, "raw_path": raw_path}
+    request = http_request(scope, Connection().receive)
+    assert (request.root_path, request.raw_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("root_path", "outer", "raw_path", "expected"),
+    [
+        ("/proxy/config", "/proxy", b"/config/a/b", (b"/proxy/config", b"/a/b")),
+        ("/proxy/config", "/proxy", b"/proxy/config/a/b", (b"/proxy/config", b"/a/b")),
+        ("/proxy/config", "/proxy/", b"/config", (b"/proxy/config", b"")),
+        ("/config", "", b"/config/a/b", (b"/config", b"/a/b")),
+        ("/proxy", "/proxy", b"/config/a/b", (b"/proxy", b"/config/a/b")),
+    ],
+)
+def test_the_prefix_that_only_the_framework_knows_is_no_part_of_the_mount(
+    root_path: str, outer: str, raw_path: bytes, expected: tuple[bytes, bytes]
+) -> None:
+    scope = SCOPE | {"root_path": root_path, "raw_path": raw_path, "app_root_path": outer}
     request = http_request(scope, Connection().receive)
     assert (request.root_path, request.raw_path) == expected
 

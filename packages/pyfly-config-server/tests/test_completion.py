@@ -66,6 +66,18 @@ def test_stores_are_completed_by_directories_and_schemes(
     ]
 
 
+def test_a_url_that_is_completed_runs_nothing(complete: Complete, tmp_path: Path) -> None:
+    """A shell inserts it as it is: what means something to the shell is percent-encoded."""
+    (tmp_path / "my dir;touch x").mkdir()
+    (tmp_path / "my $(id)").mkdir()
+    line = f"pyfly-config list file://{tmp_path}/my"
+    names = ["my%20%24%28id%29", "my%20dir%3Btouch%20x"]
+    assert complete(line) == [f"open,//{tmp_path}/{name}/" for name in names]
+    assert complete(f"{line}%20d") == [f"open,//{tmp_path}/{names[1]}/"]
+    (tmp_path / "my $(id)" / "main").mkdir()
+    assert complete(f"{line}%20%24%28id%29/") == [f"open,//{tmp_path}/{names[0]}/main/"]
+
+
 def test_names_in_a_directory_are_completed(complete: Complete, store: Path) -> None:
     (store / "main/billing-prod.yaml").write_text("a: [", encoding="utf-8")  # broken
     assert complete(f"pyfly-config get {store} ") == ["plain,billing", "plain,orders"]

@@ -24,7 +24,14 @@ def test_a_package_lies_below_the_current_directory_by_default(
     assert (tmp_path / "pyfly-config-etcd" / "pyproject.toml").exists()
 
 
-@pytest.mark.parametrize(("name", "said"), [("Etcd", "'Etcd' cannot be"), ("s3", "is taken")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Etcd", "'Etcd' cannot be"),
+        *((name, "is taken") for name in ("s3", "sqlite", "postgresql", "postgres", "mysql")),
+        ("mariadb", "is taken"),
+    ],
+)
 def test_a_name_that_cannot_be_used_is_explained(
     name: str, said: str, tmp_path: Path, run: Any
 ) -> None:
@@ -39,3 +46,10 @@ def test_a_directory_that_exists_is_left_alone(tmp_path: Path, run: Any) -> None
     assert done.code == 2
     assert "exists; name another directory" in done.err
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_directory_that_cannot_be_made_is_explained(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "file").touch()
+    done = run("new-backend", "etcd", tmp_path / "file" / "x")
+    assert done.code == 2
+    assert f"cannot make '{tmp_path}/file/x': Not a directory" in done.err

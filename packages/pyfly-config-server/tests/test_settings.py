@@ -112,6 +112,12 @@ def test_names_are_checked_unless_there_is_a_credential_or_everybody_may_read(
         (("memory:", "--port", "0000088889"), {}, "--port: must be a number"),
         (("memory:", "--port", "000000001" + "0" * 5_000), {}, "--port: must be a number"),
         (("memory:", "--allowed-hosts", "a,*.b"), {}, "--allowed-hosts: '*.b' is not a host name"),
+        (
+            ("memory:", "--allowed-hosts", "{a: 1}"),
+            {},
+            "--allowed-hosts: '{a: 1}' is not a host name",
+        ),
+        (("memory:", "--allowed-hosts", "{token}"), {}, "'{token}' is not a host name"),
         (("memory:",), {"TOKEN": "x", "ALLOWED_HOSTS": "a:80"}, "without scheme, port"),
         (("memory:", "--port", "0"), {}, "from 1 to 65535"),
         (("memory:", "--port", "65536"), {}, "from 1 to 65535"),
@@ -245,6 +251,9 @@ a = { profiles = "prod" }
         ("port = true", "'port': must be a number"),
         ("host = true", "'host': must be a text"),
         ("backend = [1]", "'backend': must be a list of texts"),
+        ("token-file = 5", "'token-file' must be the name of a file"),
+        ("password-file = {a = 'marker'}", "'password-file' must be the name of a file"),
+        ("token-file = ''", "'token-file' must be the name of a file"),
         ("allowed-hosts = 1", "'allowed-hosts': must be a list of texts"),
         ("overrides = 1", "'overrides': must be a table"),
         ("encrypt-keys = 1", "'encrypt-keys': must be a table"),
@@ -261,6 +270,33 @@ def test_mistakes_in_the_file_are_named(load: Load, tmp_path: Path, text: str, s
     with pytest.raises(SettingsError) as caught:
         load("--settings", file)
     assert said in str(caught.value)
+
+
+def test_a_file_of_another_editor_is_read(load: Load, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(b"\xef\xbb\xbfport = 9000\r\nworkers = 2\r\n")
+    settings = load(str(tmp_path), "--settings", str(file))
+    assert (settings.port, settings.workers) == (9000, 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"overrides = " + b"[" * 20_000 + b"]" * 20_000, "is nested too deeply"),
+        (b"#" * 1_048_577, "is larger than 1,048,576 bytes"),
+        (b"port = \x00", "Invalid value"),
+        (b'"a\\u001b[31m" = 1', r"there is no setting 'a\x1b[31m'"),
+    ],
+)
+def test_a_file_that_no_server_needs_is_refused(
+    load: Load, tmp_path: Path, data: bytes, said: str
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(data)
+    with pytest.raises(SettingsError) as caught:
+        load("memory:", "--settings", str(file))
+    assert said in str(caught.value)
+    assert "\x1b" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(load: Load, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._settings.loading import load_settings
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import key_of, settings_of
 from pyfly.config_cli._settings.reference import settings_schema, settings_table
@@ -48,7 +50,16 @@ def test_the_schema_has_every_setting_of_the_file_and_no_other() -> None:
         ('[overrides]\n"a.b" = 1\n[encrypt-keys]\n2027 = "x"', True),
         ('token-file = "/run/secrets/token"', True),
         ('encrypt-rsa-algorithm = "OAEP"', True),
+        ('port = "9000"\ninsecure = "Yes"\nhealth-enabled = 1', True),
+        ("token = 12345", True),
+        ('encrypt-rsa-algorithm = "oaep"', True),
+        ('overrides = "{a: 1}"', True),
         ("prot = 1", False),
+        ("port = '0'", False),
+        ("port = '-1'", False),
+        ("insecure = 2", False),
+        ("token = true", False),
+        ("token-file = ''", False),
         ("port = 70000", False),
         ("accept-empty = 'perhaps'", False),
         ("overrides = 1", False),
@@ -59,6 +70,42 @@ def test_the_schema_has_every_setting_of_the_file_and_no_other() -> None:
 def test_an_editor_marks_what_the_server_would_refuse(text: str, fits: bool) -> None:
     validator = jsonschema.Draft202012Validator(settings_schema())
     assert validator.is_valid(tomllib.loads(text)) is fits
+
+
+_VALUES = ["x", "", "TRUE", "no", "0", "8080", "oaep", True, 0, 1, 8888, 65_536, -1, [], ["a"], [1]]
+_TABLES = [{}, {"a": "b"}, {"a": {"b": 1}}]
+_LEFT_TO_THE_SERVER = {  # settings that need one another, and texts in YAML
+    *("username", "password", "token", "encrypt-keys", "health-repositories", "overrides"),
+}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        key_of(name)
+        for name, setting in settings_of(ServerSettings).items()
+        if setting.in_settings_file
+        and key_of(name) not in _LEFT_TO_THE_SERVER
+        and not name.startswith(("encrypt_key_store", "encrypt_rsa"))  # need one another
+    ],
+)
+def test_the_schema_accepts_what_the_server_accepts(key: str, tmp_path: Path) -> None:
+    validator = jsonschema.Draft202012Validator(settings_schema())
+    file = tmp_path / "settings.toml"
+    different = []
+    for value in [*_VALUES, *_TABLES]:
+        table = json.dumps(value).replace('": ', '" = ')
+        file.write_text(f"{key} = {table}\n", encoding="utf-8")
+        file.chmod(0o600)
+        try:
+            load_settings({"settings": str(file)})
+            is_accepted = True
+        except SettingsError:
+            is_accepted = False
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        if validator.is_valid(document) is not is_accepted:
+            different.append((value, is_accepted))
+    assert different == []
 
 
 def test_the_example_of_the_documentation_fits_the_schema() -> None:

@@ -13,7 +13,7 @@ _TEMPLATE: Final = files("pyfly.config_cli").joinpath("_backend_template")
 _TAKEN: Final = frozenset(
     {
         *("cli", "client", "console", "core", "file", "git", "http", "https", "litestar"),
-        *("memory", "s3", "server", "sql"),
+        *("mariadb", "memory", "mysql", "postgres", "postgresql", "s3", "server", "sql", "sqlite"),
     }
 )
 _NAME: Final = re.compile(r"(?=.{2,40}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*")

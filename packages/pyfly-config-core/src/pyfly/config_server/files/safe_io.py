@@ -31,6 +31,7 @@ REGULAR: Final = (  # a FIFO must not block the open
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
 _LINK_MET: Final = (errno.ELOOP, errno.ENOTDIR)
+_ABSENT: Final = (errno.ENOENT, errno.ENAMETOOLONG)
 
 
 @contextlib.contextmanager
@@ -62,6 +63,8 @@ def opened(descriptor: int) -> Generator[int]:
 def open_inside(root: Path, relative: str, flags: int = DIRECTORY) -> int | None:
     """Open `root/relative` for reading; `None` if it does not exist.
 
+    A name that is too long for the file system does not exist.
+
     Args:
         root: An existing directory. Its own path may contain links.
         relative: A path with `/` between its parts. All parts are checked.
@@ -80,9 +83,9 @@ def open_at(top: int, root: Path, relative: str, flags: int = DIRECTORY) -> int 
     """Open a path as `open_inside` does, below the open root `top`."""
     try:
         return _descend(top, PurePosixPath(relative), flags)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if error.errno in _ABSENT:
+            return None
         if error.errno not in _LINK_MET:
             raise
     target = _real_inside(root, relative)
@@ -135,9 +138,9 @@ def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None
     """
     try:
         return _descend(directory, PurePosixPath(name), REGULAR)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if error.errno in _ABSENT:
+            return None
         if error.errno not in _LINK_MET:
             raise
     return open_inside(root, path, REGULAR)

@@ -9,7 +9,7 @@ In a mounted application, the paths of the server begin after the prefix of the 
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.authentication import Authenticator
@@ -90,7 +90,10 @@ class ConfigServerApp:
         """True for HTTP requests at or below the base path, and for the health endpoints."""
         if scope["type"] != "http":
             return False
-        path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+        path: str = scope["path"]
+        root = scope.get("root_path", "").rstrip("/")
+        if root and path[len(root) :][:1] in {"/", ""}:
+            path = path.removeprefix(root)
         return path.startswith(self._below) or path in self._exact
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,7 +139,7 @@ def http_request(scope: Scope, receive: Receive) -> HttpRequest:
         raw_path = quote(scope["path"], safe=_SAFE).encode()
     root_path = b""
     if scope.get("root_path"):
-        root_path, raw_path = _split_root(scope["root_path"], raw_path)
+        root_path, raw_path = _split_root(scope, raw_path)
     messages = _Messages(receive)
     return HttpRequest(
         method=scope["method"],
@@ -149,16 +152,27 @@ def http_request(scope: Scope, receive: Receive) -> HttpRequest:
     )
 
 
-def _split_root(root_path: str, raw_path: bytes) -> tuple[bytes, bytes]:
+def _split_root(scope: Scope, raw_path: bytes) -> tuple[bytes, bytes]:
     """Return the prefix and the path after it.
 
-    Some ASGI servers send paths with the prefix, as ASGI requires, some without it.
+    Some ASGI servers send paths with the prefix, as ASGI requires, some without it. If only the
+    framework knows the outer prefix, the path begins with the prefix of its mounts. Starlette and
+    FastAPI name the outer prefix in `app_root_path`.
     """
-    root = root_path.rstrip("/")
-    for prefix in (root.encode(), quote(root, safe=_SAFE).encode()):
-        if raw_path.startswith(prefix) and raw_path[len(prefix) :][:1] in {b"/", b""}:
-            return prefix, raw_path[len(prefix) :]
-    return quote(root, safe=_SAFE).encode(), raw_path
+    root: str = scope["root_path"].rstrip("/")
+    shown = quote(root, safe=_SAFE).encode()
+    head = _head(raw_path, root)
+    if head is not None:
+        return head, raw_path[len(head) :]
+    mount = root.removeprefix(scope.get("app_root_path", root).rstrip("/"))
+    head = _head(raw_path, mount) or b""
+    return shown, raw_path[len(head) :]
+
+
+def _head(raw_path: bytes, prefix: str) -> bytes | None:
+    """Return the beginning of a raw path that means `prefix`, however it is escaped."""
+    head = b"/".join(raw_path.split(b"/", prefix.count("/") + 1)[: prefix.count("/") + 1])
+    return head if unquote_to_bytes(head) == prefix.encode() else None
 
 
 class _Messages:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
+from urllib.parse import quote, unquote
 
 from click.shell_completion import (
     CompletionItem,
@@ -92,18 +93,23 @@ def complete_store(incomplete: str) -> list[CompletionItem[str]]:
 
 
 def _directory_urls(incomplete: str) -> list[str]:
+    """Return the URLs of directories, percent-encoded: shells insert them as they are."""
     above, _, beginning = incomplete.removeprefix(_FILE).rpartition("/")
     directory = f"{above}/".removeprefix("//") if above.startswith("//") else f"{above}/"
     try:
-        with os.scandir(directory or "/") as entries:
+        with os.scandir(unquote(directory) or "/") as entries:
             names = sorted(
-                entry.name
+                quote(entry.name)
                 for entry in entries
-                if entry.name.startswith(beginning) and entry.is_dir()
+                if entry.name.startswith(unquote(beginning)) and entry.is_dir()
             )
-    except OSError:
+    except (OSError, ValueError):
         return []
-    return [f"{_FILE}{above}/{name}/" for name in names if beginning or not name.startswith(".")]
+    return [
+        f"{_FILE}{above}/{name}/"
+        for name in names
+        if name.startswith(beginning) and (beginning or not name.startswith("."))
+    ]
 
 
 def complete_names(

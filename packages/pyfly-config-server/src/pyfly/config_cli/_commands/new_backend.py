@@ -56,6 +56,10 @@ def make_backend(arguments: NewBackendArguments) -> int:
         raise ArgumentError(
             f"{str(directory)!r} exists; name another directory, or move it away"
         ) from None
+    except OSError as error:
+        raise ArgumentError(
+            f"cannot make {str(directory)!r}: {error.strerror}; name another directory"
+        ) from error
     print_result(_next_steps(made).rstrip("\n"))
     return 0
 

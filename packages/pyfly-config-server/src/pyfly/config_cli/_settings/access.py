@@ -5,7 +5,7 @@ import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyfly.config_cli._settings.fields import SettingsConflictError
+from pyfly.config_cli._settings.fields import SettingsConflictError, escaped
 from pyfly.config_server import HostPolicy, SharedCredential
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def credential_of(settings: "ServerSettings") -> SharedCredential | None:
             )
     except ValueError as error:
         names = "{token}" if token is not None else "{username} and {password}"
-        raise SettingsConflictError(f"{names} cannot be used: {error}") from error
+        raise SettingsConflictError(f"{names} cannot be used: {escaped(str(error))}") from error
     return None
 
 
@@ -45,7 +45,7 @@ def host_policy_of(settings: "ServerSettings") -> HostPolicy | None:
     try:
         policy = HostPolicy(allowed=frozenset(settings.allowed_hosts))
     except ValueError as error:
-        raise SettingsConflictError(f"{{allowed_hosts}}: {error}") from error
+        raise SettingsConflictError(f"{{allowed_hosts}}: {escaped(str(error))}") from error
     if settings.insecure or credential_of(settings) is not None:
         return None
     with contextlib.suppress(ValueError):  # what cannot be a name is reported when it is resolved

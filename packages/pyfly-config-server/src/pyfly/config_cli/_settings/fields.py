@@ -4,13 +4,12 @@ Every message here follows the name of a setting: "must be a number from 1 to 65
 a value that may be a secret.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, cast
 
 from pydantic import (
     BeforeValidator,
-    Field,
     PlainSerializer,
     PlainValidator,
     SecretStr,
@@ -50,11 +49,17 @@ class SettingsConflictError(ValueError):
     """Settings that do not go together.
 
     The template names each of them in braces, so that it can be shown as the user has written it.
+    Every other text in it must be `escaped`.
     """
 
     def __init__(self, template: str) -> None:
         super().__init__(template)
         self.template = template
+
+
+def escaped(text: str) -> str:
+    """Return a text that stands for itself in the template of a `SettingsConflictError`."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _to_text(value: object) -> object:
@@ -152,23 +157,60 @@ def _reveal_all(value: Mapping[str, SecretStr], info: SerializationInfo) -> dict
     }
 
 
+def _spellings(words: Iterable[str]) -> list[str]:
+    """Return patterns for words in any case, sorted."""
+    return ["".join(_either_case(char) for char in word) for word in sorted(words)]
+
+
+def _either_case(char: str) -> str:
+    return f"[{char.upper()}{char.lower()}]" if char.isalpha() else char
+
+
 def _reveals(info: SerializationInfo) -> bool:
     context: object = info.context
     return context == {REVEAL: True}
 
 
-Text: TypeAlias = Annotated[str, BeforeValidator(_to_text)]
+_TEXT_SCHEMA: Final = {"type": ["string", "integer"]}
+_SWITCH_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "boolean"},
+        {"type": "integer", "minimum": 0, "maximum": 1},
+        {"type": "string", "pattern": f"^({'|'.join(_spellings(_TRUE | _FALSE))})?$"},
+    ]
+}
+
+
+def _number_schema(limit: int) -> dict[str, object]:
+    digits = len(str(limit))
+    return {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": limit},
+            {"type": "string", "pattern": f"^(?=0*[1-9])[0-9]{{1,{digits}}}$"},
+        ]
+    }
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_to_text), WithJsonSchema({**_TEXT_SCHEMA})]
 Secret: TypeAlias = Annotated[
     SecretStr | None,
     BeforeValidator(_to_text),
     PlainSerializer(_reveal),
-    WithJsonSchema({"type": "string"}),
+    WithJsonSchema({**_TEXT_SCHEMA}),
 ]
-Switch: TypeAlias = Annotated[bool, BeforeValidator(_to_switch)]
-Port: TypeAlias = Annotated[int, Field(ge=1, le=65_535), BeforeValidator(_to_number(65_535))]
-Count: TypeAlias = Annotated[int, Field(ge=1, le=256), BeforeValidator(_to_number(256))]
+Switch: TypeAlias = Annotated[bool, BeforeValidator(_to_switch), WithJsonSchema({**_SWITCH_SCHEMA})]
+Port: TypeAlias = Annotated[
+    int, BeforeValidator(_to_number(65_535)), WithJsonSchema(_number_schema(65_535))
+]
+Count: TypeAlias = Annotated[
+    int, BeforeValidator(_to_number(256)), WithJsonSchema(_number_schema(256))
+]
 Algorithm: TypeAlias = Annotated[
-    Literal["DEFAULT", "OAEP"], BeforeValidator(_to_choice("DEFAULT", "OAEP"))
+    Literal["DEFAULT", "OAEP"],
+    BeforeValidator(_to_choice("DEFAULT", "OAEP")),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^({'|'.join(_spellings({'DEFAULT', 'OAEP'}))})$"}
+    ),
 ]
 _LIST_SCHEMA: Final = {"type": ["array", "string"], "items": {"type": "string"}}
 Lines: TypeAlias = Annotated[
@@ -178,11 +220,11 @@ Names: TypeAlias = Annotated[
     tuple[str, ...], BeforeValidator(_to_list(",")), WithJsonSchema({**_LIST_SCHEMA})
 ]
 Tree: TypeAlias = Annotated[
-    dict[str, object], PlainValidator(_to_mapping), WithJsonSchema({"type": "object"})
+    dict[str, object], PlainValidator(_to_mapping), WithJsonSchema({"type": ["object", "string"]})
 ]
 Secrets: TypeAlias = Annotated[
     dict[str, SecretStr],
     PlainValidator(_to_secrets),
     PlainSerializer(_reveal_all),
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+    WithJsonSchema({"type": ["object", "string"], "additionalProperties": {"type": "string"}}),
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
-from pyfly.config_cli._settings.fields import SettingsConflictError
+from pyfly.config_cli._settings.fields import SettingsConflictError, escaped
 from pyfly.config_core import InvalidConfigKeyError
 from pyfly.config_server import HealthRepository, HealthSettings
 
@@ -33,21 +33,12 @@ def _repository(name: str, value: object) -> HealthRepository:
     texts = {key: text for key, text in fields.items() if isinstance(text, str)}
     if fields.keys() - _FIELDS or texts.keys() != fields.keys():
         raise SettingsConflictError(
-            f"{{health_repositories}}: {_escaped(name)} must be a mapping of texts for 'name', "
-            "'profiles' and 'label'"
+            f"{{health_repositories}}: {escaped(repr(name))} must be a mapping of texts for "
+            "'name', 'profiles' and 'label'"
         )
     try:
         return HealthRepository(**({"name": name} | texts))
     except InvalidConfigKeyError as error:
         raise SettingsConflictError(
-            f"{{health_repositories}}: {_escaped(name)}: {_escape(str(error))}"
+            f"{{health_repositories}}: {escaped(repr(name))}: {escaped(str(error))}"
         ) from error
-
-
-def _escaped(name: str) -> str:
-    return _escape(repr(name))
-
-
-def _escape(text: str) -> str:
-    """Return a text that stands for itself in a template."""
-    return text.replace("{", "{{").replace("}", "}}")

@@ -67,4 +67,5 @@ def check_known(name: str, known: Iterable[str], *, prefix: str = "", where: str
         return
     near = nearest(name, names)
     hint = f"did you mean {prefix}{near}?" if near else "known are: " + ", ".join(names)
-    raise SettingsError(f"{where}there is no setting {prefix}{name}; {hint}")
+    shown = name if name.isprintable() else ascii(name)
+    raise SettingsError(f"{where}there is no setting {prefix}{shown}; {hint}")

@@ -98,6 +98,7 @@ def settings_schema() -> dict[str, JsonValue]:
     for name, field in fields_with_files(ServerSettings).items():
         properties[key_of(name)] = {
             "type": "string",
+            "minLength": 1,
             "description": f"file that holds `{key_of(field)}`",
         }
     for schema in properties.values():

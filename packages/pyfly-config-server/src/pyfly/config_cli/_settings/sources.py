@@ -25,6 +25,7 @@ from pyfly.config_cli._settings.secret_files import is_file_name, read_secret_fi
 from pyfly.config_cli._utf8 import as_utf8
 from pyfly.config_core.service_links import is_service_link
 
+_MAX_BYTES: Final = 1_048_576
 _PASSWORD_IN_URL: Final = re.compile(r"://[^\s/@]*:[^\s@]*@")
 
 
@@ -87,8 +88,10 @@ class NamedSource(PydanticBaseSettingsSource):
                 raise SettingsError(
                     f"{self._place}set either {self._spelling(target)} or {written}, not both"
                 )
-            path = Path(str(values[name]))
-            result[target] = read_secret_file(path, setting=f"{self._place}{written}")
+            path = values[name]
+            if not isinstance(path, str) or not path:
+                raise SettingsError(f"{self._place}{written} must be the name of a file")
+            result[target] = read_secret_file(Path(path), setting=f"{self._place}{written}")
         return result
 
 
@@ -162,14 +165,20 @@ def _read_file(model: type[BaseSettings], path: Path) -> dict[str, object]:
 def _parse_file(path: Path) -> tuple[dict[str, object], int]:
     """Return what a TOML file holds, and its mode."""
     try:
-        mode = path.stat().st_mode
-        return tomllib.loads(path.read_text(encoding="utf-8")), mode
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise SettingsError(f"{str(path)!r} is larger than {_MAX_BYTES:,} bytes")
+        return tomllib.loads(data.decode("utf-8-sig")), mode
     except OSError as error:
         raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError:  # not chained: it holds the bytes
         raise SettingsError(f"{str(path)!r} is not UTF-8") from None
     except ValueError as error:  # broken TOML
         raise SettingsError(f"{str(path)!r}: {error}") from error
+    except RecursionError:
+        raise SettingsError(f"{str(path)!r} is nested too deeply") from None
 
 
 def _has_secret(model: type[BaseSettings], values: Mapping[str, object]) -> bool:
