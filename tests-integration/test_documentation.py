@@ -1,8 +1,6 @@
 """What the README and the documentation show is what happens."""
 
-import asyncio
 import importlib
-import json
 import os
 import re
 import shlex
@@ -16,8 +14,6 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from pyfly.config_server import ConfigServer, Controller, FilesystemConfigBackend, HttpRequest
-from pyfly.config_server.http.endpoints import ENDPOINTS
 from pyfly.config_server.testing import MIXINS
 
 CHECKOUT = Path(__file__).parent.parent
@@ -152,20 +148,6 @@ def test_the_embedded_server_stands_beside_its_neighbour(
         credential = {"Authorization": "Bearer a-long-random-token"}
         answer = client.get("/config/orders/prod", headers=credential)
         assert answer.json()["propertySources"][0]["name"] == "main/orders-prod.yaml"
-
-
-def test_the_endpoint_of_the_contributing_page_is_served(examples: Any) -> None:
-    (block,) = [b for b in blocks(CHECKOUT / "CONTRIBUTING.md", "python") if "Endpoint(" in b]
-    names: dict[str, Any] = {}
-    exec(block, names)
-    server = ConfigServer(FilesystemConfigBackend(CHECKOUT / "docs" / "examples" / "config"))
-    controller = Controller(server, auth=None, endpoints=(*names["ENDPOINTS"], *ENDPOINTS))
-    request = HttpRequest(method="GET", raw_path=b"/config/_labels")
-    answer = asyncio.run(controller.handle(request))
-    assert json.loads(answer.body) == {"labels": ["main", "release-1.4"]}
-    request = HttpRequest(method="GET", raw_path=b"/config/_openapi.json")
-    described = json.loads(asyncio.run(controller.handle(request)).body)
-    assert described["paths"]["/_labels"]["get"]["operationId"] == "listLabels"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

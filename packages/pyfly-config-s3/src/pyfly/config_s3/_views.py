@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigError, ConfigKey
@@ -162,7 +163,9 @@ class BucketWriter:
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
         """Return those of several names that exist now, in the same order."""
-        listed = self.list_names(self.objects.name(f"{key.stem}."))
+        del key  # the layout has chosen the names
+        begin = commonprefix(names)  # noqa: RUF071 - a prefix of texts, not of directories
+        listed = self.list_names(self.objects.name(begin))
         return [name for name in names if self.objects.name(name) in listed]
 
     def read(

@@ -58,7 +58,7 @@ class Layout(Protocol):
     reads_all: ClassVar[bool]
     """True if a bundle consists of all its files; otherwise of the first existing file."""
     new_suffix: ClassVar[str]
-    """The suffix of the file of a new bundle."""
+    """The suffix of the file of a new bundle; one of `file_names` ends with it."""
 
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
         """Return the names of the files of a bundle, the highest precedence first."""

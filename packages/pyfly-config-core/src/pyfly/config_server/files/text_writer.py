@@ -153,13 +153,16 @@ class TextWriter:
         key = source.key
         if len(stored.contents) <= 1:
             _check_rewritable(key, stored, stored.names)
-            name = next(iter(stored.contents), key.stem + self._layout.new_suffix)
-            return name, source.properties
+            return next(iter(stored.contents), self._new_name(key)), source.properties
         edit = edit_one_file(_trees(key, stored), source.properties)
         if edit is None:
             raise _in_several_files(key, stored)
         _check_rewritable(key, stored, [edit[0]])
         return edit
+
+    def _new_name(self, key: ConfigKey) -> str:
+        names = self._layout.file_names(key)
+        return next(name for name in names if name.endswith(self._layout.new_suffix))
 
     def _write(
         self, key: ConfigKey, write: Callable[[FileWriter], _Result], deadline: float
