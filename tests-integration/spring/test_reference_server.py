@@ -216,7 +216,6 @@ DELIBERATE = {
     r"/inlist.*": "a number is a name in lists too",
     r"/nullkey.*": "null is no name",
     r"/tab.*": "a tab after a colon is a blank",
-    r"/json[/-].*": ".json is a bundle",
     r"/(binary|set|omap|timestamp)[/-].*": "tags are those of the types that JSON has",
     r"/(list|map)key[/-].*": "a list or a mapping is no name",
     r"/towers-.*\.(json|yml)": "a key stands below what it begins with",
