@@ -32,6 +32,7 @@ from pyfly.config_server.http.openapi import openapi_document
 from pyfly.config_server.http.parameters import LIMIT, NAME
 from pyfly.config_server.http.responses import JSON, json_response
 from pyfly.config_server.http.schemas import TEXT_SCHEMA, Schema, object_of
+from pyfly.config_server.http.version_message import version_message
 
 pytestmark = pytest.mark.anyio
 
@@ -223,10 +224,20 @@ async def test_an_authenticator_that_fails_lets_nobody_in() -> None:
     assert b"hunter2" not in answer.body
 
 
-@pytest.mark.parametrize("credential", [("", "x"), ("a:b", "x"), ("a", ""), ("a" * 257, "x")])
+@pytest.mark.parametrize(
+    "credential",
+    [("", "x"), ("a:b", "x"), ("a", ""), ("a" * 257, "x"), ("a\nb", "x"), ("a\x00", "x")],
+)
 def test_a_credential_that_cannot_be_is_refused(credential: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="user name"):
         SharedCredential.basic(username=credential[0], password=credential[1])
+
+
+@pytest.mark.parametrize("value", [b"%00", b"%1B[31m", b"%7F", b"%C2%9B31m", b"%ff", b"%", b"\xe9"])
+def test_a_message_that_could_drive_a_terminal_is_refused(value: bytes) -> None:
+    request = HttpRequest(method="PUT", raw_path=b"/", headers=((b"x-config-message", value),))
+    with pytest.raises(HttpError, match="X-Config-Message"):
+        version_message(request)
 
 
 # --- methods and parameters ---------------------------------------------------------------

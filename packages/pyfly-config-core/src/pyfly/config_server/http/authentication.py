@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 from pyfly.config_core.limits import MAX_AUTHOR_LENGTH
@@ -13,6 +14,7 @@ from pyfly.config_server.http.messages import HttpRequest
 
 __all__ = ["Authenticator", "SharedCredential", "unauthorized"]
 
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REALM: Final = 'realm="pyfly-config"'
 _TOKEN_AUTHOR: Final = "shared-token"  # noqa: S105 - a name, not a secret
 
@@ -64,11 +66,13 @@ class SharedCredential:
         """Accept this user name with this password (RFC 7617). The user name is the author.
 
         Raises:
-            ValueError: The user name or the password is empty, or the user name contains a colon
-                or has more than 256 characters.
+            ValueError: The user name or the password is empty, or the user name contains a colon,
+                a control character or more than 256 characters.
         """
         if not username or not password or ":" in username:
             raise ValueError("give a user name without ':', and a password")
+        if _CONTROLS.search(username):
+            raise ValueError("give a user name without control characters")
         if len(username) > MAX_AUTHOR_LENGTH:
             raise ValueError(f"give a user name of at most {MAX_AUTHOR_LENGTH} characters")
         return cls("basic", f"{username}:{password}".encode(), name=username)

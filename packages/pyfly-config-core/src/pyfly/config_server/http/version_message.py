@@ -17,7 +17,7 @@ MESSAGE: Final = text_parameter(
     "The message of the new version: percent-encoded UTF-8 of at most 1,024 characters.",
 )
 _NOT_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^\x20-\x7e]")
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def version_message(request: HttpRequest) -> str | None:
