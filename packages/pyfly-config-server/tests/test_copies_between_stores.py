@@ -217,6 +217,32 @@ def test_a_guess_is_named_where_the_target_does_not_keep_names_of_files(
     assert [row["application"] for row in listed["bundles"]] == ["orders"]
 
 
+def test_what_a_store_holds_already_is_unchanged_although_it_would_not_save_it(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    source, target = place("spring"), place("labels")
+    fill(source, {"customers-service.yml": "k: 1\n"})
+    fill(target, {"main/customers-service.yaml": "k: 1\n"})
+    done = run("copy", source, target, "--verify")
+    assert (done.code, done.out.splitlines()[0]) == (0, "0 created, 0 updated, 1 unchanged")
+    fill(target, {"main/customers-service.yaml": "k: 2\n"})
+    assert run("copy", source, target).code == 3
+
+
+def test_a_dry_run_refuses_what_no_store_keeps(run: Run, place: Callable[[str], str]) -> None:
+    source, plain = place("labels"), place("labels")
+    fill(source, {"main/monitor-x.yaml": "k: 1\n"})  # the name of a route
+    fill(plain, {"main/orders-x.yaml": "k: 1\n"})
+    for options in ([], ["--dry-run"]):
+        done = run("copy", source, place("memory"), "--json", *options)
+        (row,) = done.json["bundles"]
+        assert (done.code, row["outcome"]) == (3, "not-copied")
+        assert "not acceptable" in row["reason"]
+        done = run("copy", plain, place("three methods"), *options)
+        assert done.code == 1
+        assert "does not support conditional saves" in done.err
+
+
 def test_every_file_that_a_request_finds_is_listed(run: Run, place: Callable[[str], str]) -> None:
     longest = f"{'a' * 100}-{'b' * 60}"
     for kind, root in (("labels", "main/"), ("spring", "")):

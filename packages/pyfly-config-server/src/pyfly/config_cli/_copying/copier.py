@@ -1,5 +1,6 @@
 """Copying single bundles. Nothing is overwritten that was not read."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,10 +16,14 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigConflictError,
     ConfigError,
+    ConfigFormatError,
     ConfigKey,
+    ConfigNotFoundError,
+    ConfigObstructedError,
     UnsupportedOperationError,
 )
 from pyfly.config_server import Bundles, ConfigSource
+from pyfly.config_server.composition.write_checks import check_storable
 from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import ABSENT, ANY, Expected, SupportsConditionalSave, ability
 
@@ -60,6 +65,8 @@ class Copier:
         except ConfigConflictError:  # another writer stored it just now
             return CopyResult(copy=planned, outcome="left")
         except ConfigError as error:
+            if await self._holds_same(planned.source, planned.target):
+                return CopyResult(copy=planned, outcome="unchanged")
             return CopyResult(copy=planned, outcome="not-copied", reason=str(error))
         return CopyResult(copy=planned, outcome=outcome)
 
@@ -72,9 +79,25 @@ class Copier:
             return "unchanged"
         if found is not None and not self.overwrite:
             return "left"
-        if not self.dry_run:
+        if self.dry_run:
+            await self._check(bundle)
+        else:
             await self._store(bundle, expected)
         return "created" if found is None else "updated"
+
+    async def _holds_same(self, source: ConfigKey, target: ConfigKey) -> bool:
+        """True if the target has the bundle already, although it would not save it."""
+        try:
+            one, other = await self.source.load(source), await self.target.load(target)
+        except (ConfigFormatError, ConfigNotFoundError, ConfigObstructedError):
+            return False
+        return same_tree(one.properties, other.properties)
+
+    async def _check(self, bundle: ConfigSource) -> None:
+        """Refuse what a save refuses without asking the store."""
+        await asyncio.to_thread(check_storable, bundle)
+        if not self.overwrite and not self._is_conditional:
+            raise UnsupportedOperationError(type(self.target.backend).__name__, "conditional saves")
 
     @property
     def _is_conditional(self) -> bool:
