@@ -399,3 +399,56 @@ def test_an_output_that_lacks_characters_is_an_error_of_the_output(
     assert code == 1
     assert "the encoding of the output, ascii," in error
     assert "PYTHONIOENCODING=utf-8" in error
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+@pytest.mark.parametrize("words", ["get", "env", "doctor", "get db.url --json"])
+def test_an_output_that_cannot_be_written_is_an_error_without_a_traceback(words: str) -> None:
+    for redirection, reason in (
+        (">&-", "the standard output is closed"),
+        (">/dev/full", "cannot write the output: No space left on device"),
+    ):
+        script = f"{COMMAND} {words} {redirection}"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, f"pyfly-config-client: {reason}\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the streams")
+def test_an_error_is_never_printed_as_a_result() -> None:
+    script = f"{COMMAND} get nothing 2>&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("prefix", ["a b;rm ", "é", "1", "$(x)", "x\n"])
+def test_env_prints_only_names_that_a_shell_accepts(run: Any, prefix: str) -> None:
+    code, out, err = run("env", "--prefix", prefix)
+    assert (code, out.strip()) == (0, "")
+    assert err.count("shells do not accept this name") == 2
+
+
+@pytest.mark.parametrize("command", ["env", "run"])
+def test_a_prefix_that_no_variable_can_have_is_named(run: Any, command: str) -> None:
+    words = ["--", "true"] if command == "run" else []
+    code, out, err = run(command, "--prefix", "a=b", *words)
+    assert (code, out) == (2, "")
+    assert "the prefix of variables must not contain '='" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal of POSIX")
+def test_run_leaves_no_signal_ignored() -> None:
+    """Python ignores SIGPIPE; a command that inherits that fails where it has to end quietly."""
+    script = f"{COMMAND} run -- sh -c 'kill -PIPE $$; echo survived'"
+    done = subprocess.run(
+        ["sh", "-c", f"{script}; echo $?"],
+        capture_output=True,
+        text=True,
+        check=False,
+        restore_signals=True,
+    )
+    assert done.stdout.splitlines()[-1] == str(128 + signal.SIGPIPE)
+    assert "survived" not in done.stdout
+
+
+def test_run_says_that_an_empty_command_is_none(run: Any) -> None:
+    assert run("run", "--", "") == (127, "", "pyfly-config-client: there is no command ''\n")

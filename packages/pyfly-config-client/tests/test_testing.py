@@ -3,12 +3,14 @@
 import queue
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyfly.config_client import (
+    ClientConfig,
     ConfigClient,
     InvalidPayloadError,
     Properties,
@@ -241,3 +243,65 @@ def test_the_plugin_is_there_without_being_asked_for(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_a_client_of_a_server_asks_that_server(config_server: FakeConfigServer) -> None:
+    """Also outside its block, and inside the block of another server."""
+    other = FakeConfigServer()
+    other.put("orders", "prod", {"a": 1})
+    assert other.client("orders", "prod").fetch() == {"a": 1}
+    assert await other.async_client("orders", "prod").fetch() == {"a": 1}
+    assert config_server.requests == []
+
+
+def test_an_inner_block_of_the_same_server_leaves_the_outer_order(
+    config_server: FakeConfigServer,
+) -> None:
+    config_server.put("orders", "prod", {"db.url": "outer"})
+    inner = FakeConfigServer()
+    inner.put("orders", "prod", {"db.url": "inner"})
+    with inner:
+        with config_server:
+            assert program() == "outer"
+        assert program() == "inner"
+    assert program() == "outer"
+
+
+def test_a_watcher_asks_the_server_that_is_active(config_server: FakeConfigServer) -> None:
+    """A watcher that began before a server became active, and goes on after it ended."""
+    config_server.put("orders", "prod", {"a": "outer"})
+    seen: queue.Queue[object] = queue.Queue()
+    client = SyncConfigClient(server_url="http://config", application="orders", profile="prod")
+    with client.watch(lambda change: seen.put(change.properties["a"]), interval=0.01):
+        with FakeConfigServer() as inner:
+            inner.put("orders", "prod", {"a": "inner"})
+            assert seen.get(timeout=60) == "inner"
+        assert seen.get(timeout=60) == "outer"
+
+
+def test_a_server_may_end_while_other_threads_ask_for_a_transport() -> None:
+    config = ClientConfig(server_url="http://config", application="orders")
+    errors: list[Exception] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                assert config.make_transport()
+            except LookupError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3_000):
+        with FakeConfigServer():
+            pass
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    stale = FakeConfigServer()
+    with stale:
+        replaced = config.make_transport
+    assert replaced() is not stale

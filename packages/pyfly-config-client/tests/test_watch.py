@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -17,6 +18,7 @@ from pyfly.config_client import (
     SyncConfigClient,
     config_lifespan,
 )
+from pyfly.config_client.transport import HttpRequest, HttpResponse, HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -290,6 +292,27 @@ def test_a_callback_that_raises_is_logged_and_watching_goes_on(
     assert "marker-value" not in caplog.text
 
 
+def test_a_callback_that_wants_to_exit_does_not_end_watching(
+    server: Any, arguments: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`SystemExit` would end only the thread of the watcher, without a word."""
+    seen: list[Any] = []
+    done = threading.Event()
+
+    def on_change(change: Change) -> None:
+        seen.append(change.properties["a"])
+        if len(seen) == 1:
+            sys.exit("marker-value")
+        done.set()
+
+    server.turns = [server.json(document(a=number)) for number in (1, 2)]
+    server.answer_json(document(a=3))
+    with SyncConfigClient(**arguments).watch(on_change, **FAST):
+        assert done.wait(PATIENCE)
+    assert "on_change raised SystemExit" in caplog.text
+    assert "marker-value" not in caplog.text
+
+
 def test_stopping_does_not_wait_for_a_server_that_holds_the_request(
     server: Any, arguments: Any
 ) -> None:
@@ -301,6 +324,17 @@ def test_stopping_does_not_wait_for_a_server_that_holds_the_request(
         threading.Event().wait(0.01)
     watcher.stop()
     assert not watcher.alive
+
+
+async def test_a_pace_that_is_no_number_is_named_at_once(server: Any, arguments: Any) -> None:
+    server.answer_json(document(a=1))
+    pace: Any
+    for pace in ({"interval": "5"}, {"interval": True}, {"wait": None}):
+        expected = f"{next(iter(pace))} must be a number"
+        with pytest.raises(TypeError, match=expected):
+            await anext(ConfigClient(**arguments).watch(**pace))
+        with pytest.raises(TypeError, match=expected):
+            SyncConfigClient(**arguments).watch(**pace)
 
 
 @pytest.mark.parametrize(
@@ -385,6 +419,48 @@ async def test_an_application_has_its_configuration_while_it_lives(
     assert "on_change raised RuntimeError" in caplog.text
     assert "marker-value" not in caplog.text
     assert asyncio.all_tasks() == tasks
+
+
+async def test_an_application_watches_on_after_a_callback_was_cancelled(
+    server: Any, arguments: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A callback that awaits another task raises `CancelledError` if that task is cancelled."""
+    server.turns = [server.json(document(a=number)) for number in (1, 2)]
+    server.answer_json(document(a=3))
+    app: Any = App()
+    done = asyncio.Event()
+
+    async def on_change(change: Change) -> None:
+        if change.properties["a"] == 3:
+            done.set()
+        raise asyncio.CancelledError
+
+    lifespan = config_lifespan(ConfigClient(**arguments), on_change=on_change, interval=0.02)
+    async with lifespan(app):
+        await asyncio.wait_for(done.wait(), PATIENCE)
+    assert app.state.config == {"a": 3}
+    assert "on_change raised CancelledError" in caplog.text
+
+
+async def test_an_application_logs_that_watching_ended(
+    server: Any, arguments: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answer_json(document(a=1))
+    ended = asyncio.Event()
+
+    class FailingTransport(HttpxTransport):
+        async def send(self, request: HttpRequest) -> HttpResponse:
+            if len(server.requests) > 0:
+                ended.set()
+                raise RuntimeError("marker-value")
+            return await super().send(request)
+
+    client = ConfigClient(**arguments, transport=FailingTransport())
+    async with config_lifespan(client, interval=0.02)(App()):
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        await asyncio.sleep(0)
+    assert "watching ended: the transport raised RuntimeError" in caplog.text
+    assert "marker-value" not in caplog.text
 
 
 async def test_an_application_without_configuration_does_not_start(

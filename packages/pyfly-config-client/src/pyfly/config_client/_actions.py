@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+import re
 import shlex
+import signal
 import sys
 from typing import Final
 
@@ -15,6 +17,10 @@ from pyfly.config_client._nodes import plain
 from pyfly.config_client._properties import Properties
 from pyfly.config_client.errors import ConfigClientError, PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
+
+_SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IGNORED_SIGNALS: Final = ("SIGPIPE", "SIGXFSZ")
+"""Signals that Python ignores. A command would inherit that."""
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -38,8 +44,11 @@ def print_result(text: str) -> None:
     """Print a result.
 
     Raises:
-        ConfigClientError: The encoding of the output lacks some of the characters.
+        ConfigClientError: The output is closed, or its encoding lacks some of the characters.
+        OSError: The output cannot be written.
     """
+    if sys.stdout is None:
+        raise ConfigClientError("the standard output is closed")
     try:
         print(text)  # noqa: T201 - the command's output
     except UnicodeEncodeError as error:  # not chained: it contains the text
@@ -53,8 +62,9 @@ def print_result(text: str) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print a message to the standard error."""
-    print(text, file=sys.stderr)  # noqa: T201 - the command's output
+    """Print a message to the standard error, unless that is closed."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)  # noqa: T201 - the command's output
 
 
 def get(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
@@ -134,7 +144,7 @@ def env(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
     if arguments.json:
         print_result(json.dumps(found, ensure_ascii=False, indent=2))
     else:
-        for name in [name for name in found if name[0].isdigit()]:
+        for name in [name for name in found if not _SHELL_NAME.fullmatch(name)]:
             print_note(f"pyfly-config-client: left out {name}: shells do not accept this name")
             del found[name]
         print_result(
@@ -146,9 +156,12 @@ def env(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
 def run(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
     """Replace this process by the command."""
     found = _variables(arguments, client)
+    for name in _IGNORED_SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
         os.execvpe(arguments.command[0], arguments.command, {**os.environ, **found})  # noqa: S606
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # `ValueError`: the name is empty
         print_note(f"pyfly-config-client: there is no command {arguments.command[0]!r}")
         return EXIT_NO_COMMAND
     except OSError as error:

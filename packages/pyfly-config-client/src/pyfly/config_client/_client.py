@@ -6,7 +6,8 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self
 
 from pyfly.config_client._acceptance import Job, Loaded
-from pyfly.config_client._config import ClientConfig, check_seconds
+from pyfly.config_client._arguments import check_seconds
+from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._fetch import load
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._snapshots import SnapshotStore
@@ -42,7 +43,13 @@ class _Client:
 
     @classmethod
     def from_config(cls, config: ClientConfig) -> Self:
-        """Return a client with this configuration."""
+        """Return a client with this configuration. `__init__` is not called.
+
+        Raises:
+            TypeError: It is not a `ClientConfig`.
+        """
+        if not isinstance(config, ClientConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"from_config takes a ClientConfig, not {type(config).__name__}")
         client = cls.__new__(cls)
         client._use_config(config)  # noqa: SLF001 - of this class
         return client
@@ -115,7 +122,8 @@ class _Client:
         from pyfly.config_client._watch import WatchTiming, watch  # noqa: PLC0415 - 4 ms, watchers only
 
         check_seconds("interval", interval)
-        check_seconds("wait", wait or interval)  # 0: the server need not hold a request
+        if wait != 0:  # then the server need not hold a request
+            check_seconds("wait", wait)
         if self._loaded is None or self._config.policy == "offline":
             raise ConfigClientError("a client with the policy 'offline' cannot watch")
         return watch(self._job, self._loaded, WatchTiming(interval=interval, wait=wait))
@@ -178,7 +186,7 @@ class ConfigClient(_Client):
                 yield step.change
 
     def _driver(self) -> AsyncDriver:
-        return AsyncDriver(self._config.make_transport, self._snapshot_access())
+        return AsyncDriver(self._config, self._snapshot_access())
 
 
 class SyncConfigClient(_Client):
@@ -234,4 +242,4 @@ class SyncConfigClient(_Client):
         )
 
     def _driver(self) -> BlockingDriver:
-        return BlockingDriver(self._config.make_transport, self._snapshot_access())
+        return BlockingDriver(self._config, self._snapshot_access())

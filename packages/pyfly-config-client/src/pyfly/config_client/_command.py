@@ -39,9 +39,10 @@ Any spelling of a key is found: db.pool-size, db.poolSize. A section prints the 
 it, a list prints one element per line.
 """
 _ENV: Final = """\
-Print the configuration as environment variables for a shell: db.pool-size becomes DB_POOL_SIZE.
-Values are quoted. Variables that are already set are left out, because they take precedence over
-the server.
+Print the configuration as environment variables for a shell.
+
+The variable of db.pool-size is DB_POOL_SIZE. Values are quoted. Variables that are already set are
+left out, because they take precedence over the server.
 """
 _RUN: Final = """\
 Start a command with the configuration in its environment. The command replaces this process, so
@@ -64,17 +65,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("pyfly.config_client").setLevel(logging.INFO)
     try:
         code = int(arguments.run(arguments, make_client(arguments)))
-        sys.stdout.flush()  # reports a closed pipe here instead of at exit
+        if sys.stdout is not None:
+            sys.stdout.flush()  # reports a closed pipe here instead of at exit
     except (ValueError, ImportError, ConfigError) as error:
         print_note(f"{_NAME}: {error}")
         return _exit_code(error)
-    except BrokenPipeError:  # as after `| head`; discard the rest of the output
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+    except OSError as error:
+        return _discard_output(error)
     except KeyboardInterrupt:
         print_note(f"{_NAME}: interrupted")
         return EXIT_INTERRUPTED
     return code
+
+
+def _discard_output(error: OSError) -> int:
+    """Discard the rest of the output, so that Python does not try to write it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if not isinstance(error, BrokenPipeError):  # as after `| head`
+        print_note(f"{_NAME}: cannot write the output: {error.strerror}")
+    return EXIT_FAILED
 
 
 def _exit_code(error: Exception) -> int:

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
+from pyfly.config_client._arguments import check_argument, check_seconds, check_transport
 from pyfly.config_client._exchange import TlsFiles, Transport
 from pyfly.config_client._files import read_file
 from pyfly.config_client._properties import Properties
@@ -29,7 +30,6 @@ Policy: TypeAlias = Literal["prefer_server", "require_server", "offline"]
 Strategy: TypeAlias = Literal["always", "connection-timeout-only"]
 
 _MAX_TOKEN_BYTES: Final = 65_536
-_MAX_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -42,11 +42,11 @@ class ClientConfig:
     Raises:
         InvalidConfigKeyError: A name is not acceptable.
         ValueError: Another argument cannot be used.
-        TypeError: `transport` is not a `Transport`.
+        TypeError: An argument has a wrong type.
         ImportError: `snapshot_key` is given, and the extra `encryption` is not installed.
     """
 
-    server_url: str | Sequence[str]
+    server_url: str | Sequence[str] = field(repr=False)
     """Such as `http://config:8888`. Of several, the first is asked first. User info in an address
     is percent-decoded and used for that server only."""
     application: str
@@ -61,9 +61,9 @@ class ClientConfig:
     username: str | None = None
     """For basic authentication. Takes precedence over the address. The default is `user` if there
     is a password."""
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     """For basic authentication. Takes precedence over the address."""
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     """A bearer token, instead of a user name and a password."""
     token_file: PathLike | None = None
     """A file that contains the token; read for every fetch."""
@@ -90,7 +90,7 @@ class ClientConfig:
     snapshot_dir: PathLike | None = None
     """The directory of snapshots. `off` disables them. `None` is `$PYFLY_CONFIG_SNAPSHOT_DIR`, or
     else `$XDG_STATE_HOME/pyfly-config`; with a `transport` of your own it disables them."""
-    snapshot_key: str | None = None
+    snapshot_key: str | None = field(default=None, repr=False)
     """32 bytes in base64 that encrypt snapshots; needs the extra `encryption`."""
     baseline: PathLike | None = None
     """A file with an environment document, used if there is nothing better."""
@@ -111,11 +111,11 @@ class ClientConfig:
     """Encrypts snapshots."""
 
     def __post_init__(self) -> None:
+        self._check_values()
         for name in ("server_url", "profile", "label"):
             given = getattr(self, name)
             if given is not None and not isinstance(given, str):
                 self._set(name, tuple(given))
-        self._check_values()
         self._set("servers", tuple(parse_server(url, self.base_path) for url in self._urls()))
         self._set("identity", self._make_identity())
         self._set("cipher", make_cipher(self.snapshot_key))
@@ -161,7 +161,7 @@ class ClientConfig:
         made: `pyfly.config_client.testing` replaces this method while a `FakeConfigServer` is
         active.
         """
-        return self.transport or HttpxTransport(tls=self.tls)
+        return HttpxTransport(tls=self.tls) if self.transport is None else self.transport
 
     def build_requests(self, token: str | None) -> tuple[tuple[ConfigRequest, ...], ...]:
         """Return, for every label, one request to every server.
@@ -219,26 +219,18 @@ class ClientConfig:
         )
 
     def _check_values(self) -> None:
+        for one in fields(ClientConfig):
+            if one.init and one.name != "transport":
+                value = getattr(self, one.name)
+                if value is not None or one.default is not None:
+                    check_argument(one.name, value)
         check_seconds("timeout", self.timeout)
         if self.attempts is not None and self.attempts < 1:
             raise ValueError("attempts must be at least 1")
         _check_choice("policy", self.policy, get_args(Policy))
         _check_choice("strategy", self.strategy, get_args(Strategy))
-        if self.transport is not None and not hasattr(self.transport, "in_memory"):
-            raise TypeError(
-                f"{type(self.transport).__name__} is not a Transport of this package; wrap a "
-                "transport of httpx: transport=HttpxTransport(…)"
-            )
-
-
-def check_seconds(name: str, seconds: float) -> None:
-    """Reject a time that an operating system cannot wait for, such as infinity.
-
-    Raises:
-        ValueError: It is not more than 0, or more than a day.
-    """
-    if not 0 < seconds <= _MAX_SECONDS:
-        raise ValueError(f"{name} must be more than 0 seconds and at most a day")
+        if self.transport is not None:
+            check_transport(self.transport)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

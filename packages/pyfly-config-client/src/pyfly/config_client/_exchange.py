@@ -6,7 +6,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -23,12 +23,23 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class HttpResponse:
-    """A whole response, as it arrived."""
+    """A whole response, as it arrived.
+
+    Raises:
+        TypeError: The status is not a number, or the body is not bytes.
+    """
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Names are given in any case, and kept in lower case."""
     body: bytes
+
+    def __post_init__(self) -> None:
+        status, body = cast("object", self.status), cast("object", self.body)
+        if not isinstance(status, int) or not isinstance(body, bytes):
+            raise TypeError("a response needs a status that is a number, and a body of bytes")
+        lower = {name.lower(): value for name, value in self.headers.items()}
+        object.__setattr__(self, "headers", lower)
 
 
 class Exchange(Protocol):
@@ -52,7 +63,8 @@ class Transport(Protocol):
     """Sends requests. `ConfigClient` calls `send`, `SyncConfigClient` calls `start`.
 
     May be called from several threads and event loops at the same time. Redirects must not be
-    followed: a credential would go to another server.
+    followed: a credential would go to another server. An `OSError` that it raises counts as a
+    `ServerUnreachableError`; the client does not catch other errors.
     """
 
     @property
@@ -65,7 +77,7 @@ class Transport(Protocol):
         ...
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send a request and return the whole response.
+        """Send a request and return the whole response. `ConfigClient` cancels it at the timeout.
 
         Raises:
             ServerUnreachableError: There was no whole response in time.

@@ -1,7 +1,6 @@
 """Sends requests with httpx. The only module that imports it; loaded with the first request."""
 
 import contextlib
-import math
 import socket
 import ssl
 import threading
@@ -16,6 +15,7 @@ from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
     ServerUnreachableError,
+    late_response,
 )
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
 
@@ -43,12 +43,14 @@ async def send(request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> Http
     """
     import asyncio  # noqa: PLC0415 - takes 40 ms to import; blocking exchanges do without
 
+    if inner is not None and not hasattr(inner, "handle_async_request"):
+        return await asyncio.to_thread(BlockingExchange(request, tls, inner).run)
     url = request.url
     try:
         async with asyncio.timeout(request.timeout):
             used = (
                 _Borrowed(inner)
-                if inner
+                if inner is not None
                 else httpx.AsyncHTTPTransport(verify=_verification(url, tls), trust_env=False)
             )
             client = httpx.AsyncClient(transport=used, trust_env=False, timeout=request.timeout)
@@ -61,7 +63,7 @@ async def send(request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> Http
                         body.add(chunk)
                 return body.response(response)
     except TimeoutError:
-        raise _too_late(request) from None
+        raise late_response(request.url, request.timeout) from None
     except _FAILURES as error:
         cause = root_cause(error)
         raise translate(error, cause, url) from cause
@@ -98,7 +100,7 @@ class BlockingExchange:
             self.abort()
         result = self._result
         if result is None:
-            raise _too_late(self._request)
+            raise late_response(self._request.url, self._request.timeout)
         if isinstance(result, BaseException):
             raise result
         return result
@@ -129,14 +131,14 @@ class BlockingExchange:
 
     def _exchange(self) -> HttpResponse:
         request, inner = self._request, self._inner
-        if inner is not None and not isinstance(inner, httpx.BaseTransport):
+        if inner is not None and not hasattr(inner, "handle_request"):
             import asyncio  # noqa: PLC0415 - only for an inner transport that needs it
 
             return asyncio.run(send(request, self._tls, inner))
         url = request.url
         used = (
             _Borrowed(inner)
-            if inner
+            if inner is not None
             else httpx.HTTPTransport(verify=_verification(url, self._tls), trust_env=False)
         )
         client = httpx.Client(transport=used, trust_env=False, timeout=request.timeout)
@@ -221,11 +223,6 @@ def _verification(url: str, tls: TlsFiles) -> ssl.SSLContext | bool:
 def _headers(request: HttpRequest) -> dict[bytes, bytes]:
     """Return the headers as bytes, because httpx rejects a token that is not ASCII."""
     return {name.encode(): value.encode() for name, value in request.headers.items()}
-
-
-def _too_late(request: HttpRequest) -> ServerUnreachableError:
-    seconds = math.ceil(10 * request.timeout) / 10  # a little of the timeout is spent already
-    return ServerUnreachableError(f"{request.url}: no whole response within {seconds:.2g} s")
 
 
 def translate(error: Exception, cause: BaseException, url: str) -> ConfigClientError:

@@ -13,10 +13,10 @@ from collections.abc import (
     MutableMapping,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from pyfly.config_client._arguments import check_seconds
 from pyfly.config_client._client import ConfigClient
-from pyfly.config_client._config import check_seconds
 from pyfly.config_client._merging import UnresolvedValue, as_text
 from pyfly.config_client._names import snake_variable, variable
 from pyfly.config_client._properties import Properties
@@ -26,6 +26,8 @@ from pyfly.config_client.errors import PropertyTypeError
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+
+_OnChange: TypeAlias = Callable[[Change], Awaitable[object] | object]
 
 _INTERVAL: Final = 60.0
 
@@ -55,6 +57,7 @@ def apply_to_environ(
 
     Raises:
         PropertyTypeError: Two keys would have the same name. No variable was set.
+        ValueError: The prefix contains `=` or a NUL.
     """
     target = os.environ if environ is None else environ
     chosen = variables_of(properties, prefix, besides=() if overwrite else target)
@@ -70,7 +73,10 @@ def variables_of(
     Raises:
         PropertyTypeError: Two keys with different values would have the same name, or a value
             contains a NUL.
+        ValueError: The prefix cannot be part of a name.
     """
+    if "=" in prefix or "\0" in prefix:
+        raise ValueError("the prefix of variables must not contain '=' or a NUL")
     texts = dict(_texts(properties))
     shared = Counter(map(snake_variable, texts))
     found: dict[str, str] = {}
@@ -102,7 +108,7 @@ def _texts(properties: Properties) -> Iterator[tuple[str, str]]:
 def config_lifespan(
     client: ConfigClient,
     *,
-    on_change: Callable[[Change], Awaitable[object] | object] | None = None,
+    on_change: _OnChange | None = None,
     watch: bool = True,
     interval: float = _INTERVAL,
 ) -> Lifespan:
@@ -143,18 +149,31 @@ def config_lifespan(
 
 
 async def _follow(
-    client: ConfigClient,
-    app: Any,
-    on_change: Callable[[Change], Awaitable[object] | object] | None,
-    interval: float,
+    client: ConfigClient, app: Any, on_change: _OnChange | None, interval: float
 ) -> None:
-    async for change in client.watch(interval=interval):
-        app.state.config = change.properties
-        if on_change is None:
-            continue
-        try:
-            result = on_change(change)
-            if isinstance(result, Awaitable):
-                await result
-        except Exception as error:  # noqa: BLE001 - the program's own code may raise anything
-            _LOG.error("on_change raised %s; watching continues", type(error).__name__)
+    try:
+        async for change in client.watch(interval=interval):
+            app.state.config = change.properties
+            if on_change is not None:
+                await _report(on_change, change)
+    except Exception as error:
+        _LOG.error("watching ended: the transport raised %s", type(error).__name__)
+        raise
+
+
+async def _report(on_change: _OnChange, change: Change) -> None:
+    """Call the program's function; log what it raises, without the text, which may show values."""
+    import asyncio  # noqa: PLC0415 - takes 40 ms; the server has imported it
+
+    try:
+        result = on_change(change)
+        if isinstance(result, Awaitable):
+            await result
+    except (
+        Exception,
+        asyncio.CancelledError,
+    ) as error:  # the program's own code may raise anything
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+            raise  # the application ends
+        _LOG.error("on_change raised %s; watching continues", type(error).__name__)

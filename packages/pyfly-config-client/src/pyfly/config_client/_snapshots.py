@@ -185,8 +185,12 @@ class AesGcm:
             raise ImportError(
                 "encrypted snapshots need: pip install 'pyfly-config-client[encryption]'"
             ) from error
+        self._key = key
         self._invalid = InvalidTag
         self._aes = AESGCM(raw)
+
+    def __reduce__(self) -> tuple[type["AesGcm"], tuple[str]]:
+        return type(self), (self._key,)  # a cipher of the library can be neither copied nor pickled
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

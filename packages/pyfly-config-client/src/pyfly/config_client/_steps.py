@@ -14,10 +14,16 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
 from pyfly.config_client._acceptance import Loaded
+from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._exchange import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import Snapshot, SnapshotStore
-from pyfly.config_client.errors import ConfigClientError, SnapshotError
+from pyfly.config_client.errors import (
+    ConfigClientError,
+    ServerUnreachableError,
+    SnapshotError,
+    late_response,
+)
 
 T = TypeVar("T")
 
@@ -118,8 +124,8 @@ class SnapshotAccess:
 class AsyncDriver:
     """Performs steps in the running event loop; work that would block it runs in a thread."""
 
-    def __init__(self, make_transport: Callable[[], Transport], snapshots: SnapshotAccess) -> None:
-        self._make_transport = make_transport
+    def __init__(self, config: ClientConfig, snapshots: SnapshotAccess) -> None:
+        self._config = config
         self._snapshots = snapshots
 
     async def run(self, plan: Plan[T]) -> T:
@@ -149,17 +155,23 @@ class AsyncDriver:
                 await asyncio.to_thread(self._snapshots.perform, step)
 
     async def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
+        import asyncio  # noqa: PLC0415 - as in `perform`
+
+        transport = self._config.make_transport()
         try:
-            return await self._make_transport().send(step.http_request())
+            async with asyncio.timeout(step.timeout):
+                return _checked(transport, await transport.send(step.http_request()))
         except ConfigClientError as error:
             return error
+        except OSError as error:
+            return _unreachable(transport, step, error)
 
 
 class BlockingDriver:
     """Performs steps in the calling thread; another thread can stop it."""
 
-    def __init__(self, make_transport: Callable[[], Transport], snapshots: SnapshotAccess) -> None:
-        self._make_transport = make_transport
+    def __init__(self, config: ClientConfig, snapshots: SnapshotAccess) -> None:
+        self._config = config
         self._snapshots = snapshots
         self._exchange: Exchange | None = None
         self.stopped = threading.Event()
@@ -193,10 +205,33 @@ class BlockingDriver:
             self._exchange.abort()
 
     def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
+        transport = self._config.make_transport()
         try:
-            self._exchange = self._make_transport().start(step.http_request())
+            self._exchange = transport.start(step.http_request())
             if self.stopped.is_set():
                 self._exchange.abort()
-            return self._exchange.run()
+            return _checked(transport, self._exchange.run())
         except ConfigClientError as error:
             return error
+        except OSError as error:
+            return _unreachable(transport, step, error)
+
+
+def _checked(transport: Transport, response: object) -> HttpResponse:
+    """Return a response, or raise an error that names the transport which returned no response."""
+    if isinstance(response, HttpResponse):
+        return response
+    name, found = type(transport).__name__, type(response).__name__
+    raise TypeError(f"the transport {name} returned {found} instead of HttpResponse")
+
+
+def _unreachable(transport: Transport, step: SendRequest, error: OSError) -> ServerUnreachableError:
+    """Return the error for what a transport raised; its text may show a credential."""
+    url = step.request.url
+    if isinstance(error, TimeoutError):
+        result = late_response(url, step.timeout)
+    else:
+        reason = f"the transport {type(transport).__name__} failed ({type(error).__name__})"
+        result = ServerUnreachableError(f"{url}: {reason}")
+    result.__cause__ = error
+    return result

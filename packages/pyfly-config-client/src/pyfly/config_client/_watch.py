@@ -263,8 +263,9 @@ class Watcher:
             return
         try:
             self._on_change(step.change)
-        except Exception as error:  # noqa: BLE001 - the program's own code may raise anything
-            # Without the traceback and the text, which may show values.
+        except BaseException as error:  # noqa: BLE001 - the program's own code may raise anything
+            # Also `SystemExit`, which would end only this thread. The traceback and the text are
+            # not logged, because they may show values.
             LOG.error("on_change raised %s; watching continues", type(error).__name__)  # noqa: TRY400
 
 

@@ -12,6 +12,7 @@
 No message shows a credential or a value.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -98,6 +99,12 @@ class PropertyTypeError(ConfigClientError, ValueError):
 
 class UnsupportedTypeError(ConfigClientError, TypeError):
     """There is no conversion from properties to the requested type."""
+
+
+def late_response(url: str, seconds: float) -> ServerUnreachableError:
+    """Return the error for a response that did not arrive within a number of seconds."""
+    rounded = math.ceil(10 * seconds) / 10  # a little of the timeout is spent already
+    return ServerUnreachableError(f"{url}: no whole response within {rounded:.2g} s")
 
 
 def printable(text: str, most: int = _MAX_LENGTH) -> str:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from pyfly.config_client._client import ConfigClient, SyncConfigClient
 from pyfly.config_client._config import ClientConfig
-from pyfly.config_client.errors import ServerUnreachableError, closest
+from pyfly.config_client.errors import ServerUnreachableError, closest, late_response
 from pyfly.config_client.transport import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_core import (
     DEFAULT_LABEL,
@@ -62,7 +62,8 @@ _make_transport: Final[Callable[[ClientConfig], Transport]] = ClientConfig.make_
 
 def _make_fake_transport(config: ClientConfig) -> Transport:
     """Stand in for `ClientConfig.make_transport`: the newest active fake answers."""
-    return config.transport or _active[-1]
+    newest = _active[-1:]  # another thread may end the last one at any moment
+    return newest[0] if newest and config.transport is None else _make_transport(config)
 
 
 class _FakeExchange:
@@ -105,7 +106,8 @@ class FakeConfigServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _active.remove(self)
+        newest = max(place for place, one in enumerate(_active) if one is self)
+        del _active[newest]  # an outer block of the same server goes on
         if not _active:
             setattr(ClientConfig, _SEAM, _make_transport)
 
@@ -164,13 +166,13 @@ class FakeConfigServer:
     def client(
         self, application: str, profile: str = DEFAULT_PROFILE, **arguments: Any
     ) -> SyncConfigClient:
-        """Return a client of this server that makes one attempt."""
+        """Return a client of this server that makes one attempt; also outside the block."""
         return SyncConfigClient(**self._arguments(application, profile, arguments))
 
     def async_client(
         self, application: str, profile: str = DEFAULT_PROFILE, **arguments: Any
     ) -> ConfigClient:
-        """Return a client of this server that makes one attempt, for asyncio."""
+        """Return a client of this server that makes one attempt, for asyncio; see `client`."""
         return ConfigClient(**self._arguments(application, profile, arguments))
 
     def respond(self, request: HttpRequest) -> HttpResponse:
@@ -183,7 +185,7 @@ class FakeConfigServer:
                 f"{url}: connection refused by {host}; check that the server is running"
             )
         if self._fault == "slow":
-            raise ServerUnreachableError(f"{url}: no whole response within {request.timeout:.2g} s")
+            raise late_response(url, request.timeout)
         if self._fault == "401":
             return HttpResponse(status=_UNAUTHORIZED, headers={}, body=b"")
         if self._fault == "stale" and url in self._last:
@@ -219,7 +221,7 @@ class FakeConfigServer:
         self, application: str, profile: str, arguments: Mapping[str, Any]
     ) -> dict[str, Any]:
         names = {"server_url": self.url, "application": application, "profile": profile}
-        return {**names, "attempts": 1, **arguments}
+        return {**names, "attempts": 1, "transport": self, **arguments}
 
 
 def _overridden(response: HttpResponse, overrides: Mapping[str, FlatValue]) -> HttpResponse:

@@ -30,6 +30,9 @@ class HttpxTransport:
         inner: An httpx transport to use instead of the network, such as
             `httpx.ASGITransport(app)`. It is not closed here.
         tls: The files for `https` addresses; not used with an `inner` transport.
+
+    Raises:
+        TypeError: `inner` is not a transport of httpx.
     """
 
     in_memory = False
@@ -40,6 +43,12 @@ class HttpxTransport:
         *,
         tls: TlsFiles | None = None,
     ) -> None:
+        known = hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request")
+        if inner is not None and (isinstance(inner, type) or not known):
+            raise TypeError(
+                f"{type(inner).__name__} is not a transport of httpx; for an application write "
+                "HttpxTransport(httpx.ASGITransport(app))"
+            )
         self._inner = inner
         self._tls = tls or TlsFiles()
 
