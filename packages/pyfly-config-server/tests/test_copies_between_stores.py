@@ -217,6 +217,23 @@ def test_a_guess_is_named_where_the_target_does_not_keep_names_of_files(
     assert [row["application"] for row in listed["bundles"]] == ["orders"]
 
 
+def test_a_file_that_cannot_be_read_does_not_keep_others_from_being_copied(
+    run: Run, place: Callable[[str], str]
+) -> None:
+    source, target = place("spring"), place("sqlite")
+    fill(source, {"a.yml": "k: 1\n", "c.yml": "k: 2\n", "d.yml": "k: 3\n", "d.yaml": "k: 4\n"})
+    Path(source.removeprefix("file://").partition("?")[0], "b.yml").symlink_to("/etc/hostname")
+    done = run("copy", source, target, "--verify", "--json")
+    assert done.code == 3
+    outcomes = {row["application"]: row["outcome"] for row in done.json["bundles"]}
+    expected = {"a": "created", "b": "not-copied", "c": "created", "d": "not-copied"}
+    assert outcomes == expected
+    reasons = {row["application"]: row.get("reason") for row in done.json["bundles"]}
+    assert "is a link out of the root" in reasons["b"]
+    assert "the bundle lies in several files: d.yaml, d.yml" in reasons["d"]
+    assert {row["application"] for row in done.json["differences"]} == {"b", "d"}
+
+
 def test_what_a_store_holds_already_is_unchanged_although_it_would_not_save_it(
     run: Run, place: Callable[[str], str]
 ) -> None:

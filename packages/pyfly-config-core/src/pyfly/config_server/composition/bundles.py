@@ -53,8 +53,12 @@ class Bundles:
         if source is None:
             raise ConfigNotFoundError("bundle", str(key))
         if len(source.documents) > 1:
+            files = sorted({one.resource for one in source.documents if one.resource is not None})
             raise ConfigObstructedError(
-                f"{key.label}/{source.resource}", "it holds several documents, not one bundle"
+                f"{key.label}/{source.resource}",
+                f"the bundle lies in several files: {', '.join(files)}"
+                if len(files) > 1
+                else "it holds several documents, not one bundle",
             )
         return source
 

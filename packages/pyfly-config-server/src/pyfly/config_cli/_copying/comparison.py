@@ -8,6 +8,7 @@ from pyfly.config_cli._copying.stored_levels import differing_bundles, load_leve
 from pyfly.config_core import (
     DEFAULT_PROFILE,
     SHARED_APPLICATION,
+    BackendAccessDeniedError,
     ConfigError,
     ConfigFormatError,
     ConfigKey,
@@ -134,7 +135,7 @@ async def _document(
         return (await server.compose(application, profile, label)).environment
     except ConfigNotFoundError:
         return "the label does not exist"
-    except ConfigFormatError as error:
+    except (ConfigFormatError, BackendAccessDeniedError) as error:
         return str(error)
 
 

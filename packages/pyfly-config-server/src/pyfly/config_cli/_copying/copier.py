@@ -24,6 +24,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server import Bundles, ConfigSource
 from pyfly.config_server.composition.write_checks import check_storable
+from pyfly.config_server.files import UnsettledFileError
 from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import ABSENT, ANY, Expected, SupportsConditionalSave, ability
 
@@ -58,23 +59,37 @@ class Copier:
         """
         if planned.target is None:
             return CopyResult(copy=planned, outcome="not-copied", reason=planned.reason)
+        source = await self._load(planned.source)
+        if isinstance(source, str):
+            return CopyResult(copy=planned, outcome="not-copied", reason=source)
+        bundle = make_source(planned.target, source.properties)
         try:
-            outcome = await self._copied(planned.source, planned.target)
+            outcome = await self._copied(bundle)
         except (BackendUnavailableError, BackendAccessDeniedError, UnsupportedOperationError):
             raise
         except ConfigConflictError:  # another writer stored it just now
             return CopyResult(copy=planned, outcome="left")
         except ConfigError as error:
-            if await self._holds_same(planned.source, planned.target):
+            if await self._holds_same(bundle):
                 return CopyResult(copy=planned, outcome="unchanged")
             return CopyResult(copy=planned, outcome="not-copied", reason=str(error))
         return CopyResult(copy=planned, outcome=outcome)
 
-    async def _copied(self, source: ConfigKey, target: ConfigKey) -> Outcome:
-        bundle = make_source(target, (await self.source.load(source)).properties)
+    async def _load(self, key: ConfigKey) -> ConfigSource | str:
+        """Return a bundle of the source, or why this one cannot be read."""
+        try:
+            return await self.source.load(key)
+        except UnsettledFileError as error:
+            return str(error)
+        except BackendUnavailableError:
+            raise
+        except ConfigError as error:  # a file that this user may not read is one of many
+            return str(error)
+
+    async def _copied(self, bundle: ConfigSource) -> Outcome:
         if await self._create(bundle):
             return "created"
-        found, expected = await load_current(self.target, target)
+        found, expected = await load_current(self.target, bundle.key)
         if found is not None and same_tree(found.properties, bundle.properties):
             return "unchanged"
         if found is not None and not self.overwrite:
@@ -85,13 +100,13 @@ class Copier:
             await self._store(bundle, expected)
         return "created" if found is None else "updated"
 
-    async def _holds_same(self, source: ConfigKey, target: ConfigKey) -> bool:
+    async def _holds_same(self, bundle: ConfigSource) -> bool:
         """True if the target has the bundle already, although it would not save it."""
         try:
-            one, other = await self.source.load(source), await self.target.load(target)
+            found = await self.target.load(bundle.key)
         except (ConfigFormatError, ConfigNotFoundError, ConfigObstructedError):
             return False
-        return same_tree(one.properties, other.properties)
+        return same_tree(found.properties, bundle.properties)
 
     async def _check(self, bundle: ConfigSource) -> None:
         """Refuse what a save refuses without asking the store."""

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TypeAlias
 
-from pyfly.config_core import BASE_PROFILE, DEFAULT_PROFILE, ConfigFormatError
+from pyfly.config_core import (
+    BASE_PROFILE,
+    DEFAULT_PROFILE,
+    BackendAccessDeniedError,
+    ConfigFormatError,
+)
 from pyfly.config_server import Bundles, ConfigSource
 from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import default_is_base, has_base_bundles
@@ -87,7 +92,7 @@ async def _content(bundles: Bundles, application: str, profile: str, label: str)
     try:
         source = await bundles.backend.fetch(application, profile, label)
         return None if source is None else _flat(source)
-    except ConfigFormatError as error:
+    except (ConfigFormatError, BackendAccessDeniedError) as error:
         return str(error)
 
 
