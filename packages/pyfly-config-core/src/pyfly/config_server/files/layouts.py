@@ -46,6 +46,8 @@ class ListedKey:
     key: ConfigKey
     is_guess: bool = False
     """True if the file could also belong to another bundle."""
+    file: str | None = None
+    """The only file that a read needs, if the tree is slow and its listing names just one."""
 
 
 class Layout(Protocol):
@@ -101,7 +103,8 @@ class LabelsLayout:
 
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
         """Return the names that a reader tries, in order."""
-        return tuple(key.stem + suffix for suffix in self.suffixes)
+        stem = key.stem
+        return tuple([stem + suffix for suffix in self.suffixes])
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
         """Return the bundles, split at the last `-`; a name with several `-` is a guess.
@@ -160,7 +163,8 @@ class SpringLayout:
 
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
         """Return the names of all files of a bundle, the highest precedence first."""
-        return tuple(key.stem + suffix for suffix in self.suffixes)
+        stem = key.stem
+        return tuple([stem + suffix for suffix in self.suffixes])
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
         """Return the bundles of the files of a label, ordered, each once.

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Generator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from pyfly.config_core import BackendAccessDeniedError, BackendUnavailableError
@@ -82,7 +82,7 @@ def open_inside(root: Path, relative: str, flags: int = DIRECTORY) -> int | None
 def open_at(top: int, root: Path, relative: str, flags: int = DIRECTORY) -> int | None:
     """Open a path as `open_inside` does, below the open root `top`."""
     try:
-        return _descend(top, PurePosixPath(relative), flags)
+        return _descend(top, relative, flags)
     except OSError as error:
         if error.errno in _ABSENT:
             return None
@@ -109,17 +109,19 @@ def open_root(root: Path) -> int:
         ) from error
 
 
-def _descend(top: int, relative: PurePosixPath, flags: int) -> int:
+def _descend(top: int, relative: str, flags: int) -> int:
+    *parents, last = relative.split("/")
+    if not parents:
+        return os.open(last, flags | os.O_NOFOLLOW, dir_fd=top)
     with contextlib.ExitStack() as stack:
         current = top
-        *parents, last = relative.parts
         for part in parents:
             current = os.open(part, DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
             stack.callback(os.close, current)
         return os.open(last, flags | os.O_NOFOLLOW, dir_fd=current)
 
 
-def _real_inside(root: Path, relative: str) -> PurePosixPath | None:
+def _real_inside(root: Path, relative: str) -> str | None:
     """Return the real path of `root/relative`; `None` if it does not exist."""
     top = os.path.realpath(root)
     try:
@@ -128,7 +130,7 @@ def _real_inside(root: Path, relative: str) -> PurePosixPath | None:
         return None
     if not real.startswith(top.rstrip("/") + "/"):
         raise BackendAccessDeniedError(f"'{relative}' is a link out of the root")
-    return PurePosixPath(real[len(top.rstrip("/")) + 1 :])
+    return real[len(top.rstrip("/")) + 1 :]
 
 
 def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None:
@@ -137,7 +139,7 @@ def open_file(directory: int, name: str, *, root: Path, path: str) -> int | None
     `path` is its path below the root, which is needed if it is a link.
     """
     try:
-        return _descend(directory, PurePosixPath(name), REGULAR)
+        return _descend(directory, name, REGULAR)
     except OSError as error:
         if error.errno in _ABSENT:
             return None

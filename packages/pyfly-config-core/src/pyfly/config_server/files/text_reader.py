@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -178,7 +179,14 @@ class TextReader:
     ) -> list[ListedKey]:
         """Return the bundles after `after`, ordered by label, application, profile."""
         listing = self._tree.listing(label, with_versions=False, deadline=deadline)
-        return [row for row, _ in self._rows(listing, label, after)]
+        rows = self._rows(listing, label, after)
+        if not self._tree.is_slow:
+            return [row for row, _ in rows]
+        return [replace(row, file=self._only_file(row.key, names)) for row, names in rows]
+
+    def _only_file(self, key: ConfigKey, listed: _Versions) -> str | None:
+        used = self._used(key, listed)
+        return used[0] if len(used) == 1 else None
 
     def _rows(
         self, listing: Listing, label: str | None, after: ConfigKey | None
@@ -202,10 +210,13 @@ class TextReader:
         ]
 
     def _listed_version(self, key: ConfigKey, versions: _Versions) -> str | None:
-        names = [name for name in self._layout.file_names(key) if name in versions]
-        used = names if self._layout.reads_all else names[:1]
+        used = self._used(key, versions)
         known = {name: version for name in used if (version := versions[name]) is not None}
         return bundle_version(known) if known else None
+
+    def _used(self, key: ConfigKey, listed: _Versions) -> list[str]:
+        names = [name for name in self._layout.file_names(key) if name in listed]
+        return names if self._layout.reads_all else names[:1]
 
     def entries(self, rows: Sequence[ListedKey], *, deadline: float) -> list[ConfigEntry]:
         """Return the versions and errors of bundles, without removed bundles. Reads files."""
@@ -232,12 +243,24 @@ class TextReader:
         found: list[ConfigSource] = []
         for row in rows:
             try:
-                source = settled(partial(self._fetch, row.key, deadline))
+                source = settled(partial(self._listed, row, deadline))
             except ConfigError as error:
                 _LOG.warning("left out of the listing: %s", error)
             else:
                 found += [] if source is None else [source]
         return found
+
+    def _listed(self, row: ListedKey, deadline: float) -> ConfigSource | None:
+        """Return a bundle, from the file that was listed if that is still there."""
+        key, name = row.key, row.file
+        if name is not None:
+            where = f"{key.label}/{name}"
+            with self._tree.view(key.label, deadline=deadline) as view:
+                known = self._cache.get(where)
+                file = None if view is None else self._file(view, where, name, known)
+            if file is not None:
+                return bundle_of(key, [file])
+        return self._fetch(key, deadline)
 
 
 def _repeated(read: Callable[[], _Result]) -> _Result:

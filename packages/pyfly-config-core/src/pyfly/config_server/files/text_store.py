@@ -123,7 +123,10 @@ class TextStore:
         rows = await self._threads.list(self._reader.keys)
         found: builtins.list[ConfigSource] = []
         for step in _steps(rows):
-            found += await self._threads.list(partial(self._reader.sources, step))
+            parts = [[row] for row in step] if self._tree.is_slow else [step]
+            calls = [self._threads.list(partial(self._reader.sources, part)) for part in parts]
+            for sources in await asyncio.gather(*calls):
+                found += sources
         return found
 
     async def keys(

@@ -89,14 +89,17 @@ class TextWriter:
         key = source.key
         self._check_label(key.label)
         self._layout.check_writable(key, lambda: self._names(key.label, deadline))
-        dump_text(source.properties, suffix=self._layout.new_suffix)  # refused before it is made
+        new_suffix = self._layout.new_suffix
+        whole = dump_text(source.properties, suffix=new_suffix)  # refused before it is made
 
         def save(writer: FileWriter) -> str:
             stored = self._stored(writer, key)
             check_expected(key, expected=expected, current=stored.version)
             self._check_covered(key, stored, expected)
             name, properties = self._plan(stored, source)
-            text = dump_text(properties, suffix=PurePosixPath(name).suffix)
+            suffix = PurePosixPath(name).suffix
+            is_whole = properties is source.properties and suffix == new_suffix
+            text = whole if is_whole else dump_text(properties, suffix=suffix)
             condition = ANY if expected is ANY else stored.contents.get(name, ABSENT)
             obsolete = () if self._layout.reads_all else [n for n in stored.names if n != name]
             version = writer.replace(name, text, obsolete=obsolete, condition=condition, note=note)
