@@ -100,3 +100,32 @@ async def test_the_versions_of_young_objects_are_not_remembered(
         version = await backend.commit(source(7, n=2), expected=ANY)
         assert (await listed(backend))[key(7)] == version
     assert asked["ListObjectVersions"] == 3
+
+
+async def test_listed_bundles_are_read_from_the_files_that_the_listing_names(
+    backend: S3ConfigBackend, asked: Counter[str]
+) -> None:
+    found = await backend.list()
+    assert [one.key for one in found] == [key(number) for number in range(COUNT)]
+    assert asked == {"ListObjectsV2": 1, "GetObject": COUNT}
+
+
+async def test_a_bundle_whose_file_is_renamed_while_a_list_runs_is_listed(
+    backend: S3ConfigBackend,
+) -> None:
+    client = backend._client
+    place = {"Bucket": backend._location.bucket}
+    begin = f"{backend._location.prefix}/main/app05-prod"
+    renamed: list[str] = []
+
+    def rename(**_: Any) -> None:
+        if not renamed:
+            renamed.append(begin)
+            client.put_object(**place, Key=f"{begin}.yml", Body=b"n: 7\n")
+            client.delete_object(**place, Key=f"{begin}.yaml")
+
+    client.meta.events.register("after-call.s3.ListObjectsV2", rename)
+    found = {one.key: one for one in await backend.list()}
+    assert renamed
+    assert len(found) == COUNT
+    assert (found[key(5)].resource, found[key(5)].properties) == ("app05-prod.yml", {"n": 7})

@@ -7,9 +7,9 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Row
 
-from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
+from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue, copy_properties
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.storage import ConfigSource, ConfigVersion
+from pyfly.config_server.storage import ConfigDocument, ConfigSource, ConfigVersion
 
 _MAX_LENGTH: Final = 3 * MAX_DOCUMENT_BYTES
 """Escaping makes a text three times as long at most."""
@@ -69,13 +69,9 @@ def source_of(key: ConfigKey, row: Row[Any]) -> ConfigSource | None:
     """Return the source that a row holds, `None` if the change removed it."""
     if row.properties is None:
         return None
-    return ConfigSource(
-        application=key.application,
-        profile=key.profile,
-        label=key.label,
-        properties=load(row.properties, key),
-        version=str(row.version),
-        size=len(row.properties),
+    document = ConfigDocument(properties=copy_properties(load(row.properties, key)))
+    return ConfigSource.from_documents(
+        key, (document,), version=str(row.version), size=len(row.properties)
     )
 
 
