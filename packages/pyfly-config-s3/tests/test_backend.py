@@ -150,7 +150,7 @@ async def test_the_objects_of_a_spring_repository_are_one_label(
     assert [entry async for entry in backend.keys("main")] == []
     await backend.save(orders("release", n=3))
     assert store.text("orders-prod.yml") == "n: 3\n"
-    with pytest.raises(InvalidConfigKeyError, match="holds the label 'release' only"):
+    with pytest.raises(InvalidConfigKeyError, match="only the label 'release'"):
         await backend.save(orders("main", n=4))
     await backend.delete(ORDERS, expected=ABSENT)
     await backend.delete(

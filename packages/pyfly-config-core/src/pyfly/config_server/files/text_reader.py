@@ -251,16 +251,18 @@ class TextReader:
         return found
 
     def _listed(self, row: ListedKey, deadline: float) -> ConfigSource | None:
-        """Return a bundle, from the file that was listed if that is still there."""
-        key, name = row.key, row.file
-        if name is not None:
-            where = f"{key.label}/{name}"
-            with self._tree.view(key.label, deadline=deadline) as view:
-                known = self._cache.get(where)
-                file = None if view is None else self._file(view, where, name, known)
+        """Return a bundle, from the file that the listing named if it still exists."""
+        if row.file is not None:
+            file = _repeated(partial(self._one_file, row.key.label, row.file, deadline))
             if file is not None:
-                return bundle_of(key, [file])
-        return self._fetch(key, deadline)
+                return bundle_of(row.key, [file])
+        return self._fetch(row.key, deadline)
+
+    def _one_file(self, label: str, name: str, deadline: float) -> ParsedFile | None:
+        where = f"{label}/{name}"
+        with self._tree.view(label, deadline=deadline) as view:
+            known = self._cache.get(where)
+            return None if view is None else self._file(view, where, name, known)
 
 
 def _repeated(read: Callable[[], _Result]) -> _Result:
