@@ -188,7 +188,7 @@ async def test_a_flat_directory_may_have_another_label_and_is_written(
     assert sorted(path.name for path in root.iterdir()) == ["billing-prod.yml", "orders-prod.yml"]
     ask = serve(backend, default_label="release")
     assert await names(ask, "/config/orders/prod") == ["release/orders-prod.yml"]
-    with pytest.raises(ValueError, match="holds the label 'release' only"):
+    with pytest.raises(ValueError, match="only the label 'release'"):
         await server.save("orders", "prod", {"who": "x"}, "main")
 
 
