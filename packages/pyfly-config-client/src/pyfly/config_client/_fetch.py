@@ -43,7 +43,7 @@ from pyfly.config_client.errors import (
     printable,
 )
 
-LOG: Final = logging.getLogger("pyfly.config_client")
+_LOG: Final = logging.getLogger("pyfly.config_client")
 
 FailureClass: TypeAlias = Literal["no-label", "rejected", "temporary", "invalid", "permanent"]
 _BY_IMPORTANCE: Final[tuple[FailureClass, ...]] = (
@@ -143,7 +143,7 @@ def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
     try:
         return (yield from _from_stored(job, step.result, loaded_from="server"))
     except ConfigClientError as error:
-        LOG.warning("%s: the snapshot cannot be used: %s", job.name, error)
+        _LOG.warning("%s: the snapshot cannot be used: %s", job.name, error)
         return loaded
 
 
@@ -152,7 +152,7 @@ def _fall_back(job: Job, progress: _Progress, error: ConfigClientError) -> Loade
     tried = [f"{n} times: {text}" if n > 1 else text for text, n in progress.failures.items()]
     if progress.stored and classify_failure(error) not in {"no-label", "rejected"}:
         stored = progress.stored[0]
-        LOG.warning("%s: using %s: %s", job.name, _described(stored), "; ".join(tried))
+        _LOG.warning("%s: using %s: %s", job.name, _described(stored), "; ".join(tried))
         return stored
     tried = [] if tried == [str(error)] else tried
     raise _with_tried(error, [*tried, *progress.faults]) from error.__cause__
@@ -198,7 +198,7 @@ def _ask_repeatedly(
         if attempt == limit or time.monotonic() + pause >= progress.deadline:
             return result
         if attempt == 1:
-            LOG.warning("%s: %s (trying again)", job.name, result)
+            _LOG.warning("%s: %s (trying again)", job.name, result)
         yield Sleep(seconds=pause)
 
 
@@ -317,7 +317,7 @@ def _from_stored(
 ) -> Plan[Loaded]:
     age = time.time() - snapshot.saved_at
     if age < 0:
-        LOG.warning("%s: the snapshot is dated in the future; check the clock", job.name)
+        _LOG.warning("%s: the snapshot is dated in the future; check the clock", job.name)
     metadata = ConfigMetadata(
         loaded_from=loaded_from, place=snapshot.url, age_when_loaded=max(age, 0.0)
     )
@@ -341,7 +341,7 @@ def _described(stored: Loaded) -> str:
 def _announced(loaded: Loaded) -> Loaded:
     """Log what the service starts with, without values."""
     found = loaded.properties
-    LOG.info(
+    _LOG.info(
         "configuration of %s [%s]: %d properties from %s %s, version %s, age %.0f s",
         found.name,
         ",".join(found.profiles),
@@ -352,7 +352,7 @@ def _announced(loaded: Loaded) -> Loaded:
         found.age.total_seconds(),
     )
     if loaded.only_shared:
-        LOG.warning("%s", only_shared_warning(found.name, found.profiles))
+        _LOG.warning("%s", only_shared_warning(found.name, found.profiles))
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""`PropertyMapping`: merged properties as an immutable mapping, and facts about them."""
+"""`PropertyMapping`: merged properties as an immutable mapping, with their metadata."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ LoadedFrom = Literal["server", "snapshot", "baseline"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ConfigMetadata:
-    """The facts about a configuration as a whole: its names, version, origin and age."""
+    """The names, the version, the origin and the age of a whole configuration."""
 
     name: str = ""
     profiles: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class PropertyMapping(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mapp
     Args:
         sources: The sources, the highest precedence first.
         merged: What they give together.
-        metadata: The facts about the configuration as a whole.
+        metadata: The names, the version, the origin and the age of the whole configuration.
         prefix: The prefix of a section, which its keys do not have.
     """
 

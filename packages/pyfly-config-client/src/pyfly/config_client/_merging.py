@@ -129,10 +129,9 @@ def _by_name(
         other = place.setdefault(name, named)
         if other is not named and _rank(key) > _rank(other[0]):
             place[name] = named
+    # As in Spring, a value of the name itself, such as a comma list, takes precedence.
     for stem in plain.keys() & groups.keys():
-        del groups[
-            stem
-        ]  # as Spring: the value of the name itself, such as a comma list, takes precedence
+        del groups[stem]
     return plain, groups
 
 

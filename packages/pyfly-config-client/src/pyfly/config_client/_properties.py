@@ -290,7 +290,7 @@ def read_properties(
 
     Args:
         sources: Highest precedence first.
-        metadata: The facts about the configuration as a whole.
+        metadata: The names, the version, the origin and the age of the whole configuration.
         environ: The first place where placeholders are looked up; `None` leaves them unresolved.
         prefix: Return only the properties below it; their placeholders may refer to others.
     """

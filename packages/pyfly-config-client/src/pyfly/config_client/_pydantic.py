@@ -82,13 +82,13 @@ def settings_values(model: Any, node: Node, make_reader: MakeReader) -> dict[str
         value = one.reader(option, make_reader)(child, option.taken, faults)
         if faults:
             plain(child)  # raises if a value cannot be resolved
-            value = _Unfit(faults[0].removeprefix(f"the property {option.taken!r} "))
+            value = _InvalidValue(faults[0].removeprefix(f"the property {option.taken!r} "))
         if value is not ABSENT:
             found[option.taken] = value
     return found
 
 
-class _Unfit:
+class _InvalidValue:
     """Replaces a value that cannot be converted; pydantic shows its `repr` as the input."""
 
     def __init__(self, fault: str) -> None:

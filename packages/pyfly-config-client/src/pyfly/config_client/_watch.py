@@ -30,7 +30,7 @@ from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 
 T = TypeVar("T")
 
-LOG: Final = logging.getLogger("pyfly.config_client")
+_LOG: Final = logging.getLogger("pyfly.config_client")
 
 _FIRST_PAUSE: Final = 1.0
 _MAX_RETRY_AFTER: Final = 60.0
@@ -130,14 +130,14 @@ def watch(make_job: Callable[[], Job], loaded: Loaded, timing: WatchTiming) -> W
         result = yield from _ask(job, Revalidation(loaded=loaded, wait=timing.wait))
         if isinstance(result, ConfigClientError):
             if str(result) != problem:
-                LOG.warning("%s: keeping the current configuration: %s", job.name, result)
+                _LOG.warning("%s: keeping the current configuration: %s", job.name, result)
             problem = str(result)
             pause = backoff(failures, first=_FIRST_PAUSE, most=timing.max_pause)
             failures += 1
             yield Sleep(seconds=max(pause, min(result.retry_after, _MAX_RETRY_AFTER)))
             continue
         if failures:
-            LOG.info("%s: the server responds again", job.name)
+            _LOG.info("%s: the server responds again", job.name)
         failures, problem = 0, ""
         same = result.snapshot.body == loaded.snapshot.body
         if not same or loaded.properties.from_snapshot:
@@ -154,7 +154,7 @@ def _first_job(make_job: Callable[[], Job], timing: WatchTiming) -> Plan[Job]:
         try:
             return make_job()
         except ConfigClientError as error:
-            LOG.warning("watching starts when this is fixed: %s", error)
+            _LOG.warning("watching starts when this is fixed: %s", error)
         yield Sleep(seconds=backoff(failures, first=_FIRST_PAUSE, most=timing.max_pause))
         failures += 1
 
@@ -163,7 +163,7 @@ def _renewed(make_job: Callable[[], Job], job: Job) -> Job:
     try:
         return make_job()
     except ConfigClientError as error:
-        LOG.warning("%s: using the previous token: %s", job.name, error)
+        _LOG.warning("%s: using the previous token: %s", job.name, error)
         return job
 
 
@@ -171,7 +171,7 @@ def _publish(job: Job, new: Loaded, before: Loaded) -> WatchPlan[Loaded]:
     if job.config.policy != "require_server":
         new = yield from store_and_reload(job, new)
     change = compare(before.properties, new.properties)
-    LOG.info("%s: new configuration, %d properties differ", job.name, len(change.keys))
+    _LOG.info("%s: new configuration, %d properties differ", job.name, len(change.keys))
     yield PublishChange(loaded=new, change=change)
     return new
 
@@ -236,7 +236,7 @@ class Watcher:
     def restart(self) -> None:
         """Start the thread again in a forked process, which does not inherit threads."""
         if self._running:
-            LOG.info("watching again in a forked process")
+            _LOG.info("watching again in a forked process")
             self._start()
 
     def _start(self) -> None:
@@ -266,7 +266,7 @@ class Watcher:
         except BaseException as error:  # noqa: BLE001 - the program's own code may raise anything
             # Also `SystemExit`, which would end only this thread. The traceback and the text are
             # not logged, because they may show values.
-            LOG.error("on_change raised %s; watching continues", type(error).__name__)  # noqa: TRY400
+            _LOG.error("on_change raised %s; watching continues", type(error).__name__)
 
 
 _watchers: "weakref.WeakSet[Watcher]" = weakref.WeakSet()
