@@ -5,16 +5,13 @@ No error shows a value, because it may be a credential.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, TypeAlias, cast
 
 _MAX_SECONDS: Final = 86_400
 
 
-class _Kind(NamedTuple):
-    """What an argument may be."""
-
-    name: str
-    accepts: Callable[[object], bool]
+_Kind: TypeAlias = tuple[str, Callable[[object], bool]]
+"""What an argument may be: a name for errors, and a function that accepts a value."""
 
 
 def _is_text(value: object) -> bool:
@@ -48,13 +45,13 @@ def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
-_TEXT: Final = _Kind("a text", _is_text)
-_NAMES: Final = _Kind("a text or a sequence of texts", _is_names)
-_PATH: Final = _Kind("a path", _is_path)
-_FLAG: Final = _Kind("True or False", _is_flag)
-_NUMBER: Final = _Kind("a number", _is_number)
-_COUNT: Final = _Kind("a whole number", _is_count)
-_FUNCTION: Final = _Kind("a function", callable)
+_TEXT: Final[_Kind] = ("a text", _is_text)
+_NAMES: Final[_Kind] = ("a text or a sequence of texts", _is_names)
+_PATH: Final[_Kind] = ("a path", _is_path)
+_FLAG: Final[_Kind] = ("True or False", _is_flag)
+_NUMBER: Final[_Kind] = ("a number", _is_number)
+_COUNT: Final[_Kind] = ("a whole number", _is_count)
+_FUNCTION: Final[_Kind] = ("a function", callable)
 
 _KINDS: Final[Mapping[str, _Kind]] = {
     "server_url": _NAMES,
@@ -94,9 +91,9 @@ def check_argument(name: str, value: object) -> None:
         TypeError: It has a wrong type.
         ValueError: It is an empty path, or a path with a character that is not possible.
     """
-    kind = _KINDS[name]
-    if not kind.accepts(value):
-        raise TypeError(f"{name} must be {kind.name}, not {_described(value)}")
+    expected, accepts = kind = _KINDS[name]
+    if not accepts(value):
+        raise TypeError(f"{name} must be {expected}, not {_described(value)}")
     if kind is _PATH:
         _check_path(name, os.fspath(cast("str | os.PathLike[str]", value)))
 
@@ -123,7 +120,7 @@ def check_seconds(name: str, seconds: float) -> None:
         ValueError: It is not more than 0, or more than a day.
     """
     if not _is_number(seconds):
-        raise TypeError(f"{name} must be {_NUMBER.name}, not {_described(seconds)}")
+        raise TypeError(f"{name} must be {_NUMBER[0]}, not {_described(seconds)}")
     if not 0 < seconds <= _MAX_SECONDS:
         raise ValueError(f"{name} must be more than 0 seconds and at most a day")
 
