@@ -21,7 +21,7 @@ from pyfly.config_client import ConfigClient, ConfigClientError, Properties, Syn
 pytestmark = pytest.mark.anyio
 
 TIMEOUT = 0.6
-SLACK = 15.0
+SLACK = 60.0
 """Seconds beyond the deadline on a machine that is busy; the figure itself is recorded."""
 PATIENCE = 60.0
 MEMORY = 48 * 1024 * 1024
@@ -122,7 +122,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "says nothing after the headers": hold(HEAD + b"Content-Length: 9\r\n\r\n"),
     "never ends the body it announced": hold(HEAD + b"Content-Length: 99999\r\n\r\n" + WRONG),
     "drips the headers": drip(until_closed(WRONG)),
-    "drips the body": send(HEAD + b"\r\n", *(bytes([byte]) for byte in WRONG[:200]), pause=0.05),
+    "drips the body": send(HEAD + b"\r\n", *(bytes([byte]) for byte in WRONG[:200]), pause=0.5),
     "informs for ever": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "switches protocols": answer(b"", status="101 Switching Protocols"),
     "sends endless headers": endless(HEAD, b"X-Filler: " + b"x" * 50_000 + b"\r\n"),

@@ -88,13 +88,23 @@ class Bundles:
         """
         return await self.backend.list()
 
+    async def check(self, source: ConfigSource) -> None:
+        """Refuse a bundle that no save accepts, whatever the store is; the store is not asked.
+
+        Raises:
+            InvalidConfigKeyError: The name is reserved.
+            ConfigFormatError: The properties collide, are too many, too deep or too large, or hold
+                a condition that cannot be read.
+        """
+        await run(partial(check_storable, source), large=is_large([source.properties]))
+
     async def save(self, source: ConfigSource) -> None:
         """Store a bundle, replacing what is there.
 
         Raises:
             ConfigError: As `commit`, without the conflict.
         """
-        await _check_storable(source)
+        await self.check(source)
         await self.backend.save(source)
 
     async def commit(
@@ -116,7 +126,7 @@ class Bundles:
             BackendError: The store failed, or cannot save under a condition.
         """
         check_remarks(author=author, message=message)
-        await _check_storable(source)
+        await self.check(source)
         store = self._able(SupportsConditionalSave, "conditional saves")
         return await store.commit(source, expected=expected, author=author, message=message)
 
@@ -235,7 +245,3 @@ def first_writable(backends: Sequence[ConfigBackend]) -> ConfigBackend:
         backend for backend in backends if ability(backend, SupportsConditionalSave) is not None
     )
     return next(able, backends[0])
-
-
-async def _check_storable(source: ConfigSource) -> None:
-    await run(partial(check_storable, source), large=is_large([source.properties]))

@@ -1,6 +1,5 @@
 """Copying single bundles. Nothing is overwritten that was not read."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,7 +22,6 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 from pyfly.config_server import Bundles, ConfigSource
-from pyfly.config_server.composition.write_checks import check_storable
 from pyfly.config_server.files import UnsettledFileError
 from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import ABSENT, ANY, Expected, SupportsConditionalSave, ability
@@ -110,7 +108,7 @@ class Copier:
 
     async def _check(self, bundle: ConfigSource) -> None:
         """Refuse what a save refuses without asking the store."""
-        await asyncio.to_thread(check_storable, bundle)
+        await self.target.check(bundle)
         if not self.overwrite and not self._is_conditional:
             raise UnsupportedOperationError(type(self.target.backend).__name__, "conditional saves")
 
