@@ -33,7 +33,7 @@ def test_a_removed_file_is_told_and_used_again_when_it_is_back(
         assert put(2, {"If-Match": "*"}) == 503
         answer = client.get("/config/orders/prod")
         assert answer.status_code == 503
-        assert "the SQLite file is not there any more" in answer.text
+        assert "the SQLite file was removed" in answer.text
         assert client.get("/health/ready").status_code == 503
         assert not path.exists()
         move(tmp_path / "away.db", path)

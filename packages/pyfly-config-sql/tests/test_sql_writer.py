@@ -128,7 +128,7 @@ async def test_a_change_that_has_waited_too_long_is_refused(
 ) -> None:
     await backend.check()
     monkeypatch.setattr(_writer, "QUEUE_SECONDS", -1.0)
-    with pytest.raises(BackendUnavailableError, match="too many writers wait; nothing was done"):
+    with pytest.raises(BackendUnavailableError, match="too many writers; nothing was written"):
         await backend.save(bundle())
     assert await backend.list() == []
 
@@ -154,7 +154,7 @@ async def test_a_writer_that_took_no_turn_is_noticed(
         return plan(last - 1, places)  # as if the sequence had moved since it was read
 
     monkeypatch.setattr(_writer, "WritePlan", late)
-    with pytest.raises(BackendError, match="another writer was in the way; nothing was done"):
+    with pytest.raises(BackendError, match="a concurrent write; nothing was written"):
         await backend.save(bundle(lost=True))
     monkeypatch.setattr(_writer, "WritePlan", plan)
     assert [source.properties for source in await backend.list()] == [{}]

@@ -53,7 +53,7 @@ async def refuses_everything(backend: SqlConfigBackend) -> None:
         backend.check,
         lambda: backend.changes_since(None),
     ):
-        with pytest.raises(BackendUnavailableError, match="the SQLite file is not there any more"):
+        with pytest.raises(BackendUnavailableError, match="the SQLite file was removed"):
             await call()
 
 
@@ -180,7 +180,7 @@ async def test_reading_makes_no_file_and_says_that_there_is_none(
     assert await backend.history(source(1).key) == []
     start = await backend.changes_since(None)
     assert [*tmp_path.iterdir()] == []
-    assert caplog.text.count("there is no SQLite file of this name yet") == 1
+    assert caplog.text.count("the SQLite file does not exist yet") == 1
     await backend.save(source(1))
     assert await number(backend) == 1
     batch = await backend.changes_since(start.cursor)
@@ -205,7 +205,7 @@ async def test_a_file_that_cannot_be_opened_is_no_end_of_a_store(tmp_path: Path)
     path = tmp_path / "config.db"
     path.write_bytes(b"this is no database, whatever its name says" * 100)
     backend = SqlConfigBackend.from_url(f"sqlite:///{path}")
-    with pytest.raises(Exception, match="damaged, or no database"):
+    with pytest.raises(Exception, match="damaged, or not a database"):
         await backend.check()
     path.unlink()
     await backend.upgrade()

@@ -26,18 +26,17 @@ def create_app(
 ) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
-    `/actuator/health` is there too, for those who expect a Spring server. Health needs no
-    credential and tells no reasons. The server is closed at shutdown. The only description of
-    the interface is the one below the base path. Requests for these paths are answered in front of
-    Litestar, which gets all others.
+    It also serves `/actuator/health`, as a Spring server does. Health needs no credential and gives
+    no reasons. The server is closed at shutdown. The only OpenAPI document is the one below the
+    base path. Requests for these paths are answered in front of Litestar, which gets all others.
 
     Args:
-        server: What to serve. The application owns it from here on.
-        auth: Finds the principal of every request for configuration, or `None`.
-        health: About `/actuator/health`.
-        hosts: By which names requests may come, on every path but those of health. `None` checks
-            nothing; without a credential any web page that a browser shows on this machine may
-            then read everything.
+        server: The server, which the application owns and closes.
+        auth: The authenticator, or `None`.
+        health: Settings of `/actuator/health`.
+        hosts: The policy for `Host` headers on all paths except health. `None` accepts every host;
+            without a credential, every web page in a browser on this machine can then read
+            everything.
     """
     app = Litestar(
         on_shutdown=[server.aclose],
@@ -53,10 +52,10 @@ def create_app(
 
 
 def _dispatch(front: ConfigServerApp, behind: ASGIApp) -> ASGIApp:
-    """Return an application that answers what `front` serves there, and the rest behind it."""
+    """Return an application that passes the paths of `front` to it, and others to `behind`."""
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        untyped: Any = scope  # Litestar's types of ASGI are its own
+        untyped: Any = scope  # Litestar has its own ASGI types
         app: Any = front if front.serves(untyped) else behind
         await app(scope, receive, send)
 
@@ -66,9 +65,9 @@ def _dispatch(front: ConfigServerApp, behind: ASGIApp) -> ASGIApp:
 def _refuse(
     request: Request[Any, Any, Any], error: HTTPException, *, hosts: HostPolicy | None
 ) -> Response[object]:
-    """Answer what Litestar refuses itself, outside the base path; nothing of it is repeated."""
+    """Return the response for a refusal of Litestar, outside of the base path, without its text."""
     status = error.status_code
     if hosts is not None:
-        connection: Any = request  # Litestar's types of ASGI are its own
+        connection: Any = request  # Litestar has its own ASGI types
         status = hosts.status(http_request(connection.scope, connection.receive)) or status
     return Response({"status": status}, status_code=status)

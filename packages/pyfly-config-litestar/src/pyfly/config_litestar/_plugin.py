@@ -16,22 +16,22 @@ _ResponseT = TypeVar("_ResponseT")
 
 
 class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
-    """Serves a `ConfigServer` below its `base_path`, and nothing outside it.
+    """Serves a `ConfigServer` below its `base_path` only.
 
-    Handlers of the application outside the base path are not touched, even if their paths begin
-    with it: `/configuration` beside `/config`. Middleware and guards of the application apply to
+    Other handlers of the application do not change, even if their paths have the same beginning,
+    such as `/configuration` beside `/config`. Middleware and guards of the application apply to
     these routes; its `before_request` and `after_request` hooks do not. The server is not closed;
-    its owner does that.
+    its owner closes it.
 
     Args:
-        server: What to serve, and where.
-        auth: Finds the principal of every request. `None` has to be spelled out: the application
-            that embeds the plugin then decides who may read.
-        hosts: By which names requests may come. `None` leaves that to the application, too.
+        server: The server, with the base path.
+        auth: The authenticator. `None` must be given explicitly: the embedding application then
+            controls reading, and writing is refused.
+        hosts: The policy for `Host` headers. `None` leaves this to the application.
 
     Raises:
-        ImproperlyConfiguredException: By the application: it has a mount that takes every path
-            below the base path.
+        ImproperlyConfiguredException: The application has a mount that takes every path below the
+            base path. Raised when the application is made.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
     ) -> None:
         self._base_path = server.base_path
         app: Any = ConfigServerApp(server, auth=auth, hosts=hosts, closes_server=False)
-        self._app: ASGIApp = app  # Litestar's types of ASGI are its own
+        self._app: ASGIApp = app  # Litestar has its own ASGI types
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the one handler that takes every path below the base path.
+        """Add the handler for every path below the base path.
 
-        It is a route with a path parameter, not a mount: Litestar gives a mount at `/config` the
-        requests for `/configuration`, too. That costs some 3 microseconds per request.
+        It is a route with a path parameter, because Litestar passes requests for `/configuration`
+        to a mount at `/config`. That costs some 3 microseconds per request.
         """
         config_app = self._app
 
@@ -72,7 +72,7 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         return app_config
 
     def receive_route(self, route: BaseRoute) -> None:
-        """Refuse a mount that hides the configuration."""
+        """Refuse a mount that hides the routes of the server."""
         is_mount = isinstance(route, ASGIRoute) and route.route_handler.is_mount
         if is_mount and f"{self._base_path}/".startswith(route.path):
             raise ImproperlyConfiguredException(

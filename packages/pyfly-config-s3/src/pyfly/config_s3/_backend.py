@@ -22,22 +22,23 @@ class S3ConfigBackend(TextStore):
     """Bundles in objects: `<prefix>/<label>/<application>-<profile>.{yaml,yml,json,properties}`.
 
     The rules for names, formats and saves are those of files (`docs/reference/layout.md`). A
-    fetch asks for the objects themselves. Which objects exist is remembered for at most
-    `max_staleness` seconds: a bundle that another process creates or removes is noticed that much
-    later, a changed one at once. Every object is verified, by length and digest. The version of a
-    bundle is that of the bucket where the bucket keeps versions, else the entity tag: equal bytes
+    fetch reads the current objects. Listings are cached for at most `max_staleness` seconds: a
+    bundle that another process creates or removes is noticed that much later, a changed bundle at
+    once. Every object is verified by its length and its digest. The version of a bundle is the
+    version id of the object if the bucket keeps versions, otherwise the entity tag: equal bytes
     have an equal version. A history needs a bucket with versions. Conditional saves and removals
-    need a store that honours the conditions; that is tried with a probe object by the first
-    `check`, or before the first conditional write.
+    need a store that supports the conditions. The first `check`, or the first conditional write,
+    tests this with a probe object.
 
     `delete` does not keep author and message: a delete marker of S3 has no metadata.
 
-    Every operation, and every page of a listing, ends within five seconds, in threads of its own.
+    Every operation, and every page of a listing, ends within five seconds. Calls run in threads
+    of the store.
 
     Args:
-        location: Bucket, prefix and how they are read.
-        client: An S3 client of boto3, not closed here; give it short timeouts. One is made where
-            none is given.
+        location: Bucket, prefix, layout and options.
+        client: An S3 client of boto3, which is not closed here; give it short timeouts. By
+            default a client is made.
 
     Raises:
         BackendLookupError: The location is not acceptable.
@@ -67,10 +68,10 @@ class S3ConfigBackend(TextStore):
     def from_url(cls, url: str) -> Self:
         """Open `s3://bucket/prefix`, with `?region=`, `endpoint_url=`, `layout=spring` and more.
 
-        Credentials come from the chain of boto3; nothing is asked of the store yet.
+        Credentials come from the chain of boto3. No request is sent yet.
 
         Raises:
-            BackendLookupError: The URL is not written as it should be.
+            BackendLookupError: The URL is malformed.
             InvalidConfigKeyError: A label or a profile is not acceptable.
         """
         return cls(parse_url(url))
@@ -83,11 +84,11 @@ class S3ConfigBackend(TextStore):
     ) -> builtins.list[ConfigVersion]:
         """Return at most `limit` changes of the object that a fetch reads, newest first.
 
-        Of a bundle in several files, it is the object with the highest precedence. Each change is
-        one request more, for its author and message; removals have none.
+        For a bundle in several files, this is the object with the highest precedence. Each change
+        needs one more request for its author and message; removals have neither.
 
         Raises:
-            ConfigNotFoundError: `before` is no version of the object.
+            ConfigNotFoundError: `before` is not a version of the object.
             UnsupportedOperationError: The bucket keeps no versions.
             ValueError: `limit` is not from 1 to 1,000.
         """
@@ -103,7 +104,7 @@ class S3ConfigBackend(TextStore):
         return await self._history.load(key, version)
 
     async def aclose(self) -> None:
-        """Wait a moment for running operations; refuse everything afterwards."""
+        """Wait a moment for running operations, and refuse further calls."""
         await super().aclose()
         if self._owns_client:
             self._client.close()

@@ -1,4 +1,4 @@
-"""The objects of a bucket: blocking calls in plain values. Names are relative to a prefix."""
+"""The objects of a bucket. Blocking calls; names are relative to a prefix."""
 
 import base64
 import hashlib
@@ -52,12 +52,12 @@ _CONTENT_TYPES: Final = {
 
 
 class Bucket:
-    """The objects of one bucket below one prefix. Safe to use from several threads.
+    """The objects of one bucket below one prefix. Safe for use from several threads.
 
-    Every method looks at its deadline, a time of the monotonic clock, before it sends anything.
+    Every method checks its deadline, a time of the monotonic clock, before it sends a request.
 
     Args:
-        client: One of boto3. Its owner closes it.
+        client: A client of boto3. Its owner closes it.
         name: The bucket.
         prefix: Empty, or ends with a slash.
     """
@@ -76,19 +76,19 @@ class Bucket:
         version_id: str | None = None,
         known_etag: str | None = None,
     ) -> StoredObject | Unchanged | None:
-        """Return an object, verified; `None` when there is none. Read again once when damaged.
+        """Return a verified object; `None` if there is none. A damaged object is read twice.
 
         Args:
             name: The object.
-            limit: Bytes at most.
-            deadline: Of the monotonic clock.
-            version_id: The version to read instead of the current one.
-            known_etag: The entity tag of the content that the caller has; the store answers with
-                `UNCHANGED` instead of an object that still has it.
+            limit: The largest size in bytes.
+            deadline: A time of the monotonic clock.
+            version_id: The version to read; by default the current version.
+            known_etag: The entity tag of the content that the caller has. If the object still has
+                it, the result is `UNCHANGED`.
 
         Raises:
-            ConfigFormatError: It is larger than `limit`.
-            BackendUnavailableError: It arrived damaged twice, or not at all.
+            ConfigFormatError: The object is larger than `limit`.
+            BackendUnavailableError: The object arrived damaged twice, or not at all.
         """
         try:
             return self._read(name, limit, deadline, version_id, known_etag)
@@ -126,12 +126,12 @@ class Bucket:
                 return verified_object(answer, _content(body, answer, limit, deadline))
 
     def describe(self, name: str, *, version_id: str | None, deadline: float) -> Written | None:
-        """Return tag and version of an object without its content; `None` when there is none."""
+        """Return the entity tag and version of an object; `None` if there is none."""
         found = self._head(name, version_id, deadline)
         return None if found is None else written_of(found)
 
     def metadata(self, name: str, *, version_id: str, deadline: float) -> Mapping[str, str]:
-        """Return what is stored beside a version; empty when it has gone."""
+        """Return the metadata of a version; empty if it was removed."""
         found = self._head(name, version_id, deadline)
         return {} if found is None else found.get("Metadata", {})
 
@@ -141,7 +141,7 @@ class Bucket:
             try:
                 answer: dict[str, Any] = self._client.head_object(**self._place(name), **extra)
             except ClientError as error:
-                if http_status(error) == _NOT_FOUND:  # such an answer has no body
+                if http_status(error) == _NOT_FOUND:  # such a response has no body
                     return None
                 raise
             return answer
@@ -149,12 +149,12 @@ class Bucket:
     def names(
         self, begin: str, *, deep: bool, token: str | None = None, deadline: float, most: int = 1000
     ) -> tuple[list[StoredName], str | None]:
-        """Return one page of a listing and how to go on, `None` at the end.
+        """Return one page of a listing, and the token of the next page, `None` at the end.
 
         Args:
-            begin: What the names begin with.
-            deep: Whether names with a further slash behind that are listed.
-            token: What the page before returned.
+            begin: The prefix of the names.
+            deep: True to list names with a further slash after the prefix, too.
+            token: The token from the previous page.
             deadline: Of the monotonic clock.
             most: The number of names at most.
         """
@@ -171,11 +171,11 @@ class Bucket:
                 raise BackendUnavailableError("a listing of the bucket arrived incomplete")
             following: str | None = answer.get("NextContinuationToken")
             if answer["IsTruncated"] and (following is None or following == token):
-                raise BackendUnavailableError("a listing of the bucket does not go on")
+                raise BackendUnavailableError("a listing of the bucket repeats a page")
             return rows, following if answer["IsTruncated"] else None
 
     def version_tag(self, name: str, *, version_id: str, deadline: float) -> str | None:
-        """Return the entity tag of a version, empty for a removal; `None` when there is none."""
+        """Return the entity tag of a version, empty for a removal; `None` if there is none."""
         with translated(f"look at a version of '{name}'", deadline):
             try:
                 answer = self._client.head_object(**self._place(name), VersionId=version_id)
@@ -196,11 +196,11 @@ class Bucket:
         deadline: float,
         most: int = 1000,
     ) -> tuple[list[StoredVersion], tuple[str, str] | None]:
-        """Return one page of all versions, those of one name newest first, and how to go on.
+        """Return one page of all versions, newest first for each name, and the next position.
 
         Args:
-            begin: What the names begin with.
-            after: Name and version after which the page begins, the last ones of the page before.
+            begin: The prefix of the names.
+            after: The last name and version of the previous page.
             deadline: Of the monotonic clock.
             most: The number of versions at most.
         """
@@ -212,7 +212,7 @@ class Bucket:
                 Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
             )
             self._check_listing(answer, begin)
-            # Removals first: of the same second, a removal mostly comes after what it removes.
+            # Removals first: within a second, a removal usually follows the version it removes.
             rows = [
                 version_row(row, prefix=self.prefix, removed=True)
                 for row in answer.get("DeleteMarkers", ())
@@ -226,20 +226,20 @@ class Bucket:
                 return rows, None
             following = (answer["NextKeyMarker"][len(self.prefix) :], answer["NextVersionIdMarker"])
             if following == after:
-                raise BackendUnavailableError("a listing of the bucket does not go on")
-            # The store knows the order of changes of the same second: where the next page begins.
+                raise BackendUnavailableError("a listing of the bucket repeats a page")
+            # The store knows the order within a second, and so where the next page begins.
             rows.sort(key=lambda row: (row.name, row.version_id) == following)
             return rows, following
 
     def _check_listing(self, answer: Mapping[str, Any], begin: str) -> None:
-        """Refuse what is no listing of S3: a page of a proxy would read as an empty bucket."""
+        """Refuse a response that is not a listing, such as a page of a proxy."""
         if not isinstance(answer.get("IsTruncated"), bool) or answer.get("Name") != self.name:
             raise BackendUnavailableError(
-                "cannot list the bucket: the answer is not that of an S3 store"
+                "cannot list the bucket: the response does not come from an S3 store"
             )
         if answer.get("Prefix", "") != self.prefix + begin:
             raise BackendUnavailableError(
-                "cannot list the bucket: the answer is to another request"
+                "cannot list the bucket: the response belongs to another request"
             )
 
     def write(
@@ -251,11 +251,11 @@ class Bucket:
         condition: Condition,
         deadline: float,
     ) -> Written:
-        """Store an object if the condition holds. Damage on the way is refused by the store.
+        """Store an object if the condition holds. The store refuses a body damaged in transit.
 
         Raises:
-            ConditionFailedError: It does not hold, or another write came between.
-            UnsupportedOperationError: The store takes no such condition.
+            ConditionFailedError: The condition does not hold, or there was a concurrent write.
+            UnsupportedOperationError: The store does not support the condition.
         """
         suffix = name[name.rfind(".") :]
         with translated(f"save '{name}'", deadline, conditional=condition is not None):
@@ -272,7 +272,7 @@ class Bucket:
             written = written_of(answer)
             tag = digest_tag(answer)
             if tag is not None and is_md5(tag) and tag != content_md5(data):
-                raise BackendUnavailableError(f"'{name}' is stored with other bytes than were sent")
+                raise BackendUnavailableError(f"the stored bytes of '{name}' are not those sent")
             return written
 
     def remove(
@@ -283,11 +283,11 @@ class Bucket:
         condition: Match | None = None,
         version_id: str | None = None,
     ) -> str | None:
-        """Remove an object, or one version of it for good; return the mark of its removal.
+        """Remove an object, or one version permanently; return the version of the delete marker.
 
         Raises:
             ConditionFailedError: The condition does not hold.
-            UnsupportedOperationError: The store takes no such condition.
+            UnsupportedOperationError: The store does not support the condition.
         """
         extra = {} if version_id is None else {"VersionId": version_id}
         with translated(f"delete '{name}'", deadline, conditional=condition is not None):
@@ -298,7 +298,7 @@ class Bucket:
             return mark
 
     def has_versions(self, *, deadline: float) -> bool:
-        """True if the bucket keeps old versions, or has kept them."""
+        """True if the bucket keeps old versions, or kept them before."""
         with translated("ask whether the bucket keeps versions", deadline):
             return "Status" in self._client.get_bucket_versioning(Bucket=self.name)
 

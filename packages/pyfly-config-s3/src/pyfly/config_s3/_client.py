@@ -1,4 +1,4 @@
-"""Clients of boto3, and the translation of the errors that boto3 raises.
+"""Making clients of boto3, and translating the errors of boto3.
 
 Every error becomes one of `pyfly.config_core.errors`, or one of the two of `_failures`. No message
 shows a value, a credential or an address.
@@ -81,12 +81,12 @@ def make_client(*, region: str | None, endpoint_url: str | None, connections: in
 
 @contextmanager
 def translated(what: str, deadline: float, *, conditional: bool = False) -> Generator[None]:
-    """Turn whatever boto3 raises into an error that says what could not be done.
+    """Convert every error of boto3 to an error that names the failed operation.
 
     Args:
-        what: What is done in the block.
-        deadline: Of the monotonic clock; nothing is begun after it.
-        conditional: Whether the request has a condition.
+        what: The operation in the block, for messages.
+        deadline: A time of the monotonic clock. After it the block does not run.
+        conditional: True if the request has a condition.
     """
     check_time(deadline)
     try:
@@ -98,15 +98,15 @@ def translated(what: str, deadline: float, *, conditional: bool = False) -> Gene
         raise condition_error(code, status, conditional=conditional) or refusal(
             what, code, status
         ) from error
-    except Exception as error:  # the seam: no error of boto3 leaves the package
+    except Exception as error:  # no error of boto3 leaves the package
         raise translate(error, what) from error
 
 
 def translate(error: Exception, what: str) -> Exception:
-    """Return the error for a failure that is no answer of the store.
+    """Return the error for a failure without a response of the store.
 
-    What botocore raises besides failures of the network are mistakes in settings; what others
-    raise, a parser or a socket, is about an answer that cannot be used.
+    Errors of botocore that are not network failures are mistakes in settings. Errors of other
+    libraries, such as a parser, are about a malformed response.
     """
     reason = f"cannot {what}: {type(error).__name__}"
     if isinstance(error, _DAMAGED):
@@ -119,17 +119,17 @@ def translate(error: Exception, what: str) -> Exception:
 
 
 def check_time(deadline: float) -> None:
-    """Raise after a deadline.
+    """Raise if a deadline has passed.
 
     Raises:
-        BackendUnavailableError: It has passed.
+        BackendUnavailableError: The deadline has passed.
     """
     if time.monotonic() > deadline:
         raise BackendUnavailableError("the store did not answer in time")
 
 
 def error_code(error: ClientError) -> str:
-    """Return the code that the store gives; empty without one."""
+    """Return the error code of the store; empty without one."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 

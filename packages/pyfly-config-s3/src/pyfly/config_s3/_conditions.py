@@ -1,4 +1,4 @@
-"""Which conditions of writes a store supports. They are tried with an object that is removed."""
+"""Detecting the conditions of writes that a store supports, with a temporary probe object."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from pyfly.config_s3._failures import ConditionFailedError
 from pyfly.config_s3._objects import Condition, Match
 
 PROBE_NAME: Final = ".pyfly-config-probe-"
-"""What the names of such objects begin with. They are no bundles."""
+"""The prefix of the names of probe objects. They are not bundles."""
 
 _LOG: Final = logging.getLogger(__name__)
 _WRONG: Final = "0" * 32
@@ -30,7 +30,7 @@ _DELETES: Final = ("If-Match of removals", "deleting what is at a version")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionSupport:
-    """The conditions of a store that can be relied on."""
+    """The conditions that a store supports."""
 
     creates: bool
     """`If-None-Match: *` keeps an object from being overwritten."""
@@ -39,10 +39,10 @@ class ConditionSupport:
     deletes: bool
     """`If-Match` lets the stored object be removed, and no other."""
     quoted: bool
-    """Whether entity tags are written in quotes."""
+    """True if entity tags are written in quotes."""
 
     def missing(self) -> list[tuple[str, str]]:
-        """Return every header that is not honoured, with what is refused therefore."""
+        """Return every unsupported header, with the operations that are refused therefore."""
         honoured = {_CREATES: self.creates, _REPLACES: self.replaces, _DELETES: self.deletes}
         return [row for row, is_honoured in honoured.items() if not is_honoured]
 
@@ -84,10 +84,10 @@ def _unsupported(header: str, ability: str) -> UnsupportedOperationError:
 
 
 class ConditionDetector:
-    """Finds out once in a process which conditions the store honours. Several threads may use it.
+    """Detects the supported conditions, once in a process. Safe for use from several threads.
 
     Args:
-        bucket: Where the probe object is written.
+        bucket: The bucket for the probe object.
     """
 
     def __init__(self, bucket: Bucket) -> None:
@@ -97,7 +97,7 @@ class ConditionDetector:
         self._was_tried = False
 
     def detect(self, *, deadline: float) -> ConditionSupport:
-        """Return what the store honours.
+        """Return the supported conditions.
 
         Raises:
             BackendAccessDeniedError: Nothing may be written below the prefix.
@@ -121,7 +121,7 @@ class ConditionDetector:
             self._probing.release()
 
     def try_once(self, *, deadline: float) -> None:
-        """Detect, unless that was tried before. A failure is logged: a bucket may be read only."""
+        """Detect the conditions, once. A failure is logged, because a bucket may be read-only."""
         if self._was_tried:
             return
         try:
@@ -137,7 +137,7 @@ class ConditionDetector:
 
 
 def probe(bucket: Bucket, *, deadline: float) -> ConditionSupport:
-    """Find out what the store honours in this bucket.
+    """Return the conditions that the store supports in this bucket.
 
     Raises:
         BackendAccessDeniedError: Nothing may be written below the prefix.
@@ -169,7 +169,7 @@ class _Probe:
             self._clean_up()
 
     def _form_of_replacing(self, etag: str) -> bool | None:
-        """Return whether tags are quoted, `None` when the condition does not work."""
+        """Return true if tags must be quoted, `None` if the condition does not work."""
         if self._write(b"3", Match(etag=_WRONG)) or self._write(
             b"3", Match(etag=_WRONG, quoted=False)
         ):
@@ -187,7 +187,7 @@ class _Probe:
         return not wrong and self._remove(Match(etag=found.etag, quoted=quoted))
 
     def _write(self, data: bytes, condition: Condition) -> str | None:
-        """Write and return the entity tag, `None` when the store refuses."""
+        """Write the probe object; return its entity tag, `None` if the store refuses."""
         try:
             written = self._bucket.write(
                 self._name, data, metadata={}, condition=condition, deadline=self._deadline
@@ -210,7 +210,7 @@ class _Probe:
             self._versions.append(version)
 
     def _clean_up(self) -> None:
-        """Leave nothing behind where that is allowed: in a bucket with versions not even those."""
+        """Remove the probe object and all its versions, if that is permitted."""
         with contextlib.suppress(BackendError):
             self._remove(None)
             for version in self._versions:

@@ -1,6 +1,6 @@
 """From the error codes of S3 to the errors of `pyfly.config_core.errors`.
 
-Pure functions; the module that knows boto3 hands the codes in.
+Pure functions; the module that uses boto3 passes the codes.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _HINTS: Final = {
     "NoSuchBucket": "there is no such bucket",
     "PermanentRedirect": "the bucket is in another region; name it with ?region=",
     "RequestTimeTooSkewed": "this machine's clock differs from the store's",
-    "SlowDown": "the store asks to be asked less often",
+    "SlowDown": "the store limits the rate of requests",
     "TokenRefreshRequired": "the credentials have expired",
 }
 _REMOVED: Final = frozenset({404, 405})
@@ -46,11 +46,11 @@ _TRY_AGAIN: Final = frozenset({408, 409, 425, 429})
 
 
 class ConditionFailedError(Exception):
-    """The condition of a write does not hold, or another write came between."""
+    """The condition of a write does not hold, or there was a concurrent write."""
 
 
 class DamagedError(Exception):
-    """An answer arrived incomplete or changed."""
+    """A response arrived incomplete or changed."""
 
 
 def says_absent(code: str) -> bool:
@@ -59,7 +59,7 @@ def says_absent(code: str) -> bool:
 
 
 def says_removed(status: int, headers: Mapping[str, str]) -> bool:
-    """True if the version that was looked at is the mark of a removal; such an answer has no code.
+    """True if a version is a delete marker. Such a response has no code.
 
     Args:
         status: The HTTP status.
@@ -69,7 +69,7 @@ def says_removed(status: int, headers: Mapping[str, str]) -> bool:
 
 
 def says_no_version(status: int) -> bool:
-    """True if no such version was there to be looked at, or the text cannot be one (400)."""
+    """True if there is no such version, or if the text is not a version id (400)."""
     return status in _NO_VERSION
 
 
@@ -85,11 +85,11 @@ def condition_error(code: str, status: int, *, conditional: bool) -> Exception |
 
 
 def refusal(what: str, code: str, status: int) -> BackendError:
-    """Return the error for a response that is no success.
+    """Return the error for an unsuccessful response.
 
     Args:
-        what: What could not be done.
-        code: The code of S3, often just the status where something else answered.
+        what: The failed operation.
+        code: The code of S3. It is often just the status if a proxy responded.
         status: The HTTP status.
     """
     said = f"{code} (HTTP {status})" if code and code != str(status) else f"HTTP {status}"

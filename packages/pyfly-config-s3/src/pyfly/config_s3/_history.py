@@ -1,4 +1,4 @@
-"""The history of a bundle: the versions of the object that a reader uses, a page at a time."""
+"""The history of a bundle: the versions of the object that a reader uses, in pages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,13 +22,13 @@ from pyfly.config_server.files.bundle_files import bundle_of, parse_file
 from pyfly.config_server.storage import ConfigSource, ConfigVersion
 
 _STEP: Final = 64
-"""Objects that are asked at the same time for author and message."""
+"""The number of concurrent requests for authors and messages."""
 _LISTED: Final = 1_000
-"""Rows of one listing, at most."""
+"""The largest number of rows in one listing."""
 _SEARCHED: Final = 10_000
-"""Rows among which a removal is looked for."""
+"""The number of rows that are searched for a removal."""
 _WITHOUT_VERSION: Final = "null"
-"""How S3 names the version of an object that was stored before the bucket kept versions."""
+"""The version id of objects that were stored before the bucket kept versions."""
 
 
 class _WithDeadline(Protocol):
@@ -42,13 +42,13 @@ Run: TypeAlias = Callable[[_WithDeadline], Awaitable[Any]]
 
 
 class BundleHistory:
-    """Reads histories. What that costs depends on the page, not on the number of versions.
+    """Reads histories. The cost depends on the page, not on the number of versions.
 
     Args:
-        bucket: Where the objects are.
-        objects: How they are named.
-        layout: What the names of files mean.
-        run: Gives calls a thread and a deadline.
+        bucket: The bucket.
+        objects: The rules for object names.
+        layout: The rules for file names.
+        run: Runs calls in threads with deadlines.
     """
 
     def __init__(self, bucket: Bucket, objects: ObjectLayout, layout: Layout, run: Run) -> None:
@@ -61,7 +61,7 @@ class BundleHistory:
         """Return at most `limit` changes, newest first, older than `before`.
 
         Raises:
-            ConfigNotFoundError: `before` is no version of the object.
+            ConfigNotFoundError: `before` is not a version of the object.
             UnsupportedOperationError: The bucket keeps no versions.
         """
         name = await self._object(key)
@@ -77,7 +77,7 @@ class BundleHistory:
         return changes
 
     async def load(self, key: ConfigKey, version: str) -> ConfigSource | None:
-        """Return the bundle as it was, `None` when there is no such version or it removed it.
+        """Return the bundle at a version, `None` for a missing version or a removal.
 
         Raises:
             UnsupportedOperationError: The bucket keeps no versions.
@@ -113,7 +113,7 @@ class BundleHistory:
         return bundle_of(key, [parse_file(content_of(stored), name=file_name, where=where)])
 
     async def _object(self, key: ConfigKey) -> str | None:
-        """Return the name of the object whose versions are the history."""
+        """Return the name of the object with the history."""
         if not await self._run(self._bucket.has_versions):
             raise UnsupportedOperationError(
                 "S3ConfigBackend on a bucket without versioning", "history"
@@ -125,10 +125,10 @@ class BundleHistory:
         return object_with_history([row for rows in newest for row in rows])
 
     async def _place(self, name: str, version: str) -> str | None:
-        """Return the version id of a version or a removal, `None` when it is not found.
+        """Return the version id of a version or a removal, `None` if it is not found.
 
-        Ceph does not tell a removal from what never was, so a removal is also looked for among
-        the newest rows of the history.
+        Ceph does not distinguish a removal from a missing version, so removals are also searched
+        for in the newest rows of the history.
         """
         found = await self._find(name, version)
         if found is not None:
@@ -178,7 +178,7 @@ class BundleHistory:
 
 
 def object_with_history(newest: Sequence[StoredVersion]) -> str | None:
-    """Return the name of the object that a reader uses, or else of the one removed last.
+    """Return the name of the object that a reader uses, or of the object that was removed last.
 
     Args:
         newest: The newest version of each object that may hold the bundle, by precedence.
@@ -190,5 +190,5 @@ def object_with_history(newest: Sequence[StoredVersion]) -> str | None:
 
 
 def version_in_history(etag: str, version_id: str) -> str:
-    """Return the version that a history shows; that of a removal has no content."""
+    """Return the version for a history. The version of a removal has no content."""
     return version_of(etag, version_id) or version_id

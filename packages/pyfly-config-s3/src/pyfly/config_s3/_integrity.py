@@ -1,4 +1,4 @@
-"""Verifying objects on arrival, and the metadata that are kept for it. Pure functions."""
+"""Verifying objects, and the metadata for it. Pure functions."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ CHECKSUMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "ChecksumSHA1": lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
     "ChecksumSHA256": lambda data: hashlib.sha256(data).digest(),
 }
-"""The checksums of S3 that are verified here, by the names that boto3 gives them."""
+"""The verified checksums of S3, by their names in boto3."""
 
 _DIGEST: Final = "pyfly-sha256"
 _WRITE: Final = "pyfly-write"
@@ -30,13 +30,13 @@ _MD5: Final = re.compile(r"[0-9a-f]{32}")
 def metadata_of(
     data: bytes, *, write: str, author: str | None, message: str | None
 ) -> dict[str, str]:
-    """Return what is stored beside an object.
+    """Return the metadata of an object.
 
     Args:
         data: The object.
-        write: What tells this write from every other.
-        author: Who writes; percent-encoded, as metadata is ASCII.
-        message: Why, likewise.
+        write: A unique text for this write.
+        author: The author; percent-encoded, because metadata is ASCII.
+        message: The reason; percent-encoded.
 
     Raises:
         ConfigFormatError: Author and message are too long.
@@ -79,21 +79,21 @@ def damage_of(
     checksums: Mapping[str, str],
     length: int | None,
 ) -> str | None:
-    """Return what is wrong with an object that arrived, `None` when it is as it is stored.
+    """Return the damage of a received object, `None` if it is intact.
 
-    A checksum of the store decides. Without one, our own digest or the entity tag must agree with
-    the bytes; one of them suffices, because other tools keep our metadata when they replace
-    an object. Where there is neither, the length alone has to do.
+    A checksum of the store decides. Without one, the digest in the metadata or the entity tag must
+    match the bytes. One of them is enough, because other tools keep the metadata when they replace
+    an object. Without both, only the length is checked.
 
     Args:
-        data: The bytes.
-        metadata: What is stored beside them.
-        etag: The entity tag where it is a digest of the content.
-        checksums: Those of the store, by the names in `CHECKSUMS`, in base 64.
-        length: What the answer said.
+        data: The received bytes.
+        metadata: The metadata of the object.
+        etag: The entity tag if it is a digest of the content.
+        checksums: The checksums of the store in base64, by the names in `CHECKSUMS`.
+        length: The length in the response.
     """
     if length is not None and length != len(data):
-        return "it is cut"
+        return "it is truncated"
     known = [(told, _base64(CHECKSUMS[name](data))) for name, told in checksums.items()]
     if not known:
         own = metadata.get(_DIGEST)
@@ -102,7 +102,7 @@ def damage_of(
     if known:
         agrees = any(told == found for told, found in known)
         return None if agrees else "its bytes do not match its digest"
-    return None if length is not None else "nothing tells whether it is whole"
+    return None if length is not None else "it has neither a length nor a digest"
 
 
 def _base64(digest: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Which objects exist: listings of names that begin alike, remembered for a moment."""
+"""A cache of listings of object names by prefix."""
 
 import random
 import threading
@@ -35,14 +35,14 @@ class _Request:
 
 
 class ListingCache:
-    """Remembers listings, and asks once when several threads want the same one.
+    """Caches listings. Threads that need the same listing share one request.
 
-    A listing runs in a thread of its own, so that the caller can read an object meanwhile.
+    A listing runs in its own thread, so that the caller can read an object at the same time.
 
     Args:
-        ask: Lists the names that begin with a text.
-        max_staleness: How many seconds a listing is used; a little less, by chance, so that
-            processes do not ask all at once.
+        ask: Lists the names with a prefix.
+        max_staleness: The largest age of a listing in seconds. A random part is subtracted, so
+            that processes do not list at the same time.
     """
 
     def __init__(self, ask: _Ask, *, max_staleness: float) -> None:
@@ -53,7 +53,7 @@ class ListingCache:
         self._guard = threading.Lock()
 
     def last(self, begin: str) -> Names | None:
-        """Return the last listing, however old it is; `None` without one."""
+        """Return the last listing of any age; `None` without one."""
         with self._guard:
             listing = self._listings.get(begin)
         return None if listing is None else listing.names
@@ -68,7 +68,7 @@ class ListingCache:
             return listing.names
 
     def refresh(self, begin: str, *, deadline: float) -> Future[Names]:
-        """Begin to list, unless that is under way, and return what will be the listing."""
+        """Start a listing, unless one is running, and return its future."""
         now = time.monotonic()
         with self._guard:
             running = self._requests.get(begin)
@@ -87,7 +87,7 @@ class ListingCache:
         return request.answer
 
     def names(self, begin: str, *, deadline: float) -> Names:
-        """Return the names that begin with a text, as they were at most `max_staleness` ago.
+        """Return the names with a prefix, at most `max_staleness` old.
 
         Raises:
             BackendUnavailableError: The store did not answer in time.
@@ -98,14 +98,14 @@ class ListingCache:
         )
 
     def forget(self, begin: str) -> None:
-        """List again next time: this process has written a name that begins so."""
+        """List again at the next call, because this process has written such a name."""
         with self._guard:
             self._requests.pop(begin, None)
             if (listing := self._listings.get(begin)) is not None:
                 self._listings[begin] = replace(listing, fresh_until=0.0)
 
     def discard(self, begin: str) -> None:
-        """Forget a listing altogether: it names an object that does not exist."""
+        """Drop a listing that names a missing object."""
         with self._guard:
             self._requests.pop(begin, None)
             self._listings.pop(begin, None)
@@ -128,7 +128,7 @@ class ListingCache:
         request.answer.set_result(names)
 
     def _end(self, begin: str, request: _Request) -> bool:
-        """Take a request out; return whether it was still the current one."""
+        """Remove a request; return true if it was still the current one."""
         with self._guard:
             is_current = self._requests.get(begin) is request
             if is_current:
@@ -140,7 +140,7 @@ def result_of(answer: Future[Names], deadline: float) -> Names:
     """Wait for a listing.
 
     Raises:
-        BackendUnavailableError: It was not there at the deadline.
+        BackendUnavailableError: The listing did not end before the deadline.
     """
     try:
         return answer.result(timeout=max(0.0, deadline - time.monotonic()))

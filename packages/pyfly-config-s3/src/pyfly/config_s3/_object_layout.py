@@ -1,6 +1,6 @@
-"""Where files lie below the prefix: from labels and paths to names of objects, and back.
+"""The names of objects for labels and paths. Pure functions.
 
-Pure functions. What the names of files mean is a matter of `pyfly.config_server.files`.
+The rules for file names are in `pyfly.config_server.files`.
 """
 
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from pyfly.config_core import ConfigKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectLayout:
-    """How labels become beginnings of names."""
+    """The prefixes of object names for labels."""
 
     label: str | None
-    """The only label, when no name begins with a label."""
+    """The only label if names do not begin with a label; otherwise `None`."""
 
     def has(self, label: str) -> bool:
-        """True if anything can lie under a label."""
+        """True if the label can have objects."""
         return self.label in {None, label}
 
     def begin(self, label: str) -> str:
-        """Return what the names under a label begin with."""
+        """Return the prefix of the names under a label."""
         return "" if self.label is not None else f"{label}/"
 
     def name(self, label: str, path: str) -> str:
@@ -33,7 +33,7 @@ class ObjectLayout:
         return name.removeprefix(self.begin(label))
 
     def siblings(self, key: ConfigKey) -> str:
-        """Return what the names begin with that are listed together with those of a bundle.
+        """Return the prefix of the listing that includes a bundle.
 
         The bundles of an application in all profiles are one listing, its base bundle another.
         """

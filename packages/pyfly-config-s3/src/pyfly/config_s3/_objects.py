@@ -12,11 +12,11 @@ class Match:
 
     etag: str
     quoted: bool = True
-    """How the store wants it written."""
+    """True if the store needs quotes around entity tags."""
 
 
 Condition: TypeAlias = Match | Literal["absent"] | None
-"""What a write expects of the stored object; `None` for nothing."""
+"""The condition of a write on the stored object; `None` for no condition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class StoredName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object that arrived as it is stored."""
+    """A verified object."""
 
     data: bytes = field(repr=False)
     etag: str
@@ -55,7 +55,7 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Entity tag and version of an object that was written or looked at."""
+    """Entity tag and version of an object."""
 
     etag: str
     version_id: str | None

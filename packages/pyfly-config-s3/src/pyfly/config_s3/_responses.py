@@ -1,4 +1,4 @@
-"""From the responses that boto3 has parsed to values, and from conditions to its arguments.
+"""From parsed responses of boto3 to values, and from conditions to arguments of boto3.
 
 Pure functions. A response without the fields that every store sends is refused.
 """
@@ -46,15 +46,15 @@ def verified_object(answer: Mapping[str, Any], data: bytes) -> StoredObject:
     """Return the object.
 
     Raises:
-        DamagedError: It is not as it is stored, or the answer is not that of a store.
+        DamagedError: The object is damaged, or the response does not come from an S3 store.
     """
     if "ETag" not in answer or "LastModified" not in answer:
-        raise DamagedError("the answer is not that of an S3 store")
+        raise DamagedError("the response does not come from an S3 store")
     damage = damage_of(
         data,
         metadata=answer.get("Metadata", {}),
         etag=digest_tag(answer),
-        checksums={  # one with a dash is of the parts of an object
+        checksums={  # a checksum with a dash belongs to the parts of an object
             name: answer[name] for name in CHECKSUMS if "-" not in answer.get(name, "-")
         },
         length=answer.get("ContentLength"),
@@ -71,7 +71,7 @@ def verified_object(answer: Mapping[str, Any], data: bytes) -> StoredObject:
 
 
 def digest_tag(answer: Mapping[str, Any]) -> str | None:
-    """Return the entity tag where it can be a digest; those of encrypted objects are not."""
+    """Return the entity tag if it can be a digest. Tags of encrypted objects are not digests."""
     encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256"
     if encrypted or "SSECustomerAlgorithm" in answer:
         return None
@@ -79,14 +79,14 @@ def digest_tag(answer: Mapping[str, Any]) -> str | None:
 
 
 def written_of(answer: Mapping[str, Any]) -> Written:
-    """Return entity tag and version of what was written.
+    """Return entity tag and version of a written object.
 
     Raises:
-        BackendUnavailableError: The answer is not that of a store.
+        BackendUnavailableError: The response does not come from an S3 store.
     """
     if "ETag" not in answer:
         raise BackendUnavailableError(
-            "the answer is not that of an S3 store; the outcome is unknown"
+            "the response does not come from an S3 store; the outcome is unknown"
         )
     return Written(etag=plain_tag(answer["ETag"]), version_id=answer.get("VersionId"))
 
@@ -97,7 +97,7 @@ def plain_tag(etag: str) -> str:
 
 
 def headers_of(condition: Condition) -> dict[str, str]:
-    """Return the arguments for boto3 that carry a condition."""
+    """Return the arguments of boto3 for a condition."""
     if condition is None:
         return {}
     if isinstance(condition, Match):

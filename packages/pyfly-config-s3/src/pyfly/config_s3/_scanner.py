@@ -1,4 +1,4 @@
-"""Passes over a bucket: which objects appeared, changed or vanished since the pass before."""
+"""Scanning a bucket for added, changed and removed objects."""
 
 import hashlib
 import threading
@@ -17,7 +17,7 @@ _State: TypeAlias = tuple[str, int, datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
-    """What one pass saw."""
+    """The result of one scan."""
 
     states: Mapping[str, _State]
     directories: frozenset[str]
@@ -25,7 +25,7 @@ class _Scan:
 
 
 class BucketScanner:
-    """Compares listings of all objects below a prefix. Hidden names do not count.
+    """Compares listings of all objects below a prefix. Ignores hidden names.
 
     The cursor is a digest of names, entity tags, sizes and times: the same in every process.
     """
@@ -35,7 +35,7 @@ class BucketScanner:
         self._guard = threading.Lock()
 
     def compare(self, rows: Iterable[StoredName]) -> FileChanges:
-        """Return the state that a whole listing tells, and what changed since the last one."""
+        """Return the cursor for a complete listing, and the changes since the last listing."""
         states = {
             row.name: (row.etag, row.size, row.modified) for row in rows if not is_hidden(row.name)
         }

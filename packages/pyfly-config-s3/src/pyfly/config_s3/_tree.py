@@ -19,18 +19,18 @@ from pyfly.config_server.files import FileChanges, Layout, Listing
 from pyfly.config_server.storage import ResourceEntry
 
 PAGE_SECONDS: Final = 5.0
-"""How long one page of a listing may take."""
+"""The time limit of one page of a listing."""
 
 
 class BucketTree:
-    """Files in the objects of a bucket. Safe to use from several threads and processes.
+    """Files in the objects of a bucket. Safe for use from several threads and processes.
 
     Args:
-        bucket: Where the objects are.
-        layout: What the names of files mean.
-        label: The only label, when no name begins with a label.
+        bucket: The bucket.
+        layout: The rules for file names.
+        label: The only label if names do not begin with a label; otherwise `None`.
         default_label: The label that exists without a file.
-        max_staleness: For how many seconds a listing of the names of an application is used.
+        max_staleness: The largest age of a listing of names in seconds.
     """
 
     is_slow: ClassVar = True
@@ -60,20 +60,20 @@ class BucketTree:
 
     @contextlib.contextmanager
     def view(self, label: str, *, deadline: float) -> Generator[BucketView | None]:
-        """Open the files of a label for reading; nothing is asked of the store yet."""
+        """Open the files of a label for reading. No request is sent yet."""
         if not self._objects.has(label):
             yield None
             return
         view = BucketView(objects=self._label(label, deadline), listings=self._listings)
         try:
             yield view
-        except ConfigFormatError:  # perhaps of a file that is not used any more
+        except ConfigFormatError:  # perhaps of a file that is no longer used
             view.confirm()
             raise
         view.confirm()
 
     def has_label(self, label: str, *, deadline: float) -> bool:
-        """True if a bundle lies under the label, or it is the default label."""
+        """True if the label has a bundle, or if it is the default label."""
         if label == self._default_label:
             return True
         if self.label is not None:
@@ -85,7 +85,7 @@ class BucketTree:
         )
 
     def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files, of one label or of all; hidden ones are left out."""
+        """Return the names of files, of one label or of all, without hidden files."""
         begin = "" if label is None else self._objects.begin(label)
         if label is not None and not self._objects.has(label):
             return {}
@@ -107,7 +107,7 @@ class BucketTree:
         return found
 
     def files(self, label: str, *, deadline: float) -> Iterator[ResourceEntry]:
-        """Yield all files below a label; hidden ones are left out."""
+        """Yield all files below a label, without hidden files."""
         if not self._objects.has(label):
             return
         begin = self._objects.begin(label)
@@ -117,18 +117,18 @@ class BucketTree:
                 yield ResourceEntry(path=path, size=row.size, modified=row.modified)
 
     def changes(self, *, deadline: float) -> FileChanges:
-        """List everything below the prefix: one request for every 1,000 objects."""
+        """List all objects below the prefix, with one request for every 1,000 objects."""
         return self._scanner.compare(self._rows("", deep=True, deadline=deadline))
 
     def check(self, *, deadline: float) -> None:
-        """Return when the bucket can be listed; the first time, try the conditions of writes."""
+        """Return if the bucket can be listed. The first time, detect the conditions of writes."""
         self._bucket.names("", deep=True, most=1, deadline=deadline)
         self._conditions.try_once(deadline=deadline)
 
     # --- writing ----------------------------------------------------------------------
 
     def is_writable(self) -> bool:
-        """True: only a write tells what the credentials allow."""
+        """True, because only a write shows the permissions of the credentials."""
         return True
 
     def turn(self, key: ConfigKey) -> str:
@@ -141,7 +141,7 @@ class BucketTree:
 
     @contextlib.contextmanager
     def writer(self, key: ConfigKey, *, deadline: float) -> Generator[BucketWriter]:
-        """Open the label of a bundle for one write; afterwards its names are listed again."""
+        """Open the label of a bundle for one write. Afterwards its names are listed again."""
         try:
             yield BucketWriter(
                 objects=self._label(key.label, deadline),
@@ -163,7 +163,7 @@ class BucketTree:
         return frozenset(row.name for row in self._rows(begin, deep=False, deadline=deadline))
 
     def _rows(self, begin: str, *, deep: bool, deadline: float) -> Iterator[StoredName]:
-        """Yield what begins with a text, page by page."""
+        """Yield the objects with a prefix, in pages."""
         token: str | None = None
         while True:
             page, token = self._bucket.names(

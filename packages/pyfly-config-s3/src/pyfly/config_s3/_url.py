@@ -1,4 +1,4 @@
-"""From an `s3:` URL to the place of a store and how it is read."""
+"""Parsing `s3:` URLs."""
 
 import math
 import re
@@ -10,11 +10,11 @@ from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, check_name
 from pyfly.config_server.files import LabelsLayout, Layout, parse_layout
 
 MAX_STALENESS: Final = 1.0
-"""Seconds, unless said otherwise."""
+"""The default in seconds."""
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()@+, -]+(?:/[A-Za-z0-9!_.*'()@+, -]+)*")
-_FORM: Final = "an s3: URL is written s3://bucket or s3://bucket/prefix"
+_FORM: Final = "write an s3: URL as s3://bucket or s3://bucket/prefix"
 _OPTIONS: Final = frozenset(
     {
         *("default_label", "endpoint_url", "label", "layout", "max_staleness", "profiles"),
@@ -25,7 +25,7 @@ _OPTIONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Location:
-    """Where the bundles are, and how they are read."""
+    """Bucket, prefix, layout and options of a store."""
 
     bucket: str
     prefix: str = ""
@@ -33,17 +33,17 @@ class S3Location:
     region: str | None = None
     endpoint_url: str | None = None
     layout: Layout = field(default_factory=LabelsLayout)
-    """How the objects are named."""
+    """The rules for file names."""
     label: str | None = None
-    """The only label of a layout without directories for labels; `main` unless given."""
+    """The only label of a layout without directories for labels; by default `main`."""
     default_label: str | None = None
-    """The label that exists without a bundle; `label` or `main` unless given."""
+    """The label that exists without a bundle; by default `label` or `main`."""
     max_staleness: float = MAX_STALENESS
-    """For how many seconds it is remembered which objects exist."""
+    """The largest age of a listing of names in seconds."""
 
     @property
     def only_label(self) -> str | None:
-        """The only label; `None` where the layout has a directory for each label."""
+        """The only label; `None` if the layout has a directory for each label."""
         return None if self.layout.has_label_directories else self.label or DEFAULT_LABEL
 
     @property
@@ -53,10 +53,10 @@ class S3Location:
 
 
 def parse_url(url: str) -> S3Location:
-    """Return what `s3://bucket/prefix?…` says.
+    """Return the location for `s3://bucket/prefix?…`.
 
     Raises:
-        BackendLookupError: It is not written as it should be; the message shows names only.
+        BackendLookupError: The URL is malformed. The message shows names of parameters only.
         InvalidConfigKeyError: A label is not acceptable.
     """
     try:
@@ -105,7 +105,7 @@ def check_location(location: S3Location) -> S3Location:
     if location.endpoint_url is not None:
         _check_endpoint(location.endpoint_url)
     if not 0 <= location.max_staleness <= 3600:  # noqa: PLR2004 - an hour is surely a mistake
-        raise BackendLookupError("max_staleness of an s3: URL is a number of seconds, 0 to 3600")
+        raise BackendLookupError("max_staleness of an s3: URL must be seconds from 0 to 3600")
     for label in (location.default_label, location.label):
         if label is not None:
             check_name("label", label)
@@ -124,11 +124,11 @@ def _check_endpoint(text: str) -> None:
     try:
         parts = urlsplit(text)
         _ = parts.port
-    except ValueError:  # its text may be a part of a password
+    except ValueError:  # the text of the error may be a part of a password
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in text:
         raise BackendLookupError(
-            "endpoint_url of an s3: URL begins with http:// or https:// and holds no credentials"
+            "endpoint_url of an s3: URL must begin with http:// or https:// and hold no credentials"
         )
 
 

@@ -1,4 +1,4 @@
-"""The versions of listed objects, where the bucket keeps versions and listings do not tell them."""
+"""The version ids of listed objects, for buckets with versions: listings do not have them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,21 +13,21 @@ _Remembered: TypeAlias = tuple[str, datetime, str]
 """Entity tag, time of the last change, version."""
 
 _MOST_LOOKS: Final = 16
-"""More unknown objects than these are looked up in a listing of all versions."""
+"""If more objects are unknown, all versions are listed."""
 _REMEMBERED: Final = 100_000
 _YOUNG_SECONDS: Final = 5.0
-"""Two writes of the same bytes within a second look alike in a listing."""
+"""A listing does not distinguish two writes of the same bytes within a second."""
 
 
 class VersionIds:
-    """Tells the versions of current objects. Several threads may use it.
+    """A cache of the version ids of current objects. Safe for use from several threads.
 
-    A listing of all versions costs a request for every 1,000 of them, old ones included. It is
-    made once; afterwards only objects that changed are looked at.
+    A listing of all versions costs a request for every 1,000 versions, including old ones. It is
+    made once; afterwards only changed objects are requested.
 
     Args:
-        bucket: Where the objects are.
-        list_versions: Lists all versions of what begins with a text, until a deadline.
+        bucket: The bucket.
+        list_versions: Lists all versions of names with a prefix, until a deadline.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class VersionIds:
         """Return the version of every listed object that still exists.
 
         Args:
-            rows: A listing of what begins with `begin`.
-            begin: See there.
-            deadline: Of the monotonic clock.
+            rows: A listing of the names with the prefix `begin`.
+            begin: The prefix.
+            deadline: A time of the monotonic clock.
         """
         if not rows or not self._keeps_versions(rows[0].name, deadline):
             return {row.name: row.etag for row in rows}
@@ -65,7 +65,7 @@ class VersionIds:
         return {row.name: versions[row.name] for row in rows if row.name in versions}
 
     def _keeps_versions(self, name: str, deadline: float) -> bool:
-        if not self._has_version_ids:  # once a bucket has versions, it keeps those it has
+        if not self._has_version_ids:  # a bucket never loses its version ids
             stored = self._bucket.describe(name, version_id=None, deadline=deadline)
             self._has_version_ids = stored is None or stored.version_id is not None
         return self._has_version_ids

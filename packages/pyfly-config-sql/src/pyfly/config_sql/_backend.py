@@ -1,4 +1,4 @@
-"""The store: the methods of the storage interface, in terms of statements."""
+"""The store: the storage interface on top of SQL statements."""
 
 import asyncio
 import builtins
@@ -38,11 +38,11 @@ from pyfly.config_sql._listener import ChangeListener
 from pyfly.config_sql._writer import PendingChange, Writer
 
 NAMES: Final = 1000
-"""Names that one statement of a listing reads."""
+"""The number of names that one statement of a listing reads."""
 CONTENTS: Final = 100
-"""Bundles that one statement of a listing reads."""
+"""The number of bundles that one statement of a listing reads."""
 _LARGE: Final = 16_384
-"""Characters of stored bundles from which on they are parsed in a thread."""
+"""In characters. Larger bundles are parsed in a thread."""
 
 _Ability = TypeVar("_Ability")
 
@@ -52,21 +52,20 @@ _LOG: Final = logging.getLogger(__name__)
 class SqlConfigBackend:
     """Bundles and their history in one database, shared by any number of processes.
 
-    A version is the number of a change in the whole store: of two versions the higher one was
-    made later, whatever bundles they are of. A save is one transaction, durable when it returns
-    as far as the database is.
+    A version is the number of a change in the whole store: a higher version was made later, for
+    all bundles. A save is one transaction. When it returns, it is as durable as the database.
 
     `upgrade` makes the tables; without them every method raises `BackendError`. A SQLite file
-    needs no `upgrade`: its tables are upgraded by the first use, and a missing file is made by the
-    first save. Until then the store is empty, and a warning in the log says that there is no file:
-    reading and `check` make none.
+    needs no `upgrade`: the first use upgrades its tables, and the first save makes a missing file.
+    Until then the store is empty, and the log has a warning that the file is missing. Reads and
+    `check` do not make the file.
 
-    For one event loop, the first that uses it; in another one every method raises `BackendError`.
-    Connections are opened when they are needed.
+    The store belongs to the first event loop that uses it; in another one every method raises
+    `BackendError`. Connections are opened when they are needed.
 
     Args:
-        engine: Where connections come from; its owner closes it, and has chosen its limits. On
-            SQLite it has to wait for locks (`timeout`) and to have `synchronous=FULL`.
+        engine: The source of connections. Its owner closes it and chooses its limits. On SQLite
+            it must wait for locks (`timeout`) and have `synchronous=FULL`.
         default_label: The label that exists even without a bundle.
     """
 
@@ -83,10 +82,10 @@ class SqlConfigBackend:
     def from_url(cls, url: str) -> Self:
         """Open `sqlite:///config.db`, `postgresql://…`, `mysql://…` or `mariadb://…`.
 
-        Nothing is connected yet. `aclose` closes the connections that will be made.
+        No connection is opened yet. `aclose` closes the connections.
 
         Raises:
-            BackendLookupError: The URL is of another form; no message shows its credentials.
+            BackendLookupError: The URL is malformed. The message does not show its credentials.
             BackendNotInstalledError: The driver is not installed.
         """
         engine, label = open_engine(url)
@@ -98,14 +97,14 @@ class SqlConfigBackend:
         return f"{type(self).__name__}({self._database.dialect})"
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
-        """Return this store if it has an ability: hints only where the database can give them."""
+        """Return this store if it has an ability. Only PostgreSQL has hints."""
         if kind is SupportsChangeHints and not self._database.can_listen:
             return None
         store = cast("object", self)  # type checkers would look for a common subclass
         return store if isinstance(store, kind) else None
 
     async def upgrade(self) -> builtins.list[str]:
-        """Bring the tables to the schema that this version of the package needs.
+        """Convert the tables to the schema that this version of the package needs.
 
         Raises:
             BackendError: The tables have a newer schema.
@@ -120,13 +119,13 @@ class SqlConfigBackend:
         return (await self.fetch_many([key]))[0]
 
     async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
-        """Return what `fetch` returns for each key, from one statement."""
+        """Return what `fetch` returns for each key, with one statement."""
         return [*(await self.fetch_snapshot(keys)).sources]
 
     async def fetch_snapshot(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
-        """Return what `fetch` returns for each key, and the highest version of them all.
+        """Return what `fetch` returns for each key, and the highest of their versions.
 
-        A removal is a version too, so the version never goes back.
+        A removal is a version, too, so the version never decreases.
         """
         self._database.check_open()
         if not keys:
@@ -147,7 +146,7 @@ class SqlConfigBackend:
         return ConfigSnapshot(sources=sources, version=version)
 
     async def save(self, source: ConfigSource) -> None:
-        """Store the source, whatever is there."""
+        """Store the source unconditionally."""
         await self.commit(source, expected=ANY)
 
     async def commit(
@@ -206,7 +205,7 @@ class SqlConfigBackend:
     ) -> AsyncIterator[ConfigEntry]:
         """Yield all names and versions in the order of `list`, without their properties.
 
-        They are read a thousand at a time; between two of those no connection is held.
+        They are read in pages of a thousand. Between two pages no connection is held.
         """
         while True:
             rows = await self._database.rows(
@@ -219,7 +218,7 @@ class SqlConfigBackend:
                 return
 
     async def has_label(self, label: str) -> bool:
-        """True if a bundle carries the label, or if it is the default label."""
+        """True if a bundle has the label, or if it is the default label."""
         self._database.check_open()
         check_name("label", label)
         return label == self._default_label or bool(
@@ -227,7 +226,7 @@ class SqlConfigBackend:
         )
 
     async def labels(self) -> builtins.list[str]:
-        """Return the labels that carry a bundle, sorted, from one statement."""
+        """Return the labels that have a bundle, sorted, with one statement."""
         return [row.label for row in await self._database.rows(statements.labels())]
 
     async def history(
@@ -235,10 +234,10 @@ class SqlConfigBackend:
     ) -> builtins.list[ConfigVersion]:
         """Return at most `limit` changes of one source, newest first, older than `before`.
 
-        One statement, which also tells whether `before` is a version of this source.
+        One statement, which also checks that `before` is a version of this source.
 
         Raises:
-            ConfigNotFoundError: `before` is no version of this source.
+            ConfigNotFoundError: `before` is not a version of this source.
             ValueError: `limit` is not from 1 to 1,000.
         """
         self._database.check_open()
@@ -264,17 +263,17 @@ class SqlConfigBackend:
         return content.source_of(key, rows[0]) if rows else None
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
-        """Return what changed since `cursor`, in every process.
+        """Return the changes since `cursor` in all processes.
 
-        One statement, which reads one row while nothing changes. The bundles of up to 1,000
-        changes are named; more of them are `EverythingChange`, as is a cursor of another database.
+        One statement, which reads one row while nothing changes. Up to 1,000 changes are named;
+        more changes, or a cursor of another database, are `EverythingChange`.
         """
         return await changes.changes_since(self._database, cursor)
 
     async def hints(self) -> AsyncIterator[None]:
         """Yield after every commit of any process, from the first step on; PostgreSQL only.
 
-        Each reader has a connection of its own beside those of the pool.
+        Each reader has a connection outside of the pool.
 
         Raises:
             UnsupportedOperationError: The database gives no hints.
@@ -293,11 +292,11 @@ class SqlConfigBackend:
             await listener.stop()
 
     async def check(self) -> None:
-        """Return when the database answers and has the tables that are needed."""
+        """Return if the database answers and has the current schema."""
         await self._database.rows(statements.last_version())
 
     async def aclose(self) -> None:
-        """Refuse everything from now on, wait for what runs, end every iterator of `hints`."""
+        """Refuse further calls, wait for running calls, end every iterator of `hints`."""
         await self._database.aclose()
         for listener in [*self._listeners]:
             listener.wake()

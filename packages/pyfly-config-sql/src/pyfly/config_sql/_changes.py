@@ -1,10 +1,10 @@
-"""What changed since a cursor, read from the revisions.
+"""The changes since a cursor, from the table of revisions.
 
-A cursor is the version of the last change together with a digest of that change: the name of its
-bundle, and when it was saved, in microseconds. Versions are given out one at a time, and each is
-committed before the next one is taken, so the revisions above a version are exactly what was
-changed after it. The digest tells stores apart that count alike: in another database, or in one
-that was restored from a backup and written again, the same version is another change.
+A cursor is the version of the last change with a digest of that change: the name of its bundle and
+the time of the save in microseconds. Each version is committed before the next one is taken, so
+the revisions above a version are exactly the changes after it. The digest distinguishes databases
+with the same versions: in another database, or after a restored backup, the same version is
+another change.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from pyfly.config_sql._content import version_number
 from pyfly.config_sql._database import Database
 
 MAX_CHANGES: Final = 1000
-"""Changes that are named one by one; of more than these nothing but their being there is told."""
+"""The largest number of changes that are named; more changes become `EverythingChange`."""
 NO_CHANGES: Final = "0-empty"
 """The cursor of a store that was never written."""
 
@@ -29,8 +29,8 @@ _Rows = Sequence[Row[Any]]
 async def changes_since(database: Database, cursor: str | None) -> ChangeBatch:
     """Return the present cursor, and the changes since `cursor`.
 
-    One statement, which reads a single row while nothing changes. A second one follows for a
-    cursor that is not known here, and after more than `MAX_CHANGES` changes.
+    One statement, which reads a single row while nothing changes. A second one follows for an
+    unknown cursor, and for more than `MAX_CHANGES` changes.
     """
     since = None if cursor is None else _version_in(cursor)
     if cursor is not None and since is not None:
@@ -46,15 +46,15 @@ async def changes_since(database: Database, cursor: str | None) -> ChangeBatch:
 
 
 def continued(cursor: str, since: int, rows: _Rows) -> ChangeBatch | None:
-    """Return the changes that follow a cursor, each bundle once.
+    """Return the changes after a cursor, each bundle once.
 
     Args:
-        cursor: Where to go on from.
+        cursor: The cursor.
         since: The version in it.
         rows: The revisions from that version on, `MAX_CHANGES + 2` at most.
 
     Returns:
-        `None` if the cursor is of another store, or if there are too many changes.
+        `None` if the cursor belongs to another store, or if there are too many changes.
     """
     if cursor != NO_CHANGES:
         if not rows or rows[0].version != since or cursor_of(rows[0]) != cursor:
@@ -70,13 +70,13 @@ def continued(cursor: str, since: int, rows: _Rows) -> ChangeBatch | None:
 
 
 def cursor_of(row: Row[Any]) -> str:
-    """Return the cursor of a store whose last change is this one."""
+    """Return the cursor of a store after this change."""
     name = f"{row.label}/{row.application}/{row.profile}/{row.saved_at.isoformat()}"
     return f"{row.version}-{blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
 def _version_in(cursor: str) -> int | None:
-    """Return the version that a cursor names, `None` if it is no cursor."""
+    """Return the version in a cursor, `None` if the text is not a cursor."""
     if cursor == NO_CHANGES:
         return 0
     number = version_number(cursor.partition("-")[0])

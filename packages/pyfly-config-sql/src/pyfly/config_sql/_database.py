@@ -21,10 +21,10 @@ _LOG: Final = logging.getLogger(__name__)
 class Database:
     """Connections for reading and for writing, and the schema they need.
 
-    Every connection goes back to the pool, and every error is one of `pyfly.config_core.errors`.
+    Every connection returns to the pool, and every error is one of `pyfly.config_core.errors`.
 
     Args:
-        engine: Where connections come from.
+        engine: The source of connections.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -34,14 +34,14 @@ class Database:
             engine.dialect.driver == "asyncpg"
             and engine.sync_engine.get_execution_options().get(LISTEN, True)
         )
-        """Whether a connection may be kept open that hears of commits."""
+        """True if a connection may be kept open for notifications of commits."""
         self.owns_engine = False
-        """Whether `aclose` closes it."""
+        """True if `aclose` closes the engine."""
         postgres = self.dialect == "postgresql"
         self._readers = (  # one statement is one round trip
             engine.execution_options(isolation_level="AUTOCOMMIT") if postgres else engine
         )
-        self._writers = (  # what was committed while a writer waited has to be seen
+        self._writers = (  # a writer must see commits that were made while it waited
             engine.execution_options(isolation_level="READ COMMITTED") if postgres else engine
         )
         self._files = SqliteFiles.of(engine)
@@ -57,7 +57,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
-        """Hand out a connection for one statement."""
+        """Yield a connection for one statement."""
         with self._use():
             await self._prepare()
             async with self._readers.connect() as connection:
@@ -65,7 +65,7 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
-        """Hand out a connection in a transaction; what is not committed is rolled back."""
+        """Yield a connection in a transaction, which is rolled back unless it is committed."""
         with self._use():
             await self._prepare()
             async with self._transaction() as connection:
@@ -73,7 +73,7 @@ class Database:
                 self._check_kept()
 
     async def rows(self, statement: Any) -> Sequence[Row[Any]]:
-        """Return the rows of one statement; none as long as there is no SQLite file."""
+        """Return the rows of one statement; empty while the SQLite file is missing."""
         self.check_open()
         self.check_loop()
         if self._has_no_file_yet():
@@ -82,7 +82,7 @@ class Database:
             return (await connection.execute(statement)).all()
 
     async def upgrade(self) -> list[str]:
-        """Bring the schema up to date; return the schemas it went through."""
+        """Upgrade the schema; return the applied schemas."""
         with self._use():
             async with self._opening:
                 await self._drop_lost_files()
@@ -97,10 +97,10 @@ class Database:
         return self._closed
 
     def check_open(self) -> None:
-        """Raise when `aclose` was called.
+        """Raise if the database is closed.
 
         Raises:
-            BackendUnavailableError: It was.
+            BackendUnavailableError: `aclose` was called.
         """
         if self._closed:
             raise BackendUnavailableError("the backend is closed")
@@ -109,7 +109,7 @@ class Database:
         """Raise in another event loop than the first, because connections belong to one event loop.
 
         Raises:
-            BackendError: It is another one.
+            BackendError: This is another event loop.
         """
         running = asyncio.get_running_loop()
         if self._loop is None:
@@ -120,7 +120,7 @@ class Database:
             )
 
     async def aclose(self) -> None:
-        """Refuse what comes, wait for what runs, close what is owned."""
+        """Refuse further calls, wait for running calls, close the engine if it is owned."""
         self._closed = True
         while self._running:
             self._idle.clear()
@@ -143,11 +143,11 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[AsyncConnection]:
         async with self._writers.connect() as connection:
-            if self.dialect == "sqlite":  # or a writer that has read could not begin to write
+            if self.dialect == "sqlite":  # otherwise a write after a read could fail
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
-            except BaseException:  # a commit that failed may have left the transaction open
+            except BaseException:  # a failed commit may leave the transaction open
                 await connection.invalidate()
                 raise
 
@@ -158,11 +158,11 @@ class Database:
                 await self._open()
 
     def _has_no_file_yet(self) -> bool:
-        """True if connecting would make a SQLite file; the first time, a log line says so."""
+        """True if connecting would make a SQLite file. Logs a warning the first time."""
         if self._was_open or self._files is None or self._files.look().exists:
             return False
         if not self._was_reported:
-            _LOG.warning("there is no SQLite file of this name yet; the first save makes it")
+            _LOG.warning("the SQLite file does not exist yet; the first save makes it")
         self._was_reported = True
         return True
 
@@ -172,7 +172,7 @@ class Database:
         return self._files.look().are_of(self._opened)
 
     def _check_kept(self) -> None:
-        """Raise if a commit went into a file that has lost its name.
+        """Raise if a commit went into a file that was removed or replaced.
 
         Raises:
             BackendUnavailableError: The outcome is unknown.
@@ -186,7 +186,7 @@ class Database:
         """Close the connections to files that were removed or replaced.
 
         Raises:
-            BackendUnavailableError: There is no file in their place.
+            BackendUnavailableError: No file replaces them.
         """
         if not self._are_files_kept():
             self._is_ready = False
@@ -194,16 +194,16 @@ class Database:
             await self.engine.dispose()
         if self._was_open and self._files is not None and not self._files.look().exists:
             raise BackendUnavailableError(
-                "the SQLite file is not there any more; put it back, or restart to begin anew"
+                "the SQLite file was removed; restore it, or restart to begin with an empty store"
             )
 
     def _note_opening(self) -> None:
-        """Remember which files are about to be opened."""
+        """Record the files before they are opened."""
         if self._files is not None and self._opened is None:
             self._opened = self._files.look()
 
     def _note_opened(self) -> None:
-        """Remember the files that opening has made, too: the log, or the database itself."""
+        """Record the files that opening has made, too: the log, or the database itself."""
         if self._files is not None and self._are_files_kept():
             self._opened = self._files.look()
         self._is_ready = self._was_open = True
@@ -234,6 +234,6 @@ class Database:
         return steps
 
     async def _use_write_ahead_log(self) -> None:
-        """Let readers of the file go on while it is written; the file remembers it."""
+        """Let readers use the file during a write. The mode is stored in the file."""
         async with self._readers.connect() as connection:
             await connection.exec_driver_sql("PRAGMA journal_mode=WAL")

@@ -1,6 +1,6 @@
-"""From a URL to an engine with a named driver and short limits.
+"""Making engines from URLs, with explicit drivers and short time limits.
 
-No message shows more of a URL than its scheme and the names of its parameters.
+Messages show only the scheme of a URL and the names of its parameters.
 """
 
 import ssl
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, BackendNotInstalledError
 
 BUSY_SECONDS: Final = 5.0
-"""How long a statement waits for another process's write to a SQLite file."""
+"""The wait of a statement for the write of another process to a SQLite file."""
 
 _NUMBERS: Final[Mapping[str, float]] = {
     "pool_size": 5,
@@ -28,10 +28,10 @@ _NUMBERS: Final[Mapping[str, float]] = {
     "statement_timeout": 2,
 }
 _GRACE_SECONDS: Final = 1.0
-"""A server that has not given up by itself is given up this much later."""
+"""The additional wait of the client for a statement that the server should have ended."""
 
 LISTEN: Final = "pyfly_listen"
-"""The execution option of an engine that says whether its connections may listen."""
+"""The execution option of an engine that permits its connections to listen."""
 
 _SQLITE: Final = frozenset({"default_label", "pool_size", "pool_timeout"})
 _SERVER: Final = frozenset({"default_label", *_NUMBERS})
@@ -48,7 +48,7 @@ _MYSQL: Final = frozenset({*_SERVER, "ssl_ca", "ssl_cert", "ssl_key", "unix_sock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How many connections, and how many seconds."""
+    """The limits of an engine: connections, and times in seconds."""
 
     pool_size: int
     pool_timeout: float
@@ -73,7 +73,7 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
     """Return an engine for a URL, without connecting, and the default label of the store.
 
     Raises:
-        BackendLookupError: The URL is not written as it should be.
+        BackendLookupError: The URL is malformed.
         BackendNotInstalledError: The driver is not installed.
     """
     scheme = url.partition(":")[0]
@@ -84,35 +84,34 @@ def open_engine(url: str) -> tuple[AsyncEngine, str]:
         _check_ports(parts)
         _check_login(parts)
         parameters = _unique(pairs)
-    except ValueError:  # its text may be a part of the password
+    except ValueError:  # the text of the error may be a part of the password
         parts, parameters = urlsplit("#"), {}
     if parts.scheme != scheme or parts.fragment:
         raise BackendLookupError(
-            f"a {scheme}: URL is written {spelling}, every parameter once, and what means "
-            "something in a URL percent-encoded: '/' in a password is %2F, '@' %40, '#' %23"
+            f"write a {scheme}: URL as {spelling}, with every parameter once, and percent-encode "
+            "special characters: '/' in a password is %2F, '@' is %40, '#' is %23"
         )
     if unknown := sorted(parameters.keys() - known):
         raise BackendLookupError(
-            f"a {scheme}: URL has no parameter {unknown[0][:40]!r}; "
-            f"there are: {', '.join(sorted(known))}"
+            f"a {scheme}: URL has no parameter {unknown[0][:40]!r}; use {', '.join(sorted(known))}"
         )
     label = parameters.pop("default_label", DEFAULT_LABEL)
-    if scheme == "sqlite":  # there is no server that others wait for
+    if scheme == "sqlite":  # connections do not occupy a server
         parameters.setdefault("pool_timeout", str(BUSY_SECONDS))
     return opened(parts, parameters, _limits(parameters)), label
 
 
 def _check_ports(parts: SplitResult) -> None:
-    """Raise `ValueError` for what is no port, often a part of a password."""
+    """Raise `ValueError` for an invalid port, which is often a part of a password."""
     hosts = parts.netloc.rpartition("@")[2]
     for host in hosts.split(",") if parts.scheme.startswith("postgres") else (hosts,):
         _ = urlsplit(f"//{host}").port
 
 
 def _check_login(parts: SplitResult) -> None:
-    """Raise `ValueError` when a user name or a password ends the host's part of a URL too early.
+    """Raise `ValueError` if a user name or a password ends the host of a URL too early.
 
-    `postgresql://user:12/34@host/database` would else mean the port 12 of a host `user`.
+    `postgresql://user:12/34@host/database` would otherwise be the port 12 of a host `user`.
     """
     if parts.netloc and "@" not in parts.netloc and "@" in parts.path + parts.query:
         raise ValueError
@@ -158,8 +157,8 @@ def _open_sqlite(parts: SplitResult, _: _Parameters, limits: Limits) -> AsyncEng
     path = unquote(parts.path).removeprefix("/")
     if parts.netloc or not path or "\0" in path or path.startswith(":"):
         raise BackendLookupError(
-            "a sqlite: URL names a file: sqlite:///config.db in this directory, "
-            "sqlite:////var/lib/config.db anywhere"
+            "name a file in a sqlite: URL: sqlite:///config.db for one in this directory, "
+            "sqlite:////var/lib/config.db for an absolute path"
         )
     directory = Path(path).parent
     if not directory.is_dir():
@@ -174,7 +173,7 @@ def _open_sqlite(parts: SplitResult, _: _Parameters, limits: Limits) -> AsyncEng
 
 
 def _make_durable(connection: Any, _: object) -> None:
-    """Have every commit reach the disk, whatever SQLite was built to do."""
+    """Write every commit to the disk, regardless of the defaults of SQLite."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
@@ -186,7 +185,7 @@ def _open_postgres(parts: SplitResult, parameters: _Parameters, limits: Limits) 
     settings = {"application_name": parameters.get("application_name", "pyfly-config")}
     if not is_shared:
         settings["statement_timeout"] = str(round(1000 * limits.statement_timeout))
-    # The driver reads the URL itself: several hosts, sockets, TLS as every PostgreSQL client.
+    # The driver parses the URL: several hosts, sockets and TLS as in other PostgreSQL clients.
     query = urlencode(parameters, quote_via=quote)
     connect = partial(
         import_module("asyncpg").connect,  # an extra
@@ -197,7 +196,7 @@ def _open_postgres(parts: SplitResult, parameters: _Parameters, limits: Limits) 
         **({"statement_cache_size": 0} if is_shared else {}),
     )
     arguments: dict[str, Any] = {"async_creator_fn": connect}
-    if is_shared:  # the next statement may run on another connection, which knows no names
+    if is_shared:  # the next statement may run on another connection, without its names
         arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -233,7 +232,7 @@ def _open_mysql(parts: SplitResult, parameters: _Parameters, limits: Limits) -> 
 
 
 def _mysql_limits(seconds: float) -> str:
-    """Return what limits statements; each of the two servers skips the comment of the other."""
+    """Return the statement that sets limits. MySQL and MariaDB skip each other's comments."""
     return (
         f"SET SESSION innodb_lock_wait_timeout={max(1, round(seconds))}"
         f"/*M! , max_statement_time={seconds} */"
@@ -246,7 +245,7 @@ def _tls(files: Mapping[str, str]) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=files.get("ssl_ca"))
         if "ssl_cert" in files:
             context.load_cert_chain(files["ssl_cert"], files.get("ssl_key"))
-    except OSError as error:  # a file that is missing, or no certificate
+    except OSError as error:  # a missing file, or not a certificate
         raise BackendLookupError(f"the TLS files cannot be used: {error.strerror}") from error
     return context
 
@@ -266,4 +265,4 @@ _DIALECTS: Final[Mapping[str, tuple[_Open, frozenset[str], str]]] = {
     "mariadb": (_open_mysql, _MYSQL, _MYSQL_FORM),
     "mysql": (_open_mysql, _MYSQL, _MYSQL_FORM),
 }
-"""By scheme: how it is opened, its own parameters, how it is written."""
+"""For each scheme: the function to open it, its parameters, its spelling."""

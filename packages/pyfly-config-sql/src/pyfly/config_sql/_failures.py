@@ -23,19 +23,19 @@ _NO_DATABASE: Final = (
 _MISSING: Final = "the tables are missing; to make them: pyfly-config db upgrade URL"
 _DENIED: Final = "the database refuses access"
 _SHARED: Final = (
-    "connections to the database are shared; for one behind PgBouncer write ?pgbouncer=true"
+    "connections to the database are shared; use ?pgbouncer=true for a database behind PgBouncer"
 )
-_READ_ONLY: Final = "the database can only be read at the moment"
-_BROKEN: Final = "the database file is damaged, or no database"
+_READ_ONLY: Final = "the database is read-only at the moment"
+_BROKEN: Final = "the file is damaged, or not a database"
 _NOT_OPENED: Final = (
-    "the SQLite file cannot be opened; check that it is a file, and that this user may write it "
-    "and its directory"
+    "the SQLite file cannot be opened; check that it is a file, and that this user may write to "
+    "it and to its directory"
 )
 _MOVED: Final = "the SQLite file was removed or replaced"
-_AWAY: Final = "the database cannot be reached, or did not answer in time"
+_AWAY: Final = "the database is not reachable, or did not answer in time"
 
 _DRIVERS: Final = frozenset({"aiosqlite", "asyncmy", "asyncpg", "sqlite3"})
-"""Some of their errors, as that of a host that is no primary, are not those of the DB-API."""
+"""Drivers with errors outside of the DB-API, such as that of a host that is not a primary."""
 
 _Kind = tuple[type[BackendError], str]
 
@@ -54,7 +54,7 @@ _SQLSTATES: Final[dict[str, _Kind]] = {
     "57": (BackendUnavailableError, _AWAY),
     "58": (BackendUnavailableError, _AWAY),
 }
-"""PostgreSQL: whole codes, or the class of a code, which is its beginning."""
+"""PostgreSQL: complete codes, or classes of codes, which are their beginnings."""
 
 _MYSQL_CODES: Final[dict[int, _Kind]] = {
     **dict.fromkeys(
@@ -75,9 +75,9 @@ _SQLITE_NAMES: Final[dict[str, _Kind]] = {
     **dict.fromkeys(("CORRUPT", "NOTADB"), (BackendError, _BROKEN)),
     "CANTOPEN": (BackendUnavailableError, _NOT_OPENED),
     "READONLY_DBMOVED": (BackendUnavailableError, _MOVED),
-    "ERROR": (BackendError, _MISSING),  # our statements are right; tables may have been removed
+    "ERROR": (BackendError, _MISSING),  # the statements are valid, so the tables are missing
 }
-"""SQLite: what follows `SQLITE_`, whole, or else its first word."""
+"""SQLite: the text after `SQLITE_`, or its first word."""
 
 
 @contextmanager
@@ -94,10 +94,10 @@ def translated() -> Generator[None]:
     except PoolTimeoutError as error:
         raise BackendUnavailableError("all connections to the database are in use") from error
     except DBAPIError as error:
-        raise failure(error) from error.orig  # `error` itself may show the values it was given
+        raise failure(error) from error.orig  # the text of `error` may hold parameters
     except SQLAlchemyError as error:
         raise BackendError(f"the database failed ({type(error).__name__})") from error
-    except OSError as error:  # of the socket or its TLS, and every TimeoutError
+    except OSError as error:  # of the socket or TLS; includes TimeoutError
         raise BackendUnavailableError(f"{_AWAY} ({_told(error)})") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _DRIVERS:
@@ -106,7 +106,7 @@ def translated() -> Generator[None]:
 
 
 def failure(error: DBAPIError) -> BackendError:
-    """Return the error that tells of a driver's error."""
+    """Return the error of the project for an error of a driver."""
     origin = error.orig or error
     cause = origin.__cause__ or origin
     kind, words = _kind(error, origin)

@@ -1,4 +1,4 @@
-"""Hearing of commits at once, where the database can tell: PostgreSQL with LISTEN and NOTIFY."""
+"""Notifications of commits with LISTEN and NOTIFY of PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -16,21 +16,21 @@ from pyfly.config_sql._failures import translated
 RETRY_SECONDS: Final = 1.0
 """Pause before a lost connection is opened again."""
 PROBE_SECONDS: Final = 30.0
-"""How long the connection may be silent before it is tried. This also keeps firewalls from
-dropping it."""
+"""The time without notifications after which the connection is tested. This also keeps firewalls
+from dropping it."""
 _CHANNEL: Final = "pyfly_config"
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 async def notify(connection: AsyncConnection) -> None:
-    """Wake the listeners of all processes when the transaction is committed."""
+    """Notify the listeners of all processes when the transaction is committed."""
     if connection.dialect.name == "postgresql":
         await connection.execute(select(func.pg_notify(_CHANNEL, "")))
 
 
 class ChangeListener:
-    """One connection outside the pool that hears of commits; it is opened again when it breaks."""
+    """A connection outside of the pool for notifications, which is reopened when it breaks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -41,13 +41,13 @@ class ChangeListener:
 
     @property
     def is_listening(self) -> bool:
-        """True if commits are heard now."""
+        """True if the connection is listening."""
         return self._driver is not None and not self._driver.is_closed()
 
     async def hints(self) -> AsyncIterator[None]:
-        """Yield after every commit, and whenever one may have been missed.
+        """Yield after every commit, and whenever a notification may have been missed.
 
-        It ends when the database is closed.
+        The iterator ends when the database is closed.
         """
         may_have_missed = False
         try:
@@ -68,7 +68,7 @@ class ChangeListener:
             await self.stop()
 
     def wake(self) -> None:
-        """Have `hints` look around now."""
+        """Wake `hints`."""
         self._wake.set()
 
     async def stop(self) -> None:
@@ -88,7 +88,7 @@ class ChangeListener:
         return True
 
     async def _listen(self) -> bool:
-        """Open the connection; return whether that succeeded."""
+        """Open the connection; return true if that succeeded."""
         await self.stop()
         try:
             with translated():
@@ -100,7 +100,7 @@ class ChangeListener:
                 await driver.add_listener(_CHANNEL, self._on_event)
         except BackendError as error:
             if not self._was_reported:
-                _LOG.warning("cannot listen for changes, which are noticed by asking: %s", error)
+                _LOG.warning("cannot listen for changes; they are noticed by polling: %s", error)
             self._was_reported = True
             await self.stop()
             return False

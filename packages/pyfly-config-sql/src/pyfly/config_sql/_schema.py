@@ -1,8 +1,8 @@
 """The tables of the database, and their upgrades.
 
-`sequence` has one row, the version of the last change; every writer takes it first, so changes
-are made one after the other and a higher version was made later. `bundle` says which version
-of a bundle is current. `revision` holds what every version was, and only grows.
+`sequence` has one row with the version of the last change. Every writer locks it first, so changes
+are made one after the other, and a higher version was made later. `bundle` has the current version
+of each bundle. `revision` has the content of every version, and only grows.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from pyfly.config_core import BackendError
 
 REVISIONS: Final[tuple[str, ...]] = ("0001",)
-"""The schemas that this code knows, the one it needs last: the files of `migrations/versions`."""
+"""All schemas, the current one last: the files of `migrations/versions`."""
 VERSION_TABLE: Final = "pyfly_config_schema"
 
 METADATA: Final = MetaData()
@@ -36,7 +36,7 @@ _LOCK: Final = 0x7079666C79  # an arbitrary number: "pyfly"
 
 
 def _name(length: int) -> String:
-    """Return a column of names, which are ASCII and compare by their bytes everywhere."""
+    """Return a column type for names, which are ASCII and compared by their bytes."""
     ascii_ = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
     return (
         String(length)
@@ -82,7 +82,7 @@ revision: Final = Table(
 
 
 def read_revision(connection: Connection) -> str | None:
-    """Return which schema the database has, `None` when it has none."""
+    """Return the schema of the database, `None` if it has no tables."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     table = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
@@ -95,10 +95,10 @@ def is_old(found: str | None) -> bool:
 
 
 def check_revision(found: str | None) -> None:
-    """Refuse to work with another schema than the one that this code needs.
+    """Refuse another schema than the current one.
 
     Raises:
-        BackendError: Says what to do.
+        BackendError: The schema is missing, older or newer. The message says what to do.
     """
     if found == REVISIONS[-1]:
         return
@@ -112,15 +112,15 @@ def check_revision(found: str | None) -> None:
 
 
 def upgrade(connection: Connection) -> list[str]:
-    """Give the database the schema that this code needs, in the transaction that runs.
+    """Upgrade the database to the current schema, in the running transaction.
 
     Returns:
-        The schemas it went through; empty when there was nothing to do.
+        The applied schemas; empty if the schema was current.
 
     Raises:
         BackendError: The database has a newer schema.
     """
-    if connection.dialect.name == "postgresql":  # or two of them would make the same table
+    if connection.dialect.name == "postgresql":  # two upgrades would make the same table
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     found = read_revision(connection)
     if found is not None:
@@ -137,10 +137,10 @@ def upgrade(connection: Connection) -> list[str]:
 
 
 def check_known(found: str) -> None:
-    """Refuse a schema that a later version of this code has made.
+    """Refuse a schema of a later version of this package.
 
     Raises:
-        BackendError: Names the schema.
+        BackendError: The schema is unknown; the message names it.
     """
     if found not in REVISIONS:
         raise BackendError(

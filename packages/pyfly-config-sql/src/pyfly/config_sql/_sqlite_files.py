@@ -17,7 +17,7 @@ _Identity: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesSeen:
-    """The files of a database at one moment."""
+    """The identities of the files of a database at one moment."""
 
     identities: tuple[_Identity | None, ...]
     """Device and inode of the database, its log and its shared memory; `None` for a missing one."""
@@ -34,21 +34,21 @@ class FilesSeen:
 
 
 class SqliteFiles:
-    """Looks at the files of a database by their names."""
+    """Reads the identities of the files of a database."""
 
     def __init__(self, path: Path) -> None:
         self._paths = [Path(f"{path}{suffix}") for suffix in _SUFFIXES]
 
     @classmethod
     def of(cls, engine: AsyncEngine) -> "SqliteFiles | None":
-        """Return the files of an engine; `None` if it is no SQLite database in a file."""
+        """Return the files of an engine; `None` if it is not a SQLite database in a file."""
         name = engine.url.database
         if engine.dialect.name != "sqlite" or not name or name.startswith((":", "file:")):
             return None
         return cls(Path(name).absolute())
 
     def look(self) -> FilesSeen:
-        """Return the files as they are now; a few microseconds, no file is opened."""
+        """Return the current identities. Takes a few microseconds and opens no file."""
         return FilesSeen(identities=tuple(map(_identity, self._paths)))
 
 

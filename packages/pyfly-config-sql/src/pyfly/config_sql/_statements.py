@@ -1,4 +1,4 @@
-"""The statements, as values. Nothing here touches a database."""
+"""The SQL statements as values. No database is used here."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
@@ -35,16 +35,16 @@ _CHANGES: Final = select(
 
 
 def key_of(row: Sequence[Any]) -> ConfigKey:
-    """Return the key that the first three columns of a row name."""
+    """Return the key in the first three columns of a row."""
     label, application, profile = row[:3]
     return ConfigKey(application=application, profile=profile, label=label)
 
 
 def snapshot(keys: Sequence[ConfigKey]) -> Rows:
-    """Read the current versions of bundles, removed ones included, whose properties are NULL.
+    """Read the current versions of bundles. The properties of removed bundles are NULL.
 
-    More rows may come than were asked for: those of every combination of the names. A request
-    asks for all combinations, and every database finds them by its primary key.
+    The result may have further rows, for all combinations of the names. Requests need all
+    combinations anyway, and every database finds them by its primary key.
     """
     return (
         select(*_NAME, bundle.c.version, revision.c.properties)
@@ -78,7 +78,7 @@ def _page(statement: Rows, label: str | None, after: ConfigKey | None, dialect: 
 
 
 def _is_after(place: KeyRow, dialect: str) -> ColumnElement[bool]:
-    """Compare rows in the form for which the database uses the primary key."""
+    """Compare rows in the form with which the database uses its primary key."""
     if dialect not in {"mysql", "mariadb"}:
         return tuple_(*_NAME) > tuple_(*place)
     (label, application, profile), (first, second, third) = _NAME, place
@@ -90,7 +90,7 @@ def _is_after(place: KeyRow, dialect: str) -> ColumnElement[bool]:
 
 
 def labels() -> Rows:
-    """Read the labels that carry a bundle, sorted."""
+    """Read the labels that have a bundle, sorted."""
     return (
         select(bundle.c.label)
         .distinct()
@@ -100,7 +100,7 @@ def labels() -> Rows:
 
 
 def carries(label: str) -> Rows:
-    """Read one row if a label carries a bundle."""
+    """Read one row if a label has a bundle."""
     carried = (bundle.c.label == label, bundle.c.removed.is_(False))
     return select(bundle.c.label).where(*carried).limit(1)
 
@@ -113,8 +113,8 @@ def history(key: ConfigKey, *, limit: int, newest: int | None) -> Rows:
 
     Args:
         key: The name of the bundle.
-        limit: How many at most.
-        newest: The highest version to read; none is too high without it.
+        limit: The largest number of rows.
+        newest: The highest version to read; by default all versions.
     """
     not_newer = true() if newest is None else revision.c.version <= newest
     statement = (
@@ -129,7 +129,7 @@ def history(key: ConfigKey, *, limit: int, newest: int | None) -> Rows:
         .order_by(revision.c.version.desc())
         .limit(limit)
     )
-    for dialect in ("mysql", "mariadb"):  # where an index is called as its first column
+    for dialect in ("mysql", "mariadb"):  # an index has the name of its first column
         statement = statement.with_hint(revision, "FORCE INDEX (label)", dialect)
     return statement
 
@@ -147,7 +147,7 @@ def last_version() -> Rows:
 
 
 def changed(since: int, *, limit: int) -> Rows:
-    """Read a version and what was changed after it, in the order of the changes."""
+    """Read a version and all later changes, in order."""
     return _CHANGES.where(revision.c.version >= since).order_by(revision.c.version).limit(limit)
 
 
@@ -160,25 +160,25 @@ def newest_change() -> Rows:
 
 
 def lock_sequence() -> Rows:
-    """Read the version of the last change; other writers wait here until the transaction ends.
+    """Read and lock the version of the last change; other writers wait for the transaction.
 
-    SQLite has no such clause: its writers wait at the begin of the transaction.
+    SQLite has no such clause: its writers wait at the beginning of the transaction.
     """
     return last_version().with_for_update()
 
 
 def current_versions(keys: Sequence[ConfigKey]) -> Rows:
-    """Read which versions are current, of bundles that were ever stored; more rows may come."""
+    """Read the current versions of bundles that were ever stored, and possibly further rows."""
     return select(*_NAME, bundle.c.version, bundle.c.removed).where(*_are(keys))
 
 
 def first_versions() -> Insert:
-    """Note the current version of bundles that were never stored before."""
+    """Insert the current version of new bundles."""
     return insert(bundle)
 
 
 def next_version(key: ConfigKey, previous: int, version: int, *, removed: bool) -> Update:
-    """Note the current version of a bundle, if the previous one is still current."""
+    """Update the current version of a bundle, if the previous one is still current."""
     return (
         update(bundle)
         .where(*_is(key, bundle), bundle.c.version == previous)
@@ -187,12 +187,12 @@ def next_version(key: ConfigKey, previous: int, version: int, *, removed: bool) 
 
 
 def record() -> Insert:
-    """Keep the content of new versions."""
+    """Insert the content of new versions."""
     return insert(revision)
 
 
 def move_sequence(before: int, last: int) -> Update:
-    """Note the version of the last change, if no other writer has changed it."""
+    """Update the version of the last change, if no other writer has changed it."""
     return update(sequence).where(sequence.c.version == before).values(version=last)
 
 

@@ -1,8 +1,8 @@
-"""The changes of one process, written together when several wait.
+"""Writing the changes of one process in batches.
 
-A commit waits for the disk, and the changes of a store are made one after the other. Changes that
-are asked for while a transaction runs are therefore made together by the next one. The condition
-of each change is checked on its own, and each caller is answered when the transaction is durable.
+A commit waits for the disk, and the changes of a store are made one after the other. Therefore
+changes that arrive during a transaction are written together by the next transaction. The
+condition of each change is checked separately, and each caller gets its result after the commit.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from pyfly.config_sql._database import Database
 from pyfly.config_sql._listener import notify
 
 QUEUE_SECONDS: Final = 10.0
-"""How long a change waits for the changes before it."""
+"""The wait of a change for earlier changes."""
 _MOST_CHANGES: Final = 100
 _MOST_TEXT: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PendingChange:
-    """A bundle that is to be stored or removed."""
+    """A bundle to store or to remove."""
 
     key: ConfigKey
     expected: Expected
@@ -44,11 +44,11 @@ class PendingChange:
     outcome: "asyncio.Future[int | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
     )
-    """Its version, `None` when there was nothing to do."""
+    """Its version, `None` if there was nothing to do."""
 
 
 class Writer:
-    """Makes the changes of one process, in the order in which they were asked for."""
+    """Makes the changes of one process, in order of arrival."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,12 +56,12 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
 
     async def make(self, change: PendingChange) -> int | None:
-        """Make a change and return its version, `None` when there was nothing to do.
+        """Make a change and return its version, `None` if there was nothing to do.
 
-        A caller that is cancelled may leave the change made or not, never half.
+        If the caller is cancelled, the change is made completely or not at all.
 
         Raises:
-            ConfigConflictError: Its condition does not hold.
+            ConfigConflictError: The condition does not hold.
             BackendError: The transaction failed, or this is another event loop than the first.
         """
         self._database.check_open()
@@ -84,7 +84,7 @@ class Writer:
                 raise
 
     def _take(self) -> list[PendingChange]:
-        """Return the changes to write next, without those that are too late or were given up."""
+        """Return the changes to write next, without late and cancelled changes."""
         taken: list[PendingChange] = []
         length = 0
         while self._waiting and len(taken) < _MOST_CHANGES and length < _MOST_TEXT:
@@ -92,7 +92,7 @@ class Writer:
             if change.outcome.done():
                 continue
             if time.monotonic() - change.asked_at > QUEUE_SECONDS:
-                _answer(change, BackendUnavailableError("too many writers wait; nothing was done"))
+                _answer(change, BackendUnavailableError("too many writers; nothing was written"))
                 continue
             taken.append(change)
             length += len(change.properties or "")
@@ -115,11 +115,11 @@ class Writer:
 
 
 class WritePlan:
-    """The rows that several changes write, one after the other. Touches no database.
+    """The rows for several changes, in order. Uses no database.
 
     Args:
-        last: The version of the last change that was made.
-        places: Which version of a bundle is current, and whether that one removed it.
+        last: The version of the last change.
+        places: For each bundle, its current version, and true if that version removed it.
     """
 
     def __init__(self, last: int, places: dict[ConfigKey, tuple[int, bool]]) -> None:
@@ -130,7 +130,7 @@ class WritePlan:
         self.places: Final = places
 
     def add(self, change: PendingChange) -> int | ConfigConflictError | None:
-        """Add a change if its condition holds; return the answer to its caller."""
+        """Add a change if its condition holds; return the result for its caller."""
         version, removed = self.moved.get(change.key) or self.places.get(change.key) or (None, True)
         current = None if removed else str(version)
         try:
@@ -158,7 +158,7 @@ async def write_plan(connection: AsyncConnection, plan: WritePlan) -> None:
     """Write a plan.
 
     Raises:
-        BackendUnavailableError: A writer that did not lock the sequence has written meanwhile.
+        BackendUnavailableError: A writer that did not lock the sequence wrote in the meantime.
     """
     new = [
         {**statements.columns_of(key), "version": version, "removed": removed}
@@ -175,7 +175,7 @@ async def write_plan(connection: AsyncConnection, plan: WritePlan) -> None:
     ]
     for update in updates:
         if (await connection.execute(update)).rowcount != 1:
-            raise BackendUnavailableError("another writer was in the way; nothing was done")
+            raise BackendUnavailableError("there was a concurrent write; nothing was written")
     await connection.execute(statements.record(), plan.revisions)
 
 

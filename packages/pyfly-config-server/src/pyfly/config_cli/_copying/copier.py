@@ -32,7 +32,7 @@ Outcome: TypeAlias = Literal["created", "updated", "unchanged", "left", "not-cop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyResult:
-    """What became of one bundle of the source."""
+    """The outcome for one bundle of the source."""
 
     copy: PlannedCopy
     outcome: Outcome

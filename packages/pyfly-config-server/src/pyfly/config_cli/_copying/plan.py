@@ -1,4 +1,4 @@
-"""Which bundle of one store becomes which bundle of another. Pure functions.
+"""Planning a copy: the key of each bundle in the target. Pure functions.
 
 Two stores may differ in what counts for every profile: base bundles, where a store has them, and
 the bundles of the profile `default`, where a store counts those for every profile. A bundle is

@@ -1,4 +1,4 @@
-"""What SIGTERM, SIGINT and SIGHUP do to the command `serve`."""
+"""Handling SIGTERM, SIGINT and SIGHUP in the command `serve`."""
 
 import os
 import signal

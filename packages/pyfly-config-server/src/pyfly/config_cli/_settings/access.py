@@ -1,4 +1,4 @@
-"""Who may read: the credential, and the names by which a server without one may be called."""
+"""Access to the server: the credential, and the host names of a server without a credential."""
 
 import contextlib
 import ipaddress

@@ -1,4 +1,4 @@
-"""The keys of the server, and what it decrypts."""
+"""Settings of encryption: the keys, and the values to decrypt."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

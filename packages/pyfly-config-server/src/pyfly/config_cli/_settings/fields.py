@@ -1,4 +1,4 @@
-"""The types of settings: what a text, a TOML value or an argument becomes.
+"""The types of settings: converting texts, TOML values and arguments.
 
 Every message here follows the name of a setting: "must be a number from 1 to 65535". None shows
 a value that may be a secret.
@@ -46,7 +46,7 @@ class Setting:
 
 
 class SettingsConflictError(ValueError):
-    """Settings that do not go together.
+    """Settings contradict each other.
 
     The template names each of them in braces, so that it can be shown as the user has written it.
     Every other text in it must be `escaped`.

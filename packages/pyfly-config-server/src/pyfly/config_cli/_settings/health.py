@@ -1,4 +1,4 @@
-"""What `/actuator/health` looks at."""
+"""Settings of `/actuator/health`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast

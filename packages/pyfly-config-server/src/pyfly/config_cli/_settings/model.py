@@ -30,7 +30,7 @@ _SALT: Final = "deadbeef"
 
 
 class ServerSettings(BaseSettings):
-    """Everything that can be said about a server.
+    """All settings of a server.
 
     An argument of the constructor wins over the environment, the environment over the settings
     file, the file over the defaults. Secrets are not shown by `repr` and `model_dump`.
@@ -71,7 +71,7 @@ class ServerSettings(BaseSettings):
         default=1, description="number of processes"
     )
     default_label: Annotated[Text, Setting(spring="<backend>.default-label")] = Field(
-        default=DEFAULT_LABEL, description="label of requests that name none"
+        default=DEFAULT_LABEL, description="label of requests without a label"
     )
     default_application_name: Annotated[Text, Setting(spring="default-application-name")] = Field(
         default=SHARED_APPLICATION, description="application whose bundles every application gets"
@@ -107,9 +107,7 @@ class ServerSettings(BaseSettings):
     )
     version: Annotated[Text, Setting(spring="native.version")] = Field(
         default="",
-        description=(
-            "`version` of documents where the one store has none of its own, such as a commit"
-        ),
+        description=("`version` of documents of a single store without versions, such as a commit"),
     )
     encrypt_enabled: Annotated[Switch, Setting(spring="encrypt.enabled")] = Field(
         default=True, description="`false`: leave the decryption of `{cipher}` values to clients"

@@ -1,4 +1,4 @@
-"""How settings are called in the environment and in the settings file."""
+"""The names of settings in the environment and in the settings file."""
 
 from collections.abc import Iterable
 from typing import Final

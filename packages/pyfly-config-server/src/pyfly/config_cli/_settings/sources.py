@@ -1,4 +1,4 @@
-"""Where the values of settings come from: the environment, and one TOML file below it."""
+"""The sources of settings: the environment, and one TOML file of lower precedence."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _PASSWORD_IN_URL: Final = re.compile(r"://[^\s/@]*:[^\s@]*@")
 
 
 class NamedSource(PydanticBaseSettingsSource):
-    """Values of settings, and how the user has written the name of each."""
+    """Values of settings, with their names as the user wrote them."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Everything that a store holds, also what no copy can take along."""
+"""The complete content of a store, including items that cannot be copied."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _LARGE = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncopiedItem:
-    """Something in the source that is no bundle, or cannot be read."""
+    """An item of the source that is not a bundle, or cannot be read."""
 
     label: str
     path: str | None
@@ -56,7 +56,7 @@ async def load_contents(bundles: Bundles, *, label: str | None, with_files: bool
     Args:
         bundles: The store.
         label: Only this label.
-        with_files: Whether plain files are listed, too.
+        with_files: True to list plain files, too.
 
     Raises:
         BackendError: The store failed.

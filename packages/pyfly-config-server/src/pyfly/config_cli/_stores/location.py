@@ -1,4 +1,4 @@
-"""Where a store is: a directory or a URL, and how it may be shown."""
+"""The location of a store, as a URL, and as text without secrets."""
 
 import re
 from dataclasses import dataclass, field

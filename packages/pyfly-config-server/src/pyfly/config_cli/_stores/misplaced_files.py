@@ -1,4 +1,4 @@
-"""Finds files that lie where a store does not look for them, and suggests what was meant."""
+"""Finding files outside of the directories of a store, and suggesting the intended location."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _MAX_ENTRIES: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Survey:
-    """What lies in a directory."""
+    """The files in a directory and below it."""
 
     name: str
     """The directory as the user named it."""

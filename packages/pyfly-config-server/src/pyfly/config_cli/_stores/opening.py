@@ -18,7 +18,7 @@ _LARGE: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleFilter:
-    """Which bundles of a store are meant; `None` lets every name through."""
+    """A filter for bundles of a store. `None` admits every name."""
 
     application: str | None = None
     profile: str | None = None
@@ -26,16 +26,16 @@ class BundleFilter:
 
     @property
     def is_set(self) -> bool:
-        """True if it leaves bundles out."""
+        """True if the filter leaves bundles out."""
         return {self.application, self.profile, self.label} != {None}
 
     @property
     def is_whole_label(self) -> bool:
-        """True if it lets every application and every profile through."""
+        """True if the filter admits every application and every profile."""
         return self.application is None and self.profile is None
 
     def admits(self, key: ConfigKey) -> bool:
-        """True if a bundle of this name is meant."""
+        """True if the filter admits a bundle with this name."""
         return (
             self.application in {None, key.application}
             and self.profile in {None, key.profile}
