@@ -162,7 +162,7 @@ async def test_a_base_bundle_that_would_be_listed_as_that_of_a_profile_is_refuse
     assert [entry.key.application async for entry in backend.keys()] == ["orders-api"]
     write("orders.yml", "a: 1\n")
     for name in ("orders-web", "application-x"):
-        with pytest.raises(InvalidConfigKeyError, match="would be read as that of a profile"):
+        with pytest.raises(InvalidConfigKeyError, match="would be read as a"):
             await backend.save(source(name, BASE_PROFILE, a=1))
     assert len([*root.iterdir()]) == 2
 

@@ -44,7 +44,7 @@ def placeholders() -> dict[str, Any]:
 
 
 def swelling() -> dict[str, Any]:
-    """Placeholders that put in more than an answer may hold."""
+    """Placeholders that insert more than an answer may hold."""
     return {"a": "x" * 100_000} | {f"key{n}": "${a}" for n in range(10_000)}
 
 

@@ -32,7 +32,7 @@ _NOT_OPENED: Final = (
     "it and to its directory"
 )
 _MOVED: Final = "the SQLite file was removed or replaced"
-_AWAY: Final = "the database is not reachable, or did not answer in time"
+_AWAY: Final = "the database cannot be reached, or did not answer in time"
 
 _DRIVERS: Final = frozenset({"aiosqlite", "asyncmy", "asyncpg", "sqlite3"})
 """Drivers with errors outside of the DB-API, such as that of a host that is not a primary."""
