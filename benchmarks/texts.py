@@ -25,7 +25,7 @@ from pyfly.config_core import (
     merge,
     rebuild,
 )
-from pyfly.config_server.composition.flattened import Extension, render
+from pyfly.config_server.composition.rendering import Extension, render
 from pyfly.config_server.formats.text import (
     dump_text,
     holds_several_documents,

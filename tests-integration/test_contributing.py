@@ -98,7 +98,7 @@ def test_a_new_setting_is_one_field_and_its_use(changed: Checkout, tmp_path: Pat
     assert "greeting" in json.loads(run(checkout, COMMAND, "settings", "schema"))["properties"]
     program = """
 import asyncio, sys
-from pyfly.config_cli._serving.report import make_report
+from pyfly.config_cli._serving.start_report import make_report
 from pyfly.config_cli._settings.loading import load_settings
 from pyfly.config_server import ConfigServer, InMemoryConfigBackend
 settings = load_settings({"settings": sys.argv[1]})

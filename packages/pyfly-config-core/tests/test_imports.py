@@ -291,3 +291,15 @@ def test_import_linter_holds_every_store_of_the_workspace() -> None:
     members = {name for name in stores() if name.startswith("pyfly.")}
     assert len(members) > 1
     assert members == {*contract["source_modules"]}
+
+
+@pytest.mark.parametrize(
+    "package", sorted(CHECKOUT.glob("packages/*/src/pyfly/config_*")), ids=lambda one: one.name
+)
+def test_no_two_modules_of_a_package_share_a_name(package: Path) -> None:
+    names = [
+        path.name
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py" and "_backend_template" not in path.parts
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -19,7 +19,7 @@ from pyfly.config_core import (
     resolve_placeholders,
 )
 from pyfly.config_core.limits import MAX_FLAT_BYTES, MAX_PLACEHOLDERS
-from pyfly.config_server.composition.flattened import Extension, render
+from pyfly.config_server.composition.rendering import Extension, render
 
 CASES: list[tuple[str, dict[str, str], str]] = [
     ("${x.${q:}z}", {}, "${x.z}"),

@@ -16,7 +16,7 @@ from pyfly.config_core import (
     rebuild,
     resolve_placeholders,
 )
-from pyfly.config_server.composition.flattened import render
+from pyfly.config_server.composition.rendering import render
 
 names = st.sampled_from(["a", "b", "c d", "x-y", "Ü", "[/p]", "p[q]"])
 leaves = st.booleans() | st.integers() | st.text("ab$:'\n", min_size=1, max_size=4)

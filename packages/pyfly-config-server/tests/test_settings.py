@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pyfly.config_cli._errors import ArgumentError, SettingsError
-from pyfly.config_cli._serving.opening import store_locations
-from pyfly.config_cli._serving.report import url_of
+from pyfly.config_cli._serving.setup import store_locations
+from pyfly.config_cli._serving.start_report import url_of
 from pyfly.config_cli._settings.access import credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.health import health_of

@@ -8,8 +8,8 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError
 from click.shell_completion import shell_complete
 
-from pyfly.config_cli._cli.application import make_application
 from pyfly.config_cli._cli.command import PROGRAM
+from pyfly.config_cli._cli.command_line import make_application
 from pyfly.config_cli._cli.completion import VARIABLE
 from pyfly.config_cli._console.output import (
     discard_output,

@@ -5,7 +5,6 @@ inputs. `render` writes it in one of the flattened formats. `Bundles` reads, wri
 bundles of one store.
 """
 
-from pyfly.config_server.composition.bundles import Bundles
 from pyfly.config_server.composition.compositions import (
     BundleInput,
     Composition,
@@ -14,9 +13,10 @@ from pyfly.config_server.composition.compositions import (
     ResourceInput,
     StoreInputs,
 )
-from pyfly.config_server.composition.flattened import Extension, render
 from pyfly.config_server.composition.options import ServerOptions
+from pyfly.config_server.composition.rendering import Extension, render
 from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.composition.stored_bundles import Bundles
 from pyfly.config_server.composition.write_checks import check_storable
 
 __all__ = [

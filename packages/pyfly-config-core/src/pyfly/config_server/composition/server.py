@@ -16,11 +16,11 @@ from pyfly.config_core import (
     check_name,
     encode_environment,
 )
-from pyfly.config_server.composition.bundles import Bundles, first_writable
 from pyfly.config_server.composition.composer import Composer
 from pyfly.config_server.composition.compositions import Composition, ResourceComposition
 from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.composition.resource_search import ResourceSearch
+from pyfly.config_server.composition.stored_bundles import Bundles, first_writable
 from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigSource,

@@ -1,6 +1,6 @@
 """Encryption and decryption of values: docs/reference/protocol.md, Encryption."""
 
-from pyfly.config_server.encryption.documents import Encryption
+from pyfly.config_server.encryption.decryption import Encryption
 from pyfly.config_server.encryption.keyring import KeyRing, open_keys
 from pyfly.config_server.encryption.keys import EncryptionKeys, KeyStoreFile, TextEncryptor
 

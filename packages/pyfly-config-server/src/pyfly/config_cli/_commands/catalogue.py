@@ -28,7 +28,7 @@ COMMANDS: Final = (
     _entry("db", "database", "Create and upgrade the tables of a database."),
     _entry("settings", "settings", "Describe the settings of the server."),
     _entry("new-backend", "new_backend", "Make the Python package of a new store."),
-    _entry("completion", "completion", "Print the completion script for a shell."),
+    _entry("completion", "print_completion", "Print the completion script for a shell."),
 )
 """The commands in the order of `--help`."""
 

@@ -9,13 +9,13 @@ from functools import partial
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.http_server import BACKLOG
 from pyfly.config_cli._serving.listeners import bind, listen, resolve
-from pyfly.config_cli._serving.opening import (
+from pyfly.config_cli._serving.setup import (
     check_exposure,
     open_server,
     set_up_process,
     store_locations,
 )
-from pyfly.config_cli._serving.report import make_report
+from pyfly.config_cli._serving.start_report import make_report
 from pyfly.config_cli._serving.supervisor import supervise
 from pyfly.config_cli._serving.worker import serve_alone
 from pyfly.config_cli._settings.model import ServerSettings

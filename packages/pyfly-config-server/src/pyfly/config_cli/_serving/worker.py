@@ -20,7 +20,7 @@ from pyfly.config_cli._serving.limits import (
     connection_limit,
 )
 from pyfly.config_cli._serving.listeners import resolve
-from pyfly.config_cli._serving.opening import check_exposure, open_app, set_up_process
+from pyfly.config_cli._serving.setup import check_exposure, open_app, set_up_process
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import decode_settings

@@ -9,18 +9,18 @@ from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.formats.documents import bundle_document, encode_json, name_document
 from pyfly.config_server.formats.text import parse_mapping
 from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, unsupported_type
+from pyfly.config_server.http.condition_headers import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    entity_tag,
+    required_condition,
+)
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Body, Endpoint, Result
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import Headers, HttpResponse
 from pyfly.config_server.http.negotiation import select_media_type
 from pyfly.config_server.http.parameters import APPLICATION, LABEL, PROFILE
-from pyfly.config_server.http.preconditions import (
-    IF_MATCH,
-    IF_NONE_MATCH,
-    entity_tag,
-    required_condition,
-)
 from pyfly.config_server.http.responses import JSON, document_response, json_response
 from pyfly.config_server.http.results import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, readable
 from pyfly.config_server.http.schemas import (

@@ -6,7 +6,7 @@ from typing import Final, cast
 from pyfly.config_core import ConfigFormatError, Environment
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import count_properties, run
-from pyfly.config_server.composition.flattened import Extension, render
+from pyfly.config_server.composition.rendering import Extension, render
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.errors import HttpError

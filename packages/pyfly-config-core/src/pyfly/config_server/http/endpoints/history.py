@@ -11,6 +11,7 @@ from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.formats.documents import encode_json, version_document
 from pyfly.config_server.formats.text import parse_mapping
 from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, unsupported_type
+from pyfly.config_server.http.condition_headers import IF_MATCH, required_condition
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.cursors import VERSION_CURSOR, encode_version_cursor
 from pyfly.config_server.http.endpoint import Body, Endpoint
@@ -25,7 +26,6 @@ from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.negotiation import select_media_type
 from pyfly.config_server.http.parameters import LIMIT, text_parameter
-from pyfly.config_server.http.preconditions import IF_MATCH, required_condition
 from pyfly.config_server.http.responses import JSON, composed_response
 from pyfly.config_server.http.results import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, readable
 from pyfly.config_server.http.schemas import (

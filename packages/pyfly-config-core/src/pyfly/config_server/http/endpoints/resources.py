@@ -9,7 +9,7 @@ from pyfly.config_core import ConfigFormatError, Environment, resolve_placeholde
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import run
-from pyfly.config_server.composition.flattened import values_of
+from pyfly.config_server.composition.rendering import values_of
 from pyfly.config_server.encryption.prefix import CIPHER_MARK
 from pyfly.config_server.http.charsets import decode
 from pyfly.config_server.http.context import RequestContext
