@@ -6,7 +6,7 @@ import sys
 
 WORKER = """
 import time
-from pyfly.config_cli._serving.child import Channel
+from pyfly.config_cli._serving.channel import Channel
 
 Channel().say("live")
 time.sleep(600)

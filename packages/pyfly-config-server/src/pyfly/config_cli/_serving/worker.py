@@ -11,7 +11,7 @@ from typing import Final
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.application import ReplaceableApp
-from pyfly.config_cli._serving.child import Channel
+from pyfly.config_cli._serving.channel import Channel
 from pyfly.config_cli._serving.http_server import HttpServer, run_in_loop
 from pyfly.config_cli._serving.limits import (
     DRAIN_SECONDS,

@@ -3,16 +3,13 @@
 import contextlib
 import ipaddress
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pyfly.config_cli._settings.fields import SettingsConflictError, escaped
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_server import HostPolicy, SharedCredential
 
-if TYPE_CHECKING:
-    from pyfly.config_cli._settings.model import ServerSettings
 
-
-def credential_of(settings: "ServerSettings") -> SharedCredential | None:
+def credential_of(settings: ServerSettings) -> SharedCredential | None:
     """Return the credential that every request must carry; `None` if none is configured.
 
     Raises:
@@ -36,7 +33,7 @@ def credential_of(settings: "ServerSettings") -> SharedCredential | None:
     return None
 
 
-def host_policy_of(settings: "ServerSettings") -> HostPolicy | None:
+def host_policy_of(settings: ServerSettings) -> HostPolicy | None:
     """Return the names by which the server may be called; `None` if every name is right.
 
     Raises:

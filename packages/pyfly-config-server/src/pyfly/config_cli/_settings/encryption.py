@@ -1,20 +1,17 @@
 """Settings of encryption: the keys, and the values to decrypt."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._settings.fields import SettingsConflictError
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_core import EncryptionKeyError
 from pyfly.config_server import Encryption, EncryptionKeys, KeyRing, KeyStoreFile, open_keys
-
-if TYPE_CHECKING:
-    from pyfly.config_cli._settings.model import ServerSettings
 
 _OF_KEY_STORE = ("encrypt_key_store_", "encrypt_rsa_")
 
 
-def keys_of(settings: "ServerSettings") -> EncryptionKeys | None:
+def keys_of(settings: ServerSettings) -> EncryptionKeys | None:
     """Return the keys that the settings name; `None` if they name none. Nothing is opened.
 
     Raises:
@@ -55,7 +52,7 @@ def open_keyring(keys: EncryptionKeys) -> KeyRing:
         raise SettingsError(f"the encryption key cannot be used: {error}") from error
 
 
-def encryption_of(settings: "ServerSettings") -> Encryption:
+def encryption_of(settings: ServerSettings) -> Encryption:
     """Open the keys, and return what the server encrypts and decrypts.
 
     Raises:
@@ -72,7 +69,7 @@ def encryption_of(settings: "ServerSettings") -> Encryption:
     )
 
 
-def _key_store(settings: "ServerSettings") -> KeyStoreFile:
+def _key_store(settings: ServerSettings) -> KeyStoreFile:
     password, secret = settings.encrypt_key_store_password, settings.encrypt_key_store_secret
     if password is None or not password.get_secret_value():
         raise SettingsConflictError(

@@ -1,19 +1,17 @@
 """Settings of `/actuator/health`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from pyfly.config_cli._settings.fields import SettingsConflictError, escaped
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_core import InvalidConfigKeyError
 from pyfly.config_server import HealthRepository, HealthSettings
-
-if TYPE_CHECKING:
-    from pyfly.config_cli._settings.model import ServerSettings
 
 _FIELDS: Final = frozenset({"name", "profiles", "label"})
 
 
-def health_of(settings: "ServerSettings") -> HealthSettings:
+def health_of(settings: ServerSettings) -> HealthSettings:
     """Return the settings of health.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._settings.conflicts import check_conflicts
 from pyfly.config_cli._settings.encryption import keys_of, open_keyring
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.model import ServerSettings
@@ -29,9 +30,14 @@ def load_settings(arguments: Mapping[str, object]) -> ServerSettings:
             set, what is wrong and what to do, and shows no secret.
     """
     try:
-        return ServerSettings.model_validate({**arguments})
+        settings = ServerSettings.model_validate({**arguments})
+        check_conflicts(settings)
     except ValidationError as error:
         explanation = _explain(error, _Places(arguments))
+    except SettingsConflictError as error:
+        explanation = error.template.format_map(_Places(arguments))
+    else:
+        return settings
     raise SettingsError(explanation)
 
 

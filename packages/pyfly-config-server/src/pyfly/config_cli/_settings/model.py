@@ -1,12 +1,10 @@
 """The settings of the server. A new setting is one field of `ServerSettings`."""
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pyfly.config_cli._settings.access import credential_of, host_policy_of
-from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import (
     Algorithm,
     Count,
@@ -16,12 +14,10 @@ from pyfly.config_cli._settings.fields import (
     Secret,
     Secrets,
     Setting,
-    SettingsConflictError,
     Switch,
     Text,
     Tree,
 )
-from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.names import PREFIX
 from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
 from pyfly.config_core import DEFAULT_LABEL, DEFAULT_PROFILE, SHARED_APPLICATION
@@ -36,7 +32,8 @@ class ServerSettings(BaseSettings):
     file, the file over the defaults. Secrets are not shown by `repr` and `model_dump`.
 
     Raises:
-        pydantic.ValidationError: A value cannot be used. `load_settings` explains it.
+        pydantic.ValidationError: A value cannot be used. `load_settings` explains it, and refuses
+            values that do not go together.
         SettingsError: A name is unknown, or the settings file cannot be used.
     """
 
@@ -216,15 +213,3 @@ class ServerSettings(BaseSettings):
         environment = EnvironmentSource(settings_cls)
         file = arguments.get("settings") or environment().get("settings")
         return init_settings, environment, SettingsFileSource(settings_cls, file)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        keys_of(self)
-        health_of(self)
-        credential_of(self)
-        host_policy_of(self)
-        if self.workers > 1 and any(url.startswith("memory:") for url in self.backend):
-            raise SettingsConflictError(
-                "{backend}: 'memory:' belongs to one process; serve it with one worker"
-            )
-        return self

@@ -1,0 +1,23 @@
+"""Settings that do not go together."""
+
+from pyfly.config_cli._settings.access import credential_of, host_policy_of
+from pyfly.config_cli._settings.encryption import keys_of
+from pyfly.config_cli._settings.fields import SettingsConflictError
+from pyfly.config_cli._settings.health import health_of
+from pyfly.config_cli._settings.model import ServerSettings
+
+
+def check_conflicts(settings: ServerSettings) -> None:
+    """Refuse settings that cannot be used together, each of them being right alone.
+
+    Raises:
+        SettingsConflictError: They cannot.
+    """
+    keys_of(settings)
+    health_of(settings)
+    credential_of(settings)
+    host_policy_of(settings)
+    if settings.workers > 1 and any(url.startswith("memory:") for url in settings.backend):
+        raise SettingsConflictError(
+            "{backend}: 'memory:' belongs to one process; serve it with one worker"
+        )
