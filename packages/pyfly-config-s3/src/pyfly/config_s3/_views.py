@@ -41,14 +41,14 @@ class LabelObjects:
     layout: ObjectLayout
     label: str
     deadline: float
-    """Of the monotonic clock, for everything."""
+    """The time limit of all calls, a time of the monotonic clock."""
 
     def name(self, path: str) -> str:
         """Return the name of the object at a path."""
         return self.layout.name(self.label, path)
 
     def read(self, path: str, *, limit: int, known: Hashable) -> FileContent | Unchanged | None:
-        """Return a file; the store compares the entity tag where that identifies a version."""
+        """Return a file. The store compares the entity tag if it identifies a version."""
         etag, version_id = _identity(known)
         stored = self.bucket.read(
             self.name(path),
@@ -84,10 +84,10 @@ def _identity(known: Hashable) -> _Identity:
 
 @dataclass(kw_only=True)
 class BucketView:
-    """The files of a label. Names are answered from a listing of a moment ago.
+    """The files of a label. Names come from a cached listing.
 
-    When that is too old, another one is asked for and awaited by `confirm`, after the files were
-    read: most often nothing has changed.
+    If it is too old, a new listing is requested, and `confirm` waits for it after the files were
+    read, because usually nothing has changed.
     """
 
     objects: LabelObjects
@@ -98,7 +98,7 @@ class BucketView:
     )
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
-        """Return those of several names that exist, in the same order."""
+        """Return the existing names, in the same order."""
         begin = self.objects.layout.siblings(key)
         deadline = self.objects.deadline
         listed = self.listings.fresh(begin)
@@ -119,11 +119,11 @@ class BucketView:
     def read(
         self, path: str, *, limit: int, known: Hashable = None
     ) -> FileContent | Unchanged | None:
-        """Return a file, verified; `None` when it does not exist.
+        """Return a verified file; `None` if it does not exist.
 
         Raises:
-            FilesChangedError: It was listed and is gone.
-            ConfigFormatError: It is larger than `limit`.
+            FilesChangedError: The file was removed after it was listed.
+            ConfigFormatError: The file is larger than `limit`.
         """
         content = self.objects.read(path, limit=limit, known=known)
         if content is None and path in self._listed:
@@ -133,10 +133,10 @@ class BucketView:
         return content
 
     def confirm(self) -> None:
-        """Wait for the listings that were asked for.
+        """Wait for the requested listings.
 
         Raises:
-            FilesChangedError: They differ from those that were used.
+            FilesChangedError: They differ from the listings that were used.
         """
         while self._unconfirmed:
             asked, key, used = self._unconfirmed.pop()
@@ -157,12 +157,12 @@ class BucketWriter:
     key: ConfigKey
     conditions: ConditionDetector
     list_names: _Pages
-    """Lists the names that begin with a text, asking the store."""
+    """Lists the names with a prefix, without the cache."""
     write: str = field(default_factory=lambda: secrets.token_hex(16))
-    """Tells this write from every other one."""
+    """A unique text for this write."""
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
-        """Return those of several names that exist now, in the same order."""
+        """Return the names that exist now, in the same order."""
         del key  # the layout has chosen the names
         begin = commonprefix(names)  # noqa: RUF071 - a prefix of texts, not of directories
         listed = self.list_names(self.objects.name(begin))
@@ -171,7 +171,7 @@ class BucketWriter:
     def read(
         self, path: str, *, limit: int, known: Hashable = None
     ) -> FileContent | Unchanged | None:
-        """Return a file, verified; `None` when it does not exist."""
+        """Return a verified file; `None` if it does not exist."""
         return self.objects.read(path, limit=limit, known=known)
 
     def replace(
@@ -183,7 +183,7 @@ class BucketWriter:
         condition: FileCondition,
         note: ChangeNote,
     ) -> str:
-        """Put `data` under `name` in one conditional request; return the version.
+        """Replace or create a file in one conditional request; return its version.
 
         Raises:
             FilesChangedError: The condition does not hold any more.
@@ -241,8 +241,8 @@ class BucketWriter:
     def _version_if_written(self, name: str, size: int) -> str | None:
         """Return the version of the object if this write has stored it.
 
-        That is so when the response was lost on the way and the repeated request failed its own
-        condition.
+        This happens if the response was lost and the condition of the repeated request did not
+        hold any more.
         """
         try:
             stored = self.objects.bucket.read(
@@ -255,7 +255,7 @@ class BucketWriter:
         return version_of(stored.etag, stored.version_id)
 
     def _remove_obsolete(self, names: Sequence[str]) -> None:
-        """Remove what is not read any more. A failure is logged: the save itself is done."""
+        """Remove files that are no longer read. A failure is logged, because the save is done."""
         for name in names:
             try:
                 self.objects.bucket.remove(self.objects.name(name), deadline=self.objects.deadline)

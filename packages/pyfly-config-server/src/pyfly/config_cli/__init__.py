@@ -24,7 +24,7 @@ def _leave_out_current_directory() -> None:
     """Change the import path of this process and of those that it starts.
 
     The working directory comes first there with `python -c`, `python -m` and an empty part of
-    `PYTHONPATH`. Entries behind the standard library were installed, and stay.
+    `PYTHONPATH`. Entries after the standard library are installed packages, and stay.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
     library = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib is not imported yet
@@ -36,7 +36,7 @@ def _leave_out_current_directory() -> None:
 
 
 def _is_current(entry: str) -> bool:
-    """True if an entry is the current directory, in whatever way it is written."""
+    """True if an entry is the current directory, in any spelling."""
     try:
         return os.path.samefile(entry or ".", ".")  # noqa: PTH121 - pathlib is not imported yet
     except OSError:  # one of them does not exist: nothing is imported from there

@@ -1,4 +1,4 @@
-"""Texts of the operating system, which are UTF-8 whatever the locale says."""
+"""Texts of the operating system, which are UTF-8 in every locale."""
 
 import os
 

@@ -89,7 +89,7 @@ class Bundles:
         return await self.backend.list()
 
     async def check(self, source: ConfigSource) -> None:
-        """Refuse a bundle that no save accepts, whatever the store is; the store is not asked.
+        """Refuse a bundle that cannot be saved in any store, without calling the store.
 
         Raises:
             InvalidConfigKeyError: The name is reserved.

@@ -194,8 +194,8 @@ class FileTree(Protocol):
     lists_versions: ClassVar[bool]
     """True if `listing` returns versions, so that a listing of names reads no files."""
     locks_writers: ClassVar[bool]
-    """Whether a writer holds off the writers of other processes. Without that, a condition covers
-    only the file that is written, and a bundle of several files is not saved under one."""
+    """True if a writer excludes writers of other processes. Otherwise a condition covers only the
+    written file, and a bundle in several files cannot be saved under a condition."""
 
     @property
     def label(self) -> str | None:

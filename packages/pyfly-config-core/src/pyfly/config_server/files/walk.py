@@ -120,7 +120,7 @@ def _descend(
     with opened(directory):
         status = os.fstat(directory)
         place = (status.st_dev, status.st_ino)
-        if place in ancestors:  # a link to one of its own parents
+        if place in ancestors:  # a link to one of its parents
             return
         with os.scandir(directory) as entries:
             kinds = {entry.name: _is_directory(entry) for entry in entries}

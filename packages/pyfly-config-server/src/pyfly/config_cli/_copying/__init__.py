@@ -1,1 +1,1 @@
-"""Copies between stores: which bundle becomes which, copying them, comparing two stores."""
+"""Copies between stores: planning, copying, comparing two stores, reporting."""

@@ -21,7 +21,7 @@ from pyfly.config_server import Bundles, ConfigServer, Encryption, ServerOptions
 from pyfly.config_server.formats.text import same_tree
 
 _MAX_KEYS = 5
-"""Keys that are named for one difference."""
+"""The largest number of keys that are named for one difference."""
 
 _IN_LISTS = (
     "stored differently; it shows in lists of applications or profiles, or under other profiles"
@@ -36,7 +36,7 @@ class Difference:
     application: str
     profile: str
     what: str
-    """What differs; names keys, shows no values."""
+    """The difference: names of keys without values."""
 
 
 async def compare_stores(
@@ -44,14 +44,14 @@ async def compare_stores(
 ) -> list[Difference]:
     """Compare the documents of two stores.
 
-    Compared are the flattened JSON, with placeholders and cipher texts as they are, and the
-    contents of the property sources in order. The order of keys means nothing. Then what is
-    stored is compared, for what shows only in lists of names, or under profiles that no bundle
-    has and a condition names.
+    For each document, the flattened JSON is compared, with placeholders and cipher texts as they
+    are, and the contents of the property sources in order. The order of keys does not matter. Then
+    the stored bundles are compared, for differences that appear only in lists of names, or under
+    profiles that only conditions name.
 
     Args:
-        source: The one store.
-        target: The other one.
+        source: The first store.
+        target: The second store.
         keys: The bundles of both. Every application of them is compared in every profile of
             them, in `default`, and in a profile that no bundle has.
 
@@ -82,7 +82,7 @@ async def compare_stores(
 async def _stored_differences(
     source: Bundles, target: Bundles, keys: Sequence[ConfigKey]
 ) -> list[Difference]:
-    """Return what is stored differently, although every single document may be equal."""
+    """Return the differences of stored bundles, which single documents may not show."""
     found: list[Difference] = []
     for label in sorted({key.label for key in keys}):
         applications = sorted(
@@ -101,7 +101,7 @@ async def _stored_differences(
 
 
 def _is_new(one: Difference, found: Sequence[Difference]) -> bool:
-    """True if the documents of an application are equal that were compared."""
+    """True if all compared documents of an application are equal."""
     return all((one.label, one.application) != (two.label, two.application) for two in found)
 
 
@@ -120,7 +120,7 @@ def _requests(keys: Sequence[ConfigKey]) -> Iterator[tuple[str, str, str]]:
 
 
 def _unused(profiles: Iterable[str]) -> str:
-    """Return a profile that no bundle has: it gets what counts for every profile."""
+    """Return a profile that no bundle has; its document has base bundles only."""
     name = "none"
     while name in profiles:
         name += "0"
@@ -130,7 +130,7 @@ def _unused(profiles: Iterable[str]) -> str:
 async def _document(
     server: ConfigServer, application: str, profile: str, label: str
 ) -> Environment | str:
-    """Return a document, or the error in its place."""
+    """Return a document, or the text of its error."""
     try:
         return (await server.compose(application, profile, label)).environment
     except ConfigNotFoundError:

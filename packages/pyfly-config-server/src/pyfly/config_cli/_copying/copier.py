@@ -74,7 +74,7 @@ class Copier:
         return CopyResult(copy=planned, outcome=outcome)
 
     async def _load(self, key: ConfigKey) -> ConfigSource | str:
-        """Return a bundle of the source, or why this one cannot be read."""
+        """Return a bundle of the source, or the reason why it cannot be read."""
         try:
             return await self.source.load(key)
         except UnsettledFileError as error:
@@ -107,7 +107,7 @@ class Copier:
         return same_tree(found.properties, bundle.properties)
 
     async def _check(self, bundle: ConfigSource) -> None:
-        """Refuse what a save refuses without asking the store."""
+        """Refuse a bundle that every store refuses."""
         await self.target.check(bundle)
         if not self.overwrite and not self._is_conditional:
             raise UnsupportedOperationError(type(self.target.backend).__name__, "conditional saves")
@@ -117,7 +117,7 @@ class Copier:
         return ability(self.target.backend, SupportsConditionalSave) is not None
 
     async def _create(self, bundle: ConfigSource) -> bool:
-        """Store a bundle if none is there, without reading before; True if it was stored."""
+        """Store a bundle if none exists, without reading first; True if it was stored."""
         if self.dry_run or not self._is_conditional:
             return False
         try:
@@ -128,5 +128,5 @@ class Copier:
 
     async def _store(self, bundle: ConfigSource, expected: Expected) -> None:
         if self.overwrite and not self._is_conditional:
-            expected = ANY  # the user has agreed to overwrite what is stored meanwhile
+            expected = ANY  # the user has agreed to overwrite concurrent changes
         await store_bundle(self.target, bundle, expected=expected, info=self.info)

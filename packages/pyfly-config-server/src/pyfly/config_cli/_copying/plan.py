@@ -1,14 +1,12 @@
 """Planning a copy: the key of each bundle in the target. Pure functions.
 
-Two stores may differ in what counts for every profile: base bundles, where a store has them, and
-the bundles of the profile `default`, where a store counts those for every profile. A bundle is
-given another profile only where that changes no document; otherwise it is not copied, and the
-reason is reported.
+Two stores may have different bundles for every profile: base bundles, if a store has them, and
+bundles of the profile `default`, if a store counts them for every profile. A bundle gets another
+profile only if that changes no document; otherwise it is not copied, and the reason is reported.
 
-A store may also differ in what a name means. In files, `a-b.yaml` is what `a` has for the profile
-`b` and what `a-b` has for every profile, whatever it was stored as; elsewhere these are two
-bundles. Where a request for names that occur in the source would be answered differently, the
-bundle is not copied either.
+Two stores may also read names differently. In files, `a-b.yaml` is both the bundle of `a` for the
+profile `b` and the base bundle of `a-b`; in other stores these are two bundles. If a request for
+names in the source would get another answer, the bundle is not copied, either.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,7 +34,7 @@ _LAYOUT: Final = LabelsLayout()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSemantics:
-    """What counts for every profile in a store, and whether names are those of files."""
+    """The bundles that count for every profile in a store, and the meaning of names."""
 
     has_base_bundles: bool
     default_is_base: bool
@@ -50,21 +48,21 @@ class PlannedCopy:
 
     source: ConfigKey
     target: ConfigKey | None
-    """`None`: it is not copied."""
+    """`None` if it is not copied."""
     reason: str = ""
-    """Why it is not copied."""
+    """The reason why it is not copied."""
 
 
 def plan_copies(
     keys: Sequence[ConfigKey], *, source: StoreSemantics, target: StoreSemantics
 ) -> list[PlannedCopy]:
-    """Return what to do with every bundle of the source, in the order of `keys`.
+    """Return the plan for every bundle of the source, in the order of `keys`.
 
     Args:
-        keys: All bundles of the source under their labels. With only some of them, a bundle may
-            be given another profile although that changes documents.
-        source: What counts for every profile in the source.
-        target: What counts for every profile in the target.
+        keys: All bundles of the source under their labels. With only some of them, a new profile
+            of a bundle may change documents.
+        source: The semantics of the source.
+        target: The semantics of the target.
     """
     names = _names(keys)
     read = [one for key in keys for one in _readings(key, names[key.label], source)]
@@ -92,7 +90,7 @@ def plan_copies(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LabelNames:
-    """The names that requests under one label are made of."""
+    """The names in requests under one label."""
 
     applications: Collection[str]
     profiles: Collection[str]
@@ -113,7 +111,7 @@ def _names(keys: Sequence[ConfigKey]) -> dict[str, _LabelNames]:
 def _unless_misread(
     copy: PlannedCopy, names: _LabelNames, *, source: StoreSemantics, target: StoreSemantics
 ) -> PlannedCopy:
-    """Return a copy, or that it is not made because a request would be answered otherwise."""
+    """Return a copy, or the reason against it: a request would get another answer."""
     if copy.target is None:
         return copy
     any_profile = source.names_files and copy.source.is_base
@@ -131,14 +129,14 @@ def _unless_misread(
 def _readings(
     key: ConfigKey, names: _LabelNames, store: StoreSemantics, *, any_profile: bool = False
 ) -> set[ConfigKey]:
-    """Return every bundle as which one is read.
+    """Return every name under which requests read a bundle.
 
     Args:
         key: The bundle.
-        names: What requests ask for.
-        store: Where it is.
-        any_profile: Whether known applications are asked for under unknown profiles, too: a file
-            that was taken for the base bundle of `a-b` may be the only one of a profile `b`.
+        names: The names in requests.
+        store: The semantics of its store.
+        any_profile: True to include unknown profiles of known applications: the file of a base
+            bundle `a-b` may be the only file of a profile `b`.
     """
     if not store.names_files:
         return {key}

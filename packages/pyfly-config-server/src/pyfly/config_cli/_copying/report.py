@@ -1,4 +1,4 @@
-"""What `copy` reports: every bundle and what became of it, and all that was not copied."""
+"""The report of `copy`: the outcome for every bundle, and everything that was not copied."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from pyfly.config_server.formats.documents import name_document
 
 _ALWAYS_COUNTED: Final[tuple[Outcome, ...]] = ("created", "updated", "unchanged")
 _MAX_GUESSES: Final = 5
-"""Guesses that are named in one line."""
+"""The largest number of guesses in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,28 +25,28 @@ class CopyReport:
     dry_run: bool
     results: Sequence[CopyResult]
     items: Sequence[UncopiedItem]
-    """What is in the source and is no bundle, or cannot be read."""
+    """Items of the source that are not bundles, or cannot be read."""
     guesses: Collection[ConfigKey]
-    """Bundles of the source whose files could also be read as others, which the target cannot."""
+    """Bundles with files that the source could also read as other bundles, unlike the target."""
     differences: Sequence[Difference] | None
     """`None` without a comparison."""
 
     @property
     def counts(self) -> Counter[Outcome]:
-        """How often every outcome occurred; items count as not copied."""
+        """The number of bundles for each outcome. Items count as not copied."""
         counted: Counter[Outcome] = Counter(result.outcome for result in self.results)
         counted["not-copied"] += len(self.items)
         return counted
 
     @property
     def guessed(self) -> list[str]:
-        """The bundles that the target holds under names that are guesses."""
+        """The bundles in the target with names that are guesses."""
         sources = [one.copy.source for one in self.results if one.outcome in _ALWAYS_COUNTED]
         return [str(key) for key in sources if key in self.guesses]
 
     @property
     def is_complete(self) -> bool:
-        """True if the target holds everything that was to be copied, and serves the same."""
+        """True if everything was copied, and the comparison found no difference."""
         return not (self.counts["left"] or self.counts["not-copied"] or self.differences)
 
 

@@ -1,9 +1,9 @@
-"""Comparing what two stores hold, so that every request is answered alike, lists of names included.
+"""Comparing the stored bundles of two stores, for requests with lists of names.
 
-A request takes the bundles of its profiles, then those that count for every profile, in levels:
-the bundles of `default` where a store counts them for every profile, and the base bundles below
-them. Two stores that agree on the bundles of every profile, and on the levels that are not empty,
-answer every list of applications and of profiles alike.
+A request uses the bundles of its profiles, then the levels of bundles for every profile: the
+bundles of `default` if a store counts them for every profile, and the base bundles below them. If
+two stores have the same bundles for every profile, and the same levels that are not empty, they
+answer every list of applications and profiles in the same way.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,19 +22,19 @@ from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import default_is_base, has_base_bundles
 
 _Content: TypeAlias = Sequence[Mapping[str, object]] | str
-"""The flat keys of every document of a bundle, or why it cannot be read."""
+"""The flat keys of every document of a bundle, or the reason why it cannot be read."""
 _Level: TypeAlias = dict[str, _Content]
 """Application to content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLevels:
-    """What a store holds under one label."""
+    """The bundles of a store under one label."""
 
     profiles: Mapping[str, _Level]
-    """What counts only when its profile is asked for."""
+    """The bundles that count only if their profile is requested."""
     common: Sequence[_Level]
-    """What counts for every profile, the highest level first, without empty ones."""
+    """The bundles for every profile, the highest level first, without empty levels."""
 
 
 async def load_levels(
@@ -63,7 +63,7 @@ async def load_levels(
 
 
 def differing_bundles(one: StoredLevels, other: StoredLevels) -> Iterator[tuple[str, str]]:
-    """Yield application and profile of what differs; `-` for what counts for every profile."""
+    """Yield application and profile of each difference; `-` for bundles for every profile."""
     for profile in sorted(one.profiles.keys() | other.profiles.keys()):
         mine, theirs = one.profiles.get(profile, {}), other.profiles.get(profile, {})
         for application in _differing(mine, theirs):

@@ -12,7 +12,7 @@ from pyfly.config_cli._serving.limits import RELOAD_SECONDS
 
 
 class ReplaceableApp:
-    """An ASGI application that passes requests on to the newest one.
+    """An ASGI application that passes requests to the newest application.
 
     After `close_connections`, every answer ends its connection.
     """
@@ -23,7 +23,7 @@ class ReplaceableApp:
         self._closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request with the application that is current when it comes in."""
+        """Answer one request with the application that is current at its start."""
         running = self._current
         assert running is not None  # noqa: S101 - nothing is served before
         running.requests += 1
@@ -38,7 +38,7 @@ class ReplaceableApp:
         """Start an application for new requests; the previous one ends after its last request.
 
         Raises:
-            Exception: What the start of the application raised; the previous one stays in use.
+            Exception: The start of the application failed. The previous one stays in use.
         """
         running = _Running(app=app, idle=asyncio.Event(), retired=asyncio.Event())
         await running.start()
@@ -62,7 +62,7 @@ class ReplaceableApp:
 
 @dataclass(eq=False, kw_only=True)
 class _Running:
-    """An application between its start and its end, and how many requests it answers."""
+    """A started application, and the number of its running requests."""
 
     app: Litestar
     idle: asyncio.Event

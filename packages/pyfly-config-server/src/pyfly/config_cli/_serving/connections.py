@@ -1,7 +1,7 @@
 """Limits around the HTTP protocol of the ASGI server: bytes, times, number of connections.
 
-The ASGI server bounds idle connections only. A `BoundedConnection` stands between the transport
-and its protocol, reads along with a parser of its own, and passes on what is within the limits.
+The ASGI server limits idle connections only. A `BoundedConnection` is between the transport and
+the protocol. It parses the data itself, and passes it on if it is within the limits.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from pyfly.config_cli._serving.limits import ConnectionLimits
 from pyfly.config_cli._serving.transport import ClosableTransport
 
 _SLICE: Final = 16_384
-"""Heads are counted in pieces of this size."""
+"""The size of the pieces in which heads are counted."""
 _END: Final = b"\r\n\r\n"
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _AUTHORITY_END: Final = re.compile(rb"[/?#]")
 _RESET: Final = struct.pack("ii", 1, 0)
-"""Lets the system drop what it has not sent, too."""
+"""Makes the system drop unsent data, too."""
 _LINGER_SECONDS: Final = 2.0
-"""A refused client may read the reason for this long."""
+"""The time for a refused client to read the reason."""
 _MAX_LINGERING: Final = 200
 _SWEEP_SECONDS: Final = 1.0
 
@@ -47,11 +47,11 @@ class Connections:
         self._open.add(connection)
 
     def discard(self, connection: "BoundedConnection") -> None:
-        """Forget a closed connection."""
+        """Remove a closed connection."""
         self._open.discard(connection)
 
     async def watch(self) -> None:
-        """Look for expired deadlines once a second, until cancelled."""
+        """Check the deadlines once a second, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
@@ -60,7 +60,7 @@ class Connections:
                 connection.check(now)
 
     def abort(self) -> None:
-        """Close every connection at once; what was not sent yet is lost."""
+        """Close every connection at once, without sending the remaining data."""
         for connection in tuple(self._open):
             connection.abort()
 
@@ -69,8 +69,8 @@ class BoundedConnection(asyncio.Protocol):
     """One connection.
 
     Args:
-        connections: Where it is counted, and the limits.
-        make_protocol: Makes the protocol that answers requests. It is not called for a connection
+        connections: The open connections, with their limits.
+        make_protocol: Makes the protocol that answers requests. Not called for a connection
             beyond the limit.
     """
 
@@ -97,8 +97,8 @@ class BoundedConnection(asyncio.Protocol):
     # --- asyncio.Protocol -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Pass a connection on, or answer 503 when there are too many."""
-        transport = self._transport = cast("asyncio.Transport", transport)  # uvloop's is none
+        """Pass a connection on, or answer 503 if there are too many."""
+        transport = self._transport = cast("asyncio.Transport", transport)  # uvloop has its own
         excess = len(self._connections) - self._limits.connections
         self._connections.add(self)
         if excess >= _MAX_LINGERING:
@@ -111,7 +111,7 @@ class BoundedConnection(asyncio.Protocol):
             self._protocol.connection_made(ClosableTransport(transport))
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what is within the limits."""
+        """Pass data on if it is within the limits."""
         if len(data) <= _SLICE:
             self._take(data)
             return
@@ -119,11 +119,11 @@ class BoundedConnection(asyncio.Protocol):
             self._take(data[start : start + _SLICE])
 
     def eof_received(self) -> bool | None:
-        """Tell the protocol; the transport closes itself."""
+        """Notify the protocol. The transport closes itself."""
         return self._protocol.eof_received() if self._protocol else None
 
     def pause_writing(self) -> None:
-        """Start the deadline for sending: the client does not read."""
+        """Start the deadline for sending, because the client does not read."""
         self._write_by = self._loop.time() + self._limits.write_seconds
         if self._protocol:
             self._protocol.pause_writing()
@@ -135,7 +135,7 @@ class BoundedConnection(asyncio.Protocol):
             self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._connections.discard(self)
         protocol, self._protocol = self._protocol, None
         if protocol:
@@ -156,8 +156,8 @@ class BoundedConnection(asyncio.Protocol):
         """Note the host that a request is for.
 
         Raises:
-            ValueError: The field stands behind the body. The protocol would take it for one of
-                the head, where proxies have checked or set what counts.
+            ValueError: The field is after the body. The protocol would treat it as a field of the
+                head, although proxies have not checked it.
         """
         if not self._in_head:
             raise ValueError("a trailer")
@@ -168,8 +168,8 @@ class BoundedConnection(asyncio.Protocol):
         """Note that a head is complete.
 
         Raises:
-            ValueError: The target names another host than `Host` does. The protocol drops the
-                former, though it is the one that counts (RFC 9112 section 3.2.2).
+            ValueError: The target and `Host` name different hosts. The protocol ignores the host
+                of the target, although it has precedence (RFC 9112 section 3.2.2).
         """
         if not self._target.startswith((b"/", b"*")) and self._hosts != [_authority(self._target)]:
             raise ValueError("two hosts")

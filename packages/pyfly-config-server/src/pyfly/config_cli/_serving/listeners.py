@@ -1,4 +1,4 @@
-"""Listening sockets: names become addresses, and addresses become sockets."""
+"""Listening sockets: resolving names, and binding sockets."""
 
 import errno
 import ipaddress
@@ -10,19 +10,19 @@ from typing import Any, Final, TypeAlias
 from pyfly.config_cli._errors import SettingsError
 
 _SEND_BUFFER_BYTES: Final = 131_072
-"""Memory of the system for each client that does not read."""
+"""The memory of the system for each client that does not read."""
 _SEND_SECONDS: Final = 30
-"""A client that takes nothing for this long is disconnected by the system."""
+"""The system disconnects a client that reads nothing for this time."""
 
 Address: TypeAlias = tuple[socket.AddressFamily, tuple[Any, ...]]
 """A family, and the address of a socket as it has it; its first part is an IP address."""
 
 
 def resolve(host: str, port: int) -> list[Address]:
-    """Return every address that a host name, or an address in any form, stands for.
+    """Return every address of a host name, or of an address in any form.
 
     Raises:
-        SettingsError: There is none.
+        SettingsError: There is no address.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -39,9 +39,9 @@ def is_loopback(addresses: Iterable[Address]) -> bool:
 
 
 def bind(host: str, addresses: Sequence[Address]) -> list[socket.socket]:
-    """Return a bound socket for each address; nobody is answered yet.
+    """Return a bound socket for each address. Clients cannot connect yet.
 
-    An address of a family that this machine lacks is left out when there is another one.
+    An address of a family that this machine lacks is left out if there is another address.
 
     Raises:
         SettingsError: An address is in use, or no address can be used.

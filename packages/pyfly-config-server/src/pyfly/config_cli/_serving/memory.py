@@ -1,4 +1,4 @@
-"""Giving memory back to the system."""
+"""Returning memory to the system."""
 
 import contextlib
 import ctypes
@@ -10,10 +10,10 @@ _LARGE_BYTES: Final = 262_144
 
 
 def return_large_blocks() -> None:
-    """Let glibc give back each large block when it is free; elsewhere nothing changes.
+    """Make glibc return each large free block. Does nothing with other C libraries.
 
-    By itself glibc raises the size from which it does so with every large block, and keeps what
-    a burst of large answers needed for good.
+    By default glibc raises its threshold for this with every large block, and permanently keeps
+    the memory of a burst of large responses.
     """
     if sys.platform != "linux":
         return

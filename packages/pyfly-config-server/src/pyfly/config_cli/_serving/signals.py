@@ -16,8 +16,8 @@ _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 def on_stop(stop: Callable[[], object]) -> None:
     """Call `stop` at the first SIGTERM or SIGINT, in the main thread; it must return at once.
 
-    The process ends after `KILL_SECONDS`, or with a second signal, whether or not `stop` has
-    led to its end. The exit code is 0 either way.
+    The process ends after `KILL_SECONDS`, or with a second signal, even if `stop` does not end it.
+    The exit code is 0 in all cases.
     """
     asked = False
 

@@ -25,9 +25,9 @@ FIRST_PAUSE: Final = 0.2
 """Seconds until a worker that ended is started again; doubles with each time."""
 LONGEST_PAUSE: Final = 30.0
 HEALTHY_SECONDS: Final = 30.0
-"""After so long the pause begins small again."""
+"""The run time after which the pause is reset."""
 _START_SECONDS: Final = 60.0
-"""New workers have this long to get ready at a reload."""
+"""The time for new workers to get ready at a reload."""
 
 
 def supervise(
@@ -98,7 +98,7 @@ class _Supervisor:
         self._ready()
 
     async def _replace(self, fleet: "_Fleet") -> "_Fleet":
-        """Start new workers; stop the old ones when all new ones answer."""
+        """Start new workers; stop the old workers when all new workers answer."""
         new: _Fleet | None = None
         try:
             settings = self._load()
@@ -134,7 +134,7 @@ class _Fleet:
         self._restarting: list[asyncio.Task[None]] = []
 
     def start(self, *, check: bool) -> None:
-        """Start the workers, and start each again that ends."""
+        """Start the workers, and restart each worker that ends."""
         self._started: list[asyncio.Future[None]] = [
             asyncio.get_running_loop().create_future() for _ in range(self._count)
         ]
@@ -146,8 +146,8 @@ class _Fleet:
         """Start the workers and return when all of them answer.
 
         Raises:
-            ConfigError: One of them cannot serve, and says why.
-            TimeoutError: One of them is not ready in time.
+            ConfigError: A worker cannot serve; the message gives the reason.
+            TimeoutError: A worker is not ready in time.
         """
         self.start(check=True)
         async with asyncio.timeout(_START_SECONDS):
@@ -197,7 +197,7 @@ class _Fleet:
         )
         try:
             worker = self._workers[slot] = await WorkerProcess.start(order)
-        except (OSError, RuntimeError) as error:  # no process or thread is left, or no interpreter
+        except (OSError, RuntimeError) as error:  # no more processes or threads, no interpreter
             return "", f"could not be started ({error})"
         said = await worker.read_line()
         if said == READY:

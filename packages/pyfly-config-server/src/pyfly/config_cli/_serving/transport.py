@@ -5,10 +5,10 @@ from typing import Any
 
 
 class ClosableTransport(asyncio.Transport):
-    """A transport that may be written to after its end; that is dropped without an error.
+    """A transport that ignores writes after its end.
 
-    The protocol does not tell every answer that the client has gone: with several requests in one
-    piece only the last one learns of it.
+    The protocol does not notify every response of a disconnected client: with several pipelined
+    requests, only the last one is notified.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

@@ -1,4 +1,4 @@
-"""Changes of bundles: their conditions, their authors, and what is said about them."""
+"""Changes of bundles: their conditions, authors, messages and output."""
 
 import getpass
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from pyfly.config_server.storage import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitInfo:
-    """What the history of a bundle tells about a change."""
+    """Author and message of a change."""
 
     author: str | None
     message: str | None
