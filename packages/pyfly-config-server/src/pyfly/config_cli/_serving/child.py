@@ -1,7 +1,7 @@
-"""The first code of a worker process: from here on it ends with its supervisor.
+"""The first code of a worker process, which makes it end with its supervisor.
 
-Nothing else is imported before: the import of a whole server takes a while, and a worker would hold
-the port if its supervisor was killed in the meantime.
+It is imported first: the import of the server takes a while, and a worker would hold the port if
+its supervisor was killed in the meantime.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The storage interface in terms of the pool and the tables; nothing here knows SQL."""
+"""The storage interface on top of the pool and the tables. Contains no SQL."""
 
 from collections.abc import AsyncIterator
 from typing import Final, Self
@@ -33,10 +33,10 @@ class TemplateConfigBackend:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Open `template:///absolute/file?pool=4&timeout=10`. Nothing is connected yet.
+        """Open `template:///absolute/file?pool=4&timeout=10`. No connection is opened yet.
 
         Raises:
-            BackendLookupError: The URL is not written as it should be.
+            BackendLookupError: The URL is malformed.
         """
         return cls(StoreSettings.from_url(url))
 
@@ -79,33 +79,33 @@ class TemplateConfigBackend:
     async def keys(
         self, label: str | None = None, *, after: ConfigKey | None = None
     ) -> AsyncIterator[ConfigEntry]:
-        """Yield the names and versions as they were at the first step."""
+        """Yield the names and versions at the time of the first step."""
         for entry in await self._pool.run(
             lambda connection: _tables.entries(connection, label=label, after=after)
         ):
             yield entry
 
     async def has_label(self, label: str) -> bool:
-        """True if a bundle carries the label, or it is the default label."""
+        """True if a bundle has the label, or if it is the default label."""
         check_name("label", label)
         return label in {DEFAULT_LABEL, *await self.labels()}
 
     async def labels(self) -> list[str]:
-        """Return the labels that carry a bundle, sorted."""
+        """Return the labels that have a bundle, sorted."""
         return await self._pool.run(_tables.labels)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
-        """Return what changed since `cursor`, in this process or another."""
+        """Return the changes since `cursor` in all processes."""
         return await self._pool.run(lambda connection: self._changes.since(connection, cursor))
 
     async def check(self) -> None:
-        """Return when the database can be read."""
+        """Return if the database can be read."""
         await self._pool.run(_tables.revision)
         if not self._settings.path.exists():  # removed while its connections are open
             raise BackendUnavailableError("the file of the database is gone")
 
     async def aclose(self) -> None:
-        """Refuse everything from now on; wait for what has begun."""
+        """Refuse further calls, and wait for running calls."""
         await self._pool.aclose()
 
     async def list(self) -> list[ConfigSource]:  # last: from here on `list` is this method

@@ -1,4 +1,4 @@
-"""What changed in the store, by comparing what was seen before with what is there now."""
+"""The changes in the store, found by comparing its versions with those of the last call."""
 
 import sqlite3
 import threading
@@ -9,10 +9,10 @@ from pyfly_config_template._tables import entries, reading, revision
 
 
 class ChangeObserver:
-    """Remembers the versions of all bundles, and what differed from one look to the next.
+    """Keeps the versions of all bundles, and the changes between calls.
 
-    A store that keeps a list of changes does not need this class: its cursor is the number of
-    the last one, and it returns those that are newer.
+    A store that keeps a list of changes does not need this class: its cursor is the number of the
+    last change, and it returns the later changes.
     """
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class ChangeObserver:
         self._seen: dict[ConfigKey, str | None] = {}
 
     def since(self, connection: sqlite3.Connection, cursor: str | None) -> ChangeBatch:
-        """Look at the store, then return what changed since `cursor`.
+        """Compare the store with the last call, then return the changes since `cursor`.
 
-        One row is read while nothing changes, the names and versions of all bundles otherwise.
+        Reads one row while nothing changes, otherwise the names and versions of all bundles.
         """
-        with self._guard, reading(connection):  # looks of two threads come in order
+        with self._guard, reading(connection):  # one thread at a time
             present = revision(connection)
             journal = self._journal
             if journal is None or journal.cursor != present:

@@ -1,4 +1,4 @@
-"""What the driver raises becomes an error of pyfly-config here and nowhere else."""
+"""Translating the errors of the driver. No other module does this."""
 
 import contextlib
 import sqlite3
@@ -8,7 +8,7 @@ from typing import Final
 from pyfly.config_core import BackendAccessDeniedError, BackendError, BackendUnavailableError
 
 _PRIMARY_CODE: Final = 0xFF
-"""The bits of an error code that SQLite guarantees to stay; the others say more about it."""
+"""The bits of an error code that are stable in SQLite. The other bits have details."""
 _DENIED: Final = frozenset(
     {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB}
 )
@@ -24,9 +24,9 @@ def translated() -> Generator[None]:
 
 
 def backend_error(error: sqlite3.Error) -> BackendError:
-    """Return the error of this project: is another try worth it, or not?
+    """Return the error of pyfly-config, which tells callers if another try may help.
 
-    The message has the name of the error only. The driver's own message could hold a value.
+    The message has only the name of the error, because the driver's message could hold a value.
     """
     code: int | None = getattr(error, "sqlite_errorcode", None)
     name: str = getattr(error, "sqlite_errorname", type(error).__name__)

@@ -1,4 +1,4 @@
-"""A bounded number of connections, each used by one thread at a time."""
+"""A pool of connections, each used by one thread at a time."""
 
 import asyncio
 import sqlite3
@@ -18,9 +18,9 @@ _CLOSED: Final = "the store is closed"
 
 
 class ConnectionPool:
-    """Runs functions in threads that have a connection, and closes the connections at the end.
+    """Runs functions in threads with a connection, and closes the connections at the end.
 
-    A connection is opened when it is needed first. At most `settings.pool` are open.
+    A connection is opened when it is needed. At most `settings.pool` connections are open.
     """
 
     def __init__(self, settings: StoreSettings) -> None:
@@ -31,21 +31,21 @@ class ConnectionPool:
         self._closed = False
 
     async def run(self, function: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Return what the function returns, called with a connection in a thread.
+        """Return the result of a function, called with a connection in a thread.
 
-        The event loop goes on meanwhile. A caller that is cancelled does not stop the function.
+        The event loop is not blocked. Cancelling the caller does not stop the function.
 
         Raises:
             BackendUnavailableError: The pool is closed, the database does not answer, or there
-                was no result in time; then a write may have happened or not.
-            BackendAccessDeniedError: The database refuses.
+                was no result in time. In the last case the outcome of a write is unknown.
+            BackendAccessDeniedError: The database refuses access.
         """
         if self._closed:
             raise BackendUnavailableError(_CLOSED)
         loop = asyncio.get_running_loop()
         try:
             future = loop.run_in_executor(self._threads, self._call, function)
-        except RuntimeError as error:  # closed by another thread since
+        except RuntimeError as error:  # closed by another thread in the meantime
             raise BackendUnavailableError(_CLOSED) from error
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -55,7 +55,7 @@ class ConnectionPool:
             raise BackendUnavailableError(f"no result from the store in {seconds} s") from error
 
     async def aclose(self) -> None:
-        """Refuse everything from now on; wait for what has begun, then close all connections."""
+        """Refuse further calls, wait for running calls, then close all connections."""
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
         while self._connections:
@@ -73,8 +73,8 @@ class ConnectionPool:
         connection = sqlite3.connect(
             self._settings.path,
             timeout=self._settings.timeout,  # for the writers of other processes
-            isolation_level=None,  # transactions begin where this package says so
-            check_same_thread=False,  # closed by another thread, after its own has ended
+            isolation_level=None,  # this package begins transactions explicitly
+            check_same_thread=False,  # another thread closes it, after its thread has ended
         )
         try:
             prepare(connection)

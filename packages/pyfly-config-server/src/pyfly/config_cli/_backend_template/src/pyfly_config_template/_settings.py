@@ -1,4 +1,4 @@
-"""What the URL of a store says."""
+"""The settings of a store, from its URL."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,18 +15,18 @@ _MAX_DIGITS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """Where the store is and how it is used.
+    """The file of the store, and its limits.
 
     Raises:
         BackendLookupError: A number is outside its limits.
     """
 
     path: Path
-    """The file of the database. It is made when it is absent; its directory must exist."""
+    """The file of the database. A missing file is made; its directory must exist."""
     pool: int = 4
-    """Connections at most, from 1 to 64."""
+    """The largest number of connections, from 1 to 64."""
     timeout: int = 10
-    """Seconds until a call is given up, from 1 to 300."""
+    """The time limit of a call in seconds, from 1 to 300."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _LIMITS.items():
@@ -35,11 +35,11 @@ class StoreSettings:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Return what a URL says.
+        """Return the settings in a URL.
 
         Raises:
-            BackendLookupError: It is not written as it should be. The message does not show it,
-                because a URL may hold a password.
+            BackendLookupError: The URL is malformed. The message does not show it, because a URL
+                may hold a password.
         """
         parts = urlsplit(url)
         path = unquote(parts.path)

@@ -1,4 +1,4 @@
-"""What is stored, in terms of a connection: rows in, bundles out. Nothing here is async."""
+"""The tables: functions from a connection to bundles. Blocking."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ _ORDER: Final = "ORDER BY label, application, profile"
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables where they are absent."""
+    """Make missing tables."""
     for statement in _SCHEMA:
         connection.execute(statement)
     with writing(connection):
@@ -40,7 +40,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def writing(connection: sqlite3.Connection) -> Generator[None]:
-    """Run a block as one transaction, alone among the writers of all processes."""
+    """Run a block as one transaction that excludes the writers of all processes."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -52,7 +52,7 @@ def writing(connection: sqlite3.Connection) -> Generator[None]:
 
 @contextlib.contextmanager
 def reading(connection: sqlite3.Connection) -> Generator[None]:
-    """Run a block in which every statement sees the same moment."""
+    """Run a block in which all statements see the same state."""
     connection.execute("BEGIN")
     try:
         yield
@@ -64,7 +64,7 @@ def fetch(connection: sqlite3.Connection, key: ConfigKey) -> ConfigSource | None
     """Return one bundle, or `None`.
 
     Raises:
-        ConfigFormatError: What is stored is not what this package writes.
+        ConfigFormatError: The stored text is damaged.
     """
     statement = f"SELECT version, properties FROM bundles {_WHERE}"  # noqa: S608 - a constant
     row = connection.execute(statement, key.sort_key).fetchone()
@@ -95,7 +95,7 @@ def entries(
 
 
 def labels(connection: sqlite3.Connection) -> list[str]:
-    """Return the labels that carry a bundle, sorted."""
+    """Return the labels that have a bundle, sorted."""
     return [row[0] for row in connection.execute("SELECT DISTINCT label FROM bundles ORDER BY 1")]
 
 
@@ -119,7 +119,7 @@ def delete(connection: sqlite3.Connection, key: ConfigKey, expected: Expected) -
 
 
 def revision(connection: sqlite3.Connection) -> str:
-    """Return a text that is another one after every write, and the same in every process."""
+    """Return a text that changes with every write and is the same in every process."""
     store, number = connection.execute("SELECT store, number FROM revision").fetchone()
     return f"{store}-{number}"
 
