@@ -370,7 +370,7 @@ async def test_a_wrong_password_is_told_and_not_shown(
 @pytest.mark.external
 async def test_a_pooler_of_which_nothing_was_said_is_told(pgbouncer: Any) -> None:
     backend = SqlConfigBackend.from_url(pgbouncer.database("unmentioned"))
-    with pytest.raises(BackendError, match=r"PgBouncer write \?pgbouncer=true"):
+    with pytest.raises(BackendError, match=r"use \?pgbouncer=true for a database behind PgBouncer"):
         await backend.check()
     await backend.aclose()
 

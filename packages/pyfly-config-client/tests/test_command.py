@@ -409,14 +409,16 @@ def test_an_output_that_cannot_be_written_is_an_error_without_a_traceback(words:
         (">/dev/full", "cannot write the output: No space left on device"),
     ):
         script = f"{COMMAND} {words} {redirection}"
-        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", script], capture_output=True, encoding="utf-8", check=False
+        )
         assert (done.returncode, done.stderr) == (1, f"pyfly-config-client: {reason}\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the streams")
 def test_an_error_is_never_printed_as_a_result() -> None:
     script = f"{COMMAND} get nothing 2>&-"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stdout) == (3, "")
 
 
@@ -442,7 +444,7 @@ def test_run_leaves_no_signal_ignored() -> None:
     done = subprocess.run(
         ["sh", "-c", f"{script}; echo $?"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         restore_signals=True,
     )

@@ -144,6 +144,7 @@ def place(
     """Return a function that makes an empty store of a kind and returns its URL."""
     kept: dict[str, Any] = {}
     real = open_backend
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the credentials
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setattr(opening, "open_backend", lambda url: kept.get(url) or real(url))
