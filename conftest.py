@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 # Time fails no test, because another process may have the machine. The rest is what Hypothesis
@@ -33,6 +34,15 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what a process beside others has traced: it may be killed while it still cleans up."""
+    tracing = Coverage.current()
+    if tracing is not None and hasattr(session.config, "workerinput"):
+        tracing.stop()
+        tracing.save()
 
 
 @pytest.fixture(scope="session")

@@ -91,12 +91,32 @@ def free_port() -> Callable[[], int]:
     return find
 
 
+# Of two writes with the same condition, moto by itself lets both through now and then.
+MOTO = """
+import sys
+import threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+application = DomainDispatcherApplication(create_backend_app)
+writing = threading.Lock()
+
+def one_write_at_a_time(environ, start_response):
+    if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
+        return application(environ, start_response)
+    with writing:
+        return application(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), one_write_at_a_time, threaded=True)
+"""
+
+
 @pytest.fixture(scope="session")
 def moto(free_port: Callable[[], int]) -> Iterator[str]:
     """The address of a moto server, a mock of S3 over a real socket."""
     port = free_port()
     with subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)],
+        [sys.executable, "-c", MOTO, str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
