@@ -133,7 +133,7 @@ def parts(tree: Any) -> Iterator[Any]:
 
 
 def refused(tree: Any, suffix: str) -> bool:
-    """Tell whether a file cannot hold the tree: what YAML refuses is refused everywhere."""
+    """True if a file cannot hold the tree: what YAML refuses is refused everywhere."""
     for part in parts(tree):
         if isinstance(part, str) and len(part) > LONGEST_TEXT:
             return True

@@ -57,7 +57,7 @@ def status(path: str, error: Exception | None, method: str = "GET") -> int:
         pytest.param(None, 200, id="fine"),
         pytest.param(ConfigFormatError("broken"), 200, id="one bundle is broken"),
         pytest.param(BackendUnavailableError("gone"), 503, id="unavailable"),
-        pytest.param(RuntimeError("password=hunter2"), 503, id="a stranger's error"),
+        pytest.param(RuntimeError("password=hunter2"), 503, id="an error of a third-party store"),
     ],
 )
 def test_ready_says_whether_the_store_can_be_read(
@@ -128,7 +128,7 @@ def test_springs_health_tells_that_nothing_may_be_empty() -> None:
     assert document["components"]["configServer"]["details"]["acceptEmpty"] is False
 
 
-def test_springs_health_keeps_a_strangers_error_to_itself() -> None:
+def test_springs_health_does_not_show_the_error_of_a_third_party_store() -> None:
     server = ConfigServer(ThreeMethods(RuntimeError("password=hunter2")))
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
     answer = asyncio.run(controller(server, HealthSettings(show_details=True)).handle(request))
