@@ -76,6 +76,17 @@ def times() -> int:
 
 
 @pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    """Take back what a test changes in the process: a command that runs in it sets variables."""
+    environ, path = dict(os.environ), [*sys.path]
+    yield
+    if environ != os.environ:
+        os.environ.clear()
+        os.environ.update(environ)
+    sys.path[:] = path
+
+
+@pytest.fixture(autouse=True)
 def without_tracing(request: pytest.FixtureRequest) -> Iterator[None]:
     """Measure CPU time of the code alone: coverage traces every line, which costs several times it.
 
