@@ -80,4 +80,11 @@ def test_a_process_without_looks_does_not_hide_those_of_others() -> None:
     assert fresh.stores[1].last_look is None
     assert (fresh.watchers, fresh.broken, fresh.hits) == (0, 0, 1)
     assert total([fresh, busy(), fresh]).stores[1].last_look == 100.5
-    assert total([]).encode() == Counters().encode()
+    assert total([fresh, busy()]).processes == 1
+
+
+def test_no_process_has_counted_nothing() -> None:
+    nothing = total([])
+    assert (nothing.starts, nothing.processes, nothing.hits) == (0, 0, 0)
+    assert not nothing.routes
+    assert not nothing.stores

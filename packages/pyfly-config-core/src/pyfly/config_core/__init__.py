@@ -56,6 +56,7 @@ from pyfly.config_core.errors import (
     EncryptionKeyError,
     EncryptionNotInstalledError,
     InvalidConfigKeyError,
+    MetricsNotInstalledError,
     UnknownBackendError,
     UnsupportedOperationError,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "FlatValue",
     "InvalidConfigKeyError",
     "JsonValue",
+    "MetricsNotInstalledError",
     "PlaceholderResolver",
     "PropertySource",
     "UnknownBackendError",

@@ -18,6 +18,7 @@
     │   ├── CipherError (ValueError)             it was not encrypted with this key
     │   ├── EncryptionKeyError                   a key is missing, unknown or unusable
     │   └── EncryptionNotInstalledError (ImportError)
+    ├── MetricsNotInstalledError (ImportError)
     └── ConfigClientError                        the client's branch, see pyfly.config_client
 
 Messages name keys, files, lines and limits; never a property value.
@@ -44,6 +45,7 @@ __all__ = [
     "EncryptionKeyError",
     "EncryptionNotInstalledError",
     "InvalidConfigKeyError",
+    "MetricsNotInstalledError",
     "UnknownBackendError",
     "UnsupportedOperationError",
 ]
@@ -253,4 +255,16 @@ class EncryptionNotInstalledError(EncryptionError, ImportError):
         )
 
     requirement = "pyfly-config-core[encryption]"
+    """What to install."""
+
+
+class MetricsNotInstalledError(ConfigError, ImportError):
+    """The library for metrics is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"metrics are not installed; install them with: pip install '{self.requirement}'"
+        )
+
+    requirement = "pyfly-config-core[metrics]"
     """What to install."""

@@ -11,6 +11,7 @@ from pyfly.config_core import (
     EncryptionKeyError,
     EncryptionNotInstalledError,
     InvalidConfigKeyError,
+    MetricsNotInstalledError,
 )
 
 EXIT_FAILED: Final = 1
@@ -36,7 +37,7 @@ def exit_code(error: ConfigError) -> int:
             return EXIT_USAGE
         case BackendLookupError() | InvalidConfigKeyError():
             return EXIT_USAGE
-        case EncryptionKeyError() | EncryptionNotInstalledError():
+        case EncryptionKeyError() | EncryptionNotInstalledError() | MetricsNotInstalledError():
             return EXIT_USAGE
         case ConfigConflictError():
             return EXIT_CONDITION
