@@ -75,15 +75,20 @@ def times() -> int:
     return int(os.environ.get("PYFLY_PROOF_TIMES", "1"))
 
 
+_IMPORT_PATH = ("PYTHONPATH", "PYTHONSAFEPATH")
+
+
 @pytest.fixture(autouse=True)
-def _process_as_it_was() -> Iterator[None]:
-    """Take back what a test changes in the process: a command that runs in it sets variables."""
-    environ, path = dict(os.environ), [*sys.path]
+def _import_path_as_it_was() -> Iterator[None]:
+    """Take back what `pyfly.config_cli.main` changes in the process that it runs in."""
+    path, variables = [*sys.path], {name: os.environ.get(name) for name in _IMPORT_PATH}
     yield
-    if environ != os.environ:
-        os.environ.clear()
-        os.environ.update(environ)
     sys.path[:] = path
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(autouse=True)
