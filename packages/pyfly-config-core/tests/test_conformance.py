@@ -58,6 +58,7 @@ class TestFilesystem(
     ConditionalSaveConformance,
     DeleteConformance,
     ChangesConformance,
+    ChangeHintsConformance,
     BaseBundlesConformance,
     ResourcesConformance,
     CheckConformance,

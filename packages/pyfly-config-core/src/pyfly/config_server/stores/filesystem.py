@@ -1,8 +1,9 @@
 """The store that keeps bundles in the files of a directory."""
 
 import os
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pyfly.config_core import DEFAULT_LABEL, BackendLookupError, check_name
@@ -10,8 +11,12 @@ from pyfly.config_server.files.directory_tree import DirectoryTree
 from pyfly.config_server.files.layouts import LabelsLayout, Layout, parse_layout
 from pyfly.config_server.files.platforms import check_platform
 from pyfly.config_server.files.text_store import TextStore
+from pyfly.config_server.storage import SupportsChangeHints
+from pyfly.config_server.stores.hints import DirectoryHints, can_watch
 
 __all__ = ["FilesystemConfigBackend"]
+
+_Ability = TypeVar("_Ability")
 
 _FORM = "write a file: URL as file:///absolute/directory or file:relative/directory"
 
@@ -53,6 +58,7 @@ class FilesystemConfigBackend(TextStore):
         if only is not None:
             check_name("label", only)
         self._root = Path(root)
+        self._hints = DirectoryHints(self._root)
         super().__init__(DirectoryTree(self._root, label=only), chosen)
 
     @classmethod
@@ -77,6 +83,27 @@ class FilesystemConfigBackend(TextStore):
                 f"{_FORM}, with ?layout=spring when it is a repository of Spring Cloud Config"
             )
         return cls(unquote(parts.path), layout=layout, label=label)
+
+    def ability(self, kind: type[_Ability]) -> _Ability | None:
+        """Return this store if it has an ability. Hints need `pyfly-config-core[watch]`."""
+        if kind is SupportsChangeHints and not can_watch():
+            return None
+        return super().ability(kind)
+
+    def hints(self) -> AsyncGenerator[None]:
+        """Yield once the root is watched, and whenever the file system reports a change.
+
+        Some file systems, such as NFS, do not report the changes of other machines.
+
+        Raises:
+            UnsupportedOperationError: `pyfly-config-core[watch]` is not installed.
+        """
+        return self._hints.read()
+
+    async def aclose(self) -> None:
+        """End all iterators of `hints`, wait for a running save, and refuse further calls."""
+        await self._hints.aclose()
+        await super().aclose()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({os.fspath(self._root)!r})"

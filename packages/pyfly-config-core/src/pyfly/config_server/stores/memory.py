@@ -1,8 +1,6 @@
 """The store in memory, for tests and as the model of every other store."""
 
-import asyncio
 import builtins
-import contextlib
 import itertools
 import secrets
 import threading
@@ -40,6 +38,7 @@ from pyfly.config_server.storage import (
     check_expected,
     check_limit,
 )
+from pyfly.config_server.stores.hint_reader import HintReader
 
 __all__ = ["InMemoryConfigBackend"]
 
@@ -75,7 +74,7 @@ class InMemoryConfigBackend:
         self._numbers = itertools.count(1)
         self._epoch = secrets.token_hex(4)  # makes versions unique across processes
         self._journal = ChangeJournal(self._epoch)
-        self._waiters: set[_Waiter] = set()
+        self._readers: set[HintReader] = set()
         self._guard = threading.Lock()
         self._closed = False
 
@@ -248,16 +247,15 @@ class InMemoryConfigBackend:
     async def hints(self) -> AsyncIterator[None]:
         """Yield after every change from the first step on. Several changes may be joined."""
         self._check_open()
-        waiter = _Waiter()
-        self._waiters.add(waiter)
+        reader = HintReader()
+        self._readers.add(reader)
         try:
             while not self._closed:
-                await waiter.wake.wait()
-                waiter.wake.clear()
+                await reader.told()
                 if not self._closed:
                     yield
         finally:
-            self._waiters.discard(waiter)
+            self._readers.discard(reader)
 
     async def check(self) -> None:
         """Return if the store is open."""
@@ -295,8 +293,8 @@ class InMemoryConfigBackend:
         self._wake_all()
 
     def _wake_all(self) -> None:
-        for waiter in [*self._waiters]:
-            waiter.tell()
+        for reader in [*self._readers]:
+            reader.tell()
 
     def _next_version(self) -> str:
         return f"{next(self._numbers)}-{self._epoch}"
@@ -318,16 +316,3 @@ def _number(version: str) -> int:
     digits = version.partition("-")[0]
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS
     return int(digits) if is_number else 0
-
-
-class _Waiter:
-    """One reader of `hints`."""
-
-    def __init__(self) -> None:
-        self.wake = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-
-    def tell(self) -> None:
-        """Wake the reader in its event loop."""
-        with contextlib.suppress(RuntimeError):  # its event loop is closed
-            self._loop.call_soon_threadsafe(self.wake.set)
