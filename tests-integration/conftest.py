@@ -94,7 +94,7 @@ def start_server(
     free_port: Callable[[], int],
     started_servers: list[RunningServer],
 ) -> Callable[..., RunningServer]:
-    """Start `pyfly-config serve STORE ARGS…` and wait until it is live.
+    """Start `pyfly-config serve STORE ARGS…`; wait until it answers and has reported its content.
 
     It is stopped after the test, or at the end if a fixture of a wider scope has started it.
     """
@@ -105,6 +105,7 @@ def start_server(
         *args: str,
         python: Path = own_python,
         measured: bool = False,
+        reports: bool = True,
         **settings: str,
     ) -> RunningServer:
         port = free_port()
@@ -124,6 +125,8 @@ def start_server(
         server = RunningServer(port=port, process=process, log=log)
         started_servers.append(server)
         _wait_until_live(server)
+        if reports:
+            _wait_for_report(server)
         return server
 
     return start
@@ -305,6 +308,14 @@ def _wait_until_live(server: RunningServer) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise RuntimeError(f"the server did not start:\n{server.output()}")
+
+
+def _wait_for_report(server: RunningServer) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while "  credential    " not in server.output():
+        assert time.monotonic() < deadline, f"no report:\n{server.output()}"
+        assert server.process.poll() is None, f"it ended:\n{server.output()}"
+        time.sleep(0.01)
 
 
 def _wait_for_bucket_server(address: str) -> None:

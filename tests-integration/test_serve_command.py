@@ -62,6 +62,18 @@ def test_it_says_what_it_serves_and_where(tree: Path, start_server: Callable[...
     assert f"Try: curl {server.url}/config/orders/default\n" in output
     status, _, body = get(server, "/config/orders/prod")
     assert (status, json.loads(body)["name"]) == (200, "orders")
+    assert get(server, "/config/broken/prod")[0] == 500
+    assert "500: main/broken-prod.yaml: larger than" in server.output()
+
+
+def test_what_it_says_to_try_is_answered_in_the_layout_of_spring(
+    tmp_path: Path, start_server: Callable[..., Any]
+) -> None:
+    (tmp_path / "orders.yml").write_text("a: 1\n", encoding="utf-8")
+    server = start_server(f"{tmp_path.as_uri()}?layout=spring")
+    path = server.output().partition(f"Try: curl {server.url}")[2].strip()
+    status, _, body = get(server, path)
+    assert (status, json.loads(body)["propertySources"][0]["source"]) == (200, {"a": 1})
 
 
 def test_what_it_says_to_try_is_stored_whatever_the_default_label(

@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from pyfly.config_core import (
     ConfigKey,
@@ -28,6 +28,15 @@ from pyfly.config_server.storage import (
 )
 
 _Ability = TypeVar("_Ability")
+
+
+@runtime_checkable
+class _ListsNames(Protocol):
+    """A store that reads every bundle in `keys`, to tell its version, and can do without."""
+
+    def list_names(self) -> AsyncIterator[ConfigKey]:
+        """Yield the names that `keys` yields, in the same order."""
+        ...
 
 
 class Bundles:
@@ -79,6 +88,20 @@ class Bundles:
             key = source.key
             if label in {None, key.label} and (after is None or key.sort_key > after.sort_key):
                 yield ConfigEntry(key=key, version=source.version)
+
+    async def names(self) -> AsyncIterator[ConfigKey]:
+        """Yield the names of all entries, in the same order.
+
+        A text store reads no file for them. A wrapper with its own `keys` decides which names
+        there are, because the names are asked of the object that lists keys.
+        """
+        store: object = ability(self.backend, SupportsKeys)
+        if isinstance(store, _ListsNames):
+            async for key in store.list_names():
+                yield key
+            return
+        async for entry in self.entries():
+            yield entry.key
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return every readable bundle.

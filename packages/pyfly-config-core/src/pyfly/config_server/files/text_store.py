@@ -148,6 +148,11 @@ class TextStore:
             for entry in await self._threads.list(partial(self._reader.entries, step)):
                 yield entry
 
+    async def list_names(self) -> AsyncIterator[ConfigKey]:
+        """Yield the names that `keys` yields, in the same order, without reading a file."""
+        for row in await self._threads.list(self._reader.keys):
+            yield row.key
+
     async def labels(self) -> builtins.list[str]:
         """Return the labels that have a bundle or cannot be read, sorted."""
         return await self._threads.list(self._reader.labels)

@@ -150,8 +150,8 @@ def _keys(store: str) -> Iterator[object]:
     async def read() -> list[object]:
         keys: list[object] = []
         async with open_store(store) as bundles:
-            async for entry in bundles.entries():
-                keys.append(entry.key)
+            async for key in bundles.names():
+                keys.append(key)
                 if len(keys) == _MAX_KEYS:
                     break
         return keys

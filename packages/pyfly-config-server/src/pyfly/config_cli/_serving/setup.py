@@ -1,8 +1,9 @@
 """From settings to a running application."""
 
+import contextlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from litestar import Litestar
 
@@ -112,11 +113,23 @@ async def open_app(settings: ServerSettings, *, check: bool) -> Litestar:
     """
     server = open_server(settings)
     if check:
-        try:
+        async with closing_on_error(server):
             await server.check()
-        except BaseException:
-            await server.aclose()
-            raise
+    return make_app(server, settings)
+
+
+@contextlib.asynccontextmanager
+async def closing_on_error(server: ConfigServer) -> AsyncGenerator[None]:
+    """Close a server if the block raises."""
+    try:
+        yield
+    except BaseException:
+        await server.aclose()
+        raise
+
+
+def make_app(server: ConfigServer, settings: ServerSettings) -> Litestar:
+    """Return the application around a server, which it owns."""
     return create_app(
         server,
         auth=credential_of(settings),

@@ -1,17 +1,30 @@
 """The report at the start of a server: its stores, their content, and a request to try."""
 
+import asyncio
+import contextlib
+import heapq
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from pyfly.config_cli._serving.setup import store_locations
 from pyfly.config_cli._settings.access import credential_of
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.model import ServerSettings
-from pyfly.config_cli._stores.location import StoreLocation
-from pyfly.config_core import SHARED_APPLICATION, ConfigKey, encode_slashes
+from pyfly.config_core import (
+    DEFAULT_PROFILE,
+    SHARED_APPLICATION,
+    ConfigError,
+    ConfigKey,
+    encode_slashes,
+)
 from pyfly.config_server import Bundles, ConfigServer, SharedCredential
 
 _MAX_NAMES: Final = 12
+_MAX_EXAMPLES: Final = 3
+_STEP: Final = 1_000
+"""So many names are collected in one turn of the event loop."""
 
 
 def url_of(settings: ServerSettings) -> str:
@@ -24,41 +37,67 @@ def url_of(settings: ServerSettings) -> str:
     return f"http://{host}:{settings.port}{settings.base_path}"
 
 
-async def make_report(
-    server: ConfigServer, settings: ServerSettings, stores: Sequence[StoreLocation]
-) -> str:
-    """Return a text about what is served and where; close the server.
+async def print_report(server: ConfigServer, settings: ServerSettings) -> None:
+    """Print where the server is, then what is stored; the server runs on if nobody reads it.
 
-    A broken bundle is named; the rest is served.
-
-    Raises:
-        ConfigError: A store cannot be used.
+    Call this when requests are answered. Other tasks run while the stores are listed.
     """
+    stores = ", ".join(store.shown for store in store_locations(settings))
+    with contextlib.suppress(OSError):
+        print(f"Serving {stores} at {url_of(settings)}", flush=True)  # noqa: T201 - the output
+        print(await make_report(server, settings), flush=True)  # noqa: T201 - the command's output
+
+
+async def make_report(server: ConfigServer, settings: ServerSettings) -> str:
+    """Return a text about what is stored, and a request that was answered.
+
+    Bundles are counted by their names. Only those that the request needs are read. If the stores
+    cannot be listed, the text gives the reason; the server may still answer.
+    """
+    credential, keys = credential_of(settings), list[ConfigKey]()
     try:
-        await server.check()
-        entries = [
-            entry for backend in server.backends async for entry in Bundles(backend).entries()
-        ]
-    finally:
-        await server.aclose()
-    keys = [entry.key for entry in entries]
-    credential, url = credential_of(settings), url_of(settings)
-    lines = [
-        f"Serving {', '.join(store.shown for store in stores)} at {url}",
-        f"  bundles       {len(keys)}",
-        f"  applications  {_some(key.application for key in keys)}",
-        f"  profiles      {_some(key.profile for key in keys)}",
-        f"  labels        {_labels(keys, server.default_label)}",
-        f"  credential    {credential.scheme if credential else 'none'}",
-    ]
+        keys = await _names(server)
+        lines = _counts(keys, server.default_label)
+    except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
+        lines = [f"  bundles       not counted: {_reason(error)}"]
+    lines.append(f"  credential    {credential.scheme if credential else 'none'}")
     if keys_of(settings) is not None:
         decrypts = ", answers /decrypt" if server.options.encryption.answers_decrypt else ""
         lines.append(f"  encryption    configured{decrypts}")
-    lines += [f"  unreadable    {entry.key}: {entry.error}" for entry in entries if entry.error]
-    if readable := [entry.key for entry in entries if not entry.error]:
-        path = _example(readable, server.default_label)
-        lines.append(f"Try: curl {url}/{path}{_curl_options(credential)}")
+    for key in _examples(keys, server.default_label):
+        try:
+            await server.fetch(key.application, key.profile, key.label)
+        except Exception as error:  # noqa: BLE001 - as above
+            lines.append(f"  unreadable    {key}: {_reason(error)}")
+        else:
+            path = _path(key, server.default_label)
+            lines.append(f"Try: curl {url_of(settings)}/{path}{_curl_options(credential)}")
+            break
     return "\n".join(lines)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ConfigError) else type(error).__name__
+
+
+async def _names(server: ConfigServer) -> list[ConfigKey]:
+    """Return the names of all bundles. Other tasks run in between."""
+    keys: list[ConfigKey] = []
+    for backend in server.backends:
+        async for key in Bundles(backend).names():
+            keys.append(key)
+            if len(keys) % _STEP == 0:
+                await asyncio.sleep(0)
+    return keys
+
+
+def _counts(keys: Sequence[ConfigKey], default_label: str) -> list[str]:
+    return [
+        f"  bundles       {len(keys)}",
+        f"  applications  {_some(key.application for key in keys)}",
+        f"  profiles      {_some(key.profile for key in keys)}",
+        f"  labels        {_labels(keys, default_label)}",
+    ]
 
 
 def _curl_options(credential: SharedCredential | None) -> str:
@@ -74,9 +113,17 @@ def _labels(keys: Sequence[ConfigKey], default: str) -> str:
     return f"{_some(key.label for key in keys)} (default: {default}{unused})"
 
 
-def _example(keys: Sequence[ConfigKey], default: str) -> str:
-    """Return the path of a request for a stored bundle, with the default label if possible."""
-    key = min(keys, key=lambda one: (one.label != default, one.application == SHARED_APPLICATION))
+def _examples(keys: Sequence[ConfigKey], default: str) -> list[ConfigKey]:
+    """Return some bundles to try, those with the default label first."""
+    keys = heapq.nsmallest(
+        _MAX_EXAMPLES,
+        keys,
+        key=lambda one: (one.label != default, one.application == SHARED_APPLICATION),
+    )
+    return [replace(key, profile=DEFAULT_PROFILE) if key.is_base else key for key in keys]
+
+
+def _path(key: ConfigKey, default: str) -> str:
     names = [key.application, key.profile, *([] if key.label == default else [key.label])]
     return "/".join(quote(encode_slashes(name)) for name in names)
 

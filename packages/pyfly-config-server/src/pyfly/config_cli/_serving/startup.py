@@ -1,21 +1,16 @@
-"""Starts a server: checks everything that can be checked, then serves and reports where."""
+"""Starts a server: checks everything that can be checked, then serves."""
 
-import asyncio
-import contextlib
 import os
 from collections.abc import Callable
-from functools import partial
 
 from pyfly.config_cli._errors import SettingsError
-from pyfly.config_cli._serving.http_server import BACKLOG
-from pyfly.config_cli._serving.listeners import bind, listen, resolve
+from pyfly.config_cli._serving.listeners import bind, resolve
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     open_server,
     set_up_process,
     store_locations,
 )
-from pyfly.config_cli._serving.start_report import make_report
 from pyfly.config_cli._serving.supervisor import supervise
 from pyfly.config_cli._serving.worker import serve_alone
 from pyfly.config_cli._settings.model import ServerSettings
@@ -33,7 +28,7 @@ def serve(load: Callable[[], ServerSettings]) -> int:
     """
     settings = load()
     report_misplaced_files(settings.backend)
-    stores = store_locations(settings)
+    store_locations(settings)
     if settings.workers > 1 and os.name != "posix":
         raise SettingsError("several workers need a POSIX system; serve with one worker")
     set_up_process()
@@ -41,17 +36,6 @@ def serve(load: Callable[[], ServerSettings]) -> int:
     addresses = resolve(settings.host, settings.port)
     check_exposure(settings, addresses)
     listeners = bind(settings.host, addresses)
-    report = asyncio.run(make_report(server, settings, stores))
-    listen(settings.host, listeners, backlog=BACKLOG)
-    ready = partial(_print_report, report)
-    if settings.workers == 1:
-        serve_alone(load, settings, listeners, ready=ready)
-    else:
-        supervise(load, settings, listeners, ready=ready)
+    run = serve_alone if settings.workers == 1 else supervise
+    run(load, settings, server, listeners)
     return 0
-
-
-def _print_report(report: str) -> None:
-    """Print the report; the server runs on if nobody reads it."""
-    with contextlib.suppress(OSError):
-        print(report, flush=True)  # noqa: T201 - the command's output

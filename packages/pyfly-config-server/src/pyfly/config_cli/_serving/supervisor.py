@@ -8,9 +8,11 @@ from typing import Final
 
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
+from pyfly.config_cli._serving.start_report import print_report
 from pyfly.config_cli._serving.worker import (
     READY,
     WorkerOrder,
+    check_and_listen,
     check_reload,
     from_signal,
 )
@@ -18,6 +20,7 @@ from pyfly.config_cli._serving.worker_process import WorkerProcess, end_workers
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import encode_settings
 from pyfly.config_core import ConfigError
+from pyfly.config_server import ConfigServer
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -33,19 +36,21 @@ _START_SECONDS: Final = 60.0
 def supervise(
     load: Callable[[], ServerSettings],
     settings: ServerSettings,
+    server: ConfigServer,
     listeners: Sequence[socket.socket],
-    *,
-    ready: Callable[[], None],
 ) -> None:
     """Serve with several workers until SIGTERM or SIGINT; SIGHUP replaces all of them.
 
     Args:
         load: Loads the settings again.
         settings: The settings at the start.
-        listeners: Listening sockets.
-        ready: Called when the first worker answers.
+        server: The server of these settings, for the check and the report in this process.
+        listeners: Bound sockets.
+
+    Raises:
+        ConfigError: A store or an address cannot be used.
     """
-    asyncio.run(_Supervisor(load, listeners, count=settings.workers, ready=ready).run(settings))
+    asyncio.run(_Supervisor(load, listeners, count=settings.workers).run(settings, server))
 
 
 class _Supervisor:
@@ -55,23 +60,22 @@ class _Supervisor:
         listeners: Sequence[socket.socket],
         *,
         count: int,
-        ready: Callable[[], None],
     ) -> None:
         self._load = load
         self._listeners = listeners
         self._count = count
-        self._ready = ready
         self._fleets: set[_Fleet] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def run(self, settings: ServerSettings) -> None:
+    async def run(self, settings: ServerSettings, server: ConfigServer) -> None:
+        await check_and_listen(server, settings, self._listeners)
         loop = asyncio.get_running_loop()
         stop, hangup = asyncio.Event(), asyncio.Event()
         on_stop(from_signal(loop, stop.set))
         on_hangup(from_signal(loop, hangup.set), from_signal(loop, stop.set))
         fleet = self._make_fleet(settings)
         fleet.start(check=False)
-        reporting = asyncio.create_task(self._report(fleet))
+        reporting = asyncio.create_task(_report(fleet, server))
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
             hanging = asyncio.create_task(hangup.wait())
@@ -87,15 +91,12 @@ class _Supervisor:
         for listener in self._listeners:
             listener.close()
         await asyncio.gather(*(fleet.end() for fleet in self._fleets))
+        await server.aclose()
 
     def _make_fleet(self, settings: ServerSettings) -> "_Fleet":
         fleet = _Fleet(settings, [one.fileno() for one in self._listeners], count=self._count)
         self._fleets.add(fleet)
         return fleet
-
-    async def _report(self, fleet: "_Fleet") -> None:
-        await fleet.first.wait()
-        self._ready()
 
     async def _replace(self, fleet: "_Fleet") -> "_Fleet":
         """Start new workers; stop the old workers when all new workers answer."""
@@ -120,6 +121,12 @@ class _Supervisor:
     async def _drain(self, fleet: "_Fleet") -> None:
         await fleet.drain()
         self._fleets.discard(fleet)
+
+
+async def _report(fleet: "_Fleet", server: ConfigServer) -> None:
+    await fleet.first.wait()
+    await print_report(server, fleet.settings)
+    await server.aclose()
 
 
 class _Fleet:

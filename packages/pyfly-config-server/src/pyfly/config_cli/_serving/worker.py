@@ -12,19 +12,27 @@ from typing import Final
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.application import ReplaceableApp
 from pyfly.config_cli._serving.channel import Channel
-from pyfly.config_cli._serving.http_server import HttpServer, run_in_loop
+from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer, run_in_loop
 from pyfly.config_cli._serving.limits import (
     DRAIN_SECONDS,
     RELOAD_SECONDS,
     ConnectionLimits,
     connection_limit,
 )
-from pyfly.config_cli._serving.listeners import resolve
-from pyfly.config_cli._serving.setup import check_exposure, open_app, set_up_process
+from pyfly.config_cli._serving.listeners import listen, resolve
+from pyfly.config_cli._serving.setup import (
+    check_exposure,
+    closing_on_error,
+    make_app,
+    open_app,
+    set_up_process,
+)
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
+from pyfly.config_cli._serving.start_report import print_report
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import decode_settings
 from pyfly.config_core import ConfigError
+from pyfly.config_server import ConfigServer
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -35,44 +43,69 @@ READY: Final = "ready"
 def serve_alone(
     load: Callable[[], ServerSettings],
     settings: ServerSettings,
+    server: ConfigServer,
     listeners: Sequence[socket.socket],
-    *,
-    ready: Callable[[], None],
 ) -> None:
     """Serve in this process until SIGTERM or SIGINT; SIGHUP loads the settings again.
 
     Args:
         load: Loads the settings again.
         settings: The settings at the start.
+        server: The server of these settings. It is checked, and closed at the end.
         listeners: Bound sockets.
-        ready: Called when requests are answered.
+
+    Raises:
+        ConfigError: A store or an address cannot be used.
     """
-    run_in_loop(_serve_alone(load, settings, listeners, ready))
+    run_in_loop(_serve_alone(load, settings, server, listeners))
 
 
 async def _serve_alone(
     load: Callable[[], ServerSettings],
     settings: ServerSettings,
+    server: ConfigServer,
     listeners: Sequence[socket.socket],
-    ready: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    app = ReplaceableApp()
-    server = _make_server(app, listeners, ready)
+    app, answering = ReplaceableApp(), asyncio.Event()
+    http_server = _make_server(app, listeners, answering.set)
     hangups: asyncio.Queue[None] = asyncio.Queue(1)
 
     def note_hangup() -> None:
         if hangups.empty():
             hangups.put_nowait(None)
 
-    await app.replace(await open_app(settings, check=False))
-    stop = from_signal(loop, server.stop)
+    await check_and_listen(server, settings, listeners)
+    await app.replace(make_app(server, settings))
+    stop = from_signal(loop, http_server.stop)
     on_stop(stop)
     on_hangup(from_signal(loop, note_hangup), stop)
-    reloading = asyncio.create_task(_reload_forever(app, settings, load, hangups))
-    await server.run()
-    reloading.cancel()
+    tasks = [
+        asyncio.create_task(_report(answering, server, settings)),
+        asyncio.create_task(_reload_forever(app, settings, load, hangups)),
+    ]
+    await http_server.run()
+    for task in tasks:
+        task.cancel()
     await app.aclose()
+
+
+async def check_and_listen(
+    server: ConfigServer, settings: ServerSettings, listeners: Sequence[socket.socket]
+) -> None:
+    """Check the stores, then let clients connect. On errors the server is closed.
+
+    Raises:
+        ConfigError: A store or an address cannot be used.
+    """
+    async with closing_on_error(server):
+        await server.check()
+        listen(settings.host, listeners, backlog=BACKLOG)
+
+
+async def _report(answering: asyncio.Event, server: ConfigServer, settings: ServerSettings) -> None:
+    await answering.wait()
+    await print_report(server, settings)
 
 
 async def _reload_forever(

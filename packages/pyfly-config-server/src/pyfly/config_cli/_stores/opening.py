@@ -60,7 +60,7 @@ async def open_store(store: str) -> AsyncGenerator[Bundles]:
 
 async def explain_empty(bundles: Bundles, selection: BundleFilter, *, store: str) -> str:
     """Return a remark that says why a filter admits no bundle of a store."""
-    keys = [entry.key async for entry in bundles.entries()]
+    keys = [key async for key in bundles.names()]
     if not keys:
         return describe_misplaced_files(store) or "there are no bundles in this store"
     for field in ("label", "application", "profile"):
@@ -101,7 +101,7 @@ async def add_suggestion(
 ) -> None:
     """Add to the error for a missing bundle the name that was probably meant."""
     try:
-        names = [entry.key async for entry in bundles.entries()]
+        names = [key async for key in bundles.names()]
     except ConfigError:
         return
     if not names and (remark := describe_misplaced_files(store)):

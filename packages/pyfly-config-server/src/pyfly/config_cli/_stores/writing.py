@@ -99,7 +99,7 @@ async def describe_new_label(bundles: Bundles, label: str) -> str | None:
             return None
         known = await store.labels()
     else:
-        known = sorted({entry.key.label async for entry in bundles.entries()})
+        known = sorted({key.label async for key in bundles.names()})
     if label in known or (not known and label == DEFAULT_LABEL):
         return None
     return f"the label {label!r} is new{did_you_mean(label, known)}"
