@@ -130,6 +130,7 @@ def held(started: asyncio.Event, gone: asyncio.Event) -> ConfigServerApp:
 
     async def hold(context: RequestContext) -> HttpResponse:
         started.set()
+        assert context.request.disconnected is not None
         await context.request.disconnected()
         gone.set()
         return HttpResponse(status=204)
@@ -159,7 +160,7 @@ async def test_a_held_request_hears_that_its_client_has_gone(
         app = Starlette(routes=[Mount("", app)])
     if framework == "litestar":
         plugin = ConfigServerPlugin(ConfigServer(InMemoryConfigBackend()), auth=None)
-        plugin._app = app
+        plugin._front = app
         app = Litestar(plugins=[plugin])
     port = free_port()
     settings = uvicorn.Config(app, port=port, log_level="error", lifespan="off")

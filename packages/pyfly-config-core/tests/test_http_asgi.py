@@ -269,19 +269,12 @@ async def test_a_request_knows_when_its_client_has_gone() -> None:
         return {"type": "http.disconnect"}
 
     request = http_request(SCOPE, receive)
+    assert request.disconnected is not None
     waiting = asyncio.create_task(request.disconnected())
     done, _ = await asyncio.wait([waiting], timeout=0.05)
     assert not done
     gone.set()
     await asyncio.wait_for(waiting, 30)
-
-
-async def test_a_request_of_an_adapter_that_cannot_tell_has_its_client_for_ever() -> None:
-    request = HttpRequest(method="GET", raw_path=b"/")
-    waiting = asyncio.create_task(request.disconnected())
-    done, _ = await asyncio.wait([waiting], timeout=0.05)
-    assert not done
-    waiting.cancel()
 
 
 async def test_a_websocket_is_closed() -> None:
@@ -314,15 +307,11 @@ async def live(app: Any) -> Sequence[Any]:
     return connection.sent
 
 
-async def test_the_server_is_closed_when_the_lifespan_ends_unless_told_otherwise() -> None:
+async def test_the_server_is_closed_when_the_lifespan_ends() -> None:
     complete = [{"type": f"lifespan.{name}.complete"} for name in ("startup", "shutdown")]
     store = Closing()
     assert await live(ConfigServerApp(ConfigServer(store), auth=None)) == complete
     assert store.closed == 1
-    store = Closing()
-    app = ConfigServerApp(ConfigServer(store), auth=None, closes_server=False)
-    assert await live(app) == complete
-    assert store.closed == 0
 
 
 async def test_a_store_that_cannot_be_closed_fails_the_shutdown_without_its_text() -> None:

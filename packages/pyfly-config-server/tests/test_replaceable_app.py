@@ -12,6 +12,8 @@ from litestar.handlers import asgi
 
 from pyfly.config_cli._serving import application
 from pyfly.config_cli._serving.application import ReplaceableApp
+from pyfly.config_litestar import ReadyApp
+from pyfly.config_server import ConfigServer, ConfigServerApp, InMemoryConfigBackend
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +35,8 @@ async def test_a_request_that_outlasts_a_reload_ends_its_application_without_a_c
         ended.set()
 
     app = ReplaceableApp()
-    await app.replace(Litestar([hold], lifespan=[lifespan]))
+    front = ConfigServerApp(ConfigServer(InMemoryConfigBackend()), auth=None)
+    await app.replace(ReadyApp(front, Litestar([hold], lifespan=[lifespan])))
     scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "headers": []}
     request = asyncio.create_task(
         app(
@@ -43,7 +46,7 @@ async def test_a_request_that_outlasts_a_reload_ends_its_application_without_a_c
         )
     )
     await begun.wait()
-    await app.replace(Litestar([]))
+    await app.replace(ReadyApp(front, Litestar([])))
     await asyncio.wait_for(ended.wait(), 30)
     request.cancel()
     await asyncio.wait([request])

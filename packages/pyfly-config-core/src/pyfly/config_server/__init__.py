@@ -23,6 +23,7 @@ from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.health import HealthRepository, HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
+from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 from pyfly.config_server.storage.registry import open_backend
 from pyfly.config_server.stores.filesystem import FilesystemConfigBackend
@@ -53,6 +54,8 @@ __all__ = [
     "InMemoryConfigBackend",
     "KeyRing",
     "KeyStoreFile",
+    "LiveDocuments",
+    "LiveOptions",
     "Principal",
     "Right",
     "ServerOptions",

@@ -1,7 +1,8 @@
 """The ready-made application: one configuration server and its health."""
 
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
@@ -15,6 +16,40 @@ from pyfly.config_server import (
     HostPolicy,
 )
 from pyfly.config_server.http.asgi import http_request
+from pyfly.config_server.live import LiveOptions
+
+_LIVE: Final = LiveOptions()
+
+
+class ReadyApp:
+    """The ready-made application for an ASGI server.
+
+    Requests for the configuration and for health do not pass through Litestar, which gets all
+    others.
+
+    Args:
+        front: Answers the paths that it serves.
+        litestar: Answers all others, and has the lifespan.
+    """
+
+    def __init__(self, front: ConfigServerApp, litestar: Litestar) -> None:
+        self.litestar: Final = litestar
+        """The application behind."""
+        self.dispatch: Final[ASGIApp] = _dispatch(front, litestar)
+        """The same as a call of this object, without its cost."""
+        self._front = front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or handle the lifespan."""
+        await self.dispatch(scope, receive, send)
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Return the lifespan, for servers that do not send its events."""
+        return self.litestar.lifespan()
+
+    def release(self) -> None:
+        """Answer all held requests; hold no more."""
+        self._front.release()
 
 
 def create_app(
@@ -23,6 +58,7 @@ def create_app(
     auth: Authenticator | None,
     health: HealthSettings | None = None,
     hosts: HostPolicy | None = None,
+    live: LiveOptions | None = _LIVE,
 ) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
@@ -37,27 +73,60 @@ def create_app(
         hosts: The policy for `Host` headers on all paths except health. `None` accepts every host;
             without a credential, every web page in a browser on this machine can then read
             everything.
+        live: The options of the live layer. `None` reads the stores for every request.
     """
+    front, app = _front_and_behind(server, auth=auth, health=health, hosts=hosts, live=live)
+    app.asgi_handler = _dispatch(front, app.asgi_handler)
+    return app
+
+
+def create_asgi_app(
+    server: ConfigServer,
+    *,
+    auth: Authenticator | None,
+    health: HealthSettings | None = None,
+    hosts: HostPolicy | None = None,
+    live: LiveOptions | None = _LIVE,
+) -> ReadyApp:
+    """Return what `create_app` returns as an ASGI application with less work for each request.
+
+    The arguments are those of `create_app`.
+    """
+    front, app = _front_and_behind(server, auth=auth, health=health, hosts=hosts, live=live)
+    return ReadyApp(front, app)
+
+
+def _front_and_behind(
+    server: ConfigServer,
+    *,
+    auth: Authenticator | None,
+    health: HealthSettings | None,
+    hosts: HostPolicy | None,
+    live: LiveOptions | None,
+) -> tuple[ConfigServerApp, Litestar]:
+    health = HealthSettings() if health is None else health
+    front = ConfigServerApp(server, auth=auth, hosts=hosts, health=health, live=live)
     app = Litestar(
-        on_shutdown=[server.aclose],
+        on_startup=[front.start],
+        on_shutdown=[front.aclose, server.aclose],
         exception_handlers={HTTPException: partial(_refuse, hosts=hosts)},
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
-    health = HealthSettings() if health is None else health
-    front = ConfigServerApp(server, auth=auth, hosts=hosts, health=health, closes_server=False)
-    app.asgi_handler = _dispatch(front, app.asgi_handler)
-    return app
+    return front, app
 
 
 def _dispatch(front: ConfigServerApp, behind: ASGIApp) -> ASGIApp:
     """Return an application that passes the paths of `front` to it, and others to `behind`."""
+    serves: Any = front.serves  # Litestar has its own ASGI types
+    answer: Any = front
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        untyped: Any = scope  # Litestar has its own ASGI types
-        app: Any = front if front.serves(untyped) else behind
-        await app(scope, receive, send)
+        if serves(scope):
+            await answer(scope, receive, send)
+        else:
+            await behind(scope, receive, send)
 
     return dispatch
 

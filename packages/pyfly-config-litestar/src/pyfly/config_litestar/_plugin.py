@@ -1,6 +1,6 @@
 """The plugin that serves a configuration server in a Litestar application."""
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from litestar import Request, route
 from litestar.config.app import AppConfig
@@ -11,7 +11,9 @@ from litestar.routes import ASGIRoute, BaseRoute
 from litestar.types import ASGIApp
 
 from pyfly.config_server import Authenticator, ConfigServer, ConfigServerApp, HostPolicy
+from pyfly.config_server.live import LiveOptions
 
+_LIVE: Final = LiveOptions()
 _ResponseT = TypeVar("_ResponseT")
 
 
@@ -28,6 +30,7 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         auth: The authenticator. `None` must be given explicitly: the embedding application then
             controls reading, and writing is refused.
         hosts: The policy for `Host` headers. `None` leaves this to the application.
+        live: The options of the live layer. `None` reads the stores for every request.
 
     Raises:
         ImproperlyConfiguredException: The application has a mount that takes every path below the
@@ -40,10 +43,10 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         *,
         auth: Authenticator | None,
         hosts: HostPolicy | None = None,
+        live: LiveOptions | None = _LIVE,
     ) -> None:
         self._base_path = server.base_path
-        app: Any = ConfigServerApp(server, auth=auth, hosts=hosts, closes_server=False)
-        self._app: ASGIApp = app  # Litestar has its own ASGI types
+        self._front = ConfigServerApp(server, auth=auth, hosts=hosts, live=live)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the handler for every path below the base path.
@@ -51,7 +54,8 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         It is a route with a path parameter, because Litestar passes requests for `/configuration`
         to a mount at `/config`. That costs some 3 microseconds per request.
         """
-        config_app = self._app
+        front: Any = self._front  # Litestar has its own ASGI types
+        config_app: ASGIApp = front
 
         async def serve_configuration() -> ASGIApp:
             return config_app
@@ -69,6 +73,8 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
             include_in_schema=False,
         )
         app_config.route_handlers.append(handler(serve_configuration))
+        app_config.on_startup.append(self._front.start)
+        app_config.on_shutdown.append(self._front.aclose)
         return app_config
 
     def receive_route(self, route: BaseRoute) -> None:

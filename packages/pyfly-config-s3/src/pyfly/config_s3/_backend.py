@@ -16,6 +16,8 @@ from pyfly.config_server.storage import ConfigSource, ConfigVersion, check_limit
 
 LIMITS: Final = StoreLimits(read=5.0, listing=120.0, wait=5.0, write=5.0, readers=16, writers=16)
 _CONNECTIONS: Final = 64
+_LIVE_STALENESS: Final = 10.0
+"""Seconds: a look for changes lists the bucket, with one request for every 1,000 objects."""
 
 
 class S3ConfigBackend(TextStore):
@@ -62,6 +64,7 @@ class S3ConfigBackend(TextStore):
             max_staleness=location.max_staleness,
         )
         super().__init__(tree, location.layout, limits=LIMITS, name="pyfly-config-s3")
+        self.max_staleness: Final = max(_LIVE_STALENESS, location.max_staleness)
         self._history = BundleHistory(bucket, ObjectLayout(label=label), location.layout, self.run)
 
     @classmethod

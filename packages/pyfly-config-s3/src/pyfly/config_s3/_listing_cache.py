@@ -104,6 +104,13 @@ class ListingCache:
             if (listing := self._listings.get(begin)) is not None:
                 self._listings[begin] = replace(listing, fresh_until=0.0)
 
+    def expire(self) -> None:
+        """List everything again at the next call, because names have changed somewhere."""
+        with self._guard:
+            self._requests.clear()
+            for begin, listing in self._listings.items():
+                self._listings[begin] = replace(listing, fresh_until=0.0)
+
     def discard(self, begin: str) -> None:
         """Drop a listing that names a missing object."""
         with self._guard:

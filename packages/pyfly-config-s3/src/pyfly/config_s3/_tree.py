@@ -118,7 +118,10 @@ class BucketTree:
 
     def changes(self, *, deadline: float) -> FileChanges:
         """List all objects below the prefix, with one request for every 1,000 objects."""
-        return self._scanner.compare(self._rows("", deep=True, deadline=deadline))
+        found = self._scanner.compare(self._rows("", deep=True, deadline=deadline))
+        if found.paths:  # what is read after this call sees these names
+            self._listings.expire()
+        return found
 
     def check(self, *, deadline: float) -> None:
         """Return if the bucket can be listed. The first time, detect the conditions of writes."""

@@ -1,7 +1,8 @@
 """Reading, writing and listing the bundles of one store, with their history."""
 
 import builtins
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -48,6 +49,11 @@ class Bundles:
 
     def __init__(self, backend: ConfigBackend) -> None:
         self.backend = backend
+        self._on_write: list[Callable[[ConfigKey], Awaitable[None]]] = []
+
+    def on_write(self, callback: Callable[[ConfigKey], Awaitable[None]]) -> None:
+        """Call `callback` after each write, before the write returns or raises."""
+        self._on_write.append(callback)
 
     async def load(self, key: ConfigKey) -> ConfigSource:
         """Return the bundle.
@@ -128,7 +134,8 @@ class Bundles:
             ConfigError: As `commit`, without the conflict.
         """
         await self.check(source)
-        await self.backend.save(source)
+        async with self._announced(source.key):
+            await self.backend.save(source)
 
     async def commit(
         self,
@@ -151,7 +158,8 @@ class Bundles:
         check_remarks(author=author, message=message)
         await self.check(source)
         store = self._able(SupportsConditionalSave, "conditional saves")
-        return await store.commit(source, expected=expected, author=author, message=message)
+        async with self._announced(source.key):
+            return await store.commit(source, expected=expected, author=author, message=message)
 
     async def delete(
         self,
@@ -172,7 +180,8 @@ class Bundles:
         """
         check_remarks(author=author, message=message)
         store = self._able(SupportsDelete, "deleting")
-        await store.delete(key, expected=expected, author=author, message=message)
+        async with self._announced(key):
+            await store.delete(key, expected=expected, author=author, message=message)
 
     async def history(
         self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None
@@ -251,6 +260,15 @@ class Bundles:
         source = await self.load_version(key, version)
         message = f"rollback to {version}" if message is None else message
         return await self.commit(source, expected=expected, author=author, message=message)
+
+    @contextlib.asynccontextmanager
+    async def _announced(self, key: ConfigKey) -> AsyncGenerator[None]:
+        """Announce a write at its end. The outcome of a failed one may be unknown."""
+        try:
+            yield
+        finally:
+            for callback in self._on_write:
+                await callback(key)
 
     def _able(self, kind: type[_Ability], words: str) -> _Ability:
         store = ability(self.backend, kind)

@@ -16,7 +16,9 @@ from pyfly.config_server.http.authentication import Authenticator
 from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
+from pyfly.config_server.http.hot_path import HotPath, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
+from pyfly.config_server.live import LiveDocuments, LiveOptions
 
 __all__ = [
     "MAX_PENDING_BYTES",
@@ -47,12 +49,16 @@ _BUSY: Final = HttpResponse(
     ),
     body=_BUSY_BODY,
 )
+_LIVE: Final = LiveOptions()
 # Unescaped characters of a path (RFC 3986), for ASGI servers that do not send the raw path.
 _SAFE: Final = "/:@!$&'()*+,;=-._~"
 
 
 class ConfigServerApp:
     """Serves a `ConfigServer` as an ASGI application.
+
+    Alone behind an ASGI server, it closes the server at the end of the lifespan. Frameworks do not
+    pass their lifespan to mounted applications: call `aclose` there, and close the server.
 
     Unknown paths get 404. If slow clients have not yet read `MAX_PENDING_BYTES` of large
     responses, the next large response is replaced by 503, so that the memory is limited.
@@ -65,8 +71,9 @@ class ConfigServerApp:
         hosts: The policy for `Host` headers. `None` accepts every host.
         health: The settings of `/health/live`, `/health/ready` and `/actuator/health`, which are
             outside of the base path and need no credential. `None` does not serve them.
-        closes_server: True to close the server when the lifespan ends. Frameworks do not pass
-            their lifespan to mounted applications; close the server yourself there.
+        live: The options of the live layer, which answers from memory, follows the changes of the
+            stores and holds requests until a document changes. `None` leaves it out: every
+            request reads the stores.
     """
 
     def __init__(
@@ -76,11 +83,13 @@ class ConfigServerApp:
         auth: Authenticator | None,
         hosts: HostPolicy | None = None,
         health: HealthSettings | None = None,
-        closes_server: bool = True,
+        live: LiveOptions | None = _LIVE,
     ) -> None:
-        controller = Controller(server, auth=auth, hosts=hosts, health=health)
+        self.live: Final = None if live is None else LiveDocuments(server, live)
+        """The live layer; `None` if it is left out."""
+        controller = Controller(self.live or server, auth=auth, hosts=hosts, health=health)
+        self._hot = None if self.live is None else HotPath(self.live, auth=auth, hosts=hosts)
         self._server = server
-        self._closes_server = closes_server
         self._handle = controller.handle
         self._below = server.base_path + "/"
         self._exact = controller.root_paths | {server.base_path}
@@ -99,11 +108,37 @@ class ConfigServerApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or handle the lifespan of the ASGI server."""
         if scope["type"] == "http":
-            await self._respond(await self._handle(http_request(scope, receive)), send)
+            await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
+
+    async def start(self) -> None:
+        """Begin to follow the stores. Without this call the first request begins it."""
+        if self.live is not None:
+            self.live.start()
+
+    def release(self) -> None:
+        """Answer all held requests; hold no more."""
+        if self.live is not None:
+            self.live.release()
+
+    async def aclose(self) -> None:
+        """Stop following the stores. The server stays open."""
+        if self.live is not None:
+            await self.live.aclose()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hot = self._hot
+        found = None if hot is None else hot.find(scope)
+        if found is not None:
+            await _send_ready(send, found[0], is_known=found[1])
+            return
+        response = await self._handle(http_request(scope, receive))
+        if hot is not None and response.reusable is not None:
+            hot.remember(scope, response.reusable)
+        await self._respond(response, send)
 
     async def _respond(self, response: HttpResponse, send: Send) -> None:
         size = len(response.body)
@@ -120,11 +155,12 @@ class ConfigServerApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        await self.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         try:
-            if self._closes_server:
-                await self._server.aclose()
+            await self.aclose()
+            await self._server.aclose()
         except Exception as error:
             message = f"closing the stores failed: {type(error).__name__}"
             await send({"type": "lifespan.shutdown.failed", "message": message})
@@ -200,6 +236,16 @@ class _Messages:
         """Return after the client has disconnected; discard everything that it sends before."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+async def _send_ready(send: Send, ready: ReadyResponse, *, is_known: bool) -> None:
+    """Send a response of the hot path; 304 if the client has the body."""
+    if is_known:
+        headers, status, body = ready.known_headers, 304, b""
+    else:
+        headers, status, body = ready.headers, 200, ready.reusable.entry.representation.body
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _send(send: Send, response: HttpResponse) -> None:

@@ -12,7 +12,7 @@ from pyfly.config_server.access.principal import Principal, Right
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest
 
-__all__ = ["Authenticator", "SharedCredential", "unauthorized"]
+__all__ = ["Authenticator", "HeaderAuthenticator", "SharedCredential", "unauthorized"]
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REALM: Final = 'realm="pyfly-config"'
@@ -34,6 +34,18 @@ class Authenticator(Protocol):
         Raises:
             HttpError: The request has no accepted credential; see `unauthorized`.
         """
+        ...
+
+
+@runtime_checkable
+class HeaderAuthenticator(Authenticator, Protocol):
+    """Finds the principal by the `Authorization` header alone, without waiting.
+
+    Answers that are ready in memory are then sent without a call of `authenticate`.
+    """
+
+    def principal_of(self, authorization: bytes | None) -> Principal | None:
+        """Return the principal of a header, as `authenticate` does; `None` if it is refused."""
         ...
 
 
@@ -98,9 +110,14 @@ class SharedCredential:
         Raises:
             HttpError: 401; the request has a wrong credential or no credential.
         """
-        if not self.admits(request.header(b"authorization")):
+        principal = self.principal_of(request.header(b"authorization"))
+        if principal is None:
             raise unauthorized(self._challenge)
-        return self._principal
+        return principal
+
+    def principal_of(self, authorization: bytes | None) -> Principal | None:
+        """Return the principal of the shared credential, `None` for another credential."""
+        return self._principal if self.admits(authorization) else None
 
     def admits(self, authorization: bytes | None) -> bool:
         """True if an `Authorization` header holds the credential. Takes constant time."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from pyfly.config_core import ConfigKey, decode_slashes
-from pyfly.config_server.access.principal import Principal
+from pyfly.config_server.access.principal import Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.messages import HttpRequest
 from pyfly.config_server.http.parameters import Parameter
+from pyfly.config_server.live import LiveDocuments
 
 __all__ = ["RequestContext"]
 
@@ -32,6 +33,12 @@ class RequestContext:
     """Returns the OpenAPI document for a base path of the routes."""
     health: HealthSettings
     """Settings of the health endpoints."""
+    route: str
+    """The id of the endpoint."""
+    right: Right | None
+    """The right that the endpoint needs; `None` if it needs none."""
+    live: LiveDocuments | None = None
+    """The live layer; `None` to compose every document for its request."""
 
     def value(self, parameter: Parameter[T], default: T) -> T:
         """Return the value of a parameter of the query, or `default`."""

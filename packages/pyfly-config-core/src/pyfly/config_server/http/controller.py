@@ -34,6 +34,7 @@ from pyfly.config_server.http.routing import (
     RouteTable,
     is_too_long,
 )
+from pyfly.config_server.live import LiveDocuments
 
 __all__ = ["Controller"]
 
@@ -45,7 +46,8 @@ class Controller:
     """Answers every request to a server. Safe for concurrent use.
 
     Args:
-        server: The server. Its owner closes it.
+        server: The server, or the live layer over it; without it, every request reads the stores.
+            Its owner closes it.
         auth: The authenticator. With `None` the embedding application controls reading, and
             writing is refused.
         hosts: The policy for `Host` headers. `None` accepts every host.
@@ -56,22 +58,23 @@ class Controller:
 
     def __init__(
         self,
-        server: ConfigServer,
+        server: ConfigServer | LiveDocuments,
         *,
         auth: Authenticator | None,
         hosts: HostPolicy | None = None,
         health: HealthSettings | None = None,
         endpoints: Sequence[Endpoint] = ENDPOINTS,
     ) -> None:
-        self._server = server
+        self._live = server if isinstance(server, LiveDocuments) else None
+        self._server = server.server if isinstance(server, LiveDocuments) else server
         self._auth = auth
         self._hosts = hosts
         self._health = health or HealthSettings()
         self._table = RouteTable(
             [one for one in endpoints if health is not None or one.root is not Root.HOST],
-            base_path=server.base_path,
+            base_path=self._server.base_path,
         )
-        self._own_prefix = server.base_path.encode() + b"/_"
+        self._own_prefix = self._server.base_path.encode() + b"/_"
         self._describe = lru_cache(maxsize=8)(self._described)
 
     @property
@@ -114,6 +117,9 @@ class Controller:
                 server=self._server,
                 describe=self._describe,
                 health=self._health,
+                route=endpoint.id,
+                right=endpoint.access if isinstance(endpoint.access, Right) else None,
+                live=self._live,
             )
         )
 

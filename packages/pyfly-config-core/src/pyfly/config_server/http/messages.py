@@ -1,11 +1,13 @@
 """HTTP requests and responses as plain values, between an adapter and the controller."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-__all__ = ["MAX_BODY_BYTES", "Headers", "HttpRequest", "HttpResponse"]
+from pyfly.config_server.access.principal import Right
+from pyfly.config_server.live import Entry
+
+__all__ = ["MAX_BODY_BYTES", "Headers", "HttpRequest", "HttpResponse", "Reusable"]
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names and values as sent. Names in requests may be in any case."""
@@ -16,10 +18,6 @@ MAX_BODY_BYTES: Final = 1_048_576
 
 async def _no_body() -> bytes:
     return b""
-
-
-async def _never_disconnected() -> None:
-    await asyncio.Event().wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +39,14 @@ class HttpRequest:
 
     Raises `ConnectionError` if the client disconnects before the end.
     """
-    disconnected: Callable[[], Coroutine[Any, Any, None]] = field(
-        default=_never_disconnected, repr=False, compare=False
+    disconnected: Callable[[], Coroutine[Any, Any, None]] | None = field(
+        default=None, repr=False, compare=False
     )
-    """Returns after the client has disconnected. Discards a body that was not read.
+    """Returns after the client has disconnected, or after the response. Discards a body that was
+    not read.
 
-    It must not run while `read_body` runs. By default it never returns, for adapters that do not
-    notice the end of a connection.
+    It must not run while `read_body` runs. It is not cancelled, because some ASGI servers then
+    lose the request. `None` for adapters that do not notice the end of a connection.
     """
 
     def header(self, name: bytes) -> bytes | None:
@@ -61,6 +60,17 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reusable:
+    """An answer of the live layer, and who may have it."""
+
+    entry: Entry
+    right: Right | None
+    """The right that a principal needs; `None` if none is needed."""
+    route: str
+    """The id of the endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
     """One response, ready to be sent."""
 
@@ -70,3 +80,5 @@ class HttpResponse:
     """Names in lower case, with `content-length` if the status allows it."""
     body: bytes = field(default=b"", repr=False)
     """Empty for `HEAD` and 304."""
+    reusable: Reusable | None = field(default=None, repr=False, compare=False)
+    """How the same request may be answered again, while the answer is current; see `HotPath`."""

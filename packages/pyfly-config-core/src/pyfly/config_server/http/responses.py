@@ -1,33 +1,31 @@
 """Building responses: bodies with their validators (RFC 9110, RFC 9530), and errors."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Final
-from zlib import crc32
 
-from pyfly.config_core import MEDIA_TYPE_V2, ConfigFormatError, JsonValue
-from pyfly.config_core.limits import MAX_ANSWER_BYTES
+from pyfly.config_core import JsonValue
+from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.http.errors import HttpError
-from pyfly.config_server.http.messages import Headers, HttpRequest, HttpResponse
+from pyfly.config_server.http.messages import Headers, HttpRequest, HttpResponse, Reusable
 from pyfly.config_server.http.negotiation import is_current
-from pyfly.config_server.storage import TOO_LARGE
 
 __all__ = [
     "JSON",
     "PROBLEM_JSON",
     "TEXT",
-    "composed_response",
     "document_response",
     "empty_response",
     "error_response",
     "json_response",
+    "known_headers",
     "options_response",
     "problem_response",
+    "representation_headers",
+    "representation_response",
     "shown_path",
     "text_response",
 ]
@@ -45,68 +43,64 @@ _ALWAYS: Final = (
 _SHOWN_PATH_LENGTH: Final = 1024
 
 
-def document_response(
+def representation_response(
     request: HttpRequest,
-    body: bytes,
-    media_type: str,
+    representation: Representation,
     *,
-    entity_tag: bytes | None = None,
-    modified: datetime | None = None,
+    headers: Headers = (),
+    reusable: Reusable | None = None,
+) -> HttpResponse:
+    """Return 200 with the representation, or 304 if the client has it.
+
+    Args:
+        request: The request.
+        representation: The document.
+        headers: Further headers, for both statuses.
+        reusable: How the request may be answered again.
+    """
+    tag, modified = representation.entity_tag, representation.modified
+    if is_current(request, tag, modified):
+        own = known_headers(representation)
+        return HttpResponse(status=304, headers=(*own, *headers), reusable=reusable)
+    own = representation_headers(representation)
+    body = representation.body
+    return HttpResponse(status=200, headers=(*own, *headers), body=body, reusable=reusable)
+
+
+def document_response(
+    request: HttpRequest, body: bytes, media_type: str, *, entity_tag: bytes | None = None
 ) -> HttpResponse:
     """Return 200 with `body`, or 304 if the client has it.
 
     By default the strong entity tag is a digest of the body and the media type.
     """
-    digest = hashlib.sha256(body)
-    if entity_tag is None:
-        entity_tag = f'"{digest.hexdigest()[:32]}{_tag_suffix(media_type)}"'.encode()
-    validators = _validators(entity_tag, modified)
-    if is_current(request, entity_tag, modified):
-        return HttpResponse(status=304, headers=validators)
-    return HttpResponse(
-        status=200,
-        headers=(
-            (b"content-type", media_type.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"content-digest", b"sha-256=:" + base64.b64encode(digest.digest()) + b":"),
-            *validators,
-        ),
-        body=body,
+    representation = Representation(body=body, media_type=media_type)
+    if entity_tag is not None:
+        representation = representation.tagged(entity_tag)
+    return representation_response(request, representation)
+
+
+def representation_headers(representation: Representation) -> Headers:
+    """Return the headers of a representation with status 200."""
+    return (
+        (b"content-type", representation.media_type.encode()),
+        (b"content-length", b"%d" % len(representation.body)),
+        (b"content-digest", representation.content_digest),
+        *known_headers(representation),
     )
 
 
-def _validators(entity_tag: bytes, modified: datetime | None) -> Headers:
-    validators = ((b"etag", entity_tag), (b"vary", b"Accept, Authorization"), *_ALWAYS)
+def known_headers(representation: Representation) -> Headers:
+    """Return the headers of a representation with status 304."""
+    validators = (
+        (b"etag", representation.entity_tag),
+        (b"vary", b"Accept, Authorization"),
+        *_ALWAYS,
+    )
+    modified = representation.modified
     if modified is None:
         return validators
     return ((b"last-modified", format_datetime(modified, usegmt=True).encode()), *validators)
-
-
-def composed_response(
-    request: HttpRequest, body: bytes, media_type: str, *, advice: str = TOO_LARGE
-) -> HttpResponse:
-    """Return `document_response` for a composed body.
-
-    Args:
-        request: The request.
-        body: The complete body.
-        media_type: The media type of the body.
-        advice: The advice in the error for a body that is too long.
-
-    Raises:
-        ConfigFormatError: The body is too long.
-    """
-    if len(body) > MAX_ANSWER_BYTES:
-        raise ConfigFormatError(
-            f"{len(body):,} bytes of body, more than {MAX_ANSWER_BYTES:,} in one answer; {advice}"
-        )
-    return document_response(request, body, media_type)
-
-
-def _tag_suffix(media_type: str) -> str:
-    if media_type in {JSON, MEDIA_TYPE_V2}:
-        return "" if media_type == JSON else "-v2"
-    return f"-{crc32(media_type.encode()):08x}"
 
 
 def empty_response(status: int) -> HttpResponse:

@@ -21,7 +21,12 @@ from pyfly.config_server.storage.abilities import (
     SupportsSnapshots,
     SupportsUpgrade,
 )
-from pyfly.config_server.storage.ability import ability, default_is_base, has_base_bundles
+from pyfly.config_server.storage.ability import (
+    ability,
+    default_is_base,
+    has_base_bundles,
+    max_staleness,
+)
 from pyfly.config_server.storage.flat import FlatProperties
 from pyfly.config_server.storage.journal import ChangeJournal
 from pyfly.config_server.storage.limits import TOO_LARGE, check_limit, check_stored_bytes
@@ -93,4 +98,5 @@ __all__ = [
     "check_stored_bytes",
     "default_is_base",
     "has_base_bundles",
+    "max_staleness",
 ]

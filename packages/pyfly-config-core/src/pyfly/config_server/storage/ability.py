@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-__all__ = ["ability", "default_is_base", "has_base_bundles"]
+__all__ = ["ability", "default_is_base", "has_base_bundles", "max_staleness"]
 
 _Ability = TypeVar("_Ability")
 
@@ -50,3 +50,12 @@ def has_base_bundles(backend: object) -> bool:
     such bundles are never fetched.
     """
     return bool(getattr(backend, "has_base_bundles", False))
+
+
+def max_staleness(backend: object) -> float:
+    """Return how old an answer may be while the store can be reached, in seconds.
+
+    A store or its class may have an attribute of this name; without it, the result is 1. It is
+    larger for stores where looking for changes is slow or costs money.
+    """
+    return float(getattr(backend, "max_staleness", 1.0))

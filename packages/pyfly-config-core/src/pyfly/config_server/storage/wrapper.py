@@ -5,7 +5,12 @@ from typing import TypeVar
 
 from pyfly.config_core import DEFAULT_LABEL, UnsupportedOperationError
 from pyfly.config_server.storage.abilities import ConfigBackend
-from pyfly.config_server.storage.ability import ability, default_is_base, has_base_bundles
+from pyfly.config_server.storage.ability import (
+    ability,
+    default_is_base,
+    has_base_bundles,
+    max_staleness,
+)
 from pyfly.config_server.storage.values import ConfigSource
 
 __all__ = ["WrapperBackend"]
@@ -58,6 +63,11 @@ class WrapperBackend:
     def has_base_bundles(self) -> bool:
         """The value of the other store; see the function of this name."""
         return has_base_bundles(self.wrapped)
+
+    @property
+    def max_staleness(self) -> float:
+        """The value of the other store; see the function of this name."""
+        return max_staleness(self.wrapped)
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
         """Return the object that has an ability, or `None` if the other store lacks it."""

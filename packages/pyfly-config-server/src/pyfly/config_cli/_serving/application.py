@@ -5,10 +5,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import cast
 
-from litestar import Litestar
 from litestar.types import Message, Receive, Scope, Send
 
 from pyfly.config_cli._serving.limits import RELOAD_SECONDS
+from pyfly.config_litestar import ReadyApp
 
 
 class ReplaceableApp:
@@ -28,13 +28,13 @@ class ReplaceableApp:
         assert running is not None  # noqa: S101 - nothing is served before
         running.requests += 1
         try:
-            await running.app(scope, receive, _ending(send) if self._closing else send)
+            await running.app.dispatch(scope, receive, _ending(send) if self._closing else send)
         finally:
             running.requests -= 1
             if not running.requests:
                 running.idle.set()
 
-    async def replace(self, app: Litestar) -> None:
+    async def replace(self, app: ReadyApp) -> None:
         """Start an application for new requests; the previous one ends after its last request.
 
         Raises:
@@ -44,13 +44,16 @@ class ReplaceableApp:
         await running.start()
         before, self._current = self._current, running
         if before is not None:
+            before.app.release()
             before.retired.set()
             self._leaving.add(before.task)
             before.task.add_done_callback(self._leaving.discard)
 
     def close_connections(self) -> None:
-        """End each connection with its next answer."""
+        """End each connection with its next answer, and answer held requests now."""
         self._closing = True
+        if self._current is not None:
+            self._current.app.release()
 
     async def aclose(self) -> None:
         """Shut down the current application and those that still have requests."""
@@ -64,7 +67,7 @@ class ReplaceableApp:
 class _Running:
     """A started application, and the number of its running requests."""
 
-    app: Litestar
+    app: ReadyApp
     idle: asyncio.Event
     retired: asyncio.Event
     requests: int = 0

@@ -5,8 +5,6 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 
-from litestar import Litestar
-
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.memory import return_large_blocks
@@ -17,7 +15,7 @@ from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import variable_of
 from pyfly.config_cli._stores.location import StoreLocation, find_store
 from pyfly.config_core import copy_properties, flatten
-from pyfly.config_litestar import create_app
+from pyfly.config_litestar import ReadyApp, create_asgi_app
 from pyfly.config_server import ConfigServer, ServerOptions, open_backend
 
 
@@ -101,7 +99,7 @@ def _flat_texts(tree: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-async def open_app(settings: ServerSettings, *, check: bool) -> Litestar:
+async def open_app(settings: ServerSettings, *, check: bool) -> ReadyApp:
     """Return the application that settings describe. It owns its stores.
 
     Args:
@@ -128,9 +126,9 @@ async def closing_on_error(server: ConfigServer) -> AsyncGenerator[None]:
         raise
 
 
-def make_app(server: ConfigServer, settings: ServerSettings) -> Litestar:
+def make_app(server: ConfigServer, settings: ServerSettings) -> ReadyApp:
     """Return the application around a server, which it owns."""
-    return create_app(
+    return create_asgi_app(
         server,
         auth=credential_of(settings),
         health=health_of(settings),

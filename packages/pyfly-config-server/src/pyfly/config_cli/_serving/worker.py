@@ -77,7 +77,12 @@ async def _serve_alone(
 
     await check_and_listen(server, settings, listeners)
     await app.replace(make_app(server, settings))
-    stop = from_signal(loop, http_server.stop)
+
+    def end() -> None:
+        app.close_connections()
+        http_server.stop()
+
+    stop = from_signal(loop, end)
     on_stop(stop)
     on_hangup(from_signal(loop, note_hangup), stop)
     tasks = [
@@ -206,7 +211,12 @@ async def _work(order: WorkerOrder, channel: Channel) -> None:
     listeners = [socket.socket(fileno=number) for number in order.listeners]
     server = _make_server(app, listeners, partial(channel.say, READY))
     await app.replace(await open_app(decode_settings(order.settings), check=order.check))
-    on_stop(from_signal(loop, server.stop))
+
+    def end() -> None:
+        app.close_connections()
+        server.stop()
+
+    on_stop(from_signal(loop, end))
 
     def drain() -> None:
         app.close_connections()

@@ -1,19 +1,21 @@
 """`/{name}/{profiles}` and `/{name}/{profiles}/{label}`: the documents of Spring Cloud Config."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_core import MEDIA_TYPE_V2, encode_environment
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import run
+from pyfly.config_server.composition.representation import Representation
+from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.documents import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
-from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.negotiation import select_media_type
 from pyfly.config_server.http.parameters import LABELS, NAME, PROFILES
-from pyfly.config_server.http.responses import JSON, composed_response
+from pyfly.config_server.http.responses import JSON
 from pyfly.config_server.http.results import READ_ERRORS, readable
 from pyfly.config_server.http.schemas import (
     TEXT_OR_NULL,
@@ -54,18 +56,29 @@ _ENVIRONMENT: Final = Schema(
 )
 
 
-async def _environment(context: RequestContext) -> HttpResponse:
-    request = context.request
-    media_type = select_media_type(request, JSON, MEDIA_TYPE_V2)
-    composition = await context.server.compose(*context.names)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EnvironmentRequest:
+    """A document of property sources in one media type."""
 
-    def encode() -> HttpResponse:
-        document = encode_environment(
-            composition.environment, with_origins=media_type == MEDIA_TYPE_V2
-        )
-        return composed_response(request, encode_json(document), media_type)
+    names: tuple[str, str, str | None]
+    media_type: str
 
-    return await run(encode, large=composition.is_large)
+    async def represent(self, server: ConfigServer) -> Representation:
+        """Return the document with all its property sources."""
+        composition = await server.compose(*self.names)
+
+        def encode() -> Representation:
+            document = encode_environment(
+                composition.environment, with_origins=self.media_type == MEDIA_TYPE_V2
+            )
+            return composed(encode_json(document), self.media_type, inputs=composition.inputs)
+
+        return await run(encode, large=composition.is_large)
+
+
+def _requested(context: RequestContext) -> _EnvironmentRequest:
+    media_type = select_media_type(context.request, JSON, MEDIA_TYPE_V2)
+    return _EnvironmentRequest(names=context.names, media_type=media_type)
 
 
 def begins_with_application(segments: tuple[str, ...]) -> bool:
@@ -81,7 +94,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     id="environment",
     path="/{name}/{profiles}",
     access=Right.READ,
-    handler=_environment,
+    handler=DocumentHandler(_requested),
     summary="The property sources of an application at the default label.",
     parameters=(NAME, PROFILES),
     results=readable({JSON: _ENVIRONMENT, MEDIA_TYPE_V2: _ENVIRONMENT}),

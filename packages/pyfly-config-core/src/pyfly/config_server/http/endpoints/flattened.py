@@ -1,16 +1,18 @@
 """`/{name}-{profiles}.{extension}`: effective properties as JSON, YAML or properties."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from pyfly.config_core import ConfigFormatError, Environment
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import count_properties, run
 from pyfly.config_server.composition.rendering import Extension, render
+from pyfly.config_server.composition.representation import Representation
+from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.documents import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.errors import HttpError
-from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.parameters import (
     LABELS,
     NAME,
@@ -18,7 +20,7 @@ from pyfly.config_server.http.parameters import (
     RESOLVE_PLACEHOLDERS,
     text_parameter,
 )
-from pyfly.config_server.http.responses import JSON, TEXT, composed_response
+from pyfly.config_server.http.responses import JSON, TEXT
 from pyfly.config_server.http.results import RENDER_ERRORS, readable
 from pyfly.config_server.http.schemas import ANY_OBJECT, TEXT_SCHEMA
 
@@ -31,26 +33,41 @@ _LARGE: Final = 100
 """More properties are written in a thread: a line of YAML takes some 50 microseconds."""
 
 
-async def _flattened(context: RequestContext) -> HttpResponse:
-    """Return the effective properties in the format of the path."""
-    resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
-    environment = (await context.server.compose(*context.names)).environment
-    extension = cast("Extension", context.parameters["extension"])  # checked by the route
-    media_type = JSON if extension == "json" else TEXT
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FlattenedRequest:
+    """The effective properties in one format."""
 
-    def respond() -> HttpResponse:
-        try:
-            body = render(
-                environment,
-                extension,
-                resolve=resolve,
-                strip_document=context.server.options.strip_document_from_yaml,
-            )
-        except ConfigFormatError as error:
-            raise HttpError(400, "not-renderable", str(error)) from error
-        return composed_response(context.request, body, media_type)
+    names: tuple[str, str, str | None]
+    extension: Extension
+    resolve: bool
 
-    return await run(respond, large=is_long_work(environment, resolve=resolve))
+    async def represent(self, server: ConfigServer) -> Representation:
+        """Return the effective properties as one text."""
+        composition = await server.compose(*self.names)
+        environment = composition.environment
+        media_type = JSON if self.extension == "json" else TEXT
+
+        def encode() -> Representation:
+            try:
+                body = render(
+                    environment,
+                    self.extension,
+                    resolve=self.resolve,
+                    strip_document=server.options.strip_document_from_yaml,
+                )
+            except ConfigFormatError as error:
+                raise HttpError(400, "not-renderable", str(error)) from error
+            return composed(body, media_type, inputs=composition.inputs)
+
+        return await run(encode, large=is_long_work(environment, resolve=self.resolve))
+
+
+def _requested(context: RequestContext) -> _FlattenedRequest:
+    return _FlattenedRequest(
+        names=context.names,
+        extension=cast("Extension", context.parameters["extension"]),  # checked by the route
+        resolve=context.value(RESOLVE_PLACEHOLDERS, default=True),
+    )
 
 
 def is_long_work(environment: Environment, *, resolve: bool) -> bool:
@@ -73,7 +90,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     id="flattened",
     path=_FLATTENED,
     access=Right.READ,
-    handler=_flattened,
+    handler=DocumentHandler(_requested),
     summary="The effective properties of an application at the default label, as one text.",
     parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS),
     results=readable({JSON: ANY_OBJECT, TEXT: TEXT_SCHEMA}),

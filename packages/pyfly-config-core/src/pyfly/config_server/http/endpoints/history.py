@@ -14,6 +14,7 @@ from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, u
 from pyfly.config_server.http.condition_headers import IF_MATCH, required_condition
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.cursors import VERSION_CURSOR, encode_version_cursor
+from pyfly.config_server.http.documents import composed
 from pyfly.config_server.http.endpoint import Body, Endpoint
 from pyfly.config_server.http.endpoints.bundles import (
     READ_BUNDLE,
@@ -26,7 +27,7 @@ from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.negotiation import select_media_type
 from pyfly.config_server.http.parameters import LIMIT, text_parameter
-from pyfly.config_server.http.responses import JSON, composed_response
+from pyfly.config_server.http.responses import JSON, representation_response
 from pyfly.config_server.http.results import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, readable
 from pyfly.config_server.http.schemas import (
     DATE_TIME,
@@ -58,7 +59,7 @@ async def _history(context: RequestContext) -> HttpResponse:
     }
     body = encode_json(document)
     advice = "ask for fewer versions with ?limit="
-    return composed_response(context.request, body, JSON, advice=advice)
+    return representation_response(context.request, composed(body, JSON, advice=advice))
 
 
 async def _read_version(context: RequestContext) -> HttpResponse:

@@ -1,8 +1,7 @@
 """`/{name}/{profiles}/{label}/{path}`: plain files, with placeholders replaced in texts."""
 
 import re
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_core import ConfigFormatError, Environment, resolve_placeholders
@@ -10,14 +9,16 @@ from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.composition.rendering import values_of
+from pyfly.config_server.composition.representation import Representation
+from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.encryption.prefix import CIPHER_MARK
 from pyfly.config_server.http.charsets import decode
 from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.documents import DocumentHandler
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.endpoints.environment import begins_with_application
 from pyfly.config_server.http.endpoints.flattened import PLACEHOLDER, is_long_work
 from pyfly.config_server.http.errors import HttpError
-from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.negotiation import asks_for, elements, preferred
 from pyfly.config_server.http.parameters import (
     LABELS,
@@ -26,10 +27,11 @@ from pyfly.config_server.http.parameters import (
     RESOLVE_PLACEHOLDERS,
     text_parameter,
 )
-from pyfly.config_server.http.responses import TEXT, document_response, empty_response
+from pyfly.config_server.http.responses import TEXT
 from pyfly.config_server.http.results import RENDER_ERRORS, readable
 from pyfly.config_server.http.routing import split_flattened
 from pyfly.config_server.http.schemas import TEXT_SCHEMA
+from pyfly.config_server.storage import ConfigResource
 
 __all__ = ["ENDPOINTS"]
 
@@ -39,52 +41,79 @@ _LARGE: Final = 16_384
 """In bytes. Larger files are processed in a thread."""
 
 
-async def _resource(context: RequestContext) -> HttpResponse:
-    """Return a file; 404 without a body if there is none."""
-    request, names, path = context.request, context.names, context.parameters["path"]
-    resolve = context.value(RESOLVE_PLACEHOLDERS, default=True)
-    composition = await context.server.compose_resource(*names, path)
-    found, environment = composition.resource, composition.environment
-    if found is None or _is_bundle(path):
-        return empty_response(404)
-    accept = request.header(b"accept")
-    if asks_for(accept, _BINARY):
-        send = partial(document_response, request, found.content, _BINARY, modified=found.modified)
-        return await run(send, large=len(found.content) > MAX_DOCUMENT_BYTES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ResourceRequest:
+    """A plain file, as bytes or as a text with placeholders replaced."""
 
-    def respond() -> HttpResponse:
-        text, depends = _text(context, found.content, environment=environment if resolve else None)
+    names: tuple[str, str, str | None]
+    path: str
+    resolve: bool
+    media_type: str
+    charsets: bytes | None
+    """The `Accept-Charset` of the request: charsets of the file, the preferred one first."""
+
+    async def represent(self, server: ConfigServer) -> Representation | None:
+        """Return the file; `None` if there is none."""
+        composition = await server.compose_resource(*self.names, self.path)
+        found = composition.resource
+        if found is None or _is_bundle(self.path):
+            return None
+
+        def encode() -> Representation:
+            body, modified = found.content, found.modified
+            if self.media_type != _BINARY:
+                text, depends = self._text(server, found, composition.environment)
+                body, modified = text.encode(), None if depends else modified
+            return Representation(
+                body=body,
+                media_type=self.media_type,
+                modified=modified,
+                inputs=composition.inputs,
+            )
+
+        return await run(encode, large=self._is_long_work(found, composition.environment))
+
+    def _is_long_work(self, found: ConfigResource, environment: Environment) -> bool:
+        size = len(found.content)
+        if self.media_type == _BINARY:
+            return size > MAX_DOCUMENT_BYTES
+        if size > _LARGE or CIPHER_MARK.encode() in found.content:
+            return True
+        placeholders = self.resolve and PLACEHOLDER.encode() in found.content
+        return placeholders and is_long_work(environment, resolve=True)
+
+    def _text(
+        self, server: ConfigServer, found: ConfigResource, environment: Environment
+    ) -> tuple[str, bool]:
+        """Return the text of a file, and true if it depends on more than the file.
+
+        The suffix of the path selects the format for cipher texts.
+        """
+        stored = text = _decoded(found.content, self.charsets)
+        if self.resolve:
+            try:
+                text = resolve_placeholders(text, values_of(environment))
+            except ConfigFormatError as error:
+                raise HttpError(400, "not-renderable", str(error)) from error
+        text = server.options.encryption.decrypt_resource(self.path, text)
+        filled = self.resolve and PLACEHOLDER in stored
+        return text, filled or text != stored
+
+
+def _requested(context: RequestContext) -> _ResourceRequest:
+    accept = context.request.header(b"accept")
+    if asks_for(accept, _BINARY):
+        media_type = _BINARY
+    else:
         wanted = preferred(accept)
         media_type = f"{wanted};charset=UTF-8" if _CONCRETE.fullmatch(wanted) else TEXT
-        modified = None if depends else found.modified
-        return document_response(request, text.encode(), media_type, modified=modified)
-
-    large = len(found.content) > _LARGE or CIPHER_MARK.encode() in found.content
-    placeholders = resolve and PLACEHOLDER.encode() in found.content
-    large = large or (placeholders and is_long_work(environment, resolve=True))
-    return await run(respond, large=large)
-
-
-def _text(
-    context: RequestContext, content: bytes, *, environment: Environment | None
-) -> tuple[str, bool]:
-    """Return the text of a file, and true if it depends on more than the file.
-
-    Args:
-        context: The request may name the charset of the file. The suffix of the path selects the
-            format for cipher texts.
-        content: The bytes of the file.
-        environment: The document for placeholders; `None` keeps placeholders.
-    """
-    stored = text = _decoded(content, context.request.header(b"accept-charset"))
-    if environment is not None:
-        try:
-            text = resolve_placeholders(text, values_of(environment))
-        except ConfigFormatError as error:
-            raise HttpError(400, "not-renderable", str(error)) from error
-    text = context.server.options.encryption.decrypt_resource(context.parameters["path"], text)
-    filled = environment is not None and PLACEHOLDER in stored
-    return text, filled or text != stored
+    return _ResourceRequest(
+        names=context.names,
+        path=context.parameters["path"],
+        resolve=context.value(RESOLVE_PLACEHOLDERS, default=True),
+        media_type=media_type,
+        charsets=context.request.header(b"accept-charset"),
+    )
 
 
 def _is_bundle(path: str) -> bool:
@@ -106,7 +135,7 @@ _AT_LABEL: Final = Endpoint(
     id="resource",
     path="/{name}/{profiles}/{label}/{path}",
     access=Right.FILES,
-    handler=_resource,
+    handler=DocumentHandler(_requested),
     summary="A plain file at a label, with placeholders replaced in texts.",
     parameters=(NAME, PROFILES, LABELS, _PATH, RESOLVE_PLACEHOLDERS),
     results=readable({"*/*": TEXT_SCHEMA}),

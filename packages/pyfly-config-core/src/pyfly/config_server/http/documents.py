@@ -1,0 +1,140 @@
+"""Answering requests for documents: directly, or through the live layer, with waiting."""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from pyfly.config_core import ConfigFormatError
+from pyfly.config_core.limits import MAX_ANSWER_BYTES
+from pyfly.config_server.composition.compositions import StoreInputs
+from pyfly.config_server.composition.representation import DocumentRequest, Representation
+from pyfly.config_server.http.context import RequestContext
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import Headers, HttpRequest, HttpResponse, Reusable
+from pyfly.config_server.http.negotiation import is_known
+from pyfly.config_server.http.preferences import must_be_fresh, wait_of
+from pyfly.config_server.http.responses import empty_response, representation_response
+from pyfly.config_server.live import Answer, LiveDocuments, TooManyWatchersError
+from pyfly.config_server.storage import TOO_LARGE
+
+__all__ = ["DocumentHandler", "Inputs", "composed"]
+
+Inputs: TypeAlias = tuple[StoreInputs, ...]
+
+_RETRY_SECONDS: Final = (5, 30)
+
+
+class DocumentHandler:
+    """The handler of an endpoint that answers with a document.
+
+    Args:
+        request_of: Returns the document that a request is for. Raises `HttpError`.
+    """
+
+    def __init__(self, request_of: Callable[[RequestContext], DocumentRequest]) -> None:
+        self._request_of = request_of
+
+    async def __call__(self, context: RequestContext) -> HttpResponse:
+        """Return the document, 304 if the client has it, or 404 without a body."""
+        wanted, live = self._request_of(context), context.live
+        if live is None:
+            representation = await wanted.represent(context.server)
+            return _response(context.request, Answer(representation=representation))
+        return await _live_response(context, live, wanted)
+
+
+async def _live_response(
+    context: RequestContext, live: LiveDocuments, wanted: DocumentRequest
+) -> HttpResponse:
+    request = context.request
+    answer = await _answer(live, wanted, request)
+    granted = wait_of(request)
+    if granted is None:
+        return _response(request, answer, reusable=_reusable(context, live, answer))
+    if answer.entry is not None and _has(request, answer):
+        await _wait(live, answer.entry.representation, wanted, request, seconds=granted)
+        answer = await live.get(wanted)
+    applied = (b"preference-applied", b"wait=%d" % granted)
+    return _response(request, answer, headers=(applied,))
+
+
+async def _answer(live: LiveDocuments, wanted: DocumentRequest, request: HttpRequest) -> Answer:
+    """Return an answer that does not lead a client back to an older one.
+
+    A client with another entity tag may have it from another process that is ahead of this one.
+    """
+    if must_be_fresh(request):
+        return await live.get(wanted, fresh=True)
+    answer = await live.get(wanted)
+    if request.header(b"if-none-match") is not None and not _has(request, answer):
+        return await live.get(wanted, fresh=True)
+    return answer
+
+
+async def _wait(
+    live: LiveDocuments,
+    known: Representation,
+    wanted: DocumentRequest,
+    request: HttpRequest,
+    *,
+    seconds: int,
+) -> None:
+    try:
+        await live.watching.wait(
+            wanted, known.entity_tag, seconds=seconds, gone=request.disconnected
+        )
+    except TooManyWatchersError as error:
+        pause = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreads clients, hides nothing
+        retry = (b"retry-after", b"%d" % pause)
+        raise HttpError(503, "too-many-watchers", str(error), headers=(retry,)) from error
+
+
+def _has(request: HttpRequest, answer: Answer) -> bool:
+    """True if the client has this representation."""
+    known, found = request.header(b"if-none-match"), answer.representation
+    return known is not None and found is not None and is_known(known, found.entity_tag)
+
+
+def _reusable(context: RequestContext, live: LiveDocuments, answer: Answer) -> Reusable | None:
+    """Return how the same request can be answered again without any work."""
+    if answer.entry is None or not live.is_ready(answer.entry):
+        return None
+    return Reusable(entry=answer.entry, right=context.right, route=context.route)
+
+
+def _response(
+    request: HttpRequest,
+    answer: Answer,
+    *,
+    headers: Headers = (),
+    reusable: Reusable | None = None,
+) -> HttpResponse:
+    if answer.representation is None:
+        return empty_response(404)
+    if answer.stale_for is not None:
+        headers = (*headers, (b"x-config-stale", b"%d" % math.ceil(answer.stale_for)))
+    return representation_response(
+        request, answer.representation, headers=headers, reusable=reusable
+    )
+
+
+def composed(
+    body: bytes, media_type: str, *, inputs: Inputs = (), advice: str = TOO_LARGE
+) -> Representation:
+    """Return the representation of a composed document.
+
+    Args:
+        body: The complete body.
+        media_type: The media type of the body.
+        inputs: Everything that it was made of.
+        advice: The advice in the error for a body that is too long.
+
+    Raises:
+        ConfigFormatError: The body is too long.
+    """
+    if len(body) > MAX_ANSWER_BYTES:
+        raise ConfigFormatError(
+            f"{len(body):,} bytes of body, more than {MAX_ANSWER_BYTES:,} in one answer; {advice}"
+        )
+    return Representation(body=body, media_type=media_type, inputs=inputs)

@@ -1,0 +1,137 @@
+"""Answering a request that was answered before, from its head alone, without waiting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from pyfly.config_server.access.principal import ANONYMOUS, Right
+from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
+from pyfly.config_server.http.hosts import HostPolicy
+from pyfly.config_server.http.messages import Headers, Reusable
+from pyfly.config_server.http.responses import known_headers, representation_headers
+from pyfly.config_server.live import LiveDocuments
+
+__all__ = ["HotPath", "ReadyResponse"]
+
+_MAX_REQUESTS: Final = 20_000
+_MAX_HOSTS: Final = 256
+_LONGEST_HOST: Final = 256
+_LONGEST_HEAD: Final = 4_096
+"""Requests with a longer path, query and accepted types are not remembered."""
+_MAX_BODY: Final = 65_536
+"""Longer bodies are sent in pieces, so not from here."""
+
+_Key: TypeAlias = tuple[bytes | None, bytes | None, str | None, bytes | None, bytes | None]
+"""Path, query and prefix as sent, and the accepted media types and charsets."""
+_READ: Final = frozenset(
+    {b"accept", b"accept-charset", b"authorization", b"host", b"if-none-match"}
+)
+_DECIDING: Final = frozenset(
+    {b"cache-control", b"if-modified-since", b"origin", b"prefer", b"sec-fetch-site"}
+)
+_NOTED: Final = _READ | _DECIDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyResponse:
+    """A response to one request, ready to be sent, while its answer is current."""
+
+    reusable: Reusable
+    headers: Headers
+    known_headers: Headers
+    """The headers of 304."""
+
+
+class HotPath:
+    """Remembers which request has which answer of the live layer.
+
+    What it cannot decide by one look at the head, it leaves to the controller: other methods,
+    conditions that do not hold, waiting, a refused credential.
+
+    Args:
+        live: The live layer.
+        auth: The authenticator. Only a `HeaderAuthenticator` can be asked here.
+        hosts: The policy for `Host` headers.
+    """
+
+    def __init__(
+        self, live: LiveDocuments, *, auth: Authenticator | None, hosts: HostPolicy | None
+    ) -> None:
+        self._live = live
+        self._is_ready = live.is_ready
+        self._header_auth = auth if isinstance(auth, HeaderAuthenticator) else None
+        self._is_usable = auth is None or self._header_auth is not None
+        self._checks_hosts = hosts is not None
+        self._hosts: set[bytes] = set()
+        self._responses: dict[_Key, ReadyResponse] = {}
+
+    def find(self, scope: Mapping[str, Any]) -> tuple[ReadyResponse, bool] | None:
+        """Return the response to a request, and true if the client has the body already."""
+        head = _head(scope)
+        ready = None if head is None else self._responses.get(_key(scope, head))
+        if head is None or ready is None:
+            return None
+        reusable, known = ready.reusable, head.get(b"if-none-match")
+        entry = reusable.entry
+        if (
+            not self._is_ready(entry)
+            or (known is not None and known != entry.representation.entity_tag)
+            or not self._may_have(head, reusable.right)
+        ):
+            return None
+        entry.is_used = True
+        return ready, known is not None
+
+    def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:
+        """Keep how a request was answered, if `find` can answer it."""
+        head, representation = _head(scope), reusable.entry.representation
+        if head is None or not self._is_usable or len(representation.body) > _MAX_BODY:
+            return
+        key = _key(scope, head)
+        if key[0] is None or sum(len(part or "") for part in key) > _LONGEST_HEAD:
+            return
+        self._note_host(head)
+        if len(self._responses) >= _MAX_REQUESTS:
+            del self._responses[next(iter(self._responses))]
+        self._responses[key] = ReadyResponse(
+            reusable=reusable,
+            headers=representation_headers(representation),
+            known_headers=known_headers(representation),
+        )
+
+    def _may_have(self, head: Mapping[bytes, bytes], right: Right | None) -> bool:
+        if self._checks_hosts and head.get(b"host") not in self._hosts:
+            return False
+        if self._header_auth is None:
+            return right is None or right in ANONYMOUS.rights
+        principal = self._header_auth.principal_of(head.get(b"authorization"))
+        return principal is not None and (right is None or right in principal.rights)
+
+    def _note_host(self, head: Mapping[bytes, bytes]) -> None:
+        """Note a host that the policy has accepted."""
+        host = head.get(b"host", b"")
+        if self._checks_hosts and len(host) <= _LONGEST_HOST and len(self._hosts) < _MAX_HOSTS:
+            self._hosts.add(host)
+
+
+def _head(scope: Mapping[str, Any]) -> dict[bytes, bytes] | None:
+    """Return the fields that matter here; `None` if the head needs a closer look."""
+    if scope["method"] != "GET":
+        return None
+    fields: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _NOTED:
+            if name in fields or name in _DECIDING:
+                return None
+            fields[name] = value
+    return fields
+
+
+def _key(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> _Key:
+    return (
+        scope.get("raw_path"),
+        scope.get("query_string"),
+        scope.get("root_path"),
+        head.get(b"accept"),
+        head.get(b"accept-charset"),
+    )

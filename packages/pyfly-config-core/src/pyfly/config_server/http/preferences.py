@@ -1,0 +1,37 @@
+"""What a request says about time: how long to wait (RFC 7240), how fresh to be (RFC 9111)."""
+
+import re
+from typing import Final
+
+from pyfly.config_server.http.messages import HttpRequest
+from pyfly.config_server.http.negotiation import elements
+
+__all__ = ["MAX_WAIT_SECONDS", "must_be_fresh", "wait_of"]
+
+MAX_WAIT_SECONDS: Final = 300
+"""Longer waits are shortened to this."""
+_WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+
+
+def wait_of(request: HttpRequest) -> int | None:
+    """Return the seconds that a `GET` may be held, `None` if it asks for an answer at once.
+
+    >>> wait_of(HttpRequest(method="GET", raw_path=b"/", headers=[(b"prefer", b"wait=45")]))
+    45
+    """
+    preferred = request.header(b"prefer")
+    if preferred is None or request.method != "GET":
+        return None
+    for element in elements(preferred.decode("latin-1")):
+        found = _WAIT.fullmatch(element.partition(";")[0].strip())
+        if found is not None:
+            return min(int(found[1]), MAX_WAIT_SECONDS) or None
+    return None
+
+
+def must_be_fresh(request: HttpRequest) -> bool:
+    """True if the answer has to include everything that was written before the request."""
+    given = request.header(b"cache-control")
+    if given is None:
+        return False
+    return any(one.strip().lower() == "no-cache" for one in elements(given.decode("latin-1")))

@@ -1,0 +1,260 @@
+"""Documents that stay ready, for every store."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyfly.config_core import (
+    ConfigError,
+    ConfigFormatError,
+    ConfigKey,
+    ConfigNotFoundError,
+    InvalidConfigKeyError,
+)
+from pyfly.config_server.composition.representation import DocumentRequest, Representation
+from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.live.cache import AnswerCache, Entry
+from pyfly.config_server.live.feeds import Feeds
+from pyfly.config_server.live.flights import Flight, Flights
+from pyfly.config_server.live.inputs import Touched, input_keys
+from pyfly.config_server.live.options import LiveOptions
+from pyfly.config_server.live.watching import Watching
+
+__all__ = ["Answer", "LiveDocuments"]
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = 1.0
+"""A document that cannot be composed is tried again after this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A document, and how old it is."""
+
+    representation: Representation | None
+    """`None` if there is no such plain file."""
+    stale_for: float | None = None
+    """Seconds since the document was known to be current, if that is not known now: a store
+    cannot be reached, or a bundle is broken."""
+    entry: Entry | None = field(default=None, repr=False, compare=False)
+    """The place of the answer in the cache; `None` if it was not kept."""
+
+
+class LiveDocuments:
+    """Answers requests for documents from memory, and follows the changes of the stores.
+
+    It belongs to one event loop at a time: in another loop it starts anew. It does not close the
+    server.
+
+    Args:
+        server: The server.
+        options: The options.
+    """
+
+    def __init__(self, server: ConfigServer, options: LiveOptions | None = None) -> None:
+        self.server: Final = server
+        self.options: Final = options or LiveOptions()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reset()
+        server.bundles.on_write(self._wrote)
+
+    def _reset(self) -> None:
+        self.watching = Watching(self._refresh, limit=self.options.max_watchers)
+        self.cache = AnswerCache(self.options.cache_bytes, is_pinned=self.watching.is_watched)
+        self._flights = Flights(self._compose)
+        self.changed = asyncio.Event()
+        """Set at the next change of any store, and then replaced."""
+        self.feeds = Feeds(self.server, staleness=self.options.max_staleness, observer=self)
+
+    def start(self) -> None:
+        """Begin to follow the stores, in the running event loop. Starting twice does nothing."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None:
+            self.cache.clear()
+            self._reset()
+        self._loop = loop
+        self.feeds.start()
+        self.watching.start()
+
+    def release(self) -> None:
+        """End every wait; later waits end at once."""
+        self.watching.release()
+        self.changed.set()
+
+    async def aclose(self) -> None:
+        """Release everybody who waits, and stop following the stores."""
+        if self._loop is asyncio.get_running_loop():
+            await self.watching.aclose()
+            await self.feeds.aclose()
+            self.changed.set()
+
+    # --- answers ----------------------------------------------------------------------------
+
+    async def get(self, request: DocumentRequest, *, fresh: bool = False) -> Answer:
+        """Return the document, or the last good one, marked, if a store or a bundle fails.
+
+        Args:
+            request: The document.
+            fresh: True for an answer that includes everything that was written before this call,
+                by any process. Otherwise the answer may be `max_staleness` old.
+
+        Raises:
+            ConfigError: As `ConfigServer.compose`; there is no good answer from before.
+        """
+        self.start()
+        await self.feeds.look(fresh=fresh)
+        entry = self.cache.find(request)
+        if entry is None:
+            return await self._first(request)
+        entry.is_used = True
+        is_current = self.cache.is_current(entry)
+        if is_current or self.feeds.is_down or time.monotonic() < entry.retry_at:
+            return self._kept(entry)
+        return await self._flights.join(request)
+
+    def is_ready(self, entry: Entry) -> bool:
+        """True if an answer of the cache can be used without waiting for anything."""
+        return (
+            entry.generation == self.cache.generation and time.monotonic() < self.feeds.fresh_until
+        )
+
+    async def _first(self, request: DocumentRequest) -> Answer:
+        """Answer a request that has no answer from before.
+
+        Raises:
+            BackendUnavailableError: A store that is needed cannot be reached.
+        """
+        error = self.feeds.error
+        if error is not None and self.server.options.fail_on_composite_error:
+            raise error
+        if self.feeds.is_down:  # what is composed now may miss changes later: it is not kept
+            return Answer(representation=await request.represent(self.server))
+        return await self._flights.join(request)
+
+    def _kept(self, entry: Entry) -> Answer:
+        """Return an answer of the cache.
+
+        Raises:
+            ConfigFormatError: A bundle is broken, and the options say that this is an error.
+        """
+        error, stale_for = entry.error, self.feeds.outage
+        if error is not None:
+            if self.options.on_broken == "fail" and isinstance(error, ConfigFormatError):
+                raise ConfigFormatError(str(error))
+            stale_for = stale_for or time.monotonic() - entry.changed_at
+        return Answer(representation=entry.representation, stale_for=stale_for, entry=entry)
+
+    # --- composing --------------------------------------------------------------------------
+
+    async def _refresh(self, request: DocumentRequest) -> None:
+        """Compose a document for those who wait for it. It is tried again after an outage."""
+        if not self.feeds.is_down:
+            await self._flights.join(request)
+
+    async def _compose(self, request: DocumentRequest, flight: Flight[Answer]) -> Answer:
+        before = self.cache.find(request)
+        try:
+            representation = await request.represent(self.server)
+        except (ConfigNotFoundError, InvalidConfigKeyError):
+            self._drop(request, flight)
+            raise
+        except Exception as error:
+            if before is None:
+                raise
+            return self._failed(before, flight, error)
+        if representation is None:
+            self._drop(request, flight)
+            return Answer(representation=None)
+        if all(one.is_available for one in representation.inputs):
+            return self._keep(request, representation, flight)
+        if before is None:
+            return Answer(representation=representation)
+        return self._failed(before, flight, ConfigError("a store was left out"))
+
+    def _keep(
+        self, request: DocumentRequest, representation: Representation, flight: Flight[Answer]
+    ) -> Answer:
+        keys = input_keys(representation)
+        is_current = not flight.touched.concerns(keys)
+        entry = Entry(
+            request=request,
+            representation=representation,
+            keys=keys,
+            sequence=flight.sequence,
+            generation=self.cache.generation if is_current else -1,
+            changed_at=time.monotonic(),
+        )
+        answer = Answer(representation=representation, entry=entry)
+        before = self.cache.find(request)
+        if before is not None and before.sequence > flight.sequence:
+            return answer
+        if before is not None and before.error is not None:
+            _LOG.warning("composed again after an error: %s", _words(before.error))
+        self.cache.put(entry)
+        self.watching.changed(request, representation.entity_tag)
+        if not is_current:
+            self.watching.want([request])
+        return answer
+
+    def _drop(self, request: DocumentRequest, flight: Flight[Answer]) -> None:
+        """Forget the answer to a request that has none any more."""
+        entry = self.cache.find(request)
+        if entry is not None and entry.sequence <= flight.sequence:
+            self.cache.discard(entry)
+            self.watching.changed(request, None)
+
+    def _failed(self, entry: Entry, flight: Flight[Answer], error: Exception) -> Answer:
+        """Fall back on the last good answer."""
+        if entry.error is None:
+            _LOG.warning("the last good answer is served: %s", _words(error))
+        entry.error = error
+        if flight.touched.concerns(entry.keys):
+            self.watching.want([entry.request])
+        else:
+            entry.retry_at = time.monotonic() + _RETRY_SECONDS
+            if self.watching.is_watched(entry.request):
+                loop = asyncio.get_running_loop()
+                loop.call_later(_RETRY_SECONDS, self.watching.want, [entry.request])
+        return self._kept(entry)
+
+    # --- changes ----------------------------------------------------------------------------
+
+    def touch(self, touched: Touched) -> None:
+        """Mark the answers that changes touch, and compose those that are waited for."""
+        self._flights.touch(touched)
+        entries = self.cache.touch(touched, time.monotonic())
+        self.watching.want([entry.request for entry in entries])
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+    def recover(self) -> None:
+        """Compose what changed during an outage for those who wait for it."""
+        dirty = [entry.request for entry in self.cache if not self.cache.is_current(entry)]
+        self.watching.want(dirty)
+
+    def had_label(self, store: int, label: str) -> bool | None:
+        """Return whether a label existed for the answers here; `None` if none depends on it."""
+        return self.cache.had_label(store, label)
+
+    def is_watched(self) -> bool:
+        """True if somebody waits for a change."""
+        return self.watching.count > 0
+
+    async def _wrote(self, key: ConfigKey) -> None:
+        """Note a write of this process, in the loop of the feeds."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        if loop is asyncio.get_running_loop():
+            await self.feeds.wrote(key)
+        else:
+            asyncio.run_coroutine_threadsafe(self.feeds.wrote(key), loop)
+
+
+def _words(error: Exception) -> str:
+    """Return a reason without values, which the text of a third-party error may hold."""
+    return str(error) if isinstance(error, ConfigError) else type(error).__name__

@@ -1,0 +1,174 @@
+"""The feeds of all stores of a server."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from pyfly.config_core import BackendUnavailableError, ConfigKey
+from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.live.feed import Feed
+from pyfly.config_server.live.inputs import InputKey, Touched, label_of, touched_by
+from pyfly.config_server.storage import (
+    BundleChange,
+    Change,
+    SupportsLabels,
+    ability,
+    max_staleness,
+)
+
+__all__ = ["Feeds", "FeedsObserver"]
+
+_LOOK_SECONDS: Final = 1.0
+"""How long a request waits for a look at a store."""
+_FRESH_SECONDS: Final = 5.0
+"""The same for a request that needs what was written before it, while the store can be reached."""
+
+
+class FeedsObserver(Protocol):
+    """Who uses the changes of all stores. All methods are called in the event loop."""
+
+    def touch(self, touched: Touched) -> None:
+        """Note what changes touch."""
+        ...
+
+    def recover(self) -> None:
+        """Note that all stores can be reached again."""
+        ...
+
+    def had_label(self, store: int, label: str) -> bool | None:
+        """Return whether a label of a store existed for the answers that are kept.
+
+        `None` if no answer depends on it.
+        """
+        ...
+
+    def is_watched(self) -> bool:
+        """True if somebody waits for changes."""
+        ...
+
+
+class Feeds:
+    """Follows the changes of all stores of a server.
+
+    Args:
+        server: The server.
+        staleness: Seconds, or `None` for the value of each store; see `LiveOptions`.
+        observer: Who uses the changes.
+    """
+
+    def __init__(
+        self, server: ConfigServer, *, staleness: float | None, observer: FeedsObserver
+    ) -> None:
+        self._server = server
+        self._observer = observer
+        self._was_down = False
+        self._labels = [ability(backend, SupportsLabels) for backend in server.backends]
+        self.stores: Final = tuple(
+            Feed(
+                backend,
+                partial(self._apply, position),
+                max_staleness=staleness or max_staleness(backend),
+                is_watched=observer.is_watched,
+                note=self._note,
+            )
+            for position, backend in enumerate(server.backends)
+        )
+        self.fresh_until = -math.inf
+        """Until this time of the monotonic clock, all stores were looked at lately enough."""
+
+    def start(self) -> None:
+        """Begin to look."""
+        for feed in self.stores:
+            feed.start()
+
+    async def aclose(self) -> None:
+        """End the tasks."""
+        await asyncio.gather(*(feed.aclose() for feed in self.stores))
+
+    @property
+    def is_down(self) -> bool:
+        """True if a store cannot be reached, as far as is known."""
+        return any(feed.is_down for feed in self.stores)
+
+    @property
+    def outage(self) -> float | None:
+        """Seconds since the last contact with a store that is down; `None` if none is."""
+        down = [feed.looked_at for feed in self.stores if feed.is_down]
+        return time.monotonic() - min(down) if down else None
+
+    @property
+    def error(self) -> BackendUnavailableError | None:
+        """Why stores cannot be reached.
+
+        `None` if they can, if the reason is another one, or if the first look is still under way.
+        """
+        for feed in self.stores:
+            if isinstance(feed.error, BackendUnavailableError):
+                return BackendUnavailableError(str(feed.error))
+            if feed.is_late and feed.contact is not None:
+                return BackendUnavailableError("the store does not answer")
+        return None
+
+    async def look(self, *, fresh: bool) -> None:
+        """Return when all stores were looked at lately, or after now; or at most a second later.
+
+        Args:
+            fresh: True for a look that begins after this call. Otherwise a store that is known to
+                be down is not waited for.
+        """
+        now = time.monotonic()
+        if not fresh and now < self.fresh_until:
+            return
+        looks = [
+            feed.look(
+                now if fresh else now - feed.max_staleness,
+                seconds=_FRESH_SECONDS if fresh and not feed.is_down else _LOOK_SECONDS,
+            )
+            for feed in self.stores
+            if fresh or not feed.is_down
+        ]
+        if len(looks) == 1:
+            await looks[0]
+        else:
+            await asyncio.gather(*looks)
+
+    async def wrote(self, key: ConfigKey) -> None:
+        """Note a write of this process, so that it is visible at once."""
+        backend = self._server.bundles.backend
+        store = next(n for n, one in enumerate(self._server.backends) if one is backend)
+        change = BundleChange(key=key)
+        self._observer.touch(touched_by(store, [change]))
+        try:
+            moved = await self._moved_labels(store, [change])
+        except Exception:  # noqa: BLE001 - the write itself has an answer already
+            moved = frozenset({label_of(store, key.label)})
+        if moved:
+            self._observer.touch(Touched(keys=moved))
+
+    async def _apply(self, store: int, changes: Sequence[Change]) -> None:
+        moved = await self._moved_labels(store, changes)
+        self._observer.touch(touched_by(store, changes) | Touched(keys=moved))
+
+    async def _moved_labels(self, store: int, changes: Sequence[Change]) -> frozenset[InputKey]:
+        """Return the labels that came into being, or went, with the changes of bundles."""
+        labels = self._labels[store]
+        if labels is None:
+            return frozenset()
+        moved: set[InputKey] = set()
+        for label in {one.key.label for one in changes if isinstance(one, BundleChange)}:
+            was_present = self._observer.had_label(store, label)
+            if was_present is not None and await labels.has_label(label) != was_present:
+                moved.add(label_of(store, label))
+        return frozenset(moved)
+
+    def _note(self) -> None:
+        """Note that a look has ended."""
+        until = min(feed.looked_at + feed.max_staleness for feed in self.stores)
+        is_down = self.is_down
+        self.fresh_until = -math.inf if is_down else until
+        if self._was_down and not is_down:
+            self._observer.recover()
+        self._was_down = is_down

@@ -1,0 +1,180 @@
+"""Requests that wait until a document changes."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from pyfly.config_core import ConfigError
+from pyfly.config_server.composition.representation import DocumentRequest
+
+__all__ = ["TooManyWatchersError", "Watching"]
+
+_Waiter: TypeAlias = "asyncio.Future[None]"
+
+_RENDERERS: Final = 8
+"""Documents that are composed at the same time for waiting requests."""
+_WOKEN_TOGETHER: Final = 50
+"""Waiting requests that are woken before the event loop does something else."""
+_SHORTEST: Final = 0.8
+"""A wait that nothing ends takes at least this part of its time. A fleet that began together does
+not come back together."""
+
+
+class TooManyWatchersError(ConfigError):
+    """This process holds as many requests as it may."""
+
+
+class Watching:
+    """The waiting requests of one process.
+
+    Args:
+        refresh: Composes a document again, and calls `changed` if it is another one. Its errors
+            are ignored.
+        limit: The largest number of waiting requests.
+    """
+
+    def __init__(
+        self, refresh: Callable[[DocumentRequest], Awaitable[object]], *, limit: int
+    ) -> None:
+        self._refresh = refresh
+        self._limit = limit
+        self._waiters: dict[DocumentRequest, dict[_Waiter, bytes]] = {}
+        self._due: dict[DocumentRequest, None] = {}
+        self._is_due = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closing = False
+        self.count = 0
+        """The number of waiting requests."""
+
+    def is_watched(self, request: DocumentRequest) -> bool:
+        """True if somebody waits for a change of this document."""
+        return request in self._waiters
+
+    def start(self) -> None:
+        """Begin to compose changed documents for those who wait."""
+        for _ in range(_RENDERERS):
+            self._spawn(self._refresh_forever())
+
+    def release(self) -> None:
+        """End every wait; later waits end at once."""
+        self._is_closing = True
+        self._wake([one for waiters in self._waiters.values() for one in waiters])
+
+    async def aclose(self) -> None:
+        """Release everybody and end the tasks."""
+        self.release()
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def wait(
+        self,
+        request: DocumentRequest,
+        entity_tag: bytes,
+        *,
+        seconds: float,
+        gone: Callable[[], Coroutine[Any, Any, None]] | None,
+    ) -> None:
+        """Return when the document has another entity tag, or cannot be composed any more.
+
+        It also returns after 0.8 to 1.0 of `seconds`, by chance, when `gone` returns, and when
+        `release` is called.
+
+        Args:
+            request: The document.
+            entity_tag: What the client has.
+            seconds: The longest time to wait.
+            gone: Returns when the client has left. It runs to its end, which is after the response
+                if the client stays. `None` if that is never noticed.
+
+        Raises:
+            TooManyWatchersError: There are too many waiting requests.
+        """
+        if self._is_closing:
+            return
+        if self.count >= self._limit:
+            raise TooManyWatchersError(
+                f"{self._limit} requests wait for changes already; poll, or come back later"
+            )
+        loop = asyncio.get_running_loop()
+        waiter: _Waiter = loop.create_future()
+        self._waiters.setdefault(request, {})[waiter] = entity_tag
+        self.count += 1
+        longest = seconds * random.uniform(_SHORTEST, 1)  # noqa: S311 - hides nothing
+        timer = loop.call_later(longest, _end, waiter)
+        if gone is not None:
+            self._spawn(gone(), then=partial(_end, waiter))
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._remove(request, waiter)
+
+    def changed(self, request: DocumentRequest, entity_tag: bytes | None) -> None:
+        """Wake those who have another entity tag than this one; `None` wakes all."""
+        waiters = self._waiters.get(request)
+        if waiters:
+            self._spawn(
+                self._wake_slowly([one for one, has in waiters.items() if has != entity_tag])
+            )
+
+    def want(self, requests: Iterable[DocumentRequest]) -> None:
+        """Compose those documents again that somebody waits for."""
+        due = [request for request in requests if request in self._waiters]
+        if due:
+            self._due.update(dict.fromkeys(due))
+            self._is_due.set()
+
+    def want_all(self) -> None:
+        """Compose every document again that somebody waits for."""
+        self.want([*self._waiters])
+
+    def _remove(self, request: DocumentRequest, waiter: _Waiter) -> None:
+        self.count -= 1
+        waiters = self._waiters[request]
+        del waiters[waiter]
+        if not waiters:
+            del self._waiters[request]
+
+    def _spawn(
+        self, work: Coroutine[Any, Any, None], *, then: Callable[[], None] | None = None
+    ) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        if then is not None:
+            task.add_done_callback(lambda _: then())
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # of a connection that broke while its client waited
+
+    def _wake(self, waiters: Iterable[_Waiter]) -> None:
+        for waiter in waiters:
+            _end(waiter)
+
+    async def _wake_slowly(self, waiters: list[_Waiter]) -> None:
+        for start in range(0, len(waiters), _WOKEN_TOGETHER):
+            self._wake(waiters[start : start + _WOKEN_TOGETHER])
+            await asyncio.sleep(0)
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await self._is_due.wait()
+            if not self._due:
+                self._is_due.clear()
+                continue
+            request = next(iter(self._due))
+            del self._due[request]
+            try:
+                await self._refresh(request)
+            except Exception:  # noqa: BLE001, S112 - `refresh` logs what has to be known
+                continue
+
+
+def _end(waiter: _Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
