@@ -1,31 +1,24 @@
-"""What the benchmarks share: arguments, rounds, their report, servers, a request rate."""
+"""What the benchmarks share: arguments, rounds, their report."""
 
 import argparse
-import contextlib
 import itertools
 import json
+import math
 import os
 import platform
-import re
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parent / "docs" / "examples" / "config"
-SECONDS = 3
-
-# --- rounds ---------------------------------------------------------------------------
 
 
 def read_options(description: str | None, *, rounds: int = 7) -> argparse.Namespace:
     """Read the arguments that every benchmark takes: how often, and how to tell."""
+    return option_parser(description, rounds=rounds).parse_args()
+
+
+def option_parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """Return the parser of the arguments that every benchmark takes."""
     parser = argparse.ArgumentParser(
         prog=f"scripts/bench {Path(sys.argv[0]).stem}",
         description=description,
@@ -35,19 +28,27 @@ def read_options(description: str | None, *, rounds: int = 7) -> argparse.Namesp
         "--rounds", type=int, default=rounds, help="how often each is measured (%(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-    return parser.parse_args()
+    return parser
+
+
+def add_short(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that makes a benchmark small: it shows that it works, no figures."""
+    parser.add_argument(
+        "--short", action="store_true", help="show in seconds that it works; measures nothing"
+    )
 
 
 def compare(
-    measures: Mapping[str, Callable[[], float]], options: argparse.Namespace
+    measures: Mapping[str, Callable[[], float]], options: argparse.Namespace, *, warm: bool = True
 ) -> dict[str, list[float]]:
     """Measure everything once in each round, after one round that does not count.
 
     Args:
         measures: By name, the baseline first; each returns how much it did in a second.
         options: What `read_options` returned.
+        warm: False leaves out the round that does not count.
     """
-    for measure in measures.values():
+    for measure in measures.values() if warm else ():
         measure()
     rates: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(1, options.rounds + 1):
@@ -79,90 +80,69 @@ def report(
         for title, table in tables.items()
     }
     if options.json:
-        machine = {"python": platform.python_version(), "cores": os.cpu_count()}
-        print(json.dumps({**machine, "rounds": options.rounds, **spreads}))
+        print(json.dumps({**machine(), "rounds": options.rounds, **spreads}))
         return
     for title, table in spreads.items():
         for name, (low, middle, high) in table.items():
             print(f"{title.replace('_', ' ')}, {name}: {middle:.4g} ({low:.4g} to {high:.4g})")
 
 
+def report_pairs(
+    rates: Mapping[str, Sequence[float]],
+    baselines: Mapping[str, str],
+    options: argparse.Namespace,
+    *,
+    unit: str = "requests",
+) -> None:
+    """Print every rate, and its ratio within one round to that of its baseline, as a table."""
+    ratios = {
+        f"{name} / {base}": _spread(
+            [one / other for one, other in zip(rates[name], rates[base], strict=True)]
+        )
+        for name, base in baselines.items()
+    }
+    spreads = {name: _spread(values) for name, values in rates.items()}
+    if options.json:
+        tables = {f"{unit}_per_second": spreads, "ratio": ratios}
+        print(json.dumps({**machine(), "rounds": options.rounds, **tables}))
+        return
+    rows = [
+        (
+            name,
+            shown(spreads[name], ",.0f"),
+            base,
+            base and shown(ratios[f"{name} / {base}"], ".3g"),
+        )
+        for name in rates
+        for base in (baselines.get(name, ""),)
+    ]
+    table(("", f"{unit} per second", "baseline", "ratio"), rows)
+
+
+def machine() -> dict[str, object]:
+    """Return on what is measured."""
+    return {"python": platform.python_version(), "cores": os.cpu_count()}
+
+
+def shown(spread: tuple[float, float, float], form: str) -> str:
+    """Return a median with the lowest and the highest."""
+    low, middle, high = (format(value, form) for value in spread)
+    return f"{middle} ({low} to {high})"
+
+
+def percentile(values: Iterable[float], part: float) -> float:
+    """Return the value that `part` of all lie at or below; infinite without values."""
+    known = sorted(values)
+    return known[max(0, math.ceil(len(known) * part) - 1)] if known else math.inf
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table in Markdown."""
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+
+
 def _spread(values: Sequence[float]) -> tuple[float, float, float]:
     return min(values), statistics.median(values), max(values)
-
-
-# --- servers --------------------------------------------------------------------------
-
-
-def need_wrk() -> None:
-    """Exit with what to do when the load generator is missing."""
-    if shutil.which("wrk") is None:
-        print("wrk is needed: apt-get install wrk", file=sys.stderr)
-        sys.exit(2)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def program(name: str) -> str:
-    """Return the path of a command of this environment."""
-    return str(Path(sys.executable).with_name(name))
-
-
-def asgi(port: int, factory: str) -> list[str]:
-    """Return the command that runs `module:function` as `pyfly-config serve` runs its own."""
-    return [sys.executable, str(HERE / "_asgi.py"), str(port), factory]
-
-
-@contextlib.contextmanager
-def running(command: list[str], port: int, path: str) -> Generator[subprocess.Popen[bytes]]:
-    """Run a server until the end of the block."""
-    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL) as process:
-        try:
-            _wait(port, path)
-            yield process
-        finally:
-            process.terminate()
-
-
-def _wait(port: int, path: str) -> None:
-    """Wait until the server answers, twenty seconds at most."""
-    for _ in range(400):
-        try:
-            get(port, path)
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("the server did not start")
-
-
-def get(port: int, path: str) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of an answer."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1) as response:
-        return dict(response.headers), response.read()
-
-
-def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has used, in user and system mode (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rate(port: int, path: str) -> float:
-    """Return wrk's requests per second over 32 connections."""
-    output = subprocess.run(
-        ["wrk", "-t1", "-c32", f"-d{SECONDS}s", f"http://127.0.0.1:{port}{path}"],
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    ).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if found is None or "Non-2xx" in output:
-        raise RuntimeError(output)
-    return float(found[1])

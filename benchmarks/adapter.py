@@ -14,7 +14,8 @@ from litestar import Litestar
 from litestar.handlers import asgi as handler
 from litestar.types import Receive, Scope, Send
 
-from _load import asgi, compare, free_port, need_wrk, rate, read_options, report, running
+from _load import compare, read_options, report
+from _processes import asgi, free_port, need_wrk, rate, running
 from pyfly.config_litestar import ConfigServerPlugin, create_app
 from pyfly.config_server import ConfigServer, HttpRequest, HttpResponse, InMemoryConfigBackend
 

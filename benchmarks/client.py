@@ -18,7 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from _load import EXAMPLES, HERE, compare, free_port, program, read_options, report, running
+from _load import compare, read_options, report
+from _processes import EXAMPLES, HERE, free_port, program, running
 
 THEIRS = "config-client==1.5.0"
 PACKAGES = HERE.parent / "packages"

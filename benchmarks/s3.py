@@ -29,7 +29,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from _load import compare, free_port, read_options, report, running
+from _load import compare, read_options, report
+from _processes import free_port, running
 from pyfly.config_core import ConfigKey
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server import ConfigServer

@@ -1,55 +1,69 @@
-"""What serving a document costs: `pyfly-config serve` against an empty handler.
+"""What answering costs, for a document that was asked for before and has not changed.
 
-The command serves the example repository; the empty handler answers the same headers and bytes
-without looking at the request; between them stands the same repository in memory, so that one
-sees what the files cost. All three run on the same ASGI server with the same options and one
-worker. A request needs six bundles, and connections are kept. Needs wrk (apt-get install wrk).
+`pyfly-config serve` serves the example repository; a request needs six bundles. The baseline is an
+empty ASGI handler on the same server, with the same options and one worker. It answers the same
+headers and bytes without looking at the request, so that a ratio of 1 is the fastest that an
+application on this server can be. `no-cache` are requests that make the server look at its store
+again. `bearer` has a credential, which is checked; `plugin` is a Litestar application with the
+plugin. Connections are kept. Needs wrk (apt-get install wrk).
 """
 
+import argparse
 import asyncio
+import contextlib
+import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
 
+import boto3
 from litestar import Litestar
-from litestar.types import ASGIApp, Receive, Scope, Send
 
-from _load import (
+from _empty import record
+from _load import add_short, compare, option_parser, report_pairs
+from _processes import (
     EXAMPLES,
+    Answer,
     asgi,
-    compare,
+    ask,
     free_port,
-    get,
     need_wrk,
     program,
     rate,
-    read_options,
-    report,
     running,
+    serve,
 )
-from pyfly.config_litestar import create_app
-from pyfly.config_server import (
-    ConfigServer,
-    Controller,
-    FilesystemConfigBackend,
-    HttpRequest,
-    InMemoryConfigBackend,
-)
+from pyfly.config_litestar import ConfigServerPlugin, create_app
+from pyfly.config_server import ConfigServer, FilesystemConfigBackend, InMemoryConfigBackend
 
-PATH = "/config/orders/prod,eu/main"
+DOCUMENT = "/config/orders/prod,eu/main"
+TEXT = "/config/main/orders-prod,eu"
+EXTENSIONS = ("json", "yml", "properties")
+NOT_MODIFIED = "/not-modified"
+ALIKE = 20
+"""Answers whose lengths differ by less than this part are compared."""
+TOKEN = "a-token-of-the-benchmark-0123456789"  # noqa: S105 - of a server that ends with it
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "testsecret"}
 
 
-def make_empty() -> ASGIApp:
-    """Answer everything with what the files give."""
-    controller = Controller(ConfigServer(FilesystemConfigBackend(EXAMPLES)), auth=None)
-    ready = asyncio.run(controller.handle(HttpRequest(method="GET", raw_path=PATH.encode())))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of the table: what is asked of whom, and what it is compared with."""
 
-    async def empty(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        await send({"type": "http.response.start", "status": 200, "headers": ready.headers})
-        await send({"type": "http.response.body", "body": ready.body, "more_body": False})
+    port: int
+    path: str = DOCUMENT
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    base: str = ""
 
-    return empty
+    def ask(self) -> Answer:
+        return ask(self.port, self.path, headers=self.headers)
 
 
 def make_memory() -> Litestar:
@@ -64,28 +78,138 @@ async def _copy(files: FilesystemConfigBackend, memory: InMemoryConfigBackend) -
         await memory.save(source)
 
 
-def without_date(answer: tuple[dict[str, str], bytes]) -> tuple[dict[str, str], bytes]:
-    """Return headers and body, but for the header that changes every second."""
-    headers, body = answer
-    return {name: value for name, value in headers.items() if name.lower() != "date"}, body
+def make_plugin() -> Litestar:
+    """Serve the examples in an application of somebody else."""
+    server = ConfigServer(FilesystemConfigBackend(EXAMPLES))
+    return Litestar([], plugins=[ConfigServerPlugin(server, auth=None)], openapi_config=None)
+
+
+def copied_to(url: str) -> str:
+    """Copy the examples into a store; return its URL."""
+    command = [program("pyfly-config"), "copy", str(EXAMPLES), url]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return url
+
+
+def make_bucket(stack: contextlib.ExitStack) -> str:
+    """Start moto, which keeps objects in memory; return the URL of a bucket in it."""
+    os.environ |= KEYS
+    port = free_port()
+    stack.enter_context(running([sys.executable, "-m", "moto.server", "-p", str(port)], port, "/"))
+    address = f"http://127.0.0.1:{port}"
+    client: Any = boto3.client(  # pyright: ignore[reportUnknownMemberType] - stubs for S3 only
+        "s3", endpoint_url=address, region_name="us-east-1"
+    )
+    client.create_bucket(Bucket="bench")
+    client.close()
+    return f"s3://bench/team?endpoint_url={address}"
+
+
+def start(
+    stack: contextlib.ExitStack,
+    command: Callable[[int], list[str]],
+    variables: Mapping[str, str] | None = None,
+) -> int:
+    """Start a server until the end of the stack; return its port."""
+    port = free_port()
+    stack.enter_context(running(command(port), port, "/config/nobody", variables=variables))
+    return port
+
+
+def rows_of_files(port: int) -> dict[str, Row]:
+    """Return the rows of one server: every form of a document."""
+    etag = Row(port=port).ask().headers["etag"]
+    return {
+        "files": Row(port=port, base="empty"),
+        "files, 304": Row(port=port, headers={"If-None-Match": etag}, base="empty, 304"),
+        **{
+            f"files, .{one}": Row(port=port, path=f"{TEXT}.{one}", base=f"empty, .{one}")
+            for one in EXTENSIONS
+        },
+        "files, no-cache": Row(port=port, headers={"Cache-Control": "no-cache"}, base="empty"),
+    }
+
+
+def start_empty(stack: contextlib.ExitStack, files: Mapping[str, Row]) -> dict[str, Row]:
+    """Start the empty handler with what the server of the files answers; return its rows."""
+    forms = {"empty": files["files"], "empty, 304": files["files, 304"]}
+    forms |= {f"empty, .{one}": files[f"files, .{one}"] for one in EXTENSIONS}
+    paths = {name: NOT_MODIFIED if "304" in name else row.path for name, row in forms.items()}
+    ready = record((paths[name], row.ask()) for name, row in forms.items())
+    port = free_port()
+    stack.enter_context(running(asgi(port, "_empty:make_empty"), port, DOCUMENT, variables=ready))
+    return {
+        name: Row(port=port, path=paths[name], headers=row.headers) for name, row in forms.items()
+    }
+
+
+def start_all(stack: contextlib.ExitStack, directory: Path) -> dict[str, Row]:
+    """Start every server; return all rows, the baselines first."""
+    files = rows_of_files(start(stack, partial(serve, store=EXAMPLES)))
+    sqlite = copied_to(f"sqlite:///{directory}/bundles.db")
+    bucket = copied_to(make_bucket(stack))
+    token = {"PYFLY_CONFIG_SERVER_TOKEN": TOKEN}
+    others = {
+        "memory": start(stack, partial(asgi, factory="serve:make_memory")),
+        "SQLite": start(stack, partial(serve, store=sqlite)),
+        "S3": start(stack, partial(serve, store=bucket)),
+        "plugin": start(stack, partial(asgi, factory="serve:make_plugin")),
+    }
+    return {
+        **start_empty(stack, files),
+        **files,
+        "files, bearer": Row(
+            port=start(stack, partial(serve, store=EXAMPLES), token), headers=BEARER, base="empty"
+        ),
+        **{name: Row(port=port, base="empty") for name, port in others.items()},
+    }
+
+
+def check(rows: Mapping[str, Row]) -> None:
+    """Check that what is compared is alike; stores differ in the names of their sources.
+
+    Raises:
+        RuntimeError: A row answers something else than its baseline.
+    """
+    for name, row in rows.items():
+        answer, other = row.ask(), rows[row.base or name].ask()
+        wanted = HTTPStatus.NOT_MODIFIED if "304" in name else HTTPStatus.OK
+        alike = abs(len(answer.body) - len(other.body)) <= len(other.body) / ALIKE
+        if not answer.status == other.status == wanted or not alike:
+            raise RuntimeError(f"{name} answers {answer.status}, and not as {row.base or name}")
 
 
 def main() -> int:
-    options = read_options(__doc__)
+    parser = option_parser(__doc__, rounds=5)
+    add_short(parser)
+    parser.add_argument("names", nargs="*", help="rows, or parts of their names; otherwise all")
+    options = parser.parse_args()
     need_wrk()
-    empty, memory, files = free_port(), free_port(), free_port()
-    command = [program("pyfly-config"), "serve", str(EXAMPLES), "--port", str(files)]
-    with (
-        running(asgi(empty, "serve:make_empty"), empty, PATH),
-        running(asgi(memory, "serve:make_memory"), memory, PATH),
-        running(command, files, PATH),
-    ):
-        if without_date(get(empty, PATH)) != without_date(get(files, PATH)):
-            raise RuntimeError("the answers differ")
-        ports = {"empty": empty, "memory": memory, "files": files}
-        rates = compare({name: partial(rate, port, PATH) for name, port in ports.items()}, options)
-    report(rates, options, unit="requests")
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        rows = start_all(stack, Path(directory))
+        check(rows)
+        measure(choose(rows, options.names), options)
     return 0
+
+
+def choose(rows: Mapping[str, Row], names: list[str]) -> dict[str, Row]:
+    """Return the rows with such names, and their baselines."""
+    chosen = {name for name in rows if any(part in name for part in names or [""])}
+    chosen |= {rows[name].base for name in chosen}
+    return {name: row for name, row in rows.items() if name in chosen}
+
+
+def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> None:
+    """Measure the rows in turns, and report."""
+    seconds = 1 if options.short else 3
+    options.rounds = 1 if options.short else options.rounds
+    measures = {
+        name: partial(rate, row.port, row.path, seconds=seconds, headers=row.headers)
+        for name, row in rows.items()
+    }
+    rates = compare(measures, options, warm=not options.short)
+    report_pairs(rates, {name: row.base for name, row in rows.items() if row.base}, options)
 
 
 if __name__ == "__main__":

@@ -16,18 +16,18 @@ from functools import partial
 
 from litestar import Litestar
 
-from _load import (
+from _empty import record
+from _load import compare, read_options, report
+from _processes import (
     EXAMPLES,
     HERE,
     SECONDS,
     asgi,
-    compare,
+    ask,
     free_port,
     need_wrk,
     processor_seconds,
     rate,
-    read_options,
-    report,
     running,
 )
 from pyfly.config_litestar import create_app
@@ -93,9 +93,13 @@ def main() -> int:
         for name, command in {"granian": granian, "uvicorn": asgi}.items():
             port = ports[name] = free_port()
             stack.enter_context(running(command(port, "servers:make_app"), port, PATH))
+            ready = record([(PATH, ask(port, PATH))])
             port = free_port()
-            command_line = command(port, "serve:make_empty")
-            bare[name] = (stack.enter_context(running(command_line, port, PATH)), port)
+            command_line = command(port, "_empty:make_empty")
+            bare[name] = (
+                stack.enter_context(running(command_line, port, PATH, variables=ready)),
+                port,
+            )
         rates = compare({name: partial(rate, port, PATH) for name, port in ports.items()}, options)
         costs = {
             name: [microseconds(*at, PATH) for _ in range(options.rounds)]

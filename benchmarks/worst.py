@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from _load import HERE, free_port, program, running
+from _processes import HERE, free_port, program, running
 
 sys.path.append(str(HERE.parent / "tests-integration"))
 

@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples" / "config"
 COMMAND = Path(sys.executable).with_name("pyfly-config")
 HOST = "127.0.0.1"
 REQUEST = f"GET /config/orders/prod,eu HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+LIVE = f"GET /health/live HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 
 
 def free_port() -> int:
@@ -26,9 +27,15 @@ def free_port() -> int:
         return port
 
 
-def start(port: int, *arguments: object, store: Path = EXAMPLES) -> subprocess.Popen[bytes]:
-    """Start `pyfly-config serve`."""
+def start(
+    port: int,
+    *arguments: object,
+    store: Path = EXAMPLES,
+    settings: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `pyfly-config serve`, with settings by the names of their variables."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
+    environ |= {f"PYFLY_CONFIG_SERVER_{name}": value for name, value in (settings or {}).items()}
     command = [COMMAND, "serve", store, "--port", port, *arguments]
     return subprocess.Popen(
         [*map(str, command)],
@@ -40,23 +47,23 @@ def start(port: int, *arguments: object, store: Path = EXAMPLES) -> subprocess.P
 
 @contextlib.asynccontextmanager
 async def serving(
-    *arguments: object, store: Path = EXAMPLES
+    *arguments: object, store: Path = EXAMPLES, settings: Mapping[str, str] | None = None
 ) -> AsyncGenerator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a server until the end of the block; give its port and process."""
     port = free_port()
-    with start(port, *arguments, store=store) as process:
+    with start(port, *arguments, store=store, settings=settings) as process:
         try:
-            while not await answers(port):
+            while not await answers(port, LIVE if settings else REQUEST):
                 await asyncio.sleep(0.05)
             yield port, process
         finally:
             process.kill()
 
 
-async def answers(port: int) -> bool:
+async def answers(port: int, request: bytes = REQUEST) -> bool:
     """True if a server answers there."""
     try:
-        await ask(port)
+        await ask(port, request)
     except OSError:
         return False
     return True

@@ -1,0 +1,217 @@
+"""How other configuration servers answer the same question: the document of one service, 1 kB.
+
+spring    Spring Cloud Config, its native backend on the same file (built with Maven, JDK 17)
+dogma     Central Dogma, a JSON file in one of its repositories, without authentication
+etcd      one key, over its JSON gateway
+pyfly     `pyfly-config serve` on the file, one worker
+
+All run at the same time, but one at a time is asked, over the same 32 connections, in turns. Each
+is warm: it has answered for ten seconds before the first round counts. What they answer differs:
+each packs the same text in its own way, and none of the others sends an entity tag and a digest.
+The processor time of a request is that of all threads of the server. Spring and Central Dogma use
+both cores of the machine, as etcd does; one worker of pyfly-config uses one.
+
+Needs wrk, etcd-server, a JDK 17 and Maven, which builds the first two in `target` directories.
+"""
+
+import argparse
+import base64
+import contextlib
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from _load import add_short, compare, machine, option_parser, table
+from _processes import HERE, ask, free_port, need_wrk, processor_seconds, rate, running, serve
+from _publisher import FILLING
+
+SPRING = HERE.parent / "tests-integration" / "spring" / "reference-server"
+DOGMA = HERE / "peers" / "central-dogma"
+VALUES = {"name": "orders", **FILLING}
+START_SECONDS = 90
+WARM_SECONDS = 10
+PROGRAMS = {"spring": ("java", "mvn"), "dogma": ("java", "mvn"), "etcd": ("etcd",), "pyfly": ()}
+JVM = ("java", "-Xmx512m")
+ANONYMOUS = {"Authorization": "Bearer anonymous"}
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A running server, and the request that it is measured with."""
+
+    port: int
+    pid: int
+    path: str
+    headers: Mapping[str, str]
+    script: Path | None = None
+    """Makes the request, if it is no `GET`."""
+
+
+def maven(project: Path, *goals: str) -> None:
+    """Build a project, unless it is built."""
+    done = subprocess.run(
+        ["mvn", "--quiet", "--batch-mode", "-DskipTests", *goals],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout)
+
+
+def start(
+    stack: contextlib.ExitStack, command: list[str], port: int, path: str
+) -> "subprocess.Popen[bytes]":
+    """Start a server until the end of the stack."""
+    return stack.enter_context(running(command, port, path, seconds=START_SECONDS))
+
+
+def start_spring(stack: contextlib.ExitStack, directory: Path) -> Peer:
+    program = SPRING / "target" / "reference-server-1.jar"
+    if not program.exists():
+        maven(SPRING, "package")
+    (directory / "orders-prod.json").write_text(json.dumps(VALUES), encoding="utf-8")
+    port = free_port()
+    options = [
+        f"--server.port={port}",
+        "--spring.profiles.active=native",
+        f"--spring.cloud.config.server.native.search-locations={directory.as_uri()}/",
+    ]
+    path = "/orders/prod"
+    process = start(stack, [*JVM, "-jar", str(program), *options], port, path)
+    return Peer(port=port, pid=process.pid, path=path, headers={})
+
+
+def start_dogma(stack: contextlib.ExitStack, directory: Path) -> Peer:
+    classes, libraries = DOGMA / "target" / "classes", DOGMA / "target" / "lib"
+    if not libraries.exists():
+        maven(DOGMA, "compile", "dependency:copy-dependencies", "-DoutputDirectory=target/lib")
+    port = free_port()
+    command = [*JVM, "-cp", f"{classes}:{libraries}/*", "dogma.Server", str(port), str(directory)]
+    process = start(stack, command, port, "/monitor/l7check")
+    projects, headers = "/api/v1/projects", {**ANONYMOUS, **JSON}
+    change = {"path": "/orders.json", "type": "UPSERT_JSON", "content": VALUES}
+    for path, body in {
+        projects: {"name": "bench"},
+        f"{projects}/bench/repos": {"name": "main"},
+        f"{projects}/bench/repos/main/contents": {
+            "commitMessage": {"summary": "a document"},
+            "changes": [change],
+        },
+    }.items():
+        answer = ask(port, path, method="POST", body=json.dumps(body).encode(), headers=headers)
+        if answer.status >= 300:  # noqa: PLR2004
+            raise RuntimeError(f"{path}: {answer.status}: {answer.body!r}")
+    path = f"{projects}/bench/repos/main/contents/orders.json"
+    return Peer(port=port, pid=process.pid, path=path, headers=ANONYMOUS)
+
+
+def start_etcd(stack: contextlib.ExitStack, directory: Path) -> Peer:
+    port, other = free_port(), free_port()
+    url, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{other}"
+    options = {
+        "data-dir": directory / "data",
+        "listen-client-urls": url,
+        "advertise-client-urls": url,
+        "listen-peer-urls": peers,
+        "initial-advertise-peer-urls": peers,
+        "initial-cluster": f"default={peers}",
+        "logger": "zap",
+        "log-level": "error",
+    }
+    command = ["etcd", *(f"--{name}={value}" for name, value in options.items())]
+    process = start(stack, command, port, "/health")
+    key = base64.b64encode(b"/config/orders/prod").decode()
+    value = base64.b64encode(json.dumps(VALUES).encode()).decode()
+    ask(port, "/v3/kv/put", method="POST", body=json.dumps({"key": key, "value": value}).encode())
+    script = directory / "range.lua"
+    script.write_text(
+        f"""wrk.method = "POST"\nwrk.body = '{json.dumps({"key": key})}'\n""", encoding="utf-8"
+    )
+    return Peer(port=port, pid=process.pid, path="/v3/kv/range", headers={}, script=script)
+
+
+def start_pyfly(stack: contextlib.ExitStack, directory: Path) -> Peer:
+    (directory / "main").mkdir()
+    (directory / "main" / "orders-prod.json").write_text(json.dumps(VALUES), encoding="utf-8")
+    port, path = free_port(), "/config/orders/prod"
+    process = start(stack, serve(port, directory), port, path)
+    return Peer(port=port, pid=process.pid, path=path, headers={})
+
+
+STARTS: dict[str, Callable[[contextlib.ExitStack, Path], Peer]] = {
+    "pyfly": start_pyfly,
+    "spring": start_spring,
+    "dogma": start_dogma,
+    "etcd": start_etcd,
+}
+
+
+def ask_for(peer: Peer, seconds: int, costs: list[float]) -> float:
+    """Return the rate of a server; note the processor time of a request in microseconds."""
+    before = processor_seconds(peer.pid)
+    found = rate(peer.port, peer.path, seconds=seconds, headers=peer.headers, script=peer.script)
+    costs.append((processor_seconds(peer.pid) - before) / (found * seconds) * 1e6)
+    return found
+
+
+def main() -> int:
+    parser = option_parser(__doc__, rounds=5)
+    add_short(parser)
+    parser.add_argument("peers", nargs="*", help=f"of: {', '.join(STARTS)}; otherwise all")
+    options = parser.parse_args()
+    need_wrk()
+    chosen = [name for name in STARTS if name == "pyfly" or name in (options.peers or STARTS)]
+    for name in chosen:
+        if missing := [one for one in PROGRAMS[name] if shutil.which(one) is None]:
+            print(f"{name} needs {' and '.join(missing)}", file=sys.stderr)
+            return 2
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        peers: dict[str, Peer] = {}
+        for name in chosen:
+            (root / name).mkdir()
+            peers[name] = STARTS[name](stack, root / name)
+        measure(peers, options)
+    return 0
+
+
+def measure(peers: Mapping[str, Peer], options: argparse.Namespace) -> None:
+    """Measure all in turns, and report."""
+    seconds = 1 if options.short else 5
+    options.rounds = 1 if options.short else options.rounds
+    for peer in peers.values():
+        ask_for(peer, 1 if options.short else WARM_SECONDS, [])
+    costs: dict[str, list[float]] = {name: [] for name in peers}
+    measures = {name: partial(ask_for, peer, seconds, costs[name]) for name, peer in peers.items()}
+    rates = compare(measures, options, warm=False)
+    found = {
+        name: {
+            "requests_per_second": statistics.median(rates[name]),
+            "ratio_pyfly_to_it": statistics.median(
+                one / other for one, other in zip(rates["pyfly"], rates[name], strict=True)
+            ),
+            "cpu_microseconds": statistics.median(costs[name]),
+        }
+        for name in peers
+    }
+    if options.json:
+        print(json.dumps({**machine(), "rounds": options.rounds, "peers": found}))
+        return
+    head = ("", "requests per second", "pyfly / it", "CPU µs per request")
+    rows = [[name, *(f"{value:,.3g}" for value in one.values())] for name, one in found.items()]
+    table(head, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
