@@ -12,11 +12,11 @@ from typing import Final
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._integration import variables_of
 from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
-from pyfly.config_client._names import below
 from pyfly.config_client._nodes import plain
 from pyfly.config_client._properties import Properties
 from pyfly.config_client.errors import ConfigClientError, PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
+from pyfly.config_core.property_names import below
 
 _SHELL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IGNORED_SIGNALS: Final = ("SIGPIPE", "SIGXFSZ")

@@ -11,7 +11,8 @@ from pyfly.config_client._merging import (
     as_text,
     merge_sources,
 )
-from pyfly.config_client._names import (
+from pyfly.config_core import ConfigFormatError, FlatValue, PlaceholderResolver, PropertySource
+from pyfly.config_core.property_names import (
     below,
     canonical,
     elements,
@@ -20,7 +21,6 @@ from pyfly.config_client._names import (
     snake_variable,
     variable,
 )
-from pyfly.config_core import ConfigFormatError, FlatValue, PlaceholderResolver, PropertySource
 from pyfly.config_core.service_links import is_service_url
 
 _NO_LETTERS: Final = re.compile(r"[^A-Z0-9]+")

@@ -8,8 +8,8 @@ from typing import Literal, cast
 
 from pyfly.config_client._environ import key_for_variable
 from pyfly.config_client._merging import MergedProperties, UnresolvedValue
-from pyfly.config_client._names import canonical
 from pyfly.config_core import Environment, FlatValue, PropertySource
+from pyfly.config_core.property_names import canonical
 
 LoadedFrom = Literal["server", "snapshot", "baseline"]
 

@@ -6,14 +6,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeAlias
 
-from pyfly.config_client._names import (
-    MAX_ELEMENTS,
-    below,
-    canonical,
-    elements,
-    is_index,
-    without_prefix,
-)
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core import (
     FlatValue,
@@ -21,6 +13,17 @@ from pyfly.config_core import (
     copy_properties,
     flatten,
 )
+from pyfly.config_core.limits import MAX_DEPTH
+from pyfly.config_core.property_names import (
+    below,
+    canonical,
+    elements,
+    is_index,
+    without_prefix,
+)
+
+MAX_ELEMENTS: Final = MAX_DEPTH
+"""The limit of elements of a name; everything behind it is one last element, with its dots."""
 
 _INDEXED: Final = re.compile(r"\.[0-9]")
 """Matches every canonical name with an index behind a name; a fast test."""

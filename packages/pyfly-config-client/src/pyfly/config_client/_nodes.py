@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-from pyfly.config_client._merging import MergedProperties, UnresolvedValue
-from pyfly.config_client._names import MAX_ELEMENTS, elements, is_index, join, quoted
+from pyfly.config_client._merging import MAX_ELEMENTS, MergedProperties, UnresolvedValue
 from pyfly.config_core import FlatValue, JsonValue
 from pyfly.config_core.limits import MAX_DEPTH
+from pyfly.config_core.property_names import elements, is_index, join, quoted
 
 NodeValue: TypeAlias = FlatValue | UnresolvedValue | None
 

@@ -21,10 +21,10 @@ from pyfly.config_client._merging import (
     source_from_tree,
     with_prefix,
 )
-from pyfly.config_client._names import below, canonical, without_prefix
 from pyfly.config_client._nodes import Node, build_tree, plain
 from pyfly.config_client.errors import MissingPropertyError, closest
 from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
+from pyfly.config_core.property_names import below, canonical, without_prefix
 
 T = TypeVar("T")
 D = TypeVar("D")

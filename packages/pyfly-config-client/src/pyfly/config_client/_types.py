@@ -12,8 +12,8 @@ from dataclasses import MISSING, dataclass
 from types import GenericAlias, UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
 
-from pyfly.config_client._names import canonical, folded, quoted
 from pyfly.config_client.errors import UnsupportedTypeError
+from pyfly.config_core.property_names import canonical, folded, quoted
 
 _TYPING: Final = frozenset({"typing", "typing_extensions"})
 _WRAPPERS: Final = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final"})

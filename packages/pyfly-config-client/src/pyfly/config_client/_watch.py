@@ -23,10 +23,10 @@ from pyfly.config_client._fetch import (
     classify_failure,
     store_and_reload,
 )
-from pyfly.config_client._names import canonical
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._steps import BlockingDriver, Plan, Sleep, Step
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
+from pyfly.config_core.property_names import canonical
 
 T = TypeVar("T")
 

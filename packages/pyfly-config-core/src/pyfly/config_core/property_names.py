@@ -1,17 +1,27 @@
-"""Canonical names of properties, and the environment variables of properties.
+"""Canonical names of properties, and the environment variables of properties. Pure functions.
 
-Every lookup in this package uses canonical names, so that all spellings of a name are the same
-property everywhere. The rules are those of Spring Boot's relaxed binding.
+Clients look up properties by their canonical names, and servers select the keys of a document by
+them, so that all spellings of a name are the same property everywhere. The rules are those of
+Spring Boot's relaxed binding.
 """
 
 import re
 from collections.abc import Container, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
-from pyfly.config_core.limits import MAX_DEPTH
-
-MAX_ELEMENTS: Final = MAX_DEPTH
-"""The limit of elements; everything behind it is one last element, with its dots."""
+__all__ = [
+    "Element",
+    "below",
+    "canonical",
+    "elements",
+    "folded",
+    "is_index",
+    "join",
+    "quoted",
+    "snake_variable",
+    "variable",
+    "without_prefix",
+]
 
 _QUOTED_DOT: Final = "\0"
 """Replaces a dot within brackets in a canonical name."""
@@ -24,7 +34,7 @@ _REMOVED: Final = re.compile(r"[-\]]")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-Element = tuple[str, bool]
+Element: TypeAlias = tuple[str, bool]
 """One part of a key as spelled, and whether it is in brackets."""
 
 
