@@ -34,6 +34,8 @@ BUNDLE = [
     ("/any-p.properties", {}),
     ("/any-p.json?resolvePlaceholders=false", {}),
     ("/any-q.yaml?resolvePlaceholders=false", {}),
+    ("/any/p,q?keys=*", {b"accept": V2}),
+    ("/any-p.yml?keys=a,b.*", {}),
 ]
 FILE = [
     ("/any/p/main/file.txt", {}),

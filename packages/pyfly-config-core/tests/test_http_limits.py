@@ -52,11 +52,13 @@ def asking(*backends: ConfigBackend, **options: Any) -> Ask:
         async def read_body() -> bytes:
             return body
 
+        raw_path, _, query = f"/config/{path}".encode().partition(b"?")
         pairs = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
         return await controller.handle(
             HttpRequest(
                 method=method,
-                raw_path=f"/config/{path}".encode(),
+                raw_path=raw_path,
+                query=query,
                 headers=[(b"authorization", b"Bearer t"), *pairs],
                 read_body=read_body,
             )
@@ -329,10 +331,13 @@ async def test_a_small_document_is_answered_in_the_loop() -> None:
     ask = asking(backend)
     threads = CountingThreads()
     asyncio.get_running_loop().set_default_executor(threads)
-    for path in ("a/p", "a-p.yml", "a-p.json", "a/p/main/a.conf", "_bundles/a/p/main"):
+    small = ("a/p", "a/p?keys=x", "a-p.yml", "a-p.json?keys=x", "a/p/main/a.conf")
+    for path in (*small, "_bundles/a/p/main"):
         assert ((await ask(path)).status, threads.submitted) == (200, 0), path
     await store(backend, "b", "p", large_tree())
-    assert ((await ask("b/p")).status, threads.submitted > 0) == (200, True)
+    for path in ("b/p", "b/p?keys=x", "b-p.json?keys=x"):
+        threads.submitted = 0
+        assert ((await ask(path)).status, threads.submitted > 0) == (200, True)
 
 
 # --- stored text --------------------------------------------------------------------------

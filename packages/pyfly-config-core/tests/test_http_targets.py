@@ -417,7 +417,8 @@ def test_no_query_is_a_500(text: str) -> None:
     backend.put_resource("main", "one.txt", b"one")
     controller = Controller(ConfigServer(backend), auth=None)
     for path in (b"/c/a-b.yml", b"/c/a/b/one.txt", b"/c/a/b/main/one.txt", b"/c/_bundles"):
-        for query in (quote(text, safe="&=%;+"), f"resolvePlaceholders={quote(text)}"):
+        names = ("resolvePlaceholders", "keys")
+        for query in (quote(text, safe="&=%;+"), *(f"{name}={quote(text)}" for name in names)):
             request = HttpRequest(
                 method="GET", raw_path=b"/config" + path[2:], query=query.encode()
             )

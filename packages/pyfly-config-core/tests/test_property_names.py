@@ -1,14 +1,16 @@
 """Canonical names of properties, and the names of their environment variables."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyfly.config_core.property_names import (
     below,
     canonical,
     elements,
+    folded,
     join,
+    quoted,
     snake_variable,
     variable,
     without_prefix,
@@ -55,6 +57,8 @@ def test_a_key_is_split_at_dots_and_brackets(key: str, parts: list[tuple[str, bo
         ("a./b", "a.b", False),
         ("a.-", "a._", False),
         ("straße", "STRASSE", False),
+        ("ΑΣ.b[0]", "ας.b.0", True),
+        ("ΑΣ.b", "ας.b", True),
     ],
 )
 def test_which_keys_are_one(one: str, other: str, same: bool) -> None:
@@ -77,6 +81,17 @@ def test_which_keys_are_one(one: str, other: str, same: bool) -> None:
 )
 def test_names_of_variables(key: str, spring: str, snake: str) -> None:
     assert (variable(key), snake_variable(key)) == (spring, snake)
+
+
+@settings(max_examples=300, deadline=None)
+@given(KEYS)
+@example("a[0].-[1]")
+@example("-[0]")
+@example("a[0]b")
+@example("ΑΣ.b")
+def test_the_canonical_name_is_made_of_the_elements(key: str) -> None:
+    forms = (quoted(name) if in_brackets else folded(name) for name, in_brackets in elements(key))
+    assert canonical(key) == ".".join(forms)
 
 
 @settings(max_examples=150, deadline=None)

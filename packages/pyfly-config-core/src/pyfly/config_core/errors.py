@@ -89,12 +89,12 @@ class ConfigNotFoundError(ConfigError, LookupError):
 
 
 class InvalidConfigKeyError(ConfigError, ValueError):
-    """An application, profile, label or path is not acceptable."""
+    """A name in a request is not acceptable: an application, profile, label, path or key."""
 
     def __init__(self, field: str, value: str, reason: str) -> None:
         super().__init__(f"{field} {_shown(value)} is not acceptable: {reason}")
         self.field = field
-        """The part of the key: `application`, `profile`, `label` or `path`; `request` if all
+        """The kind of name: `application`, `profile`, `label`, `path` or `keys`; `request` if all
         names together ask for too much."""
         self.value = value
         """The refused text."""

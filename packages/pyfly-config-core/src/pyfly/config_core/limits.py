@@ -24,6 +24,8 @@ __all__ = [
     "MAX_PLACEHOLDERS",
     "MAX_PROFILE_LENGTH",
     "MAX_PROPERTIES",
+    "MAX_SELECTED_KEYS",
+    "MAX_SELECTED_KEY_LENGTH",
     "MAX_SOURCES",
     "MAX_STORED_BYTES",
 ]
@@ -36,6 +38,11 @@ MAX_LIST_LENGTH: Final = 32
 """Elements of a comma list of names in a request."""
 MAX_PATH_LENGTH: Final = 1024
 """Characters of the path of a plain file."""
+
+MAX_SELECTED_KEYS: Final = 64
+"""Names of keys that one request may select."""
+MAX_SELECTED_KEY_LENGTH: Final = 1_024
+"""Characters of one name of a selected key."""
 
 MAX_DEPTH: Final = 64
 """Levels of nesting in a tree of properties."""

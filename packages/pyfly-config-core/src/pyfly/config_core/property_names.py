@@ -28,6 +28,8 @@ _QUOTED_DOT: Final = "\0"
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _ELEMENT: Final = re.compile(r"([^.\[\]]+)|\[([^\[\]]*)\]")
 _WELL_FORMED: Final = re.compile(r"[^.\[\]]+(?:\[[^\[\]]*\])*(?:\.[^.\[\]]+(?:\[[^\[\]]*\])*)*")
+_INDEXED: Final = re.compile(r"[^.\[\]]+(?:\[[0-9]+\])*(?:\.[^.\[\]]+(?:\[[0-9]+\])*)*")
+"""Matches keys whose brackets hold numbers only."""
 _BRACKET: Final = re.compile(r"[\[\]]")
 _SEPARATORS: Final = re.compile(r"[.\[]+")
 _REMOVED: Final = re.compile(r"[-\]]")
@@ -49,8 +51,11 @@ def canonical(key: str) -> str:
     >>> canonical("Hosts[0].User-Name"), canonical("labels[App-Name]")
     ('hosts.0.username', 'labels.App-Name')
     """
-    if "[" not in key:
-        form = key.lower().replace("-", "").replace("_", "")
+    dotted = key
+    if "[" in key and _INDEXED.fullmatch(key):
+        dotted = key.replace("[", ".").replace("]", "")
+    if "[" not in dotted and dotted.isascii():  # a Greek sigma has two lower cases
+        form = dotted.lower().replace("-", "").replace("_", "")
         # Fast path, unless an element consists of dashes and underscores only.
         if form and ".." not in form and form.strip(".") == form:
             return form

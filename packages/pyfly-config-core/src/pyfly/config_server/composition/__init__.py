@@ -1,7 +1,8 @@
 """Composing environment documents from the bundles in stores.
 
 `ConfigServer` is the entry point. `compose` returns a `Composition`, a document with all its
-inputs. `render` writes it in one of the flattened formats. `Bundles` reads, writes and lists the
+inputs. `render` writes it in one of the flattened formats, and `select_keys`
+returns a part of it. `Bundles` reads, writes and lists the
 bundles of one store.
 """
 
@@ -13,6 +14,7 @@ from pyfly.config_server.composition.compositions import (
     ResourceInput,
     StoreInputs,
 )
+from pyfly.config_server.composition.key_selection import KeySelection, select_keys
 from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.composition.rendering import Extension, render
 from pyfly.config_server.composition.server import ConfigServer
@@ -25,6 +27,7 @@ __all__ = [
     "Composition",
     "ConfigServer",
     "Extension",
+    "KeySelection",
     "LabelInput",
     "ResourceComposition",
     "ResourceInput",
@@ -32,4 +35,5 @@ __all__ = [
     "StoreInputs",
     "check_storable",
     "render",
+    "select_keys",
 ]

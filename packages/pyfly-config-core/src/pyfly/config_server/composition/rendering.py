@@ -14,6 +14,7 @@ from pyfly.config_core import (
     merge,
     rebuild,
 )
+from pyfly.config_server.composition.key_selection import KeySelection
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.formats.text import dump_for_reading
 from pyfly.config_server.formats.yaml_scalars import java_float
@@ -29,6 +30,7 @@ def render(
     *,
     resolve: bool = True,
     strip_document: bool = True,
+    keys: KeySelection | None = None,
 ) -> bytes:
     """Return the effective properties of a document in one of the flattened formats.
 
@@ -38,12 +40,15 @@ def render(
         resolve: True to replace placeholders by values of this document.
         strip_document: True to write a tree with the single key `document` as the value of that
             key, in YAML.
+        keys: The keys to write, `None` for all. Lists are coalesced before keys are selected, and
+            placeholders are replaced by values of the whole document.
 
     Raises:
         ConfigFormatError: A key cannot be rebuilt into a tree, or a placeholder cannot be
             resolved; see `PlaceholderResolver.resolve`.
     """
     flat = merge([source.source for source in environment.property_sources])
+    flat = flat if keys is None else keys.select(flat)
     resolver = PlaceholderResolver(values_of(environment), trim=extension != "properties")
     if extension == "properties":
         lines = "\n".join(f"{key}: {text_of(value)}" for key, value in flat.items())

@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl
 
 from pyfly.config_core import BASE_PROFILE, JsonValue, check_name, check_profile
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
+from pyfly.config_server.composition.key_selection import KeySelection
 from pyfly.config_server.http.errors import HttpError
 
 __all__ = [
     "APPLICATION",
+    "KEYS",
     "LABEL",
     "LABELS",
     "LIMIT",
@@ -184,4 +186,14 @@ RESOLVE_PLACEHOLDERS: Final[Parameter[bool]] = Parameter(
     description="`true` replaces `${key}` by the value of a key of the document.",
     schema={"type": "boolean", "default": True},
     parse=_parse_resolve,
+)
+
+KEYS: Final[Parameter[KeySelection | None]] = Parameter(
+    name="keys",
+    place="query",
+    description="A comma list of at most 64 keys. `db` selects `db` and all keys below it, "
+    "`feature.*` all keys below `feature`, `*` all keys. Names are relaxed: `db.pool-size` selects "
+    "`db.poolSize`, too.",
+    schema={"type": "string", "minLength": 1, "examples": ["db,feature.*"]},
+    parse=KeySelection.parse,
 )

@@ -7,6 +7,7 @@ from typing import Final
 from pyfly.config_core import MEDIA_TYPE_V2, encode_environment
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import run
+from pyfly.config_server.composition.key_selection import KeySelection, select_keys
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
@@ -14,7 +15,7 @@ from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.documents import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.negotiation import select_media_type
-from pyfly.config_server.http.parameters import LABELS, NAME, PROFILES
+from pyfly.config_server.http.parameters import KEYS, LABELS, NAME, PROFILES
 from pyfly.config_server.http.responses import JSON
 from pyfly.config_server.http.results import READ_ERRORS, readable
 from pyfly.config_server.http.schemas import (
@@ -62,14 +63,17 @@ class _EnvironmentRequest:
 
     names: tuple[str, str, str | None]
     media_type: str
+    keys: KeySelection | None
 
     async def represent(self, server: ConfigServer) -> Representation:
-        """Return the document with all its property sources."""
+        """Return the document with all its property sources, and the selected keys in them."""
         composition = await server.compose(*self.names)
 
         def encode() -> Representation:
+            whole = composition.environment
             document = encode_environment(
-                composition.environment, with_origins=self.media_type == MEDIA_TYPE_V2
+                whole if self.keys is None else select_keys(whole, self.keys),
+                with_origins=self.media_type == MEDIA_TYPE_V2,
             )
             return composed(encode_json(document), self.media_type, inputs=composition.inputs)
 
@@ -78,7 +82,9 @@ class _EnvironmentRequest:
 
 def _requested(context: RequestContext) -> _EnvironmentRequest:
     media_type = select_media_type(context.request, JSON, MEDIA_TYPE_V2)
-    return _EnvironmentRequest(names=context.names, media_type=media_type)
+    return _EnvironmentRequest(
+        names=context.names, media_type=media_type, keys=context.value(KEYS, default=None)
+    )
 
 
 def begins_with_application(segments: tuple[str, ...]) -> bool:
@@ -96,7 +102,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     access=Right.READ,
     handler=DocumentHandler(_requested),
     summary="The property sources of an application at the default label.",
-    parameters=(NAME, PROFILES),
+    parameters=(NAME, PROFILES, KEYS),
     results=readable({JSON: _ENVIRONMENT, MEDIA_TYPE_V2: _ENVIRONMENT}),
     errors=READ_ERRORS,
     accepts=_is_document,
@@ -109,7 +115,7 @@ ENDPOINTS: Final = (
         id="environmentAtLabel",
         path="/{name}/{profiles}/{label}",
         summary="The property sources of an application at a label.",
-        parameters=(NAME, PROFILES, LABELS),
+        parameters=(NAME, PROFILES, LABELS, KEYS),
         accepts=begins_with_application,
     ),
 )

@@ -6,6 +6,7 @@ from typing import Final, cast
 from pyfly.config_core import ConfigFormatError, Environment
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import count_properties, run
+from pyfly.config_server.composition.key_selection import KeySelection
 from pyfly.config_server.composition.rendering import Extension, render
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
@@ -14,6 +15,7 @@ from pyfly.config_server.http.documents import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.parameters import (
+    KEYS,
     LABELS,
     NAME,
     PROFILES,
@@ -40,6 +42,7 @@ class _FlattenedRequest:
     names: tuple[str, str, str | None]
     extension: Extension
     resolve: bool
+    keys: KeySelection | None
 
     async def represent(self, server: ConfigServer) -> Representation:
         """Return the effective properties as one text."""
@@ -54,6 +57,7 @@ class _FlattenedRequest:
                     self.extension,
                     resolve=self.resolve,
                     strip_document=server.options.strip_document_from_yaml,
+                    keys=self.keys,
                 )
             except ConfigFormatError as error:
                 raise HttpError(400, "not-renderable", str(error)) from error
@@ -67,6 +71,7 @@ def _requested(context: RequestContext) -> _FlattenedRequest:
         names=context.names,
         extension=cast("Extension", context.parameters["extension"]),  # checked by the route
         resolve=context.value(RESOLVE_PLACEHOLDERS, default=True),
+        keys=context.value(KEYS, default=None),
     )
 
 
@@ -92,7 +97,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     access=Right.READ,
     handler=DocumentHandler(_requested),
     summary="The effective properties of an application at the default label, as one text.",
-    parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS),
+    parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS),
     results=readable({JSON: ANY_OBJECT, TEXT: TEXT_SCHEMA}),
     errors=RENDER_ERRORS,
     accepts=_is_document,
@@ -105,6 +110,6 @@ ENDPOINTS: Final = (
         id="flattenedAtLabel",
         path="/{label}" + _FLATTENED,
         summary="The effective properties of an application at a label, as one text.",
-        parameters=(LABELS, NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS),
+        parameters=(LABELS, NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS),
     ),
 )
