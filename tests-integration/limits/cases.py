@@ -68,6 +68,10 @@ _SUFFIXES: Final = ("json", "yml", "properties")
 _V2: Final = "application/vnd.spring-cloud.config-server.v2+json"
 
 
+_SELECTED: Final = ",".join(f"section{n}.key{n},items%5B{n}%5D" for n in range(32))
+"""As many names of keys as allowed; the first elements of keys do not decide."""
+
+
 def saves() -> Iterator[Case]:
     """Yield a save of each of the largest bundles, as JSON."""
     for name, make in BUNDLES.items():
@@ -104,6 +108,13 @@ def reads() -> Iterator[Case]:
             target=f"/config/_bundles/{name}/default/main",
             statuses=frozenset({200}),
         )
+    for name in ("many", "wide", "deep"):
+        for target in (f"/config/{name}/default", f"/config/{name}-default.json"):
+            yield Case(
+                name=f"selected keys of {target}",
+                target=f"{target}?keys={_SELECTED}",
+                statuses=frozenset({200}),
+            )
     profiles = ",".join(f"p{n}" for n in range(31))
     yield Case(
         name="document of as many lookups as allowed",
@@ -274,6 +285,8 @@ _PATHS: Final = {
     "query of ampersands": "/config/a/default?" + "&" * HEAD_BYTES,
     "query of pairs": "/config/a-default.json?" + "a=b&" * 15_000,
     "query of one name": "/config/a-default.json?" + "resolvePlaceholders=true&" * 2_300,
+    "query of names": "/config/many/default?keys=" + "a.b," * 2_000,
+    "query of brackets": "/config/many-default.json?keys=" + "[" * 8_000,
     "query of escapes": "/config/_bundles?cursor=" + "%41" * 19_000,
     "cursor": "/config/_bundles?cursor=" + "A" * 50_000,
     "limit": "/config/_bundles?limit=" + "9" * HEAD_BYTES,
