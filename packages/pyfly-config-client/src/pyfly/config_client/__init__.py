@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
     from pyfly.config_client._config import ClientConfig
     from pyfly.config_client._integration import apply_to_environ, config_lifespan
+    from pyfly.config_client._live import Live
+    from pyfly.config_client._live_async import AsyncLive
+    from pyfly.config_client._live_binding import Rejection
+    from pyfly.config_client._live_sync import SyncLive
     from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
     from pyfly.config_client._scalars import DataSize
@@ -28,20 +32,25 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "AsyncLive": "_live_async",
     "Change": "_watch",
     "ClientConfig": "_config",
     "ConfigClient": "_client",
     "DataSize": "_scalars",
     "Explanation": "_merging",
+    "Live": "_live",
     "Origin": "_merging",
     "Properties": "_properties",
+    "Rejection": "_live_binding",
     "SyncConfigClient": "_client",
+    "SyncLive": "_live_sync",
     "Watcher": "_watch",
     "apply_to_environ": "_integration",
     "config_lifespan": "_integration",
 }
 
 __all__ = [
+    "AsyncLive",
     "Change",
     "ClientConfig",
     "ConfigClient",
@@ -49,14 +58,17 @@ __all__ = [
     "DataSize",
     "Explanation",
     "InvalidPayloadError",
+    "Live",
     "MissingPropertyError",
     "Origin",
     "Properties",
     "PropertyTypeError",
+    "Rejection",
     "ServerRejectedError",
     "ServerUnreachableError",
     "SnapshotError",
     "SyncConfigClient",
+    "SyncLive",
     "UnsupportedTypeError",
     "Watcher",
     "apply_to_environ",

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self, TypeVar
 
 from pyfly.config_client._acceptance import Job, Loaded
 from pyfly.config_client._arguments import check_seconds
@@ -15,8 +15,12 @@ from pyfly.config_client._steps import AsyncDriver, BlockingDriver, SnapshotAcce
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
-    from pyfly.config_client._watch import Change, Watcher, WatchPlan
+    from pyfly.config_client._live_async import AsyncLive
+    from pyfly.config_client._live_sync import SyncLive
+    from pyfly.config_client._live_values import LiveValues
+    from pyfly.config_client._watch import Change, Watcher, WatchPlan, WatchTiming
 
+T = TypeVar("T")
 P = ParamSpec("P")
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
@@ -36,6 +40,9 @@ def _with_arguments_of(
 
 class _Client:
     """The part of both clients that does not wait for a network."""
+
+    _live_values: "LiveValues | None" = None
+    """Set by the first call of `live`."""
 
     @_with_arguments_of(ClientConfig)
     def __init__(self, **arguments: Any) -> None:
@@ -116,17 +123,35 @@ class _Client:
 
     def _use(self, loaded: Loaded) -> Properties:
         self._loaded = loaded
+        if self._live_values is not None:
+            self._live_values.update()
         return loaded.properties
 
-    def _watch_plan(self, interval: float, wait: float) -> "WatchPlan[Never]":
-        from pyfly.config_client._watch import WatchTiming, watch  # noqa: PLC0415 - 4 ms, watchers only
+    def _refetch(self) -> None:
+        """Fetch from a transport in memory, which does not wait; also in an event loop."""
+        driver = BlockingDriver(self._config, self._snapshot_access())
+        self._use(driver.run(load(self._job(), self._loaded)))
+
+    def _live_timing(self, *, watch: bool, interval: float, wait: float) -> "WatchTiming | None":
+        timing = self._timing(interval, wait)
+        return timing if watch and self._config.policy != "offline" else None
+
+    @staticmethod
+    def _timing(interval: float, wait: float) -> "WatchTiming":
+        from pyfly.config_client._watch import WatchTiming  # noqa: PLC0415 - 4 ms, watchers only
 
         check_seconds("interval", interval)
         if wait != 0:  # then the server need not hold a request
             check_seconds("wait", wait)
+        return WatchTiming(interval=interval, wait=wait)
+
+    def _watch_plan(self, interval: float, wait: float) -> "WatchPlan[Never]":
+        from pyfly.config_client._watch import watch  # noqa: PLC0415 - 4 ms, watchers only
+
+        timing = self._timing(interval, wait)
         if self._loaded is None or self._config.policy == "offline":
             raise ConfigClientError("a client with the policy 'offline' cannot watch")
-        return watch(self._job, self._loaded, WatchTiming(interval=interval, wait=wait))
+        return watch(self._job, self._loaded, timing)
 
 
 class ConfigClient(_Client):
@@ -185,6 +210,39 @@ class ConfigClient(_Client):
             if step.change.keys:
                 yield step.change
 
+    def live(
+        self,
+        prefix: str,
+        model: type[T],
+        *,
+        watch: bool = True,
+        interval: float = 60.0,
+        wait: float = 30.0,
+    ) -> "AsyncLive[T]":
+        """Return a typed value that follows the configuration while it is entered.
+
+        `async with` fetches if that was not done, takes the first value, and watches. All live
+        values of a client share one watcher; the last one that is left ends it.
+
+        Args:
+            prefix: As `Properties.bind`; empty for all properties.
+            model: As `Properties.bind`; a frozen class is best.
+            watch: Start the shared watcher. Without it, the value follows the configurations that
+                other calls of this client receive, such as `fetch`, `watch` and `config_lifespan`.
+            interval: As `watch`; used by the live value that starts the watcher.
+            wait: As `watch`; used by the live value that starts the watcher.
+
+        Raises:
+            ValueError: As `watch`.
+        """
+        from pyfly.config_client._live_async import AsyncLive, AsyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
+
+        values: AsyncLiveValues = vars(self).setdefault(  # one, also if two threads call this
+            "_live_values", AsyncLiveValues(self, self._refetch)
+        )
+        timing = self._live_timing(watch=watch, interval=interval, wait=wait)
+        return AsyncLive(values, prefix, model, timing)
+
     def _driver(self) -> AsyncDriver:
         return AsyncDriver(self._config, self._snapshot_access())
 
@@ -239,6 +297,51 @@ class SyncConfigClient(_Client):
             driver=self._driver,
             use=self._use,
             on_change=on_change,
+        )
+
+    def live(
+        self,
+        prefix: str,
+        model: type[T],
+        *,
+        watch: bool = True,
+        interval: float = 60.0,
+        wait: float = 30.0,
+    ) -> "SyncLive[T]":
+        """Return a typed value that follows the configuration. Fetches first if necessary.
+
+        All live values of a client share one watcher, a thread that ends when the last of them is
+        closed. In a forked process a live value goes on with a watcher of that process, which
+        starts when the value is first read; at once if it has a callback.
+
+        Args:
+            prefix: As `ConfigClient.live`.
+            model: As `ConfigClient.live`.
+            watch: As `ConfigClient.live`.
+            interval: As `ConfigClient.live`.
+            wait: As `ConfigClient.live`.
+
+        Raises:
+            ConfigClientError: The first fetch failed, or its result does not fit the class.
+            ValueError: As `ConfigClient.watch`.
+        """
+        from pyfly.config_client._live_sync import SyncLive, SyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
+
+        values: SyncLiveValues = vars(self).setdefault(  # one, also if two threads call this
+            "_live_values", SyncLiveValues(self, self._live_watcher)
+        )
+        timing = self._live_timing(watch=watch, interval=interval, wait=wait)
+        return SyncLive(values, prefix, model, timing)
+
+    def _live_watcher(self, timing: "WatchTiming") -> "Watcher":
+        from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
+
+        return Watcher(
+            plan=lambda: self._watch_plan(timing.interval, timing.wait),
+            driver=self._driver,
+            use=self._use,
+            on_change=None,
+            restarts=False,
         )
 
     def _driver(self) -> BlockingDriver:

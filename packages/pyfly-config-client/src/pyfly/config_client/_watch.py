@@ -206,7 +206,9 @@ class Watcher:
         driver: Callable[[], BlockingDriver],
         use: Callable[[Loaded], object],
         on_change: Callable[[Change], object] | None,
+        restarts: bool = True,
     ) -> None:
+        self._restarts = restarts
         self._plan = plan
         self._make_driver = driver
         self._use = use
@@ -234,8 +236,11 @@ class Watcher:
             self._thread.join(_STOP_SECONDS)
 
     def restart(self) -> None:
-        """Start the thread again in a forked process, which does not inherit threads."""
-        if self._running:
+        """Start the thread again in a forked process, which does not inherit threads.
+
+        Not if the watcher belongs to live values, which start another one when they need it.
+        """
+        if self._running and self._restarts:
             _LOG.info("watching again in a forked process")
             self._start()
 

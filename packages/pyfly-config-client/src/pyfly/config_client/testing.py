@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pyfly.config_client._client import ConfigClient, SyncConfigClient
 from pyfly.config_client._config import ClientConfig
+from pyfly.config_client._live_values import refresh_live_values
 from pyfly.config_client.errors import ServerUnreachableError, closest, late_response
 from pyfly.config_client.transport import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_core import (
@@ -91,6 +92,8 @@ class FakeConfigServer:
 
     url: Final = "http://config-server.invalid"
     in_memory = True
+    tells_changes = True
+    """Live values need no watcher: they have followed a change when the call that made it ends."""
 
     def __init__(self) -> None:
         self.requests: Final[list[str]] = []
@@ -103,6 +106,7 @@ class FakeConfigServer:
     def __enter__(self) -> Self:
         _active.append(self)
         setattr(ClientConfig, _SEAM, _make_fake_transport)
+        refresh_live_values()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,6 +114,7 @@ class FakeConfigServer:
         del _active[newest]  # an outer block of the same server goes on
         if not _active:
             setattr(ClientConfig, _SEAM, _make_transport)
+        refresh_live_values()
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the response to a request, or raise the error of a fault; see `Transport`."""
@@ -132,6 +137,7 @@ class FakeConfigServer:
             application=application, profile=profile, label=label, properties=properties
         )
         _finish(self._stored.save(source))
+        refresh_live_values()
 
     @contextlib.contextmanager
     def override(self, properties: Mapping[str, object]) -> Generator[None]:
@@ -145,9 +151,11 @@ class FakeConfigServer:
         before = self._overrides
         self._overrides = before | flatten(copy_properties(properties))
         try:
+            refresh_live_values()
             yield
         finally:
             self._overrides = before
+            refresh_live_values()
 
     @contextlib.contextmanager
     def fault(self, kind: Fault) -> Generator[None]:
@@ -162,6 +170,7 @@ class FakeConfigServer:
             yield
         finally:
             self._fault = before
+            refresh_live_values()
 
     def client(
         self, application: str, profile: str = DEFAULT_PROFILE, **arguments: Any

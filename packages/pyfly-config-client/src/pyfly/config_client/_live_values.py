@@ -1,0 +1,224 @@
+"""The live values of one client: they share its configuration and one watcher.
+
+Every new configuration of a client, whichever call received it, is passed on to all its open live
+values under one lock. Callbacks are called after that, in order and one at a time.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from pyfly.config_client._live_binding import Binding, Notice
+from pyfly.config_client._watch import WatchTiming
+from pyfly.config_client.errors import ConfigClientError
+
+if TYPE_CHECKING:
+    from pyfly.config_client._client import ConfigClient, SyncConfigClient
+
+_LOG: Final = logging.getLogger("pyfly.config_client")
+
+
+class LiveValues(ABC):
+    """The open live values of one client."""
+
+    def __init__(
+        self, client: "ConfigClient | SyncConfigClient", refetch: Callable[[], object]
+    ) -> None:
+        self._client: Final = client
+        self._refetch: Final = refetch
+        self.asleep = False
+        """True in a forked process, until `wake` starts a watcher there."""
+        self._bindings: Final[list[Binding[Any]]] = []
+        self._notices: Final[deque[Notice]] = deque()
+        self._timing: WatchTiming | None = None
+        self._lock = threading.RLock()
+        self._turn = threading.Lock()  # held by the caller of callbacks
+        _registry.add(self)
+
+    @property
+    def needs_fetch(self) -> bool:
+        """True if the configuration of the client is missing, or is that of an earlier test."""
+        return self._client.current is None or self._client.config.make_transport().in_memory
+
+    def has(self, binding: Binding[Any]) -> bool:
+        """True if a binding is open."""
+        return binding in self._bindings
+
+    def add(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
+        """Take the first value of a binding, and keep it current from now on.
+
+        Args:
+            binding: Ignored if it is open already.
+            timing: How the watcher asks, if this call starts it; `None` to start none.
+
+        Raises:
+            ConfigClientError: The configuration does not fit the class.
+        """
+        with self._lock:
+            self._attach()
+            properties = self._client.current
+            if binding in self._bindings or properties is None:
+                return
+            binding.begin(properties)
+            binding.watches = timing is not None
+            if timing is not None:
+                self._ensure_watcher(timing)
+            self._bindings.append(binding)
+
+    def remove(self, binding: Binding[Any]) -> bool:
+        """Forget a binding. True if no other one needs the watcher."""
+        with self._lock:
+            if binding in self._bindings:
+                self._bindings.remove(binding)
+            return not any(one.watches for one in self._bindings)
+
+    def update(self) -> None:
+        """Pass the current configuration of the client on to all live values."""
+        self._follow()
+        self._deliver()
+
+    def wake(self) -> None:
+        """Go on in a forked process. Does nothing while that is impossible."""
+        with self._lock, contextlib.suppress(RuntimeError):  # no event loop, or no thread left
+            if not self.asleep:
+                return
+            self._attach()
+            if self._timing is not None and any(one.watches for one in self._bindings):
+                self._ensure_watcher(self._timing)
+            self.asleep = False
+            self._follow()  # the other process may have stopped halfway
+            self._deliver_later()
+
+    def refresh(self) -> None:
+        """Fetch from a transport that reports its changes, if the client has one."""
+        if not self._bindings or not self._is_told():
+            return
+        try:
+            self._refetch()
+        except ConfigClientError as error:
+            _LOG.warning("live values: keeping the current configuration: %s", error)
+
+    def forget_process(self) -> None:
+        """Forget what belongs to the process from which this one was forked."""
+        self._lock = threading.RLock()
+        self._turn = threading.Lock()
+        self.asleep = self._forget_watcher()
+        if self.asleep and any(one.on_change or one.on_rejected for one in self._bindings):
+            self.wake()  # otherwise no callback would be called before the first read
+
+    def _follow(self) -> None:
+        with self._lock:
+            properties = self._client.current
+            if properties is not None:
+                for binding in tuple(self._bindings):
+                    self._notices.extend(binding.follow(properties))
+
+    def _is_told(self) -> bool:
+        """True if the transport calls `refresh_live_values`, so that no watcher is needed."""
+        return bool(getattr(self._client.config.make_transport(), "tells_changes", False))
+
+    def _ensure_watcher(self, timing: WatchTiming) -> None:
+        if not self._is_told():
+            self._timing = self._timing or timing
+            self._start_watcher(timing)
+
+    def _call_due(self) -> None:
+        """Call all callbacks that are due; if another caller does that, leave it to that one."""
+        while self._notices and self._turn.acquire(blocking=False):
+            waits = False
+            try:
+                while self._notices and not waits:
+                    notice = self._notices[0]
+                    result = _call(notice) if notice.binding in self._bindings else None
+                    self._notices.popleft()
+                    waits = self._wait_for(notice, result)
+            finally:
+                if not waits:
+                    self._turn.release()
+
+    def _wait_for(self, notice: Notice, result: object) -> bool:
+        """True if the result of a callback is waited for; `_turn` is released after that."""
+        del notice, result
+        return False
+
+    @abstractmethod
+    def _attach(self) -> None:
+        """Use the running event loop, if the client needs one."""
+
+    @abstractmethod
+    def _start_watcher(self, timing: WatchTiming) -> None:
+        """Start a watcher unless one runs."""
+
+    @abstractmethod
+    def _forget_watcher(self) -> bool:
+        """Forget a watcher of another process; true if one has to be started here."""
+
+    @abstractmethod
+    def _deliver(self) -> None:
+        """Let the callbacks that are due be called, in the right thread."""
+
+    @abstractmethod
+    def _deliver_later(self) -> None:
+        """The same, after the caller, which only reads a value, has gone on."""
+
+
+def _call(notice: Notice) -> object:
+    try:
+        return notice.call()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the program's own code may raise anything
+        log_raised(notice, error)
+        return None
+
+
+def log_raised(notice: Notice, error: BaseException) -> None:
+    """Log what a callback raised; without its text and traceback, which may show values."""
+    _LOG.error("live value (%r): %s raised %s", notice.binding, notice.name, type(error).__name__)
+
+
+# --- all clients of this process ------------------------------------------------------
+
+
+class _Registry:
+    """The live values of all clients, for changes that reach a whole process."""
+
+    def __init__(self) -> None:
+        self._all: weakref.WeakSet[LiveValues] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def add(self, values: LiveValues) -> None:
+        with self._lock:
+            self._all.add(values)
+
+    def refresh(self) -> None:
+        with self._lock:
+            found = tuple(self._all)
+        for values in found:
+            values.refresh()
+
+    def forget_process(self) -> None:
+        self._lock = threading.Lock()
+        for values in tuple(self._all):
+            values.forget_process()
+
+
+_registry: Final = _Registry()
+
+
+def refresh_live_values() -> None:
+    """Fetch now for all live values whose transport has the attribute `tells_changes`.
+
+    Such a transport calls this after every change; live values then need no watcher.
+    """
+    _registry.refresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_registry.forget_process)
