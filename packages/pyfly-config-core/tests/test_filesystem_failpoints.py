@@ -33,6 +33,7 @@ from pyfly.config_server.files import (
     atomic,
     directory_tree,
     directory_views,
+    emptied,
     label_directories,
     safe_io,
     settling,
@@ -40,7 +41,10 @@ from pyfly.config_server.files import (
 )
 from pyfly.config_server.storage import ABSENT, ANY
 
-PLACES = (atomic, directory_tree, directory_views, label_directories, safe_io, settling, walk)
+PLACES = (
+    *(atomic, directory_tree, directory_views, emptied, label_directories, safe_io, settling),
+    walk,
+)
 OLD, NEW, STALE, OTHER = ({"password": f"hunter2 {name}"} for name in ("old", "new", "stale", "x"))
 YAML, YML, JSON = (f"orders-prod{suffix}" for suffix in (".yaml", ".yml", ".json"))
 TEMPORARY = ".pyfly-config.tmp"
@@ -273,10 +277,10 @@ KILLS = "\n".join(
         "from pyfly.config_server import ConfigSource",
         "from blocking_files import BundleFiles",
         "from pyfly.config_server.files import atomic, directory_tree, directory_views",
-        "from pyfly.config_server.files import label_directories, safe_io, settling, walk",
+        "from pyfly.config_server.files import emptied, label_directories, safe_io, settling, walk",
         "from pyfly.config_server.storage import ABSENT, ANY",
         "PLACES = (atomic, directory_tree, directory_views, label_directories, safe_io)",
-        "PLACES += (settling, walk)",
+        "PLACES += (emptied, settling, walk)",
         *map(inspect.getsource, (Failpoint, prepare, key, operate, fetched, names)),
         """
 label, stored, operation = json.load(sys.stdin)

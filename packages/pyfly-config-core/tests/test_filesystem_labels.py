@@ -27,6 +27,7 @@ from pyfly.config_server import (
     HttpRequest,
     SharedCredential,
 )
+from pyfly.config_server.files.emptied import EMPTIED_NAME
 from pyfly.config_server.storage import ANY, PRESENT
 
 ORDERS = ConfigKey(application="orders", profile="prod")
@@ -42,7 +43,9 @@ def source(label: str, **key: str) -> ConfigSource:
 
 
 def everything(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    """Return all paths below the root, without the file that says that it was emptied."""
+    paths = (str(path.relative_to(root)) for path in root.rglob("*"))
+    return sorted(path for path in paths if path != EMPTIED_NAME)
 
 
 @pytest.mark.parametrize("label", ["new", "feature/x/y"])

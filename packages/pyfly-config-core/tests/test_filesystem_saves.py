@@ -22,6 +22,7 @@ from pyfly.config_core import (
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.files import StoreLimits
 from pyfly.config_server.files.atomic import locked
+from pyfly.config_server.files.emptied import EMPTIED_NAME
 from pyfly.config_server.storage import ABSENT, ANY
 
 pytestmark = pytest.mark.anyio
@@ -162,7 +163,7 @@ async def test_a_delete_removes_every_format(
     write("main/orders-prod.json", '{"a": "old"}')
     await backend.delete(ConfigKey(application="orders", profile="prod"), expected=ANY)
     assert await backend.fetch("orders", "prod") is None
-    assert names(tmp_path) == []
+    assert names(tmp_path) == [EMPTIED_NAME]
     assert not await backend.has_label("main")
 
 

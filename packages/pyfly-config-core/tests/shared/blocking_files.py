@@ -7,6 +7,7 @@ from typing import Final
 
 from pyfly.config_core import ConfigKey
 from pyfly.config_server.files import ChangeNote, DirectoryTree, LabelsLayout, ListedKey
+from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.text_reader import TextReader
 from pyfly.config_server.files.text_writer import TextWriter
 from pyfly.config_server.storage import ConfigEntry, ConfigSource, Expected
@@ -21,8 +22,9 @@ class BundleFiles:
 
     def __init__(self, root: Path) -> None:
         tree, layout = DirectoryTree(root), LabelsLayout()
-        self._reader = TextReader(tree, layout)
-        self._writer = TextWriter(tree, layout)
+        loss = LossDetector(tree)
+        self._reader = TextReader(tree, layout, loss)
+        self._writer = TextWriter(tree, layout, loss)
         self._tree = tree
 
     def fetch_many(self, keys: Sequence[ConfigKey]) -> list[ConfigSource | None]:

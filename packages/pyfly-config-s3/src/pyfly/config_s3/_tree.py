@@ -116,6 +116,11 @@ class BucketTree:
             if not is_hidden(path):
                 yield ResourceEntry(path=path, size=row.size, modified=row.modified)
 
+    def looks_lost(self, *, deadline: float) -> bool:
+        """False: a bucket that is not reachable answers with an error, not with an empty list."""
+        del deadline
+        return False
+
     def changes(self, *, deadline: float) -> FileChanges:
         """List all objects below the prefix, with one request for every 1,000 objects."""
         found = self._scanner.compare(self._rows("", deep=True, deadline=deadline))

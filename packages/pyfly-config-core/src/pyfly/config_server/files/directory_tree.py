@@ -17,6 +17,7 @@ from pyfly.config_server.files.directory_views import (
     NewLabelWriter,
     removed,
 )
+from pyfly.config_server.files.emptied import looks_lost
 from pyfly.config_server.files.file_tree import FileChanges, FileWriter, Listing
 from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
 from pyfly.config_server.files.walk import list_directory, walk_files, walk_labels
@@ -84,6 +85,16 @@ class DirectoryTree:
         del deadline
         if self.label in {None, label}:
             yield from walk_files(self.root, "" if self.label is not None else label)
+
+    def looks_lost(self, *, deadline: float) -> bool:
+        """True if the root has no directory, or no file if it is the directory of a label.
+
+        An unmounted volume leaves such a root behind. Hidden names do not count. False if a store
+        has ever removed the last bundle of this root.
+        """
+        del deadline
+        with translated("list the root"):
+            return looks_lost(self.root, has_directories=self.label is None)
 
     def changes(self, *, deadline: float) -> FileChanges:
         """Scan the names, sizes, inodes and times of all files."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from pyfly.config_core import ConfigKey
 from pyfly.config_server.files.atomic import remove_files, replace_file
+from pyfly.config_server.files.emptied import mark_emptied
 from pyfly.config_server.files.file_tree import (
     UNCHANGED,
     ChangeNote,
@@ -178,6 +179,7 @@ class DirectoryWriter(DirectoryView):
         remove_files(self.directory, names)
         if self.place.has_directory:
             remove_empty_label(self.place.root, self.place.label, self.directory)
+        mark_emptied(self.place.root, has_directories=self.place.has_directory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

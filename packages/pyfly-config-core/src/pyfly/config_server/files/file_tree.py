@@ -229,6 +229,14 @@ class FileTree(Protocol):
         """Yield all files below a label, in any order, without hidden files."""
         ...
 
+    def looks_lost(self, *, deadline: float) -> bool:
+        """True if there is no label, or no file in the only label, for a reason that is unknown.
+
+        If the tree had content before, the store is unreachable then. A tree whose storage reports
+        its failures, such as a bucket, returns false.
+        """
+        ...
+
     def changes(self, *, deadline: float) -> FileChanges:
         """Scan the tree; return its state and the changes since the previous scan.
 

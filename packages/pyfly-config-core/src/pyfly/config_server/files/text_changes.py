@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from pyfly.config_core import InvalidConfigKeyError, check_name, check_path
 from pyfly.config_server.files.file_tree import FileChanges, FileTree
 from pyfly.config_server.files.layouts import Layout
+from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.storage import (
     BundleChange,
     Change,
@@ -25,21 +26,29 @@ class TextChanges:
     Args:
         tree: The tree of files.
         layout: The rules for file names.
+        loss: Notices that all files are gone.
     """
 
-    def __init__(self, tree: FileTree, layout: Layout) -> None:
+    def __init__(self, tree: FileTree, layout: Layout, loss: LossDetector) -> None:
         self._tree = tree
         self._layout = layout
+        self._loss = loss
         self._journal: ChangeJournal | None = None
         self._guard = threading.Lock()
 
     def since(self, cursor: str | None, *, deadline: float) -> ChangeBatch:
-        """Scan the tree; return the present cursor and the changes since `cursor`."""
+        """Scan the tree; return the present cursor and the changes since `cursor`.
+
+        Raises:
+            BackendUnavailableError: All files are gone. The next call that succeeds has the
+                changes of this scan.
+        """
         with self._guard:
             found = self._tree.changes(deadline=deadline)
             if self._journal is None:
                 self._journal = ChangeJournal(found.cursor)
             self._journal.append(found.cursor, self._changes(found))
+            self._loss.check(deadline=deadline)
             return self._journal.since(cursor)
 
     def _changes(self, found: FileChanges) -> Iterator[Change]:

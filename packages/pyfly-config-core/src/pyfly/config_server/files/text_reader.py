@@ -30,6 +30,7 @@ from pyfly.config_server.files.file_tree import (
     Listing,
 )
 from pyfly.config_server.files.layouts import Layout, ListedKey
+from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.parse_cache import ParseCache
 from pyfly.config_server.files.settling import settled
 from pyfly.config_server.storage import (
@@ -58,11 +59,13 @@ class TextReader:
     Args:
         tree: The tree of files.
         layout: The rules for file names.
+        loss: Notices that all files are gone.
     """
 
-    def __init__(self, tree: FileTree, layout: Layout) -> None:
+    def __init__(self, tree: FileTree, layout: Layout, loss: LossDetector) -> None:
         self._tree = tree
         self._layout = layout
+        self._loss = loss
         self._cache = ParseCache()
 
     def fetch_many(
@@ -89,9 +92,23 @@ class TextReader:
 
         def read() -> dict[ConfigKey, list[ParsedFile]]:
             with self._tree.view(keys[0].label, deadline=deadline) as view:
-                return {} if view is None else {key: self._files_of(view, key) for key in keys}
+                if view is None:
+                    return {}
+                return {key: files for key in keys if (files := self._files_of(view, key))}
 
-        return _repeated(read)
+        return self._checked(_repeated(read), deadline)
+
+    def _checked(self, found: _Result, deadline: float) -> _Result:
+        """Return what was found.
+
+        Raises:
+            BackendUnavailableError: Nothing was found, because all files are gone.
+        """
+        if found:
+            self._loss.saw_content()
+        else:
+            self._loss.check(deadline=deadline)
+        return found
 
     def _files_of(self, view: FileView, key: ConfigKey) -> list[ParsedFile]:
         names = view.present(key, self._layout.file_names(key))
@@ -141,7 +158,7 @@ class TextReader:
             return ConfigResource(content=content.data, modified=content.modified)
 
         try:
-            return _repeated(read)
+            return self._checked(_repeated(read), deadline)
         except IrregularFileError:
             return None
         except ConfigFormatError as error:
@@ -154,7 +171,7 @@ class TextReader:
             for entry in self._tree.files(label, deadline=deadline)
             if _is_path(entry.path) and not self._is_bundle(label, entry.path)
         ]
-        return sorted(found, key=lambda entry: entry.path)
+        return self._checked(sorted(found, key=lambda entry: entry.path), deadline)
 
     def _is_bundle(self, label: str, path: str) -> bool:
         return "/" not in path and bool(self._layout.readings(label, path))
@@ -163,23 +180,25 @@ class TextReader:
 
     def has_label(self, label: str, *, deadline: float) -> bool:
         """True if the label exists."""
-        return self._tree.has_label(label, deadline=deadline)
+        found = self._tree.has_label(label, deadline=deadline)
+        return self._checked(found, deadline) if self._tree.label is None else found
 
     def labels(self, *, deadline: float) -> list[str]:
         """Return the labels that have a bundle or cannot be read, sorted."""
         listing = self._tree.listing(None, with_versions=False, deadline=deadline)
-        return sorted(
+        found = sorted(
             label
             for label, names in listing.items()
             if names is None or self._layout.keys(label, names)
         )
+        return self._checked(found, deadline)
 
     def keys(
         self, label: str | None = None, after: ConfigKey | None = None, *, deadline: float
     ) -> list[ListedKey]:
         """Return the bundles after `after`, ordered by label, application, profile."""
         listing = self._tree.listing(label, with_versions=False, deadline=deadline)
-        rows = self._rows(listing, label, after)
+        rows = self._checked([*self._rows(listing, label, after)], deadline)
         if not self._tree.is_slow:
             return [row for row, _ in rows]
         return [replace(row, file=self._only_file(row.key, names)) for row, names in rows]
@@ -202,11 +221,12 @@ class TextReader:
     ) -> list[ConfigEntry]:
         """Return the names and versions of a listing, without reading files."""
         listing = self._tree.listing(label, with_versions=True, deadline=deadline)
+        rows = self._checked([*self._rows(listing, label, after)], deadline)
         return [
             ConfigEntry(
                 key=row.key, version=self._listed_version(row.key, versions), is_guess=row.is_guess
             )
-            for row, versions in self._rows(listing, label, after)
+            for row, versions in rows
         ]
 
     def _listed_version(self, key: ConfigKey, versions: _Versions) -> str | None:

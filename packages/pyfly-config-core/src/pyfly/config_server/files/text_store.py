@@ -14,6 +14,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.files.file_tree import ChangeNote, FileTree
 from pyfly.config_server.files.layouts import Layout, ListedKey
+from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.store_threads import StoreLimits, StoreThreads, WithDeadline
 from pyfly.config_server.files.text_changes import TextChanges
 from pyfly.config_server.files.text_reader import TextReader
@@ -40,6 +41,9 @@ _LISTING_STEP: Final = 16
 class TextStore:
     """Bundles in the text files of a tree, with a layout for their names.
 
+    A tree that had content and has none is unreachable, unless a store removed the last bundle:
+    reads that find nothing, and saves, raise `BackendUnavailableError` until there is content.
+
     All access to files happens in threads of the store. The reads of one turn of the event loop
     share a call, unless the tree is slow. Parsed files are cached until they change.
 
@@ -62,9 +66,10 @@ class TextStore:
     ) -> None:
         self.default_is_base: Final = layout.default_is_base
         self._tree = tree
-        self._reader = TextReader(tree, layout)
-        self._writer = TextWriter(tree, layout)
-        self._changes = TextChanges(tree, layout)
+        self._loss = LossDetector(tree)
+        self._reader = TextReader(tree, layout, self._loss)
+        self._writer = TextWriter(tree, layout, self._loss)
+        self._changes = TextChanges(tree, layout, self._loss)
         self._threads = StoreThreads(
             limits or StoreLimits(), name=name, reads_together=not tree.is_slow
         )
@@ -169,10 +174,11 @@ class TextStore:
         """Return if the tree can be read.
 
         Raises:
-            BackendUnavailableError: The tree does not exist.
+            BackendUnavailableError: The tree does not exist, or all its files are gone.
             BackendAccessDeniedError: The tree cannot be opened.
         """
         await self._threads.read(self._tree.check)
+        await self._threads.read(self._loss.check)
 
     # --- writing ----------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from pyfly.config_server.files.file_tree import (
     FileWriter,
 )
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX, Layout
+from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.formats.text import dump_text, holds_several_documents
 from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected, check_expected
 
@@ -66,11 +67,13 @@ class TextWriter:
     Args:
         tree: The tree of files.
         layout: The rules for file names.
+        loss: Notices that all files are gone.
     """
 
-    def __init__(self, tree: FileTree, layout: Layout) -> None:
+    def __init__(self, tree: FileTree, layout: Layout, loss: LossDetector) -> None:
         self._tree = tree
         self._layout = layout
+        self._loss = loss
 
     def save(
         self, source: ConfigSource, *, expected: Expected, note: ChangeNote, deadline: float
@@ -93,7 +96,7 @@ class TextWriter:
         whole = dump_text(source.properties, suffix=new_suffix)  # refused before it is made
 
         def save(writer: FileWriter) -> str:
-            stored = self._stored(writer, key)
+            stored = self._stored(writer, key, deadline)
             check_expected(key, expected=expected, current=stored.version)
             self._check_covered(key, stored, expected)
             name, properties = self._plan(stored, source)
@@ -103,6 +106,7 @@ class TextWriter:
             condition = ANY if expected is ANY else stored.contents.get(name, ABSENT)
             obsolete = () if self._layout.reads_all else [n for n in stored.names if n != name]
             version = writer.replace(name, text, obsolete=obsolete, condition=condition, note=note)
+            self._loss.saw_content()
             return bundle_version(stored.versions | {name: version})
 
         return self._write(key, save, deadline)
@@ -120,7 +124,7 @@ class TextWriter:
         """
 
         def delete(writer: FileWriter) -> None:
-            stored = self._stored(writer, key)
+            stored = self._stored(writer, key, deadline)
             check_expected(key, expected=expected, current=stored.version)
             if stored.contents:
                 if len(stored.contents) > 1:
@@ -128,7 +132,8 @@ class TextWriter:
                 _check_rewritable(key, stored, stored.names)
                 used = next(iter(stored.contents.values()))
                 condition = ANY if expected is ANY else used
-                writer.remove(stored.names[::-1], condition=condition, note=note)
+                with self._loss.removal(deadline=deadline):
+                    writer.remove(stored.names[::-1], condition=condition, note=note)
 
         if self._tree.label not in {None, key.label}:
             check_expected(key, expected=expected, current=None)
@@ -183,7 +188,7 @@ class TextWriter:
             time.sleep(longest * random.random())  # noqa: S311 - spreads writers
             attempt = min(attempt + 1, 10)
 
-    def _stored(self, writer: FileWriter, key: ConfigKey) -> _StoredFiles:
+    def _stored(self, writer: FileWriter, key: ConfigKey, deadline: float) -> _StoredFiles:
         names = writer.present(key, self._layout.file_names(key))
         contents: dict[str, FileContent] = {}
         for name in names:
@@ -195,6 +200,8 @@ class TextWriter:
                 contents[name] = content
                 if not self._layout.reads_all:
                     break
+        if not contents:
+            self._loss.check(deadline=deadline)
         return _StoredFiles(names=names, contents=contents)
 
     def _names(self, label: str, deadline: float) -> Collection[str]:

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigError, InvalidConfigKeyError, check_name
-from pyfly.config_server.files.safe_io import REGULAR, open_inside, open_root, opened, translated
+from pyfly.config_server.files.safe_io import (
+    DIRECTORY,
+    REGULAR,
+    open_inside,
+    open_root,
+    opened,
+    translated,
+)
 from pyfly.config_server.storage import ResourceEntry
 
-__all__ = ["list_directory", "walk_files", "walk_labels"]
+__all__ = ["has_file", "has_label", "list_directory", "walk_files", "walk_labels"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -49,6 +56,49 @@ def list_directory(root: Path, directory: str) -> list[str]:
         return []
     with opened(opened_directory), os.scandir(opened_directory) as entries:
         return [entry.name for entry in entries if not _is_directory(entry)]
+
+
+def has_label(root: Path) -> bool:
+    """True if there is a directory in the root that is not hidden. Stops at the first one.
+
+    Raises:
+        BackendUnavailableError: The root does not exist.
+        OSError: The root cannot be listed.
+    """
+    with opened(open_root(root)) as directory, os.scandir(directory) as entries:
+        return any(entry.name[0] != "." and _is_directory(entry) for entry in entries)
+
+
+def has_file(root: Path) -> bool:
+    """True if there is a file below the root that is not hidden. Stops at the first one.
+
+    Raises:
+        BackendUnavailableError: The root does not exist.
+        OSError: The root cannot be listed.
+    """
+    with opened(open_root(root)) as directory:
+        return _has_file(directory)
+
+
+def _has_file(directory: int) -> bool:
+    with os.scandir(directory) as entries:
+        others: list[str] = []
+        for entry in entries:
+            if entry.name[0] == ".":
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                return True
+            others.append(entry.name)
+    return any(_has_file_in(directory, name) for name in others)
+
+
+def _has_file_in(parent: int, name: str) -> bool:
+    try:
+        directory = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except OSError:  # removed in the meantime, or not readable
+        return False
+    with opened(directory):
+        return _has_file(directory)
 
 
 def walk_files(root: Path, directory: str) -> Iterator[ResourceEntry]:
