@@ -1,7 +1,7 @@
 """Selected keys in the live layer: what is kept, and what ends a wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 DEADLINE = 30
 TARGETS = ["/config/a/p?keys=db.*", "/config/a-p.json?keys=db.*"]
 
-Ask = Callable[..., Awaitable[HttpResponse]]
+Ask = Callable[..., Coroutine[Any, Any, HttpResponse]]
 
 
 @pytest.fixture
