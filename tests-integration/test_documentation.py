@@ -150,6 +150,20 @@ def test_the_embedded_server_stands_beside_its_neighbour(
         assert answer.json()["propertySources"][0]["name"] == "main/orders-prod.yaml"
 
 
+def test_the_handlers_of_the_guide_get_typed_settings(
+    examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = blocks(CHECKOUT / "docs" / "guides" / "python-client.md", "python")
+    (block,) = [block for block in pages if "FastAPI(lifespan" in block]
+    (tmp_path / "live_as_documented.py").write_text(at(block, examples), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYFLY_CONFIG_SNAPSHOT_DIR", "off")
+    app = importlib.import_module("live_as_documented").app
+    for _ in range(2):  # an application may be started again
+        with TestClient(app) as client:
+            assert client.get("/pool-size").json() == 20
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     broken = [
         f"{page.relative_to(CHECKOUT)}: {target}"
