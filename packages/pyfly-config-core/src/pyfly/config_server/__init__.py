@@ -24,6 +24,7 @@ from pyfly.config_server.http.health import HealthRepository, HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.live import LiveDocuments, LiveOptions
+from pyfly.config_server.live.standby import StandbyBackend
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 from pyfly.config_server.storage.registry import open_backend
 from pyfly.config_server.stores.filesystem import FilesystemConfigBackend
@@ -60,6 +61,7 @@ __all__ = [
     "Right",
     "ServerOptions",
     "SharedCredential",
+    "StandbyBackend",
     "open_backend",
     "open_keys",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyfly.config_core import (
+    BackendUnavailableError,
     ConfigError,
     ConfigFormatError,
     ConfigKey,
@@ -20,6 +21,8 @@ from pyfly.config_server.live.feeds import Feeds
 from pyfly.config_server.live.flights import Flight, Flights
 from pyfly.config_server.live.inputs import Touched, input_keys
 from pyfly.config_server.live.options import LiveOptions
+from pyfly.config_server.live.standby import StandbyBackend
+from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.live.watching import Watching
 
 __all__ = ["Answer", "LiveDocuments"]
@@ -56,6 +59,7 @@ class LiveDocuments:
     def __init__(self, server: ConfigServer, options: LiveOptions | None = None) -> None:
         self.server: Final = server
         self.options: Final = options or LiveOptions()
+        self._has_standby = any(isinstance(one, StandbyBackend) for one in server.backends)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reset()
         server.bundles.on_write(self._wrote)
@@ -128,11 +132,12 @@ class LiveDocuments:
         Raises:
             BackendUnavailableError: A store that is needed cannot be reached.
         """
-        error = self.feeds.error
-        if error is not None and self.server.options.fail_on_composite_error:
+        error, may_answer = self.feeds.error, self._has_standby
+        if error is not None and self.server.options.fail_on_composite_error and not may_answer:
             raise error
         if self.feeds.is_down:  # what is composed now may miss changes later: it is not kept
-            return Answer(representation=await request.represent(self.server))
+            representation, stale_for = await self._represent(request, None)
+            return Answer(representation=representation, stale_for=stale_for)
         return await self._flights.join(request)
 
     def _kept(self, entry: Entry) -> Answer:
@@ -158,7 +163,7 @@ class LiveDocuments:
     async def _compose(self, request: DocumentRequest, flight: Flight[Answer]) -> Answer:
         before = self.cache.find(request)
         try:
-            representation = await request.represent(self.server)
+            representation, stale_for = await self._represent(request, before)
         except (ConfigNotFoundError, InvalidConfigKeyError):
             self._drop(request, flight)
             raise
@@ -166,14 +171,34 @@ class LiveDocuments:
             if before is None:
                 raise
             return self._failed(before, flight, error)
-        if representation is None:
+        if representation is None or stale_for is not None:
             self._drop(request, flight)
-            return Answer(representation=None)
+            return Answer(representation=representation, stale_for=stale_for)
         if all(one.is_available for one in representation.inputs):
             return self._keep(request, representation, flight)
         if before is None:
             return Answer(representation=representation)
         return self._failed(before, flight, ConfigError("a store was left out"))
+
+    async def _represent(
+        self, request: DocumentRequest, before: Entry | None
+    ) -> tuple[Representation | None, float | None]:
+        """Return a new document, and its age if a standby was read for it.
+
+        Raises:
+            BackendUnavailableError: A standby was read, and there is an answer from before, which
+                is not older.
+        """
+        with standby_reads() as reads:
+            try:
+                representation = await request.represent(self.server)
+            except (ConfigNotFoundError, InvalidConfigKeyError) as error:
+                if reads.since is None or before is None:
+                    raise
+                raise BackendUnavailableError("the store is away") from error
+        if reads.since is not None and before is not None:
+            raise BackendUnavailableError("the store is away")
+        return representation, reads.age
 
     def _keep(
         self, request: DocumentRequest, representation: Representation, flight: Flight[Answer]

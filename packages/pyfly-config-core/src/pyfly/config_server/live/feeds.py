@@ -11,6 +11,7 @@ from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.live.feed import Feed
 from pyfly.config_server.live.inputs import InputKey, Touched, label_of, touched_by
+from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.storage import (
     BundleChange,
     Change,
@@ -158,10 +159,13 @@ class Feeds:
         if labels is None:
             return frozenset()
         moved: set[InputKey] = set()
-        for label in {one.key.label for one in changes if isinstance(one, BundleChange)}:
-            was_present = self._observer.had_label(store, label)
-            if was_present is not None and await labels.has_label(label) != was_present:
-                moved.add(label_of(store, label))
+        with standby_reads() as reads:
+            for label in {one.key.label for one in changes if isinstance(one, BundleChange)}:
+                was_present = self._observer.had_label(store, label)
+                if was_present is not None and await labels.has_label(label) != was_present:
+                    moved.add(label_of(store, label))
+        if reads.since is not None:
+            raise BackendUnavailableError("the store is away")
         return frozenset(moved)
 
     def _note(self) -> None:

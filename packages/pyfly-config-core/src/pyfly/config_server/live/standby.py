@@ -20,6 +20,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.live.standby_files import StandbyFiles
+from pyfly.config_server.live.standby_reads import note_standby_read
 from pyfly.config_server.live.standby_recorder import Moment, StandbyRecorder
 from pyfly.config_server.live.standby_records import Record, RecordKey
 from pyfly.config_server.live.standby_results import (
@@ -116,6 +117,7 @@ class StandbyBackend(WrapperBackend):
 
         `None` if the last read was answered by the store. Else the time of the oldest result that
         was read from the disk since then, never in the future. The store may have changed since.
+        `standby_reads` gives the same for everything that one caller reads.
         """
         since = self._stale_since
         return None if since is None else datetime.fromtimestamp(since, UTC)
@@ -301,5 +303,6 @@ class StandbyBackend(WrapperBackend):
         if found is None:
             raise error
         result, since = found
+        note_standby_read(since)
         self._stale_since = since if self._stale_since is None else min(since, self._stale_since)
         return result

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from pathlib import Path
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.listeners import Address, is_loopback
@@ -13,10 +14,21 @@ from pyfly.config_cli._settings.encryption import encryption_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import variable_of
-from pyfly.config_cli._stores.location import StoreLocation, find_store
+from pyfly.config_cli._stores.location import (
+    StoreLocation,
+    directory_of,
+    find_store,
+    identity_of,
+)
 from pyfly.config_core import copy_properties, flatten
 from pyfly.config_litestar import ReadyApp, create_asgi_app
-from pyfly.config_server import ConfigServer, ServerOptions, open_backend
+from pyfly.config_server import (
+    ConfigBackend,
+    ConfigServer,
+    ServerOptions,
+    StandbyBackend,
+    open_backend,
+)
 
 
 def set_up_process() -> None:
@@ -67,13 +79,26 @@ def open_server(settings: ServerSettings) -> ConfigServer:
     try:
         options = _options_of(settings)
         return ConfigServer(
-            *(open_backend(store.url) for store in stores),
+            *(_open_store(store, settings.standby) for store in stores),
             base_path=settings.base_path,
             default_label=settings.default_label,
             options=options,
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def _open_store(store: StoreLocation, standby: str) -> ConfigBackend:
+    """Open a store, with its standby if there is a directory for it."""
+    if not standby:
+        return open_backend(store.url)
+    root = directory_of(store.url)
+    if root is not None and Path(standby).resolve().is_relative_to(root.resolve()):
+        raise SettingsError(
+            f"the standby {standby!r} is inside of the store {store.shown}, which would serve it; "
+            f"set {variable_of('standby')} to a directory elsewhere"
+        )
+    return StandbyBackend(open_backend(store.url), standby, store=identity_of(store.url))
 
 
 def _options_of(settings: ServerSettings) -> ServerOptions:

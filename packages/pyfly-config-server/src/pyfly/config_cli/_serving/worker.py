@@ -31,7 +31,7 @@ from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.start_report import print_report
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import decode_settings
-from pyfly.config_core import ConfigError
+from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server import ConfigServer
 
 _LOG: Final = logging.getLogger(__name__)
@@ -100,11 +100,18 @@ async def check_and_listen(
 ) -> None:
     """Check the stores, then let clients connect. On errors the server is closed.
 
+    With a standby, a store may be unavailable.
+
     Raises:
         ConfigError: A store or an address cannot be used.
     """
     async with closing_on_error(server):
-        await server.check()
+        try:
+            await server.check()
+        except BackendUnavailableError as error:
+            if not settings.standby:
+                raise
+            _LOG.warning("a store is away; what the standby keeps of it is served: %s", error)
         listen(settings.host, listeners, backlog=BACKLOG)
 
 

@@ -67,6 +67,13 @@ class ServerSettings(BaseSettings):
     workers: Annotated[Count, Setting(argument="--workers")] = Field(
         default=1, description="number of processes"
     )
+    standby: Annotated[Text, Setting()] = Field(
+        default="",
+        description=(
+            "directory that keeps what the stores returned, so that a server that starts while a "
+            "store is away can serve it; secrets that are clear in a store are clear there, too"
+        ),
+    )
     default_label: Annotated[Text, Setting(spring="<backend>.default-label")] = Field(
         default=DEFAULT_LABEL, description="label of requests without a label"
     )

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pyfly.config_cli._cli.suggestions import nearest
 from pyfly.config_cli._errors import ArgumentError
@@ -15,6 +16,8 @@ _VISIBLE: Final = re.compile(
     r"(?P<end>(?:[\w.,~%-]*|\[[0-9A-Fa-f:.]*\])(?::\d+)?(?:/[^@?#]*)?)"
     r"(?:\?[^@#]*)?"
 )
+_SECRET: Final = re.compile(r"[^=]*(?:pass|secret|token)", re.IGNORECASE)
+"""An option of a URL whose name says that its value is secret."""
 _MAX_SHOWN: Final = 80
 
 
@@ -62,6 +65,25 @@ def shown_url(url: str) -> str:
         user = "" if match["user"] is None else match["user"] + "@"
         return f"{scheme}:{match['start']}{user}{match['end']}"
     return f"{scheme}:"
+
+
+def identity_of(url: str) -> str:
+    """Return a text that is equal for equal stores: the URL with its options, without passwords.
+
+    >>> identity_of("postgresql://ada:secret@db/config?label=main&password=secret")
+    'postgresql://ada@db/config?label=main'
+    """
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    options = sorted(one for one in parts.query.split("&") if not _SECRET.match(one))
+    netloc = f"{user.partition(':')[0]}{at}{host}"
+    return urlunsplit((parts.scheme, netloc, parts.path, "&".join(options), ""))
+
+
+def directory_of(url: str) -> Path | None:
+    """Return the directory of a store of files; `None` for other stores."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def _suggestion(path: Path) -> str:

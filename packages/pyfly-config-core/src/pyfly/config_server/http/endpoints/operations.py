@@ -4,7 +4,14 @@ import asyncio
 import logging
 from typing import Final
 
-from pyfly.config_core import ConfigError, ConfigNotFoundError, Environment, JsonValue
+from pyfly.config_core import (
+    BackendUnavailableError,
+    ConfigError,
+    ConfigNotFoundError,
+    Environment,
+    JsonValue,
+)
+from pyfly.config_server.composition import Composition, ConfigServer
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Audience, Endpoint, Result, Root
 from pyfly.config_server.http.health import HealthRepository, HealthSettings
@@ -12,6 +19,7 @@ from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.responses import JSON, document_response, json_response
 from pyfly.config_server.http.results import readable
 from pyfly.config_server.http.schemas import ANY_OBJECT, TEXT_SCHEMA, Schema, object_of
+from pyfly.config_server.live.standby_reads import standby_reads
 
 __all__ = ["CHECK_SECONDS", "ENDPOINTS"]
 
@@ -51,14 +59,25 @@ async def _spring_health(context: RequestContext) -> HttpResponse:
     for repository in settings.repositories if settings.enabled else ():
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                composition = await context.server.compose(
-                    repository.name, repository.profiles, repository.label
-                )
+                composition = await _compose(context.server, repository)
         except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
             _LOG.warning("down: %s", _reason(error))
             return _spring_response(settings, settings.down_status, _failed(repository, error))
         found.append(_found(repository, composition.environment))
     return _spring_response(settings, "UP", {"repositories": found})
+
+
+async def _compose(server: ConfigServer, repository: HealthRepository) -> Composition:
+    """Return the document as the stores have it now.
+
+    Raises:
+        BackendUnavailableError: A store is away, although its standby answers.
+    """
+    with standby_reads() as reads:
+        composition = await server.compose(repository.name, repository.profiles, repository.label)
+    if reads.since is not None:
+        raise BackendUnavailableError("a store is away; its standby answers")
+    return composition
 
 
 def _spring_response(
