@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPMessage
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def put(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def get(server: Any, path: str) -> tuple[int, HTTPMessage, bytes]:
+def get(server: Any, path: str) -> tuple[int, Message, bytes]:
     try:
         with urllib.request.urlopen(f"{server.url}{path}", timeout=DEADLINE) as answer:
             return answer.status, answer.headers, answer.read()

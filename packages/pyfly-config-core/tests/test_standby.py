@@ -480,7 +480,9 @@ async def test_a_store_that_is_empty_as_a_whole_removes_nothing(
     found = await standby.fetch(*NAMES)
     await standby.has_label("main")
     await written(standby)
+    await store.wrapped.aclose()  # type: ignore[attr-defined]
     (volume / "main").rename(tmp_path / "elsewhere")
+    store = Switch(FilesystemConfigBackend(volume))  # does not know that there were labels
     again = restart(store)
     assert await again.fetch(*NAMES) is None
     assert await again.has_label("main") is False
