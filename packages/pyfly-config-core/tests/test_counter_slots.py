@@ -46,7 +46,7 @@ def test_at_the_end_the_counts_stay_and_the_gauges_go(tmp_path: Path) -> None:
         counters.hits, counters.watchers = 5, 3
         counters.looked(1, 100.0)
     found = read_slots(tmp_path)
-    assert (found.hits, found.watchers, found.processes, found.starts) == (5, 0, 0, 1)
+    assert (found.hits, found.watchers, found.processes) == (5, 0, 0)
     assert (found.stores[1].looks, found.stores[1].last_look) == (1, None)
 
 
@@ -54,9 +54,10 @@ def test_a_successor_continues(tmp_path: Path) -> None:
     with published_counters(tmp_path, 0) as counters:
         counters.hits, counters.watchers = 5, 3
     with published_counters(tmp_path, 0) as counters:
-        assert (counters.hits, counters.watchers) == (5, 0)
+        assert (counters.hits, counters.watchers, counters.restarts) == (5, 0, 0)
+    with published_counters(tmp_path, 0, restarted=True) as counters:
         found = read_slots(tmp_path)
-        assert (found.hits, found.processes, found.starts) == (5, 1, 2)
+        assert (found.hits, found.processes, found.restarts) == (5, 1, 1)
 
 
 def test_slots_are_added(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_file_of_another_release_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "0.counters").write_bytes(content)
     assert read_slots(tmp_path).processes == 0
     with published_counters(tmp_path, 0) as counters:
-        assert counters.starts == 1
+        assert (counters.processes, counters.restarts) == (1, 0)
 
 
 def test_a_failure_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -85,6 +85,6 @@ def test_a_process_without_looks_does_not_hide_those_of_others() -> None:
 
 def test_no_process_has_counted_nothing() -> None:
     nothing = total([])
-    assert (nothing.starts, nothing.processes, nothing.hits) == (0, 0, 0)
+    assert (nothing.restarts, nothing.processes, nothing.hits) == (0, 0, 0)
     assert not nothing.routes
     assert not nothing.stores

@@ -42,6 +42,7 @@ ACCESS = {
     "live": Audience.PUBLIC,
     "ready": Audience.PUBLIC,
     "springHealth": Audience.PUBLIC,
+    "metrics": Right.OPERATE,
     "listBundles": Right.INSPECT,
     "readBundle": Right.INSPECT,
     "writeBundle": Right.WRITE,

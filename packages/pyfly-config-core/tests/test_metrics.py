@@ -20,6 +20,7 @@ def busy() -> Counters:
     counters = Counters()
     counters.hits, counters.misses, counters.stale, counters.rendered = 1, 2, 3, 4
     counters.rejected_watchers, counters.watchers, counters.broken = 5, 6, 7
+    counters.restarts = 8
     counters.answered("environment", 200, 0.0004)
     counters.answered("environment", 404, 20.0)
     counters.looked(1, 1_700_000_000.25)
@@ -72,7 +73,7 @@ def test_every_count_is_on_the_page() -> None:
         "pyfly_config_watcher_wake_seconds_count": 1,
         "pyfly_config_watcher_wake_seconds_sum": 0.02,
         "pyfly_config_workers": 1,
-        "pyfly_config_worker_starts_total": 1,
+        "pyfly_config_worker_restarts_total": 8,
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 

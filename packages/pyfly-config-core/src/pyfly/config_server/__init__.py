@@ -23,8 +23,10 @@ from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.health import HealthRepository, HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
+from pyfly.config_server.http.metrics_app import MetricsApp
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.standby import StandbyBackend
+from pyfly.config_server.live.telemetry import Telemetry
 from pyfly.config_server.storage import ConfigBackend, ConfigSource
 from pyfly.config_server.storage.registry import open_backend
 from pyfly.config_server.stores.filesystem import FilesystemConfigBackend
@@ -57,11 +59,13 @@ __all__ = [
     "KeyStoreFile",
     "LiveDocuments",
     "LiveOptions",
+    "MetricsApp",
     "Principal",
     "Right",
     "ServerOptions",
     "SharedCredential",
     "StandbyBackend",
+    "Telemetry",
     "open_backend",
     "open_keys",
 ]

@@ -14,6 +14,7 @@ from pyfly.config_server import (
     ConfigServerApp,
     HealthSettings,
     HostPolicy,
+    Telemetry,
 )
 from pyfly.config_server.http.asgi import http_request
 from pyfly.config_server.live import LiveOptions
@@ -52,19 +53,21 @@ class ReadyApp:
         self._front.release()
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - one keyword for each part
     server: ConfigServer,
     *,
     auth: Authenticator | None,
     health: HealthSettings | None = None,
     hosts: HostPolicy | None = None,
     live: LiveOptions | None = _LIVE,
+    telemetry: Telemetry | None = None,
 ) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
-    It also serves `/actuator/health`, as a Spring server does. Health needs no credential and gives
-    no reasons. The server is closed at shutdown. The only OpenAPI document is the one below the
-    base path. Requests for these paths are answered in front of Litestar, which gets all others.
+    It also serves `/actuator/health`, as a Spring server does, and `/metrics`. Health needs no
+    credential and gives no reasons. The server is closed at shutdown. The only OpenAPI document is
+    the one below the base path. Requests for these paths are answered in front of Litestar, which
+    gets all others.
 
     Args:
         server: The server, which the application owns and closes.
@@ -74,38 +77,48 @@ def create_app(
             without a credential, every web page in a browser on this machine can then read
             everything.
         live: The options of the live layer. `None` reads the stores for every request.
+        telemetry: Counts the responses and renders `/metrics`, which needs the right `operate`.
+            `None` counts, and shows nothing.
     """
-    front, app = _front_and_behind(server, auth=auth, health=health, hosts=hosts, live=live)
+    front, app = _front_and_behind(
+        server, auth=auth, health=health, hosts=hosts, live=live, telemetry=telemetry
+    )
     app.asgi_handler = _dispatch(front, app.asgi_handler)
     return app
 
 
-def create_asgi_app(
+def create_asgi_app(  # noqa: PLR0913 - as `create_app`
     server: ConfigServer,
     *,
     auth: Authenticator | None,
     health: HealthSettings | None = None,
     hosts: HostPolicy | None = None,
     live: LiveOptions | None = _LIVE,
+    telemetry: Telemetry | None = None,
 ) -> ReadyApp:
     """Return what `create_app` returns as an ASGI application with less work for each request.
 
     The arguments are those of `create_app`.
     """
-    front, app = _front_and_behind(server, auth=auth, health=health, hosts=hosts, live=live)
+    front, app = _front_and_behind(
+        server, auth=auth, health=health, hosts=hosts, live=live, telemetry=telemetry
+    )
     return ReadyApp(front, app)
 
 
-def _front_and_behind(
+def _front_and_behind(  # noqa: PLR0913 - as `create_app`
     server: ConfigServer,
     *,
     auth: Authenticator | None,
     health: HealthSettings | None,
     hosts: HostPolicy | None,
     live: LiveOptions | None,
+    telemetry: Telemetry | None,
 ) -> tuple[ConfigServerApp, Litestar]:
     health = HealthSettings() if health is None else health
-    front = ConfigServerApp(server, auth=auth, hosts=hosts, health=health, live=live)
+    front = ConfigServerApp(
+        server, auth=auth, hosts=hosts, health=health, live=live, telemetry=telemetry
+    )
     app = Litestar(
         on_startup=[front.start],
         on_shutdown=[front.aclose, server.aclose],

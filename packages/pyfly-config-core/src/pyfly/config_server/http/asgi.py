@@ -7,6 +7,7 @@ Mount it in Starlette, FastAPI or Django, or run it alone:
 In a mounted application, the paths of the server begin after the prefix of the mount (`root_path`).
 """
 
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
@@ -19,6 +20,7 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import HotPath, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.live import LiveDocuments, LiveOptions
+from pyfly.config_server.live.telemetry import Telemetry
 
 __all__ = [
     "MAX_PENDING_BYTES",
@@ -74,9 +76,11 @@ class ConfigServerApp:
         live: The options of the live layer, which answers from memory, follows the changes of the
             stores and holds requests until a document changes. `None` leaves it out: every
             request reads the stores.
+        telemetry: Counts the responses and renders `/metrics`, which is served where health is.
+            `None` counts, and shows nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each part
         self,
         server: ConfigServer,
         *,
@@ -84,10 +88,15 @@ class ConfigServerApp:
         hosts: HostPolicy | None = None,
         health: HealthSettings | None = None,
         live: LiveOptions | None = _LIVE,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        telemetry = telemetry or Telemetry()
+        self._counters = telemetry.counters
         self.live: Final = None if live is None else LiveDocuments(server, live)
         """The live layer; `None` if it is left out."""
-        controller = Controller(self.live or server, auth=auth, hosts=hosts, health=health)
+        controller = Controller(
+            self.live or server, auth=auth, hosts=hosts, health=health, telemetry=telemetry
+        )
         self._hot = None if self.live is None else HotPath(self.live, auth=auth, hosts=hosts)
         self._server = server
         self._handle = controller.handle
@@ -130,9 +139,11 @@ class ConfigServerApp:
             await self.live.aclose()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hot = self._hot
+        started, hot = time.perf_counter(), self._hot
         found = None if hot is None else hot.find(scope)
         if found is not None:
+            route, status = found[0].reusable.route, 304 if found[1] else 200
+            self._counters.answered(route, status, time.perf_counter() - started)
             await _send_ready(send, found[0], is_known=found[1])
             return
         response = await self._handle(http_request(scope, receive))

@@ -9,6 +9,7 @@ from pyfly.config_server.access.principal import Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.messages import HttpRequest
+from pyfly.config_server.http.metrics_responder import MetricsResponder
 from pyfly.config_server.http.parameters import Parameter
 from pyfly.config_server.live import LiveDocuments
 
@@ -39,6 +40,8 @@ class RequestContext:
     """The right that the endpoint needs; `None` if it needs none."""
     live: LiveDocuments | None = None
     """The live layer; `None` to compose every document for its request."""
+    metrics: MetricsResponder | None = None
+    """Answers with metrics; `None` if they are disabled."""
 
     def value(self, parameter: Parameter[T], default: T) -> T:
         """Return the value of a parameter of the query, or `default`."""

@@ -1,6 +1,7 @@
 """The controller: from a request value to a response value, without a framework or sockets."""
 
 import logging
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -19,8 +20,10 @@ from pyfly.config_server.http.errors import HttpError, error_members, http_error
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import HttpRequest, HttpResponse
+from pyfly.config_server.http.metrics_responder import MetricsResponder
 from pyfly.config_server.http.openapi import openapi_document
 from pyfly.config_server.http.parameters import parse_query
+from pyfly.config_server.http.preferences import wait_of
 from pyfly.config_server.http.responses import (
     error_response,
     options_response,
@@ -35,11 +38,22 @@ from pyfly.config_server.http.routing import (
     is_too_long,
 )
 from pyfly.config_server.live import LiveDocuments
+from pyfly.config_server.live.counters import NO_ROUTE
+from pyfly.config_server.live.telemetry import Telemetry
 
 __all__ = ["Controller"]
 
 _LOG: Final = logging.getLogger(__name__)
 _NO_QUERY: Final[Mapping[str, object]] = {}
+
+
+class _Found:
+    """The route of a request, once it is known."""
+
+    __slots__ = ("route",)
+
+    def __init__(self) -> None:
+        self.route = NO_ROUTE
 
 
 class Controller:
@@ -54,9 +68,10 @@ class Controller:
         health: The settings of the endpoints outside of the base path: `/health/live`,
             `/health/ready` and `/actuator/health`. `None` does not serve them.
         endpoints: All endpoints, in order of precedence.
+        telemetry: Counts the responses and renders `/metrics`. `None` counts, and shows nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each part
         self,
         server: ConfigServer | LiveDocuments,
         *,
@@ -64,12 +79,17 @@ class Controller:
         hosts: HostPolicy | None = None,
         health: HealthSettings | None = None,
         endpoints: Sequence[Endpoint] = ENDPOINTS,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._live = server if isinstance(server, LiveDocuments) else None
         self._server = server.server if isinstance(server, LiveDocuments) else server
         self._auth = auth
         self._hosts = hosts
         self._health = health or HealthSettings()
+        telemetry = telemetry or Telemetry()
+        self._counters = telemetry.counters
+        metrics = telemetry.metrics
+        self._metrics = None if metrics is None else MetricsResponder(metrics)
         self._table = RouteTable(
             [one for one in endpoints if health is not None or one.root is not Root.HOST],
             base_path=self._server.base_path,
@@ -84,8 +104,16 @@ class Controller:
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return the response to any request. Errors become responses."""
+        started, found = time.perf_counter(), _Found()
+        response = await self._handle(request, found)
+        # a request that may be held has no duration of its own
+        seconds = None if wait_of(request) else time.perf_counter() - started
+        self._counters.answered(found.route, response.status, seconds)
+        return response
+
+    async def _handle(self, request: HttpRequest, found: "_Found") -> HttpResponse:
         try:
-            response = await self._respond(request)
+            response = await self._respond(request, found)
         except HttpError as error:
             response = self._failed(request, error)
         except ConfigError as error:
@@ -97,13 +125,14 @@ class Controller:
             return HttpResponse(status=response.status, headers=response.headers)
         return response
 
-    async def _respond(self, request: HttpRequest) -> HttpResponse:
+    async def _respond(self, request: HttpRequest, found: "_Found") -> HttpResponse:
         match = self._table.find_at_root(request.raw_path, request.method)
         principal = ANONYMOUS
         if match is None or match.endpoint.access is not Audience.PUBLIC:
             principal = await self._authenticate(request)
         if match is None:
             match = self._find(request)
+        found.route = match.endpoint.id
         if match.methods:
             return _without_handler(request, match)
         endpoint = match.endpoint
@@ -120,6 +149,7 @@ class Controller:
                 route=endpoint.id,
                 right=endpoint.access if isinstance(endpoint.access, Right) else None,
                 live=self._live,
+                metrics=self._metrics,
             )
         )
 

@@ -33,7 +33,7 @@ WAKE_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 """The upper bounds of the buckets from a change to the answer of a watcher, in seconds."""
 NO_ROUTE: Final = "none"
 """The route of requests that match no endpoint."""
-_FORMAT: Final = 2
+_FORMAT: Final = 1
 
 
 class Histogram:
@@ -99,17 +99,17 @@ class Counters:
         "processes",
         "rejected_watchers",
         "rendered",
+        "restarts",
         "routes",
         "stale",
-        "starts",
         "stores",
         "wakes",
         "watchers",
     )
 
     def __init__(self) -> None:
-        self.starts = 1
-        """Processes that were started, this one included."""
+        self.restarts = 0
+        """Processes that replaced one that had ended by itself."""
         self.processes = 1
         """Processes that run now."""
         self.hits = 0
@@ -184,7 +184,7 @@ class Counters:
         return json.dumps(
             {
                 "format": _FORMAT,
-                "processes": [self.starts, self.processes],
+                "processes": [self.restarts, self.processes],
                 "totals": [self.hits, self.misses, self.stale, self.rendered],
                 "watchers": [self.rejected_watchers, self.watchers, self.broken],
                 "wakes": [self.wakes.counts, self.wakes.sum],
@@ -211,7 +211,7 @@ class Counters:
         if found.get("format") != _FORMAT:
             raise ValueError("counters of another release")
         counters = cls()
-        counters.starts, counters.processes = found["processes"]
+        counters.restarts, counters.processes = found["processes"]
         counters.hits, counters.misses, counters.stale, counters.rendered = found["totals"]
         counters.rejected_watchers, counters.watchers, counters.broken = found["watchers"]
         counters.wakes.counts, counters.wakes.sum = found["wakes"]
@@ -232,14 +232,14 @@ def total(processes: Iterable[Counters]) -> Counters:
     same stores. `last_look` is the oldest.
     """
     result = Counters()
-    result.starts = result.processes = 0
+    result.processes = 0
     for one in processes:
         _add(result, one)
     return result
 
 
 def _add(result: Counters, one: Counters) -> None:
-    result.starts += one.starts
+    result.restarts += one.restarts
     result.processes += one.processes
     result.hits += one.hits
     result.misses += one.misses

@@ -118,9 +118,9 @@ METRICS: Final = (
         help="Server processes that run.",
     ),
     MetricDescription(
-        name="pyfly_config_worker_starts",
+        name="pyfly_config_worker_restarts",
         kind="counter",
-        help="Server processes that were started, including restarts.",
+        help="Server processes that ended by themselves and were started again.",
     ),
 )
 """All metrics, in the order of the page."""
@@ -208,7 +208,7 @@ def _values(counters: Counters) -> dict[str, _Values]:
         "pyfly_config_watchers_rejected": {(): counters.rejected_watchers},
         "pyfly_config_watcher_wake_seconds": {(): counters.wakes},
         "pyfly_config_workers": {(): counters.processes},
-        "pyfly_config_worker_starts": {(): counters.starts},
+        "pyfly_config_worker_restarts": {(): counters.restarts},
     }
 
 

@@ -24,7 +24,9 @@ _SUFFIX: Final = ".counters"
 
 
 @contextlib.contextmanager
-def published_counters(directory: Path, slot: int) -> Generator[Counters]:
+def published_counters(
+    directory: Path, slot: int, *, restarted: bool = False
+) -> Generator[Counters]:
     """Yield the counters of this process, which continue those of its predecessor in the slot.
 
     A thread publishes them at once, every `PUBLISH_SECONDS`, and at the end.
@@ -32,12 +34,14 @@ def published_counters(directory: Path, slot: int) -> Generator[Counters]:
     Args:
         directory: A private directory; all slots are in it.
         slot: The number of the slot. One process at a time may use it.
+        restarted: True if the predecessor ended by itself.
 
     Raises:
         OSError: The directory cannot be written.
     """
     file = _SlotFile(directory / f"{slot}{_SUFFIX}")
     counters = file.restore()
+    counters.restarts += restarted
     file.publish(counters)
     ending = threading.Event()
     publisher = threading.Thread(target=_publish_until, args=(ending, file, counters), daemon=True)
@@ -71,7 +75,6 @@ class _SlotFile:
         if counters is None:
             return Counters()
         counters.forget_gauges()
-        counters.starts += 1
         counters.processes = 1
         return counters
 

@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from pyfly.config_cli._errors import SettingsError
@@ -16,6 +17,16 @@ _SEND_SECONDS: Final = 30
 
 Address: TypeAlias = tuple[socket.AddressFamily, tuple[Any, ...]]
 """A family, and the address of a socket as it has it; its first part is an IP address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """The bound sockets of a server."""
+
+    service: Sequence[socket.socket]
+    """For all routes."""
+    metrics: Sequence[socket.socket] = ()
+    """For metrics alone."""
 
 
 def resolve(host: str, port: int) -> list[Address]:
@@ -104,6 +115,5 @@ def _close(sockets: Iterable[socket.socket]) -> None:
 def _cannot(host: str, port: object, error: OSError | UnicodeError | None) -> SettingsError:
     reason = error.strerror if isinstance(error, OSError) else "not a host name"
     return SettingsError(
-        f"cannot listen on {host}:{port}: {reason}; "
-        "choose another address with --host or another port with --port"
+        f"cannot listen on {host}:{port}: {reason}; choose another address or another port"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.memory import return_large_blocks
+from pyfly.config_cli._serving.telemetry import ProcessCounters
 from pyfly.config_cli._settings.access import credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of
 from pyfly.config_cli._settings.health import health_of
@@ -124,11 +125,12 @@ def _flat_texts(tree: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-async def open_app(settings: ServerSettings, *, check: bool) -> ReadyApp:
+async def open_app(settings: ServerSettings, counters: ProcessCounters, *, check: bool) -> ReadyApp:
     """Return the application that settings describe. It owns its stores.
 
     Args:
         settings: The settings.
+        counters: What the application counts with, and what its metrics show.
         check: Ask the stores whether they can be used.
 
     Raises:
@@ -138,7 +140,7 @@ async def open_app(settings: ServerSettings, *, check: bool) -> ReadyApp:
     if check:
         async with closing_on_error(server):
             await server.check()
-    return make_app(server, settings)
+    return make_app(server, settings, counters)
 
 
 @contextlib.asynccontextmanager
@@ -151,11 +153,12 @@ async def closing_on_error(server: ConfigServer) -> AsyncGenerator[None]:
         raise
 
 
-def make_app(server: ConfigServer, settings: ServerSettings) -> ReadyApp:
+def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCounters) -> ReadyApp:
     """Return the application around a server, which it owns."""
     return create_asgi_app(
         server,
         auth=credential_of(settings),
         health=health_of(settings),
         hosts=host_policy_of(settings),
+        telemetry=counters.telemetry(settings),
     )

@@ -61,6 +61,8 @@ async def make_report(server: ConfigServer, settings: ServerSettings) -> str:
     except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
         lines = [f"  bundles       not counted: {_reason(error)}"]
     lines.append(f"  credential    {credential.scheme if credential else 'none'}")
+    if urls := _metrics_urls(settings):
+        lines.append(f"  metrics       {', '.join(urls)}")
     if keys_of(settings) is not None:
         decrypts = ", answers /decrypt" if server.options.encryption.answers_decrypt else ""
         lines.append(f"  encryption    configured{decrypts}")
@@ -98,6 +100,13 @@ def _counts(keys: Sequence[ConfigKey], default_label: str) -> list[str]:
         f"  profiles      {_some(key.profile for key in keys)}",
         f"  labels        {_labels(keys, default_label)}",
     ]
+
+
+def _metrics_urls(settings: ServerSettings) -> list[str]:
+    addresses = [settings.metrics_listen] if settings.metrics_listen else []
+    if settings.metrics:
+        addresses.insert(0, url_of(settings).removesuffix(settings.base_path).partition("//")[2])
+    return [f"http://{address}/metrics" for address in addresses]
 
 
 def _curl_options(credential: SharedCredential | None) -> str:

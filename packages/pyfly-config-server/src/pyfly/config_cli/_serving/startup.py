@@ -1,10 +1,10 @@
 """Starts a server: checks everything that can be checked, then serves."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyfly.config_cli._errors import SettingsError
-from pyfly.config_cli._serving.listeners import bind, resolve
+from pyfly.config_cli._serving.listeners import Address, Listeners, bind, resolve
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     open_server,
@@ -13,6 +13,8 @@ from pyfly.config_cli._serving.setup import (
 )
 from pyfly.config_cli._serving.supervisor import supervise
 from pyfly.config_cli._serving.worker import serve_alone
+from pyfly.config_cli._settings.fields import split_address
+from pyfly.config_cli._settings.metrics import check_metrics
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._stores.misplaced_files import report_misplaced_files
 
@@ -35,7 +37,15 @@ def serve(load: Callable[[], ServerSettings]) -> int:
     server = open_server(settings)
     addresses = resolve(settings.host, settings.port)
     check_exposure(settings, addresses)
-    listeners = bind(settings.host, addresses)
+    check_metrics(settings)
+    listeners = _bind(settings, addresses)
     run = serve_alone if settings.workers == 1 else supervise
     run(load, settings, server, listeners)
     return 0
+
+
+def _bind(settings: ServerSettings, addresses: Sequence[Address]) -> Listeners:
+    service = bind(settings.host, addresses)
+    address = split_address(settings.metrics_listen)
+    metrics = [] if address is None else bind(address[0], resolve(*address))
+    return Listeners(service=service, metrics=metrics)

@@ -1,14 +1,20 @@
 """Several workers on the same listening sockets: started, restarted, replaced, stopped."""
 
 import asyncio
+import itertools
 import logging
-import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Final
 
+from pyfly.config_cli._serving.http_server import HttpServer
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
+from pyfly.config_cli._serving.listeners import Listeners
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.start_report import print_report
+from pyfly.config_cli._serving.telemetry import CounterSlot, metrics_servers, slot_directory
 from pyfly.config_cli._serving.worker import (
     READY,
     WorkerOrder,
@@ -21,6 +27,7 @@ from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import encode_settings
 from pyfly.config_core import ConfigError
 from pyfly.config_server import ConfigServer
+from pyfly.config_server.live.slots import read_slots
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -37,7 +44,7 @@ def supervise(
     load: Callable[[], ServerSettings],
     settings: ServerSettings,
     server: ConfigServer,
-    listeners: Sequence[socket.socket],
+    listeners: Listeners,
 ) -> None:
     """Serve with several workers until SIGTERM or SIGINT; SIGHUP replaces all of them.
 
@@ -50,20 +57,21 @@ def supervise(
     Raises:
         ConfigError: A store or an address cannot be used.
     """
-    asyncio.run(_Supervisor(load, listeners, count=settings.workers).run(settings, server))
+    with slot_directory(settings) as directory:
+        asyncio.run(_Supervisor(load, listeners, counters=directory).run(settings, server))
 
 
 class _Supervisor:
     def __init__(
         self,
         load: Callable[[], ServerSettings],
-        listeners: Sequence[socket.socket],
+        listeners: Listeners,
         *,
-        count: int,
+        counters: Path | None,
     ) -> None:
         self._load = load
         self._listeners = listeners
-        self._count = count
+        self._counters = counters
         self._fleets: set[_Fleet] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -75,6 +83,8 @@ class _Supervisor:
         on_hangup(from_signal(loop, hangup.set), from_signal(loop, stop.set))
         fleet = self._make_fleet(settings)
         fleet.start(check=False)
+        http_servers = self._metrics_servers()
+        serving = [asyncio.create_task(one.run()) for one in http_servers]
         reporting = asyncio.create_task(_report(fleet, server))
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
@@ -88,13 +98,28 @@ class _Supervisor:
                 if replacing.done():
                     fleet = replacing.result()
         reporting.cancel()
-        for listener in self._listeners:
+        for listener in self._listeners.service:
             listener.close()
-        await asyncio.gather(*(fleet.end() for fleet in self._fleets))
+        for http_server in http_servers:
+            http_server.stop()
+        await asyncio.gather(*serving, *(fleet.end() for fleet in self._fleets))
         await server.aclose()
 
+    def _metrics_servers(self) -> list[HttpServer]:
+        if self._counters is None:
+            return []
+        return metrics_servers(partial(read_slots, self._counters), self._listeners)
+
     def _make_fleet(self, settings: ServerSettings) -> "_Fleet":
-        fleet = _Fleet(settings, [one.fileno() for one in self._listeners], count=self._count)
+        descriptors = [one.fileno() for one in self._listeners.service]
+        used = {slot.number for fleet in self._fleets for slot in fleet.counter_slots}
+        free = (number for number in itertools.count() if number not in used)
+        slots = [
+            CounterSlot(directory=str(self._counters), number=number)
+            for number in itertools.islice(free, settings.workers)
+            if self._counters is not None
+        ]
+        fleet = _Fleet(settings, descriptors, counter_slots=slots)
         self._fleets.add(fleet)
         return fleet
 
@@ -132,11 +157,18 @@ async def _report(fleet: "_Fleet", server: ConfigServer) -> None:
 class _Fleet:
     """The workers of one set of settings."""
 
-    def __init__(self, settings: ServerSettings, descriptors: Sequence[int], *, count: int) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        descriptors: Sequence[int],
+        *,
+        counter_slots: Sequence[CounterSlot],
+    ) -> None:
         self.settings = settings
+        self.counter_slots = counter_slots
         self.first = asyncio.Event()
         self._descriptors = descriptors
-        self._count = count
+        self._count = settings.workers
         self._workers: dict[int, WorkerProcess] = {}
         self._restarting: list[asyncio.Task[None]] = []
 
@@ -181,10 +213,10 @@ class _Fleet:
 
     async def _run_forever(self, slot: int, *, check: bool) -> None:
         loop = asyncio.get_running_loop()
-        pause, started = FIRST_PAUSE, self._started[slot]
+        pause, started, restarted = FIRST_PAUSE, self._started[slot], False
         while True:
             began = loop.time()
-            said, how = await self._run(slot, check=check)
+            said, how = await self._run(slot, check=check, restarted=restarted)
             if started.done():
                 check = False
             elif check:
@@ -195,12 +227,21 @@ class _Fleet:
             reason = f": {said}" if said and said != READY else ""
             _LOG.warning("worker %d %s%s; it starts again in %.1f s", slot + 1, how, reason, pause)
             await asyncio.sleep(pause)
+            restarted = True
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _run(self, slot: int, *, check: bool) -> tuple[str, str]:
+    def _counter_slot(self, slot: int, *, restarted: bool) -> CounterSlot | None:
+        if not self.counter_slots:
+            return None
+        return replace(self.counter_slots[slot], restarted=restarted)
+
+    async def _run(self, slot: int, *, check: bool, restarted: bool) -> tuple[str, str]:
         """Start a worker and wait for its end; return its first line and how it ended."""
         order = WorkerOrder(
-            settings=encode_settings(self.settings), listeners=self._descriptors, check=check
+            settings=encode_settings(self.settings),
+            listeners=self._descriptors,
+            check=check,
+            counter_slot=self._counter_slot(slot, restarted=restarted),
         )
         try:
             worker = self._workers[slot] = await WorkerProcess.start(order)

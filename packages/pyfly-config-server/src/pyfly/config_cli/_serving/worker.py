@@ -4,8 +4,8 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,7 @@ from pyfly.config_cli._serving.limits import (
     ConnectionLimits,
     connection_limit,
 )
-from pyfly.config_cli._serving.listeners import listen, resolve
+from pyfly.config_cli._serving.listeners import Listeners, listen, resolve
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     closing_on_error,
@@ -29,6 +29,12 @@ from pyfly.config_cli._serving.setup import (
 )
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.start_report import print_report
+from pyfly.config_cli._serving.telemetry import (
+    CounterSlot,
+    ProcessCounters,
+    metrics_servers,
+    open_counters,
+)
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import decode_settings
 from pyfly.config_core import BackendUnavailableError, ConfigError
@@ -44,7 +50,7 @@ def serve_alone(
     load: Callable[[], ServerSettings],
     settings: ServerSettings,
     server: ConfigServer,
-    listeners: Sequence[socket.socket],
+    listeners: Listeners,
 ) -> None:
     """Serve in this process until SIGTERM or SIGINT; SIGHUP loads the settings again.
 
@@ -64,11 +70,14 @@ async def _serve_alone(
     load: Callable[[], ServerSettings],
     settings: ServerSettings,
     server: ConfigServer,
-    listeners: Sequence[socket.socket],
+    listeners: Listeners,
 ) -> None:
     loop = asyncio.get_running_loop()
-    app, answering = ReplaceableApp(), asyncio.Event()
-    http_server = _make_server(app, listeners, answering.set)
+    app, answering, counters = ReplaceableApp(), asyncio.Event(), ProcessCounters.alone()
+    http_servers = [
+        _make_server(app, listeners.service, answering.set),
+        *metrics_servers(counters.all, listeners),
+    ]
     hangups: asyncio.Queue[None] = asyncio.Queue(1)
 
     def note_hangup() -> None:
@@ -76,27 +85,30 @@ async def _serve_alone(
             hangups.put_nowait(None)
 
     await check_and_listen(server, settings, listeners)
-    await app.replace(make_app(server, settings))
+    await app.replace(make_app(server, settings, counters))
 
     def end() -> None:
         app.close_connections()
-        http_server.stop()
+        for http_server in http_servers:
+            http_server.stop()
 
     stop = from_signal(loop, end)
     on_stop(stop)
     on_hangup(from_signal(loop, note_hangup), stop)
     tasks = [
         asyncio.create_task(_report(answering, server, settings)),
-        asyncio.create_task(_reload_forever(app, settings, load, hangups)),
+        asyncio.create_task(
+            _reload_forever(partial(_reload, app, counters), settings, load, hangups)
+        ),
     ]
-    await http_server.run()
+    await asyncio.gather(*(http_server.run() for http_server in http_servers))
     for task in tasks:
         task.cancel()
     await app.aclose()
 
 
 async def check_and_listen(
-    server: ConfigServer, settings: ServerSettings, listeners: Sequence[socket.socket]
+    server: ConfigServer, settings: ServerSettings, listeners: Listeners
 ) -> None:
     """Check the stores, then let clients connect. On errors the server is closed.
 
@@ -112,7 +124,9 @@ async def check_and_listen(
             if not settings.standby:
                 raise
             _LOG.warning("a store is away; what the standby keeps of it is served: %s", error)
-        listen(settings.host, listeners, backlog=BACKLOG)
+        listen(settings.host, listeners.service, backlog=BACKLOG)
+        metrics_host = settings.metrics_listen.rpartition(":")[0]
+        listen(metrics_host, listeners.metrics, backlog=BACKLOG)
 
 
 async def _report(answering: asyncio.Event, server: ConfigServer, settings: ServerSettings) -> None:
@@ -120,8 +134,15 @@ async def _report(answering: asyncio.Event, server: ConfigServer, settings: Serv
     await print_report(server, settings)
 
 
+async def _reload(app: ReplaceableApp, counters: ProcessCounters, settings: ServerSettings) -> None:
+    """Replace the application by the one that settings describe."""
+    new = await open_app(settings, counters, check=True)
+    counters.own.forget_looks()
+    await app.replace(new)
+
+
 async def _reload_forever(
-    app: ReplaceableApp,
+    reload: Callable[[ServerSettings], Awaitable[None]],
     settings: ServerSettings,
     load: Callable[[], ServerSettings],
     hangups: "asyncio.Queue[None]",
@@ -131,7 +152,7 @@ async def _reload_forever(
         try:
             new = load()
             check_reload(settings, new)
-            await app.replace(await open_app(new, check=True))
+            await reload(new)
         except (ConfigError, OSError) as error:
             _LOG.error("not reloaded, the settings before stay in use: %s", error)
         except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
@@ -149,7 +170,7 @@ def check_reload(old: ServerSettings, new: ServerSettings) -> None:
     """
     if any(url.startswith("memory:") for url in old.backend):
         raise SettingsError("'memory:' keeps its bundles in this process; a reload would lose them")
-    for name in ("host", "port", "workers"):
+    for name in ("host", "port", "workers", "metrics", "metrics_listen"):
         if getattr(old, name) != getattr(new, name):
             raise SettingsError(f"a new value of {name!r} needs a restart")
     check_exposure(new, resolve(new.host, new.port))
@@ -189,6 +210,8 @@ class WorkerOrder:
     """Descriptors of the sockets that all workers share."""
     check: bool
     """True if the worker must ask its stores before it answers."""
+    counter_slot: CounterSlot | None = None
+    """Where the worker publishes its counters."""
 
     def encode(self) -> bytes:
         """Return the line."""
@@ -196,28 +219,38 @@ class WorkerOrder:
             "settings": dict(self.settings),
             "listeners": [*self.listeners],
             "check": self.check,
+            "counter_slot": None if self.counter_slot is None else asdict(self.counter_slot),
         }
         return json.dumps(order).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "WorkerOrder":
+        """Return the order that a line holds."""
+        found = json.loads(line)
+        slot = found.pop("counter_slot")
+        return cls(**found, counter_slot=None if slot is None else CounterSlot(**slot))
 
 
 def work(channel: Channel) -> int:
     """Run a worker of the supervisor at the other end of the channel; return the exit code."""
-    order = WorkerOrder(**json.loads(channel.order()))
+    order = WorkerOrder.decode(channel.order())
     set_up_process()
     try:
-        run_in_loop(_work(order, channel))
+        with open_counters(order.counter_slot) as counters:
+            run_in_loop(_work(order, channel, counters))
     except (ConfigError, OSError) as error:
         channel.say(str(error))
         return 1
     return 0
 
 
-async def _work(order: WorkerOrder, channel: Channel) -> None:
+async def _work(order: WorkerOrder, channel: Channel, counters: ProcessCounters) -> None:
     loop = asyncio.get_running_loop()
     app = ReplaceableApp()
     listeners = [socket.socket(fileno=number) for number in order.listeners]
     server = _make_server(app, listeners, partial(channel.say, READY))
-    await app.replace(await open_app(decode_settings(order.settings), check=order.check))
+    settings = decode_settings(order.settings)
+    await app.replace(await open_app(settings, counters, check=order.check))
 
     def end() -> None:
         app.close_connections()

@@ -4,6 +4,7 @@ Every message here follows the name of a setting: "must be a number from 1 to 65
 a value that may be a secret.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, cast
@@ -27,6 +28,10 @@ REVEAL: Final = "reveal"
 _TRUE: Final = frozenset({"1", "on", "true", "yes"})
 _FALSE: Final = frozenset({"0", "off", "false", "no"})
 _MAX_SHOWN: Final = 40
+_MAX_PORT: Final = 65_535
+_ADDRESS: Final = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,25 @@ def _to_number(limit: int) -> Callable[[object], object]:
         return int(text)
 
     return convert
+
+
+def _to_address(value: object) -> object:
+    text = _to_text(value)
+    if text and split_address(str(text)) is None:
+        raise ValueError("must be an address with a port, such as 127.0.0.1:9100 or [::1]:9100")
+    return text
+
+
+def split_address(text: str) -> tuple[str, int] | None:
+    """Return host and port of `host:port` or `[ipv6]:port`; `None` for any other text.
+
+    >>> split_address("[::1]:9100")
+    ('::1', 9100)
+    """
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 1 <= int(found["port"]) <= _MAX_PORT:
+        return None
+    return found["ipv6"] or found["host"], int(found["port"])
 
 
 def _to_switch(value: object) -> object:
@@ -200,7 +224,12 @@ Secret: TypeAlias = Annotated[
 ]
 Switch: TypeAlias = Annotated[bool, BeforeValidator(_to_switch), WithJsonSchema({**_SWITCH_SCHEMA})]
 Port: TypeAlias = Annotated[
-    int, BeforeValidator(_to_number(65_535)), WithJsonSchema(_number_schema(65_535))
+    int, BeforeValidator(_to_number(_MAX_PORT)), WithJsonSchema(_number_schema(_MAX_PORT))
+]
+Address: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_to_address),
+    WithJsonSchema({"type": "string", "pattern": r"^(|[^\s/]+:[0-9]{1,5})$"}),
 ]
 Count: TypeAlias = Annotated[
     int, BeforeValidator(_to_number(256)), WithJsonSchema(_number_schema(256))

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pyfly.config_cli._settings.fields import (
+    Address,
     Algorithm,
     Count,
     Lines,
@@ -181,6 +182,17 @@ class ServerSettings(BaseSettings):
     )
     health_down_status: Annotated[Text, Setting(spring="health.down-health-status")] = Field(
         default="DOWN", description="what `/actuator/health` says when one of them fails"
+    )
+    metrics: Annotated[Switch, Setting()] = Field(
+        default=False,
+        description="`true`: answer `/metrics` to clients that may operate the server",
+    )
+    metrics_listen: Annotated[Address, Setting()] = Field(
+        default="",
+        description=(
+            "second address, such as `127.0.0.1:9100`, that answers `/metrics` to everybody and "
+            "nothing else"
+        ),
     )
     username: Annotated[Secret, Setting(has_file=True)] = Field(
         default=None, description="user name that clients must present, with the password"

@@ -13,6 +13,7 @@ from pyfly.config_server.http.endpoints import (
     flattened,
     history,
     listing,
+    metrics_page,
     operations,
     resources,
 )
@@ -21,6 +22,7 @@ __all__ = ["ENDPOINTS"]
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *operations.ENDPOINTS,
+    *metrics_page.ENDPOINTS,
     *listing.ENDPOINTS,
     *bundles.ENDPOINTS,
     *history.ENDPOINTS,
