@@ -1,6 +1,7 @@
 """A cache of parsed files."""
 
 import contextlib
+import sys
 import threading
 from collections import OrderedDict
 from typing import Final
@@ -12,8 +13,8 @@ __all__ = ["ParseCache"]
 
 _CACHED_FILES: Final = 4096
 _CACHED_BYTES: Final = 67_108_864
-_PROPERTY_BYTES: Final = 256
-"""The estimated memory of a property in trees, flat keys and origins, without its text."""
+_PROPERTY_BYTES: Final = 160
+"""The estimated memory of a property in trees, flat keys and origins, without these two keys."""
 
 
 class ParseCache:
@@ -42,11 +43,7 @@ class ParseCache:
             return known[0]
 
     def put(self, place: str, parsed: ParsedFile) -> None:
-        """Add or replace a file.
-
-        Its flat keys are computed here, because they stay in memory: a small file with a long key
-        above many values has large flat keys.
-        """
+        """Add or replace a file."""
         weight = _weight(parsed)
         with self._guard:
             _, before = self._parsed.pop(place, (parsed, 0))
@@ -58,10 +55,14 @@ class ParseCache:
 
 
 def _weight(parsed: ParsedFile) -> int:
-    """Return the estimated memory of a parsed file in bytes."""
+    """Return the estimated memory of a parsed file in bytes, after requests have flattened it.
+
+    A small file with a long key above many values has large flat keys. Its origins have the same
+    keys. Only JSON, which has no origins, is flattened here.
+    """
     weight = parsed.size
     for document in parsed.documents:
         with contextlib.suppress(ConfigFormatError):  # too large to keep
-            flat = document.flat
-            weight += 2 * flat.size + flat.count * _PROPERTY_BYTES  # origins have the keys, too
+            keys = document.origins or document.flat.values
+            weight += 2 * sum(map(sys.getsizeof, keys)) + len(keys) * _PROPERTY_BYTES
     return weight
