@@ -1,9 +1,10 @@
 """What the start of a server costs: `pyfly-config serve` with 10,000 bundles in several stores.
 
-A start is measured from the start of the process to its first answer, which is a document of one
-bundle; after it the report is awaited, whose time is told, too. The baseline is a process that
-imports what the server is built on, Litestar and uvicorn, and ends. Modules are compiled before.
-The bucket is that of `scripts/bench s3`, and without a store in AWS_ENDPOINT_URL_S3 it is a moto
+A start is measured from the start of the process to its first answer, a small document; the time
+until the report is complete is told, too. The baseline is a process that imports what the server
+is built on, Litestar and uvicorn, and ends. All modules are compiled before.
+
+The bucket is that of `scripts/bench s3`: without a store in AWS_ENDPOINT_URL_S3 it is in a moto
 server, whose own work is most of the time of a listing.
 """
 
@@ -23,7 +24,8 @@ import list as files
 import s3
 import sql
 
-from _load import compare, free_port, program, read_options, report
+from _load import compare, read_options, report
+from _processes import free_port, program
 from pyfly.config_cli import main as command
 
 BUNDLES = 10_000
@@ -52,8 +54,8 @@ def start(store: str, application: str, seconds: list[float]) -> float:
         try:
             document = first_answer(f"http://127.0.0.1:{port}/config/{application}/prod")
             answered = time.perf_counter() - began
-            if len(document["propertySources"]) != 1:
-                raise RuntimeError(f"{store} answers something else")
+            if not document["propertySources"]:
+                raise RuntimeError(f"{store} holds no such bundle")
             await_report(process)
             seconds.append(time.perf_counter() - began)
         finally:
