@@ -92,8 +92,12 @@ class StandbyFiles:
 
     # --- reading ----------------------------------------------------------------------
 
-    def read(self, name: str) -> tuple[bytes, float] | None:
+    def read(self, name: str, *, limit: int = MAX_RECORD_BYTES) -> tuple[bytes, float] | None:
         """Return the content of a file and when it was confirmed; `None` if it does not exist.
+
+        Args:
+            name: The name of the file.
+            limit: Read so many bytes at most.
 
         Raises:
             OSError: The file cannot be read or is rejected; `strerror` says why.
@@ -112,7 +116,7 @@ class StandbyFiles:
             if status.st_size > MAX_RECORD_BYTES:
                 raise rejection(f"is larger than {MAX_RECORD_BYTES:,} bytes")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(MAX_RECORD_BYTES), status.st_mtime
+                return file.read(limit), status.st_mtime
 
     def find(self, name: str) -> RecordFile | None:
         """Return a file without its content; `None` if it does not exist or is no regular file."""

@@ -18,9 +18,11 @@ from typing import Final, Literal, TypeAlias, TypeVar
 from pyfly.config_core import ConfigFormatError, ConfigKey
 
 __all__ = [
+    "MAX_HEAD_BYTES",
     "Record",
     "RecordKey",
     "State",
+    "decode_key",
     "decode_record",
     "encode_record",
     "guarded",
@@ -30,6 +32,8 @@ __all__ = [
 _FIRST: Final = re.compile(rb"pyfly-config-standby ([0-9]+) sha256=([0-9a-f]{64})")
 _FORMAT: Final = b"1"
 _NAMES_OF_BUNDLE: Final = 3
+MAX_HEAD_BYTES: Final = 262_144
+"""The first lines of a record, up to its payload, are shorter."""
 
 _Result = TypeVar("_Result")
 
@@ -123,6 +127,17 @@ def decode_record(data: bytes, store: str) -> Record:
     if owner != store:
         raise ConfigFormatError("belongs to another store")
     return Record(key=key, state=guarded(lambda: _STATES[state]), payload=payload)
+
+
+def decode_key(data: bytes) -> RecordKey:
+    """Return the key in the first `MAX_HEAD_BYTES` bytes of a file, which need not be whole.
+
+    Raises:
+        ConfigFormatError: There is none.
+    """
+    _, _, content = data.partition(b"\n")
+    line, _, _ = content.partition(b"\n")
+    return guarded(lambda: _read_key(line))[1]
 
 
 def _line(store: str, key: RecordKey) -> bytes:

@@ -11,8 +11,10 @@ from typing import Final, TypeVar
 from pyfly.config_core import ConfigFormatError, ConfigKey
 from pyfly.config_server.live.standby_files import MAX_RECORD_BYTES, RecordFile, StandbyFiles
 from pyfly.config_server.live.standby_records import (
+    MAX_HEAD_BYTES,
     Record,
     RecordKey,
+    decode_key,
     decode_record,
     encode_record,
 )
@@ -142,7 +144,7 @@ class StandbyShelf:
     # --- writing ----------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Remove what killed writers left behind, and what is beyond the limit of bytes.
+        """Remove what killed writers left behind.
 
         Raises:
             OSError: The directory cannot be used.
@@ -150,7 +152,6 @@ class StandbyShelf:
         with self._files.lock() as is_ours:
             if is_ours:
                 self._files.remove_leftovers()
-                self._make_room()
 
     def write(
         self,
@@ -179,7 +180,7 @@ class StandbyShelf:
             if not is_ours:
                 return None
             held = [one for one in observations if not removes and self._would_remove(one)]
-            wrote = [self._forget(key, at) for key, at in changed.items()]
+            wrote = [self._put(one) for one in self._forgotten(changed)]
             wrote += [self._put(one) for one in observations if one not in held]
             if any(wrote):
                 self._files.flush()
@@ -192,22 +193,30 @@ class StandbyShelf:
         found = self._read(observation.key)
         return found is not None and found[0].state == "present"
 
-    def _forget(self, key: ConfigKey, at: float) -> bool:
-        """Note that the results of calls that depend on a bundle are not known."""
-        dependent = [RecordKey.of_bundle(key), RecordKey.of_label(key.label)]
-        dependent += [one for one in self._snapshots() if one.depends_on(key)]
-        kept = [one for one in dependent if self._files.find(one.file_name(self._store))]
-        for one in kept:
-            self._put(Observation(key=one, value=Forgotten.FORGOTTEN, at=at))
-        return bool(kept)
+    def _forgotten(self, changed: Mapping[ConfigKey, float]) -> list[Observation]:
+        """Return that the results of calls that depend on these bundles are not known."""
+        if not changed:
+            return []
+        dependent: dict[RecordKey, float] = {}
+        snapshots = [*self._snapshots()]
+        for key, at in changed.items():
+            found = (one for one in snapshots if one.depends_on(key))
+            for one in (RecordKey.of_bundle(key), RecordKey.of_label(key.label), *found):
+                dependent[one] = max(at, dependent.get(one, at))
+        return [
+            Observation(key=key, value=Forgotten.FORGOTTEN, at=at)
+            for key, at in dependent.items()
+            if self._files.find(key.file_name(self._store)) is not None
+        ]
 
     def _snapshots(self) -> Iterator[RecordKey]:
+        """Yield the keys of all snapshots, of which only the beginning is read."""
         for file in [*self._files.list()]:
             if file.name.endswith(".snapshot"):
                 with contextlib.suppress(ConfigFormatError, OSError):
-                    found = self._files.read(file.name)
+                    found = self._files.read(file.name, limit=MAX_HEAD_BYTES)
                     if found is not None:
-                        yield decode_record(found[0], self._store).key
+                        yield decode_key(found[0])
 
     def _put(self, observation: Observation) -> bool:
         """Write or confirm a result; true if something was written."""
