@@ -5,13 +5,14 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigError
 from pyfly.config_server.files.file_tree import FileChanges
+from pyfly.config_server.files.pacing import paced
 from pyfly.config_server.files.safe_io import DIRECTORY, REGULAR, open_inside, open_root, opened
 
 __all__ = ["YOUNG_NANOSECONDS", "DirectoryScanner"]
@@ -38,6 +39,20 @@ class _Scan:
     directories: set[str] = field(default_factory=set[str])
     rewritten: set[str] = field(default_factory=set[str])
     """Files with the same identity as before and a different content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Difference:
+    """A file with another state than in the previous scan."""
+
+    path: str
+    before: _State | None
+    now: _State | None
+
+    @property
+    def is_change(self) -> bool:
+        """False if only the age of the file differs, so that its content need not."""
+        return self.before is None or self.now is None or self.before[0] != self.now[0]
 
 
 class DirectoryScanner:
@@ -67,13 +82,14 @@ class DirectoryScanner:
         with self._guard:
             before = self._before or _Scan()
             now = _Pass(self._root, before.files).run()
-            paths = [*_changed_paths(before, now)]
+            differences = _differences(before.files, now.files)
             directories = before.directories ^ now.directories
-            self._digest += _difference(before, now, directories)
+            self._digest += _weights(differences) + _weights_of(directories, now)
             cursor = f"{self._digest % _MODULUS:064x}"
             is_first, self._before = self._before is None, now
         if is_first:
             return FileChanges(cursor=cursor)
+        paths = [one.path for one in differences if one.is_change or one.path in now.rewritten]
         return FileChanges(cursor=cursor, paths=paths, directories=directories)
 
 
@@ -115,7 +131,7 @@ class _Pass:
     ) -> Iterator[os.DirEntry[str]]:
         """Record the files among the entries of a directory; yield the other entries."""
         files, before, young_since = self._scan.files, self._before, self._young_since
-        for entry in entries:
+        for entry in paced(entries):
             name = entry.name
             if name[0] == ".":
                 continue
@@ -185,25 +201,34 @@ def _digest(descriptor: int) -> str:
     return digest.hexdigest()
 
 
-def _changed_paths(before: _Scan, now: _Scan) -> Iterator[str]:
-    if before.files == now.files:
-        return
-    yield from before.files.keys() - now.files.keys()
-    for path, state in now.files.items():
-        known = before.files.get(path)
-        if known is not state and (known is None or known[0] != state[0] or path in now.rewritten):
-            yield path
+def _differences(before: dict[str, _State], now: dict[str, _State]) -> list[_Difference]:
+    found: list[_Difference] = []
+    added = 0
+    for path, state in paced(now.items()):
+        known = before.get(path)
+        if known is not state and known != state:
+            found.append(_Difference(path=path, before=known, now=state))
+            added += known is None
+    if len(now) - added < len(before):
+        removed = (path for path in paced(before) if path not in now)
+        found += [_Difference(path=path, before=before[path], now=None) for path in removed]
+    return found
 
 
-def _difference(before: _Scan, now: _Scan, directories: set[str]) -> int:
-    """Return the change of the sum of the weights of all names and states."""
-    changed = before.files.items() ^ now.files.items() if before.files != now.files else ()
-    names = sum(
-        _weight(repr(pair)) * (1 if now.files.get(pair[0]) == pair[1] else -1) for pair in changed
-    )
-    return names + sum(
-        _weight(path) * (1 if path in now.directories else -1) for path in directories
-    )
+def _weights(differences: Sequence[_Difference]) -> int:
+    """Return the change of the sum of the weights of all files."""
+    change = 0
+    for one in paced(differences):
+        if one.now is not None:
+            change += _weight(repr((one.path, one.now)))
+        if one.before is not None:
+            change -= _weight(repr((one.path, one.before)))
+    return change
+
+
+def _weights_of(directories: set[str], now: _Scan) -> int:
+    """Return the change of the sum of the weights of all directories."""
+    return sum(_weight(path) * (1 if path in now.directories else -1) for path in directories)
 
 
 def _weight(text: str) -> int:

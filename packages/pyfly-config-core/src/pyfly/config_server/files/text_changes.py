@@ -3,21 +3,28 @@
 import threading
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Final
 
 from pyfly.config_core import InvalidConfigKeyError, check_name, check_path
 from pyfly.config_server.files.file_tree import FileChanges, FileTree
 from pyfly.config_server.files.layouts import Layout
 from pyfly.config_server.files.loss import LossDetector
+from pyfly.config_server.files.pacing import paced
 from pyfly.config_server.storage import (
     BundleChange,
     Change,
     ChangeBatch,
     ChangeJournal,
+    EverythingChange,
     LabelChange,
     ResourceChange,
 )
 
 __all__ = ["TextChanges"]
+
+
+_NAMED_FILES: Final = 1000
+"""If more files changed, everything may have changed."""
 
 
 class TextChanges:
@@ -52,16 +59,22 @@ class TextChanges:
             return self._journal.since(cursor)
 
     def _changes(self, found: FileChanges) -> Iterator[Change]:
-        for path in found.paths:
-            for label, name in self._places(path):
-                if _is_place(label, name):
-                    yield ResourceChange(label=label, path=name)
-                    for key in self._layout.readings(label, name):
-                        yield BundleChange(key=key)
+        if len(found.paths) > _NAMED_FILES:
+            yield EverythingChange()
+            return
+        for path in paced(found.paths):
+            yield from self._changes_of(path)
         if self._tree.label is None:
             for directory in found.directories:
                 if _is_place(directory, None):
                     yield LabelChange(label=directory)
+
+    def _changes_of(self, path: str) -> Iterator[Change]:
+        for label, name in self._places(path):
+            if _is_place(label, name):
+                yield ResourceChange(label=label, path=name)
+                for key in self._layout.readings(label, name):
+                    yield BundleChange(key=key)
 
     def _places(self, path: str) -> Iterator[tuple[str, str]]:
         """Yield the possible labels of a file, each with the path below that label."""
