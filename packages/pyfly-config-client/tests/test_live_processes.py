@@ -155,31 +155,64 @@ def test_a_worker_takes_over_what_its_parent_had_only_begun(server: Any, argumen
         let_go.set()
 
 
-def test_a_worker_whose_parent_holds_the_locks_goes_on(server: Any, arguments: Any) -> None:
+def test_a_worker_forked_during_a_callback_calls_it_again(server: Any, arguments: Any) -> None:
+    """The thread that called it, and holds the turn, is not in the worker."""
     server.answer_json(document(a=1), 'ETag: "1"')
     client = SyncConfigClient(**arguments)
     entered, leave = threading.Event(), threading.Event()
+    seen: list[Any] = []
+
+    def work() -> None:
+        leave.set()
+        assert live.value == 2
+        until(lambda: seen == [(1, 2)])
+        live.close()
+
     with client.live("a", int, interval=3600) as live:
 
+        @live.on_change
         def callback(old: int, new: int) -> None:
             entered.set()
-            leave.wait(PATIENCE)
+            assert leave.wait(PATIENCE)
+            seen.append((old, new))
 
-        live.on_change(callback)
         server.answer_json(document(a=2), 'ETag: "2"')
         fetching = threading.Thread(target=client.fetch)
         fetching.start()
         assert entered.wait(PATIENCE)
-
-        def work() -> None:
-            leave.set()
-            assert live.value == 2
-            client.fetch()
-            live.close()
-
         assert succeeded(forked(work))
         leave.set()
         fetching.join()
+        until(lambda: seen == [(1, 2)])  # the watcher may call it, too
+
+
+def test_a_worker_forked_while_a_value_is_made_makes_it_again(server: Any, arguments: Any) -> None:
+    """The thread that made it, and holds the lock, is not in the worker."""
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self, text: str) -> None:
+            if text == "2":
+                entered.set()
+                assert leave.wait(PATIENCE)
+            self.text = text
+
+    def work() -> None:
+        leave.set()
+        assert live.value.text == "2"
+        live.close()
+
+    server.answer_json(document(a="1"), 'ETag: "1"')
+    client = SyncConfigClient(**arguments)
+    with client.live("a", Slow, interval=3600) as live:
+        server.answer_json(document(a="2"), 'ETag: "2"')
+        fetching = threading.Thread(target=client.fetch)
+        fetching.start()
+        assert entered.wait(PATIENCE)
+        assert succeeded(forked(work))
+        leave.set()
+        fetching.join()
+        until(lambda: live.value.text == "2")
 
 
 def test_an_event_loop_of_a_worker_watches_after_the_first_read(

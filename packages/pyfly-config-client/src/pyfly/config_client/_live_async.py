@@ -70,10 +70,13 @@ class AsyncLiveValues(LiveValues):
             self._watcher = self._callback = None
         self._loop = loop
 
+    def _is_watching(self) -> bool:
+        return self._watcher is not None and not self._watcher.done()
+
     def _start_watcher(self, timing: WatchTiming) -> None:
         assert self._loop is not None  # noqa: S101 - `_attach` was called
-        if self._watcher is None or self._watcher.done():
-            self._watcher = self._loop.create_task(self._watch(timing), name="pyfly-config-watch")
+        watching = self._watch(timing)
+        self._watcher = self._loop.create_task(watching, name="pyfly-config-watch")
 
     async def _watch(self, timing: WatchTiming) -> None:
         try:

@@ -45,12 +45,20 @@ class SyncLiveValues(LiveValues):
         if watcher is not None:
             watcher.stop()
 
+    def forget_process(self) -> None:
+        """Forget the other process; go on at once if there are callbacks."""
+        super().forget_process()
+        if self.asleep and any(one.on_change or one.on_rejected for one in self._bindings):
+            self.wake()  # otherwise no callback would be called before the first read
+
     def _attach(self) -> None:
         pass
 
+    def _is_watching(self) -> bool:
+        return self._watcher is not None and self._watcher.alive
+
     def _start_watcher(self, timing: WatchTiming) -> None:
-        if self._watcher is None or not self._watcher.alive:
-            self._watcher = self._start(timing)
+        self._watcher = self._start(timing)
 
     def _forget_watcher(self) -> bool:
         watched, self._watcher = self._watcher is not None, None

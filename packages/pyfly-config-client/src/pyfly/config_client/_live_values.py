@@ -109,8 +109,6 @@ class LiveValues(ABC):
         self._lock = threading.RLock()
         self._turn = threading.Lock()
         self.asleep = self._forget_watcher()
-        if self.asleep and any(one.on_change or one.on_rejected for one in self._bindings):
-            self.wake()  # otherwise no callback would be called before the first read
 
     def _follow(self) -> None:
         with self._lock:
@@ -124,8 +122,8 @@ class LiveValues(ABC):
         return bool(getattr(self._client.config.make_transport(), "tells_changes", False))
 
     def _ensure_watcher(self, timing: WatchTiming) -> None:
-        if not self._is_told():
-            self._timing = self._timing or timing
+        if not self._is_told() and not self._is_watching():
+            self._timing = timing
             self._start_watcher(timing)
 
     def _call_due(self) -> None:
@@ -152,12 +150,16 @@ class LiveValues(ABC):
         """Use the running event loop, if the client needs one."""
 
     @abstractmethod
+    def _is_watching(self) -> bool:
+        """True if a watcher of this process runs."""
+
+    @abstractmethod
     def _start_watcher(self, timing: WatchTiming) -> None:
-        """Start a watcher unless one runs."""
+        """Start a watcher."""
 
     @abstractmethod
     def _forget_watcher(self) -> bool:
-        """Forget a watcher of another process; true if one has to be started here."""
+        """Forget a watcher of another process. True if `wake` has to be called here."""
 
     @abstractmethod
     def _deliver(self) -> None:
