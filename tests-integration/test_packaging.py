@@ -186,6 +186,16 @@ def test_without_encryption_it_is_said_what_to_install(
         start_server(tmp_path, python=with_server, ENCRYPT_KEY="foo")
 
 
+def test_without_the_library_for_metrics_it_is_said_what_to_install(
+    with_server: Path, tmp_path: Path, start_server: Callable[..., Any]
+) -> None:
+    (tmp_path / "main").mkdir()
+    command = "pip install 'pyfly-config-core[metrics]'"
+    for settings in ({"METRICS": "true"}, {"METRICS_LISTEN": "127.0.0.1:9100"}):
+        with pytest.raises(RuntimeError, match=re.escape(command)):
+            start_server(tmp_path, python=with_server, **settings)
+
+
 def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
     interpreter = install("pyfly-config-core[encryption]")
     done = python(

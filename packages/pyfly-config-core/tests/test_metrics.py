@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -170,3 +171,18 @@ def test_the_library_is_imported_with_the_first_renderer() -> None:
         "assert 'prometheus_client' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def table() -> str:
+    """Return the table of all metrics, in Markdown."""
+    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for one in METRICS:
+        name = one.name if one.kind == "histogram" else one.series[0]
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{name}` | {one.kind} | {labels}{' ' if labels else ''}| {one.help} |")
+    return "\n".join(lines)
+
+
+def test_the_table_in_the_documentation_is_that_of_the_code() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
+    assert f"\n\n{table()}\n\n" in page.read_text(encoding="utf-8"), table()

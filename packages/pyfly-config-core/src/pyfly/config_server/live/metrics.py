@@ -52,7 +52,7 @@ METRICS: Final = (
         kind="counter",
         labels=("route", "status"),
         help="Responses by route and HTTP status. The route is the operationId of the OpenAPI "
-        "document, or none.",
+        "document, or live, ready, springHealth, metrics, or none for a path without a route.",
     ),
     MetricDescription(
         name="pyfly_config_http_request_duration_seconds",
