@@ -17,9 +17,9 @@ from pyfly.config_client import (
     PropertyTypeError,
     apply_to_environ,
 )
+from pyfly.config_client._changes import compare
 from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._properties import read_properties
-from pyfly.config_client._watch import compare
 from pyfly.config_core import FlatValue, PropertySource
 
 PROD = "main/orders-prod.yaml"

@@ -9,6 +9,7 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 ms
 
 if TYPE_CHECKING:
+    from pyfly.config_client._changes import Change, ClientStatus, Problem
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
     from pyfly.config_client._config import ClientConfig
     from pyfly.config_client._integration import apply_to_environ, config_lifespan
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
     from pyfly.config_client._scalars import DataSize
-    from pyfly.config_client._watch import Change, Watcher
+    from pyfly.config_client._watch import AsyncWatcher, Watcher
     from pyfly.config_client.errors import (
         ConfigClientError,
         InvalidPayloadError,
@@ -28,18 +29,22 @@ if TYPE_CHECKING:
         ServerRejectedError,
         ServerUnreachableError,
         SnapshotError,
+        StaleResponseError,
         UnsupportedTypeError,
     )
 
 _MODULES = {
     "AsyncLive": "_live_async",
-    "Change": "_watch",
+    "AsyncWatcher": "_watch",
+    "Change": "_changes",
     "ClientConfig": "_config",
+    "ClientStatus": "_changes",
     "ConfigClient": "_client",
     "DataSize": "_scalars",
     "Explanation": "_merging",
     "Live": "_live",
     "Origin": "_merging",
+    "Problem": "_changes",
     "Properties": "_properties",
     "Rejection": "_live_binding",
     "SyncConfigClient": "_client",
@@ -51,8 +56,10 @@ _MODULES = {
 
 __all__ = [
     "AsyncLive",
+    "AsyncWatcher",
     "Change",
     "ClientConfig",
+    "ClientStatus",
     "ConfigClient",
     "ConfigClientError",
     "DataSize",
@@ -61,12 +68,14 @@ __all__ = [
     "Live",
     "MissingPropertyError",
     "Origin",
+    "Problem",
     "Properties",
     "PropertyTypeError",
     "Rejection",
     "ServerRejectedError",
     "ServerUnreachableError",
     "SnapshotError",
+    "StaleResponseError",
     "SyncConfigClient",
     "SyncLive",
     "UnsupportedTypeError",

@@ -22,10 +22,13 @@ from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
     ServerUnreachableError,
+    StaleResponseError,
 )
 from pyfly.config_core import SHARED_APPLICATION
 
 _MAX_ETAG_LENGTH: Final = 1_000
+_MAX_DIGITS: Final = 12
+"""Of a number of seconds."""
 _SHRINK_THRESHOLD: Final = 10
 """A configuration of fewer properties may shrink without `allow_shrink`."""
 _DOCUMENT_NUMBER: Final = re.compile(r" \(document #[0-9]+\)\Z")
@@ -57,7 +60,7 @@ class Loaded:
     properties: Properties
     snapshot: Snapshot
     waited: bool = False
-    """True if the server held the request until something changed (RFC 7240)."""
+    """True if the server holds requests until something changes (RFC 7240)."""
     only_shared: bool = False
     """True if nothing is stored for the application itself."""
 
@@ -90,8 +93,10 @@ def accept(
         label=request.label,
         etag=_etag(result),
     )
-    loaded = read(job, snapshot, ConfigMetadata(loaded_from="server", place=request.url), until)
-    return replace(loaded, waited=waited(result))
+    metadata = ConfigMetadata(
+        loaded_from="server", place=request.url, stale_when_loaded=stale_seconds(result)
+    )
+    return replace(read(job, snapshot, metadata, until), waited=waited(result))
 
 
 def _etag(response: HttpResponse) -> str | None:
@@ -100,12 +105,42 @@ def _etag(response: HttpResponse) -> str | None:
     return etag if 0 < len(etag) <= _MAX_ETAG_LENGTH and etag.isascii() else None
 
 
-def waited(result: HttpResponse | ConfigClientError | None) -> bool:
-    """True if the server held the request until something changed (RFC 7240)."""
-    if not isinstance(result, HttpResponse):
-        return False
-    applied = result.headers.get("preference-applied", "")
+def waited(response: HttpResponse) -> bool:
+    """True if the server holds requests until something changes (RFC 7240)."""
+    applied = response.headers.get("preference-applied", "")
     return any(one.partition("=")[0].strip().lower() == "wait" for one in applied.split(","))
+
+
+def stale_seconds(response: HttpResponse) -> float | None:
+    """Return for how many seconds the server cannot read its store; `None` if it can.
+
+    The header `X-Config-Stale` says so. One without a number counts as 0 seconds.
+    """
+    text = response.headers.get("x-config-stale")
+    if text is None:
+        return None
+    number = text.strip()
+    usable = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
+    return float(number) if usable else 0.0
+
+
+def check_not_behind(new: Loaded, current: Loaded | None) -> None:
+    """Reject another configuration of a server that cannot read its store.
+
+    It may be older than the current one. A stale configuration is accepted if it is the first one
+    that the server sends.
+
+    Raises:
+        StaleResponseError: The response is stale, and differs from the current configuration.
+    """
+    if current is None or current.properties.from_snapshot or new.properties.stale_for is None:
+        return
+    known, found = current.snapshot, new.snapshot
+    if found.body != known.body and (found.etag is None or found.etag != known.etag):
+        raise StaleResponseError(
+            f"{found.url}: the server cannot read its store, and its last good configuration "
+            "differs from the one in use, which may be newer"
+        )
 
 
 def check_shrinking(job: Job, new: Loaded, before: Loaded | None) -> None:

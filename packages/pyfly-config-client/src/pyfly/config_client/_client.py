@@ -1,24 +1,31 @@
 """The two clients. Plans decide what happens; the clients only let a driver perform the steps."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self, TypeVar
 
 from pyfly.config_client._acceptance import Job, Loaded
 from pyfly.config_client._arguments import check_seconds
+from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, register
 from pyfly.config_client._config import ClientConfig
-from pyfly.config_client._fetch import load
+from pyfly.config_client._fetch import Revalidation, load, revalidate
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._snapshots import SnapshotStore
-from pyfly.config_client._steps import AsyncDriver, BlockingDriver, SnapshotAccess
+from pyfly.config_client._steps import (
+    AsyncDriver,
+    BlockingDriver,
+    ClientAccess,
+    Plan,
+    UseConfiguration,
+)
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
     from pyfly.config_client._live_async import AsyncLive
     from pyfly.config_client._live_sync import SyncLive
     from pyfly.config_client._live_values import LiveValues
-    from pyfly.config_client._watch import Change, Watcher, WatchPlan, WatchTiming
+    from pyfly.config_client._watch import AsyncWatcher, Watcher, WatchTiming
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -83,23 +90,54 @@ class _Client:
     @property
     def current(self) -> Properties | None:
         """The newest good configuration; `None` before the first fetch."""
-        return None if self._loaded is None else self._loaded.properties
+        loaded = self._holder.loaded
+        return None if loaded is None else loaded.properties
 
     @property
     def document(self) -> bytes | None:
         """The environment document that `current` was read from; can be stored as a baseline."""
-        return None if self._loaded is None else self._loaded.snapshot.body
+        loaded = self._holder.loaded
+        return None if loaded is None else loaded.snapshot.body
+
+    @property
+    def status(self) -> ClientStatus:
+        """What is in use, and how the last requests went. Shows no values."""
+        return self._holder.status
+
+    def on_change(self, function: Callable[[Change], object]) -> Callable[[], None]:
+        """Call a function after every change of `current`, whoever fetched the new configuration.
+
+        It is called in the thread of the fetch, refresh or watcher that found the change, after
+        `current` is the new configuration. Functions are never called at the same time. What they
+        raise is logged. The first fetch is no change.
+
+        Returns:
+            A function that ends this.
+        """
+        return register(self._holder.on_change, function)
+
+    def on_status(self, function: Callable[[ClientStatus], object]) -> Callable[[], None]:
+        """Call a function when `status` changes, as `on_change` does.
+
+        It is called for another version, entity tag or origin, when requests begin to fail and
+        succeed again, for rejected responses, and when a configuration becomes stale or is no
+        longer so; not for every contact with the server.
+
+        Returns:
+            A function that ends this.
+        """
+        return register(self._holder.on_status, function)
 
     def _use_config(self, config: ClientConfig) -> None:
         self._config = config
-        self._loaded: Loaded | None = None
+        self._holder = ConfigurationHolder(self._update_live_values)
         self._disk_error_logged = False
 
     def _store(self) -> SnapshotStore:
         return self._config.snapshot_store(in_memory=self._config.make_transport().in_memory)
 
-    def _snapshot_access(self) -> SnapshotAccess:
-        return SnapshotAccess(self._store, self._log_disk_error)
+    def _access(self) -> ClientAccess:
+        return ClientAccess(self._holder, self._store, self._log_disk_error)
 
     def _log_disk_error(self, error: SnapshotError) -> None:
         if not self._disk_error_logged:
@@ -121,16 +159,37 @@ class _Client:
             pauses=not in_memory,
         )
 
-    def _use(self, loaded: Loaded) -> Properties:
-        self._loaded = loaded
+    def _load(self) -> Plan[Properties]:
+        """Fetch, and return the configuration that is in use then."""
+        known = self._holder.loaded
+        loaded = yield from load(self._job(), known)
+        yield UseConfiguration(loaded=loaded, known=known)
+        return self._in_use().properties
+
+    def _refresh(self) -> Plan[Properties]:
+        """Ask once, until the response is not older than what came into use meanwhile."""
+        if self._config.policy == "offline":
+            raise ConfigClientError("a client with the policy 'offline' cannot refresh")
+        while True:
+            known = self._holder.loaded
+            found = yield from revalidate(self._job(), Revalidation(loaded=known, no_cache=True))
+            step = UseConfiguration(loaded=found, known=known)
+            yield step
+            if step.result:
+                return self._in_use().properties
+
+    def _in_use(self) -> Loaded:
+        loaded = self._holder.loaded
+        assert loaded is not None  # noqa: S101 - a fetch has succeeded
+        return loaded
+
+    def _update_live_values(self) -> None:
         if self._live_values is not None:
             self._live_values.update()
-        return loaded.properties
 
     def _refetch(self) -> None:
         """Fetch from a transport in memory, which does not wait; also in an event loop."""
-        driver = BlockingDriver(self._config, self._snapshot_access())
-        self._use(driver.run(load(self._job(), self._loaded)))
+        BlockingDriver(self._config, self._access()).run(self._load())
 
     def _live_timing(self, *, watch: bool, interval: float, wait: float) -> "WatchTiming | None":
         timing = self._timing(interval, wait)
@@ -145,20 +204,19 @@ class _Client:
             check_seconds("wait", wait)
         return WatchTiming(interval=interval, wait=wait)
 
-    def _watch_plan(self, interval: float, wait: float) -> "WatchPlan[Never]":
+    def _watch_plan(self, timing: "WatchTiming") -> "Plan[Never]":
         from pyfly.config_client._watch import watch  # noqa: PLC0415 - 4 ms, watchers only
 
-        timing = self._timing(interval, wait)
-        if self._loaded is None or self._config.policy == "offline":
+        if self._config.policy == "offline":
             raise ConfigClientError("a client with the policy 'offline' cannot watch")
-        return watch(self._job, self._loaded, timing)
+        return watch(self._job, self._in_use, timing)
 
 
 class ConfigClient(_Client):
     """Reads the configuration of one application; for asyncio.
 
     `ConfigClient(server_url=…, application=…, profile=…)` takes the arguments of `ClientConfig`.
-    A client holds no connection between calls, so there is nothing to close.
+    The clients of a process share their connections; there is nothing to close.
 
     Raises:
         InvalidConfigKeyError: A name is not acceptable.
@@ -176,39 +234,45 @@ class ConfigClient(_Client):
             SnapshotError: The client is offline, and no snapshot or baseline can be used.
         """
         try:
-            return self._use(await self._driver().run(load(self._job(), self._loaded)))
+            return await self._driver().run(self._load())
         except ConfigClientError as error:
             # The frames of this package tell a user nothing; the cause is kept.
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
 
-    async def watch(
-        self, *, interval: float = 60.0, wait: float = 30.0
-    ) -> "AsyncGenerator[Change, None]":
-        """Yield every change from now on. Never ends; fetches first if that was not done.
+    async def refresh(self) -> Properties:
+        """Ask the server now, and return the configuration in use then.
 
-        The current configuration stays in use while the server is down or sends a response that
-        cannot be used.
-
-        Args:
-            interval: Mean seconds between two requests, if the server responds at once.
-            wait: Seconds that the server may hold a request until something changes.
+        The server looks at its store before it responds, whatever it has cached. It is asked
+        once; a snapshot is not used. Functions of `on_change` have been called when this returns,
+        unless another task or thread calls them at the moment.
 
         Raises:
-            ConfigClientError: The first fetch failed, or the client is offline.
+            ConfigClientError: There was no response that can be used, or the client is offline.
+                The configuration in use stays.
+        """
+        try:
+            return await self._driver().run(self._refresh())
+        except ConfigClientError as error:
+            raise error.with_traceback(None)  # noqa: B904 - as in `fetch`
+
+    def watch(self, *, interval: float = 60.0, wait: float = 45.0) -> "AsyncWatcher":
+        """Return an asynchronous iterator of every change from now on. It never ends.
+
+        It fetches first if that was not done. The current configuration stays in use while the
+        server is down or sends a response that cannot be used.
+
+        Args:
+            interval: Mean seconds between two requests, if the server does not hold them.
+            wait: Seconds that the server may hold a request until something changes. Proxies end
+                requests that take longer than they allow, often 50 or 60 seconds.
+
+        Raises:
             ValueError: A number of seconds is negative or more than a day; an interval is 0.
         """
-        from pyfly.config_client._watch import PublishChange  # noqa: PLC0415 - 4 ms, watchers only
+        from pyfly.config_client._watch import AsyncWatcher  # noqa: PLC0415 - 4 ms, watchers only
 
-        if self._loaded is None:
-            await self.fetch()
-        driver = self._driver()
-        for step in self._watch_plan(interval, wait):
-            if not isinstance(step, PublishChange):
-                await driver.perform(step)
-                continue
-            self._use(step.loaded)
-            if step.change.keys:
-                yield step.change
+        timing = self._timing(interval, wait)
+        return AsyncWatcher(self, self._holder, self._driver(), lambda: self._watch_plan(timing))
 
     def live(
         self,
@@ -217,7 +281,7 @@ class ConfigClient(_Client):
         *,
         watch: bool = True,
         interval: float = 60.0,
-        wait: float = 30.0,
+        wait: float = 45.0,
     ) -> "AsyncLive[T]":
         """Return a typed value that follows the configuration while it is entered.
 
@@ -244,7 +308,7 @@ class ConfigClient(_Client):
         return AsyncLive(values, prefix, model, timing)
 
     def _driver(self) -> AsyncDriver:
-        return AsyncDriver(self._config, self._snapshot_access())
+        return AsyncDriver(self._config, self._access())
 
 
 class SyncConfigClient(_Client):
@@ -261,17 +325,28 @@ class SyncConfigClient(_Client):
             ConfigClientError: As `ConfigClient.fetch`.
         """
         try:
-            return self._use(self._driver().run(load(self._job(), self._loaded)))
+            return self._driver().run(self._load())
         except ConfigClientError as error:
             # The frames of this package tell a user nothing; the cause is kept.
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
+
+    def refresh(self) -> Properties:
+        """Ask the server now, and return the configuration in use then.
+
+        Raises:
+            ConfigClientError: As `ConfigClient.refresh`.
+        """
+        try:
+            return self._driver().run(self._refresh())
+        except ConfigClientError as error:
+            raise error.with_traceback(None)  # noqa: B904 - as in `fetch`
 
     def watch(
         self,
         on_change: "Callable[[Change], object] | None" = None,
         *,
         interval: float = 60.0,
-        wait: float = 30.0,
+        wait: float = 45.0,
     ) -> "Watcher":
         """Watch in a background thread. Fetches first if that was not done.
 
@@ -279,8 +354,7 @@ class SyncConfigClient(_Client):
         started again.
 
         Args:
-            on_change: Called in that thread after `current` has become the new configuration.
-                What it raises is logged.
+            on_change: As for the method `on_change`, until the watcher is stopped.
             interval: As `ConfigClient.watch`.
             wait: As `ConfigClient.watch`.
 
@@ -290,14 +364,10 @@ class SyncConfigClient(_Client):
         """
         from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
 
-        if self._loaded is None:
+        timing = self._timing(interval, wait)
+        if self._holder.loaded is None:
             self.fetch()
-        return Watcher(
-            plan=lambda: self._watch_plan(interval, wait),
-            driver=self._driver,
-            use=self._use,
-            on_change=on_change,
-        )
+        return Watcher(self, self._driver, lambda: self._watch_plan(timing), on_change)
 
     def live(
         self,
@@ -306,7 +376,7 @@ class SyncConfigClient(_Client):
         *,
         watch: bool = True,
         interval: float = 60.0,
-        wait: float = 30.0,
+        wait: float = 45.0,
     ) -> "SyncLive[T]":
         """Return a typed value that follows the configuration. Fetches first if necessary.
 
@@ -336,13 +406,8 @@ class SyncConfigClient(_Client):
     def _live_watcher(self, timing: "WatchTiming") -> "Watcher":
         from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
 
-        return Watcher(
-            plan=lambda: self._watch_plan(timing.interval, timing.wait),
-            driver=self._driver,
-            use=self._use,
-            on_change=None,
-            restarts=False,
-        )
+        plan = lambda: self._watch_plan(timing)  # noqa: E731
+        return Watcher(self, self._driver, plan, restarts=False)
 
     def _driver(self) -> BlockingDriver:
-        return BlockingDriver(self._config, self._snapshot_access())
+        return BlockingDriver(self._config, self._access())

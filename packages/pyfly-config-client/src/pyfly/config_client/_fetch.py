@@ -5,6 +5,7 @@ plan decides: it returns a good response, tries the next label, gives up, or sta
 """
 
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -17,17 +18,20 @@ from pyfly.config_client._acceptance import (
     Job,
     Loaded,
     accept,
+    check_not_behind,
     check_shrinking,
     read,
+    stale_seconds,
     validate,
     waited,
 )
 from pyfly.config_client._exchange import HttpResponse
-from pyfly.config_client._mapping import ConfigMetadata
+from pyfly.config_client._mapping import ConfigMetadata, LoadedFrom
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._steps import (
     Compute,
+    NoteFailure,
     Plan,
     ReadSnapshots,
     SendRequest,
@@ -40,6 +44,7 @@ from pyfly.config_client.errors import (
     ServerRejectedError,
     ServerUnreachableError,
     SnapshotError,
+    StaleResponseError,
     printable,
 )
 
@@ -70,24 +75,38 @@ _UNITS: Final = ((_DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Revalidation:
-    """The configuration that a watcher has; the server need not send it again."""
+    """The configuration that a client has, and how the server is asked for a newer one."""
 
-    loaded: Loaded
-    wait: float
-    """Seconds that the server may hold the request."""
+    loaded: Loaded | None
+    is_conditional: bool = True
+    """True if the server need not send the same configuration again."""
+    wait: float = 0.0
+    """Seconds that the server may hold a conditional request."""
+    no_cache: bool = False
+    """True if the server must look at its store before it responds."""
 
     def headers(self, request: ConfigRequest) -> dict[str, str]:
-        """Return the headers of a conditional request; empty if there is no entity tag for it."""
-        etag = self.loaded.snapshot.etag
-        if etag is None or self.loaded.snapshot.url != request.url:
-            return {}
-        return {"If-None-Match": etag, "Prefer": f"wait={self.wait:.0f}"}
+        """Return the headers that are sent in addition."""
+        headers = {"Cache-Control": "no-cache"} if self.no_cache else {}
+        snapshot = None if self.loaded is None else self.loaded.snapshot
+        if not self.is_conditional or snapshot is None or snapshot.url != request.url:
+            return headers
+        if snapshot.etag is not None:
+            headers["If-None-Match"] = snapshot.etag
+            if self.wait:
+                headers["Prefer"] = f"wait={math.ceil(self.wait)}"
+        return headers
 
-    def unchanged(self, request: ConfigRequest, response: HttpResponse) -> Loaded:
-        """Return the same configuration, confirmed by the server."""
-        properties = self.loaded.properties.confirmed(request.url)
-        snapshot = replace(self.loaded.snapshot, saved_at=time.time())
-        return Loaded(properties=properties, snapshot=snapshot, waited=waited(response))
+    def unchanged(self, request: ConfigRequest, response: HttpResponse) -> Loaded | None:
+        """Return the same configuration, confirmed by the server; `None` if it did not do so."""
+        conditional = "If-None-Match" in self.headers(request)
+        if self.loaded is None or not conditional or response.status != _NOT_MODIFIED:
+            return None
+        return Loaded(
+            properties=self.loaded.properties.confirmed(request.url, stale_seconds(response)),
+            snapshot=replace(self.loaded.snapshot, saved_at=time.time()),
+            waited=waited(response),
+        )
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -124,11 +143,64 @@ def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
         return _announced(progress.stored[0])
     try:
         loaded = yield from _ask_labels(job, progress, current)
+    except StaleResponseError as error:
+        assert current is not None  # noqa: S101 - the response differs from it
+        _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
+        return current
     except ConfigClientError as error:
         return _announced(_fall_back(job, progress, error))
     if policy == "require_server":
         return _announced(loaded)
     return _announced((yield from store_and_reload(job, loaded)))
+
+
+def revalidate(job: Job, current: Revalidation) -> Plan[Loaded]:
+    """Ask once, and return the newest configuration. Uses no snapshot or baseline.
+
+    A new configuration is stored as a snapshot, if the policy of the job allows that.
+
+    Raises:
+        ConfigClientError: No server sent a configuration that can be used.
+    """
+    result = yield from _ask_once(job, current)
+    known = current.loaded
+    is_same = known is not None and result.snapshot.body == known.snapshot.body
+    if known is not None and is_same and not known.properties.from_snapshot:
+        return _confirmed(known, result)
+    if job.config.policy == "require_server":
+        return result
+    stored = yield from store_and_reload(job, result)
+    return replace(stored, waited=result.waited)
+
+
+def _confirmed(known: Loaded, result: Loaded) -> Loaded:
+    """Return the known configuration as the same one that the server has sent again."""
+    found = result.properties
+    return Loaded(
+        properties=known.properties.confirmed(found.place, found.stale_for),
+        snapshot=replace(result.snapshot, body=known.snapshot.body),
+        waited=result.waited,
+    )
+
+
+def _ask_once(job: Job, current: Revalidation) -> Plan[Loaded]:
+    """Ask every server once for every label, until one label exists."""
+    deadline = time.monotonic() + job.config.timeout
+    failure: ConfigClientError | None = None
+    for requests in job.requests:
+        result = yield from ask_round(job, requests, deadline, Counter(), current)
+        if isinstance(result, Loaded):
+            try:
+                check_shrinking(job, result, current.loaded)
+            except InvalidPayloadError as error:
+                yield NoteFailure(error=error)
+                raise
+            return result
+        failure = result
+        if classify_failure(result) != "no-label":
+            break
+    assert failure is not None  # noqa: S101 - there is always a label
+    raise failure
 
 
 def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
@@ -141,7 +213,7 @@ def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
     if step.result is None:
         return loaded
     try:
-        return (yield from _from_stored(job, step.result, loaded_from="server"))
+        return (yield from _from_stored(job, step.result, stale=loaded.properties.stale_for))
     except ConfigClientError as error:
         _LOG.warning("%s: the snapshot cannot be used: %s", job.name, error)
         return loaded
@@ -163,12 +235,13 @@ def _ask_labels(job: Job, progress: _Progress, current: Loaded | None) -> Plan[L
     before = current or (progress.stored[0] if progress.stored else None)
     failure: ConfigClientError | None = None
     for requests in job.requests:
-        result = yield from _ask_repeatedly(job, requests, progress)
+        result = yield from _ask_repeatedly(job, requests, progress, current)
         if isinstance(result, Loaded):
             try:
                 check_shrinking(job, result, before)
             except InvalidPayloadError as error:
                 progress.failures[str(error)] += 1
+                yield NoteFailure(error=error)
                 raise
             return result
         failure = result
@@ -179,12 +252,13 @@ def _ask_labels(job: Job, progress: _Progress, current: Loaded | None) -> Plan[L
 
 
 def _ask_repeatedly(
-    job: Job, requests: tuple[ConfigRequest, ...], progress: _Progress
+    job: Job, requests: tuple[ConfigRequest, ...], progress: _Progress, current: Loaded | None
 ) -> Plan[Loaded | ConfigClientError]:
     """Repeat rounds for one label until there is a final result, or no time."""
     attempt = 0
+    known = Revalidation(loaded=current, is_conditional=False)
     while True:
-        result = yield from ask_round(job, requests, progress.deadline, progress.failures)
+        result = yield from ask_round(job, requests, progress.deadline, progress.failures, known)
         if isinstance(result, Loaded):
             return result
         failure = classify_failure(result)
@@ -207,7 +281,7 @@ def ask_round(
     requests: tuple[ConfigRequest, ...],
     deadline: float,
     failures: Counter[str],
-    current: Revalidation | None = None,
+    current: Revalidation,
 ) -> Plan[Loaded | ConfigClientError]:
     """Ask every server once, in order.
 
@@ -231,24 +305,26 @@ def ask_round(
 
 
 def _ask_server(
-    job: Job, request: ConfigRequest, seconds: float, current: Revalidation | None
+    job: Job, request: ConfigRequest, seconds: float, current: Revalidation
 ) -> Plan[tuple[SendRequest, Loaded | ConfigClientError]]:
     """Send one request, and read its response."""
-    condition = {} if current is None else current.headers(request)
-    wait = current.wait if current is not None and condition else 0.0
-    step = SendRequest(request=request, timeout=seconds + wait, headers=condition)
+    headers = current.headers(request)
+    wait = current.wait if "Prefer" in headers else 0.0
+    step = SendRequest(request=request, timeout=seconds + wait, headers=headers)
     until = time.monotonic() + step.timeout
     yield step
     response = step.result
     size = 0
     if isinstance(response, HttpResponse):
-        if current is not None and condition and response.status == _NOT_MODIFIED:
-            return step, current.unchanged(request, response)
+        if (same := current.unchanged(request, response)) is not None:
+            return step, same
         size = len(response.body)
     try:
         loaded = yield from _compute(partial(accept, job, request, response, until), size)
+        check_not_behind(loaded, current.loaded)
         return step, validate(job, loaded)
     except ConfigClientError as error:
+        yield NoteFailure(error=error)
         return step, error
 
 
@@ -306,20 +382,23 @@ def _read_stored(job: Job, progress: _Progress) -> Plan[None]:
     progress.faults += step.faults
     for snapshot in step.result:
         try:
-            loaded = yield from _from_stored(job, snapshot, loaded_from=snapshot.origin)
+            loaded = yield from _from_stored(job, snapshot, snapshot.origin)
             progress.stored.append(loaded)
         except ConfigClientError as error:
             progress.faults.append(str(error))
 
 
 def _from_stored(
-    job: Job, snapshot: Snapshot, *, loaded_from: Literal["server", "snapshot", "baseline"]
+    job: Job, snapshot: Snapshot, origin: LoadedFrom = "server", stale: float | None = None
 ) -> Plan[Loaded]:
     age = time.time() - snapshot.saved_at
     if age < 0:
         _LOG.warning("%s: the snapshot is dated in the future; check the clock", job.name)
     metadata = ConfigMetadata(
-        loaded_from=loaded_from, place=snapshot.url, age_when_loaded=max(age, 0.0)
+        loaded_from=origin,
+        place=snapshot.url,
+        age_when_loaded=max(age, 0.0),
+        stale_when_loaded=stale,
     )
     loaded = yield from _compute(partial(read, job, snapshot, metadata), len(snapshot.body))
     return validate(job, loaded)

@@ -1,11 +1,20 @@
-"""Sends requests with httpx. The only module that imports it; loaded with the first request."""
+"""Sends requests with httpx. The only module that imports it; loaded with the first request.
 
+All clients of a process share their connections: those without an event loop in one pool, those
+in an event loop in the pool of that loop.
+"""
+
+import atexit
 import contextlib
+import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,6 +27,9 @@ from pyfly.config_client.errors import (
     late_response,
 )
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
+
+if TYPE_CHECKING:
+    import asyncio
 
 # httpx passes on a late TLS alert, an OSError, and the ValueError for an invalid host name.
 _FAILURES: Final = (
@@ -45,28 +57,57 @@ async def send(request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> Http
 
     if inner is not None and not hasattr(inner, "handle_async_request"):
         return await asyncio.to_thread(BlockingExchange(request, tls, inner).run)
-    url = request.url
     try:
         async with asyncio.timeout(request.timeout):
-            used = (
-                _Borrowed(inner)
-                if inner is not None
-                else httpx.AsyncHTTPTransport(verify=_verification(url, tls), trust_env=False)
-            )
-            client = httpx.AsyncClient(transport=used, trust_env=False, timeout=request.timeout)
-            async with client, client.stream("GET", url, headers=_headers(request)) as response:
-                body = _Body(url)
-                if response.is_stream_consumed:  # an inner transport may give it at once
-                    body.add(response.content)
-                else:
-                    async for chunk in response.aiter_raw(_CHUNK_BYTES):
-                        body.add(chunk)
-                return body.response(response)
+            if inner is not None:
+                return await _send_over(inner, request)
+            return await _send_in_loop(request, tls, asyncio.get_running_loop())
     except TimeoutError:
         raise late_response(request.url, request.timeout) from None
     except _FAILURES as error:
         cause = root_cause(error)
-        raise translate(error, cause, url) from cause
+        raise translate(error, cause, request.url) from cause
+
+
+async def _send_in_loop(
+    request: HttpRequest, tls: TlsFiles, loop: "asyncio.AbstractEventLoop"
+) -> HttpResponse:
+    """Send a request over an idle connection of an event loop, or over a new one."""
+    key = _key(request, tls)
+    pool = await _process.pool_of(loop)
+    idle, expired = pool.take(key)
+    for one in expired:
+        await one.transport.aclose()
+    while True:
+        used = idle or _Connection(
+            httpx.AsyncHTTPTransport(verify=_verification(request.url, tls), **_ONE_CONNECTION)
+        )
+        began = time.monotonic()
+        try:
+            response = await _send_over(used.transport, request)
+        except BaseException as error:
+            await used.transport.aclose()
+            if idle is None or not _was_closed_while_idle(error, began):
+                raise
+            idle = None
+            continue
+        if not pool.give(key, used, response):
+            await used.transport.aclose()
+        return response
+
+
+async def _send_over(transport: Inner, request: HttpRequest) -> HttpResponse:
+    borrowed = _Borrowed(transport)
+    client = httpx.AsyncClient(transport=borrowed, trust_env=False, timeout=request.timeout)
+    headers = _headers(request)
+    async with client, client.stream("GET", request.url, headers=headers) as response:
+        body = _Body(request.url)
+        if response.is_stream_consumed:  # an inner transport may give it at once
+            body.add(response.content)
+        else:
+            async for chunk in response.aiter_raw(_CHUNK_BYTES):
+                body.add(chunk)
+        return body.response(response)
 
 
 class BlockingExchange:
@@ -83,7 +124,7 @@ class BlockingExchange:
         self._inner = inner
         self._done = threading.Event()
         self._result: HttpResponse | BaseException | None = None
-        self._socket: socket.socket | None = None
+        self._connection: _Connection[httpx.HTTPTransport] | None = None
         self._aborted = False
 
     def run(self) -> HttpResponse:
@@ -97,7 +138,8 @@ class BlockingExchange:
         try:
             self._done.wait(self._request.timeout)
         finally:
-            self.abort()
+            if self._result is None:
+                self.abort()
         result = self._result
         if result is None:
             raise late_response(self._request.url, self._request.timeout)
@@ -109,9 +151,9 @@ class BlockingExchange:
         """End the exchange now, from any thread."""
         self._aborted = True
         self._done.set()
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # closed already
-                self._socket.shutdown(socket.SHUT_RDWR)
+        connection = self._connection
+        if connection is not None:
+            connection.shut_down()
 
     def _work(self) -> None:
         try:
@@ -122,30 +164,64 @@ class BlockingExchange:
             result.__cause__ = cause
         except BaseException as error:  # noqa: BLE001 - `run` raises it again
             result = error
-        finally:
-            if self._socket is not None:
-                self._socket.close()
         if not self._aborted:
             self._result = result
         self._done.set()
 
     def _exchange(self) -> HttpResponse:
         request, inner = self._request, self._inner
-        if inner is not None and not hasattr(inner, "handle_request"):
-            import asyncio  # noqa: PLC0415 - only for an inner transport that needs it
+        if inner is None:
+            return self._send()
+        if hasattr(inner, "handle_request"):
+            return self._send_over(inner)
+        import asyncio  # noqa: PLC0415 - only for an inner transport that needs it
 
-            return asyncio.run(send(request, self._tls, inner))
-        url = request.url
-        used = (
-            _Borrowed(inner)
-            if inner is not None
-            else httpx.HTTPTransport(verify=_verification(url, self._tls), trust_env=False)
-        )
-        client = httpx.Client(transport=used, trust_env=False, timeout=request.timeout)
+        return asyncio.run(send(request, self._tls, inner))
+
+    def _send(self) -> HttpResponse:
+        """Send the request over an idle connection of the threads, or over a new one."""
+        url, key, pool = self._request.url, _key(self._request, self._tls), _process.pool
+        idle, expired = pool.take(key)
+        for one in expired:
+            one.close()
+        while True:
+            used = idle or _Connection(
+                httpx.HTTPTransport(verify=_verification(url, self._tls), **_ONE_CONNECTION)
+            )
+            began = time.monotonic()
+            try:
+                response = self._send_with(used)
+            except BaseException as error:
+                used.close()
+                if self._aborted or idle is None or not _was_closed_while_idle(error, began):
+                    raise
+                idle = None
+                continue
+            if self._aborted or not pool.give(key, used, response):
+                used.close()
+            return response
+
+    def _send_with(self, connection: "_Connection[httpx.HTTPTransport]") -> HttpResponse:
+        self._connection = connection
+        try:
+            if self._aborted:
+                connection.shut_down()
+            return self._send_over(connection.transport)
+        finally:
+            self._connection = None
+
+    def _send_over(self, transport: Inner) -> HttpResponse:
+        request = self._request
         traced: Mapping[str, Callable[[str, dict[str, Any]], None]] = {"trace": self._trace}
+        client = httpx.Client(
+            transport=_Borrowed(transport), trust_env=False, timeout=request.timeout
+        )
         headers = _headers(request)
-        with client, client.stream("GET", url, headers=headers, extensions=traced) as response:
-            body = _Body(url)
+        with (
+            client,
+            client.stream("GET", request.url, headers=headers, extensions=traced) as response,
+        ):
+            body = _Body(request.url)
             if response.is_stream_consumed:
                 body.add(response.content)
             else:
@@ -154,11 +230,16 @@ class BlockingExchange:
             return body.response(response)
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Keep a duplicate of the socket as soon as it is connected; TLS takes over the first."""
+        """Keep the socket of a new connection, so that another thread can end the exchange."""
+        connection = self._connection
+        if connection is None:
+            return
         if event == "connection.connect_tcp.complete":
-            self._socket = info["return_value"].get_extra_info("socket").dup()
+            connection.connected(info["return_value"].get_extra_info("socket"))
             if self._aborted:
-                self.abort()
+                connection.shut_down()
+        elif event == "connection.start_tls.complete":
+            connection.secured(info["return_value"].get_extra_info("socket"))
 
 
 class _Body:
@@ -274,3 +355,188 @@ def is_international_host(host: str) -> bool:
         return bool(httpx.URL(scheme="http", host=host).raw_host)
     except (httpx.InvalidURL, ValueError):
         return False
+
+
+# --- connections ----------------------------------------------------------------------
+
+_Transport = TypeVar("_Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+_Key: TypeAlias = tuple[object, ...]
+
+_IDLE_SECONDS: Final = 20.0
+"""An idle connection is not used after this time, because servers and proxies close it soon."""
+_MOST_IDLE: Final = 4
+"""How many idle connections to one server stay open."""
+_AT_ONCE_SECONDS: Final = 1.0
+"""A request over a connection that the server has closed fails within this time."""
+_ONE_CONNECTION: Final[Mapping[str, Any]] = {
+    "trust_env": False,
+    "limits": httpx.Limits(
+        max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS
+    ),
+}
+
+
+def _key(request: HttpRequest, tls: TlsFiles) -> _Key:
+    """Return what two requests have in common that may use the same connection."""
+    parts = urlsplit(request.url)
+    files = (tls.ca_file, tls.client_cert, tls.client_key) if parts.scheme == "https" else ()
+    return (parts.scheme, parts.netloc, *files)
+
+
+def _was_closed_while_idle(error: BaseException, began: float) -> bool:
+    """True if the server closed an idle connection before it received the request."""
+    if time.monotonic() - began > _AT_ONCE_SECONDS:
+        return False
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "without sending a response" in str(error)
+    return isinstance(error, httpx.ReadError | httpx.WriteError)
+
+
+class _Connection(Generic[_Transport]):
+    """A transport of httpx with one connection, for one exchange at a time.
+
+    A pool of httpx does not tell which socket serves a request until there is a response. Another
+    thread must be able to end an exchange before that, so every connection has its own transport.
+    """
+
+    def __init__(self, transport: _Transport) -> None:
+        self.transport: _Transport = transport
+        self.idle_since: float = 0.0
+        self._socket: socket.socket | None = None
+        self._duplicate: socket.socket | None = None
+        _process.open.add(self)
+
+    def connected(self, new: socket.socket) -> None:
+        """Keep a socket, and a duplicate of it, because TLS takes over the first."""
+        self._forget_duplicate()
+        self._socket, self._duplicate = new, new.dup()
+
+    def secured(self, new: socket.socket) -> None:
+        """Keep the socket of TLS instead."""
+        self._socket = new
+
+    def shut_down(self) -> None:
+        """End the exchange; from any thread."""
+        duplicate = self._duplicate
+        if duplicate is not None:
+            with contextlib.suppress(OSError):  # closed already
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+    def close(self: "_Connection[httpx.HTTPTransport]") -> None:
+        """Close the connection of a transport for threads."""
+        self.transport.close()
+        self._forget_duplicate()
+
+    def leave(self) -> None:
+        """Close the sockets of a forked process, without sending anything."""
+        for one in (self._duplicate, self._socket):
+            if one is not None:
+                one.close()
+
+    def _forget_duplicate(self) -> None:
+        duplicate, self._duplicate = self._duplicate, None
+        if duplicate is not None:
+            duplicate.close()
+
+
+class _Pool(Generic[_Transport]):
+    """The idle connections of all threads, or of one event loop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[_Key, list[_Connection[_Transport]]] = {}
+
+    def take(
+        self, key: _Key
+    ) -> tuple[_Connection[_Transport] | None, list[_Connection[_Transport]]]:
+        """Return an idle connection, if there is one, and others that the caller must close."""
+        oldest = time.monotonic() - _IDLE_SECONDS
+        with self._lock:
+            expired = [o for all_ in self._idle.values() for o in all_ if o.idle_since < oldest]
+            self._idle = {
+                known: kept
+                for known, all_ in self._idle.items()
+                if (kept := [one for one in all_ if one.idle_since >= oldest])
+            }
+            usable = self._idle.get(key)
+            return usable.pop() if usable else None, expired
+
+    def give(self, key: _Key, connection: _Connection[_Transport], response: HttpResponse) -> bool:
+        """Keep a connection after a response; False if the caller must close it."""
+        if "close" in response.headers.get("connection", "").lower():
+            return False
+        connection.idle_since = time.monotonic()
+        with self._lock:
+            kept = self._idle.setdefault(key, [])
+            if len(kept) >= _MOST_IDLE:
+                return False
+            kept.append(connection)
+        return True
+
+    def drain(self) -> list[_Connection[_Transport]]:
+        """Return all idle connections, which the caller must close."""
+        with self._lock:
+            drained, self._idle = self._idle, {}
+        return [one for all_ in drained.values() for one in all_]
+
+
+class _ProcessConnections:
+    """The connections of this process. A forked process begins without any."""
+
+    def __init__(self) -> None:
+        self._inherited: list[object] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.open: weakref.WeakSet[_Connection[Any]] = weakref.WeakSet()
+        self.pool: _Pool[httpx.HTTPTransport] = _Pool()
+        self._lock = threading.Lock()
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
+
+    async def pool_of(self, loop: "asyncio.AbstractEventLoop") -> _Pool[httpx.AsyncHTTPTransport]:
+        """Return the idle connections of an event loop; they are closed when it ends."""
+        found = self._loops.get(loop)
+        if found is None:
+            found = _LoopPool()
+            with self._lock:
+                running = {one: pool for one, pool in self._loops.items() if not one.is_closed()}
+                self._loops = running | {loop: found}
+            await anext(found.keeper)
+        return found.pool
+
+    def after_fork(self) -> None:
+        """Use no connection of the parent process."""
+        for one in self.open:
+            one.leave()
+        # Kept, because the end of a keeper would wake the event loop of the parent.
+        self._inherited.append(self._loops)
+        self._begin()
+
+    def close(self) -> None:
+        """Close the idle connections of all threads."""
+        for one in self.pool.drain():
+            one.close()
+
+
+class _LoopPool:
+    """The idle connections of one event loop.
+
+    An event loop closes its asynchronous generators when it ends, so a generator closes them.
+    """
+
+    def __init__(self) -> None:
+        self.pool: _Pool[httpx.AsyncHTTPTransport] = _Pool()
+        self.keeper = self._keep()
+
+    async def _keep(self) -> "AsyncGenerator[None]":
+        try:
+            yield
+        finally:
+            for one in self.pool.drain():
+                await one.transport.aclose()
+
+
+_process: Final = _ProcessConnections()
+atexit.register(_process.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.after_fork)

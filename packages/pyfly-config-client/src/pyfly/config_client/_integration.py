@@ -16,10 +16,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeAlias
 
 from pyfly.config_client._arguments import check_seconds
+from pyfly.config_client._changes import Change
 from pyfly.config_client._client import ConfigClient
 from pyfly.config_client._merging import UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._watch import Change
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core.property_names import snake_variable, variable
 

@@ -27,12 +27,20 @@ class ConfigMetadata:
     """The address or the file, without credentials."""
     age_when_loaded: float = 0.0
     """Its age in seconds when it was loaded."""
+    stale_when_loaded: float | None = None
+    """For how many seconds the server could not read its store then; `None` if it could."""
     loaded_at: float = field(default_factory=time.monotonic)
     """By the monotonic clock, which corrections of the time of day do not change."""
 
     def age(self) -> float:
         """Return its age in seconds."""
         return self.age_when_loaded + time.monotonic() - self.loaded_at
+
+    def stale_for(self) -> float | None:
+        """Return for how many seconds the server cannot read its store; `None` if it can."""
+        if self.stale_when_loaded is None:
+            return None
+        return self.stale_when_loaded + time.monotonic() - self.loaded_at
 
     def of(self, environment: "Environment | ConfigMetadata") -> "ConfigMetadata":
         """Return a copy with the names and the version of a document."""
@@ -112,6 +120,14 @@ class PropertyMapping(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mapp
     def age(self) -> timedelta:
         """The time since the server sent them; zero for a baseline when it is loaded."""
         return timedelta(seconds=self._metadata.age())
+
+    @property
+    def stale_for(self) -> float | None:
+        """For how many seconds the server cannot read its store; `None` if it can.
+
+        A stale configuration is the last good one that the server has.
+        """
+        return self._metadata.stale_for()
 
     def __getitem__(self, key: str) -> FlatValue:
         merged = self._merged

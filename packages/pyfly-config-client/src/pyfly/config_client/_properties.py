@@ -83,9 +83,14 @@ class Properties(PropertyMapping):
         metadata = ConfigMetadata(name=application, profiles=(DEFAULT_PROFILE,), place="test")
         return read_properties([source_from_tree("test", properties)], metadata, environ={})
 
-    def confirmed(self, place: str) -> "Properties":
-        """Return the same properties, as if the server had sent them now."""
-        metadata = ConfigMetadata(loaded_from="server", place=place)
+    def confirmed(self, place: str, stale: float | None = None) -> "Properties":
+        """Return the same properties, as if the server had sent them now.
+
+        Args:
+            place: The address of the server.
+            stale: For how many seconds the server cannot read its store; `None` if it can.
+        """
+        metadata = ConfigMetadata(loaded_from="server", place=place, stale_when_loaded=stale)
         return Properties(
             self._sources, self._merged, metadata.of(self._metadata), prefix=self._prefix
         )

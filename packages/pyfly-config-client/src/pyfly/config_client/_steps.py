@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
 from pyfly.config_client._acceptance import Loaded
+from pyfly.config_client._changes import ConfigurationHolder
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._exchange import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_client._requests import ConfigRequest
@@ -90,26 +91,58 @@ class WriteSnapshot:
     """`None` if it could not be written. That is logged, and the fetch goes on."""
 
 
-Step: TypeAlias = SendRequest | Sleep | Compute | ReadSnapshots | WriteSnapshot
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class UseConfiguration:
+    """Use a configuration, unless another one came into use since it was requested."""
+
+    loaded: Loaded
+    known: Loaded | None
+    """What was in use when it was requested."""
+    result: bool = False
+    """True if it is in use now."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class NoteFailure:
+    """Note in the status that a request failed, or that its response was rejected."""
+
+    error: ConfigClientError
+
+
+Step: TypeAlias = (
+    SendRequest | Sleep | Compute | ReadSnapshots | WriteSnapshot | UseConfiguration | NoteFailure
+)
 
 Plan: TypeAlias = Generator[Step, None, T]
 
 
-class SnapshotAccess:
-    """Performs the steps that read or write the disk.
+class ClientAccess:
+    """Performs the steps that read or change what belongs to a client, without the network.
 
     Args:
+        holder: The configuration in use.
         make_store: Called for every step; returns where snapshots are.
         on_error: Called with the error of a snapshot that cannot be written.
     """
 
     def __init__(
-        self, make_store: Callable[[], SnapshotStore], on_error: Callable[[SnapshotError], None]
+        self,
+        holder: ConfigurationHolder,
+        make_store: Callable[[], SnapshotStore],
+        on_error: Callable[[SnapshotError], None],
     ) -> None:
+        self._holder = holder
         self._make_store = make_store
         self._on_error = on_error
 
-    def perform(self, step: ReadSnapshots | WriteSnapshot) -> None:
+    def tell(self, step: UseConfiguration | NoteFailure) -> None:
+        """Use a configuration or note a failure; calls the functions of the program."""
+        if isinstance(step, UseConfiguration):
+            step.result = self._holder.use(step.loaded, step.known)
+        else:
+            self._holder.failed(step.error)
+
+    def use_disk(self, step: ReadSnapshots | WriteSnapshot) -> None:
         """Read or write; never raises `SnapshotError`."""
         store = self._make_store()
         if isinstance(step, ReadSnapshots):
@@ -124,9 +157,9 @@ class SnapshotAccess:
 class AsyncDriver:
     """Performs steps in the running event loop; work that would block it runs in a thread."""
 
-    def __init__(self, config: ClientConfig, snapshots: SnapshotAccess) -> None:
+    def __init__(self, config: ClientConfig, client: ClientAccess) -> None:
         self._config = config
-        self._snapshots = snapshots
+        self._client = client
 
     async def run(self, plan: Plan[T]) -> T:
         """Perform all steps of a plan and return its result."""
@@ -152,7 +185,9 @@ class AsyncDriver:
             case Compute():
                 step.perform()
             case ReadSnapshots() | WriteSnapshot():
-                await asyncio.to_thread(self._snapshots.perform, step)
+                await asyncio.to_thread(self._client.use_disk, step)
+            case UseConfiguration() | NoteFailure():
+                self._client.tell(step)
 
     async def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
         import asyncio  # noqa: PLC0415 - as in `perform`
@@ -170,9 +205,9 @@ class AsyncDriver:
 class BlockingDriver:
     """Performs steps in the calling thread; another thread can stop it."""
 
-    def __init__(self, config: ClientConfig, snapshots: SnapshotAccess) -> None:
+    def __init__(self, config: ClientConfig, client: ClientAccess) -> None:
         self._config = config
-        self._snapshots = snapshots
+        self._client = client
         self._exchange: Exchange | None = None
         self.stopped = threading.Event()
 
@@ -196,7 +231,9 @@ class BlockingDriver:
             case Compute():
                 step.perform()
             case ReadSnapshots() | WriteSnapshot():
-                self._snapshots.perform(step)
+                self._client.use_disk(step)
+            case UseConfiguration() | NoteFailure():
+                self._client.tell(step)
 
     def stop(self) -> None:
         """End the current wait or exchange, and all later ones."""

@@ -1,7 +1,7 @@
-"""Watching: what a change is, when to ask again, the thread of the blocking client, a lifespan.
+"""Watching: when to ask again, and the two watchers.
 
-A watcher sends conditional requests, which the server may hold. After a failure, or a response
-that is rejected, the current configuration stays in use.
+A watcher sends conditional requests, which the server may hold until something changes. After a
+failure, or a response that is rejected, the current configuration stays in use.
 """
 
 import logging
@@ -10,92 +10,34 @@ import random
 import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Final, Never, Self, TypeAlias, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Never, Self
 
-from pyfly.config_client._acceptance import Job, Loaded, check_shrinking
-from pyfly.config_client._fetch import (
-    Revalidation,
-    ask_round,
-    backoff,
-    classify_failure,
-    store_and_reload,
-)
+from pyfly.config_client._acceptance import Job, Loaded
+from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, difference
+from pyfly.config_client._fetch import Revalidation, backoff, revalidate
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._steps import BlockingDriver, Plan, Sleep, Step
-from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
-from pyfly.config_core.property_names import canonical
+from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Plan, Sleep, UseConfiguration
+from pyfly.config_client.errors import ConfigClientError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import asyncio
+
+    from pyfly.config_client._client import ConfigClient, SyncConfigClient
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
 _FIRST_PAUSE: Final = 1.0
-_MAX_RETRY_AFTER: Final = 60.0
-_MIN_HELD_SECONDS: Final = 1.0
-"""A response that says it was held, but came sooner without a change, counts as not held."""
+_MAX_PAUSE: Final = 60.0
+_SHORT_PAUSE: Final = 0.1
+"""Seconds between changes that follow each other, so that a burst is a few changes."""
+_EARLY: Final = 0.75
+"""The part of the wait before which a server ends it only because it stops."""
 _STOP_SECONDS: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A new configuration, and which keys differ from the previous one. Shows no values."""
-
-    properties: Properties
-    previous: Properties = field(repr=False)
-    added: frozenset[str]
-    removed: frozenset[str]
-    changed: frozenset[str]
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """All keys that differ."""
-        return self.added | self.removed | self.changed
-
-    def touches(self, prefix: str) -> bool:
-        """True if a key that differs is `prefix`, in any spelling, or lies below it."""
-        start = canonical(prefix)
-        return not start or any(f"{canonical(key)}.".startswith(f"{start}.") for key in self.keys)
-
-
-def compare(previous: Properties, properties: Properties) -> Change:
-    """Return the differences; `1`, `1.0`, `True` and `"1"` are different values.
-
-    Keys are spelled as in the new configuration; a different spelling alone is no change. A value
-    with placeholders that cannot be resolved differs from every value that can be read.
-    """
-    before, after = previous.entries(), properties.entries()
-    return Change(
-        properties=properties,
-        previous=previous,
-        added=frozenset(after[name][0] for name in after.keys() - before.keys()),
-        removed=frozenset(before[name][0] for name in before.keys() - after.keys()),
-        changed=frozenset(
-            after[name][0]
-            for name in before.keys() & after.keys()
-            if _differ(before[name][1], after[name][1])
-        ),
-    )
-
-
-def _differ(before: object, after: object) -> bool:
-    return before != after or type(before) is not type(after)
-
-
 # --- the plan -------------------------------------------------------------------------
-
-
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class PublishChange:
-    """The step to use a new configuration and to pass the change on; a driver does not get it."""
-
-    loaded: Loaded
-    change: Change
-
-
-WatchPlan: TypeAlias = Generator[Step | PublishChange, None, T]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -107,44 +49,81 @@ class WatchTiming:
     wait: float
     """Seconds that the server may hold a request."""
 
-    @property
-    def max_pause(self) -> float:
-        """The longest pause after failures, in seconds."""
-        return max(self.interval, _FIRST_PAUSE)
+    def after_failure(self, job: Job | None, failures: int, retry_after: float = 0.0) -> float:
+        """Return the seconds to wait after a failure, with full jitter.
+
+        Jitter is added to what the server asks for, because it tells all clients the same.
+
+        Args:
+            job: What failed; `None` if there is none yet.
+            failures: The number of failures before this one, without a success between them.
+            retry_after: The seconds that the server asks for.
+        """
+        if job is not None and not job.pauses:
+            return _SHORT_PAUSE
+        most = min(max(self.interval, _FIRST_PAUSE), _MAX_PAUSE)
+        return min(retry_after, _MAX_PAUSE) + backoff(failures, first=_FIRST_PAUSE, most=most)
 
 
-def watch(make_job: Callable[[], Job], loaded: Loaded, timing: WatchTiming) -> WatchPlan[Never]:
-    """Publish every change of a configuration. Never ends.
+def watch(
+    make_job: Callable[[], Job], current: Callable[[], Loaded], timing: WatchTiming
+) -> Plan[Never]:
+    """Keep a configuration current. Never ends.
 
     Args:
         make_job: Called before every request, because a credential may have been renewed.
-        loaded: The current configuration.
+        current: Returns the configuration in use, which a fetch may have replaced, too.
         timing: How often to ask.
     """
     job = yield from _first_job(make_job, timing)
-    failures = 0
+    failures = early = 0
     problem = ""
     while True:
-        began = time.monotonic()
         job = _renewed(make_job, job)
-        result = yield from _ask(job, Revalidation(loaded=loaded, wait=timing.wait))
-        if isinstance(result, ConfigClientError):
-            if str(result) != problem:
-                _LOG.warning("%s: keeping the current configuration: %s", job.name, result)
-            problem = str(result)
-            pause = backoff(failures, first=_FIRST_PAUSE, most=timing.max_pause)
+        known = current()
+        began = time.monotonic()
+        # News of the server itself must not wait for a change of the configuration.
+        wait = 0.0 if failures or known.properties.from_snapshot else timing.wait
+        try:
+            found = yield from revalidate(job, Revalidation(loaded=known, wait=wait))
+        except ConfigClientError as error:
+            if str(error) != problem:
+                _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
+            problem = str(error)
+            yield Sleep(seconds=timing.after_failure(job, failures, error.retry_after))
             failures += 1
-            yield Sleep(seconds=max(pause, min(result.retry_after, _MAX_RETRY_AFTER)))
             continue
         if failures:
             _LOG.info("%s: the server responds again", job.name)
         failures, problem = 0, ""
-        same = result.snapshot.body == loaded.snapshot.body
-        if not same or loaded.properties.from_snapshot:
-            loaded = yield from _publish(job, result, loaded)
-        held = result.waited and (not same or time.monotonic() - began >= _MIN_HELD_SECONDS)
-        if not held:
-            yield Sleep(seconds=timing.interval * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        yield UseConfiguration(loaded=found, known=known)
+        seconds = time.monotonic() - began
+        asked = wait > 0 and _could_be_held(found, known)
+        is_same = found.snapshot.body == known.snapshot.body
+        is_early = asked and found.waited and is_same and seconds < _EARLY * timing.wait
+        early = early + 1 if is_early else 0
+        pause = _pause(timing, found, asked=asked, early=early)
+        if pause or seconds < _SHORT_PAUSE:
+            yield Sleep(seconds=pause or _around(_SHORT_PAUSE))
+
+
+def _could_be_held(found: Loaded, known: Loaded) -> bool:
+    """True if the request had an entity tag, so that the server could hold it."""
+    return known.snapshot.etag is not None and known.snapshot.url == found.snapshot.url
+
+
+def _pause(timing: WatchTiming, found: Loaded, *, asked: bool, early: int) -> float:
+    """Return the seconds to wait after a response; 0 if the next request can be held at once."""
+    if early:  # the server stops, or does not hold requests although it says so
+        return backoff(early - 1, first=_FIRST_PAUSE, most=timing.interval)
+    if found.waited or (timing.wait and not asked and found.snapshot.etag is not None):
+        return 0.0
+    return _around(timing.interval)
+
+
+def _around(seconds: float) -> float:
+    """Return a random time with this mean, so that the clients of a fleet do not ask in step."""
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
 
 def _first_job(make_job: Callable[[], Job], timing: WatchTiming) -> Plan[Job]:
@@ -155,7 +134,7 @@ def _first_job(make_job: Callable[[], Job], timing: WatchTiming) -> Plan[Job]:
             return make_job()
         except ConfigClientError as error:
             _LOG.warning("watching starts when this is fixed: %s", error)
-        yield Sleep(seconds=backoff(failures, first=_FIRST_PAUSE, most=timing.max_pause))
+        yield Sleep(seconds=timing.after_failure(None, failures))
         failures += 1
 
 
@@ -167,33 +146,133 @@ def _renewed(make_job: Callable[[], Job], job: Job) -> Job:
         return job
 
 
-def _publish(job: Job, new: Loaded, before: Loaded) -> WatchPlan[Loaded]:
-    if job.config.policy != "require_server":
-        new = yield from store_and_reload(job, new)
-    change = compare(before.properties, new.properties)
-    _LOG.info("%s: new configuration, %d properties differ", job.name, len(change.keys))
-    yield PublishChange(loaded=new, change=change)
-    return new
+# --- the watchers ---------------------------------------------------------------------
 
 
-def _ask(job: Job, current: Revalidation) -> Plan[Loaded | ConfigClientError]:
-    """Ask once for every label, until one exists. Returns a failure instead of raising it."""
-    deadline = time.monotonic() + job.config.timeout
-    result: Loaded | ConfigClientError | None = None
-    for requests in job.requests:
-        result = yield from ask_round(job, requests, deadline, Counter(), current)
-        if isinstance(result, Loaded) or classify_failure(result) != "no-label":
-            break
-    assert result is not None  # noqa: S101 - there is always a label
-    if isinstance(result, Loaded):
+class AsyncWatcher:
+    """The changes of a configuration, for asyncio; `ConfigClient.watch` returns it.
+
+    An asynchronous iterator for one task. It sends requests only while that task waits for the
+    next change. Changes that the task did not wait for are given as one. Cancelling the wait ends
+    the watcher, as it ends a generator.
+    """
+
+    def __init__(
+        self,
+        client: "ConfigClient",
+        holder: ConfigurationHolder,
+        driver: AsyncDriver,
+        make_plan: Callable[[], Plan[Never]],
+    ) -> None:
+        self._client = client
+        self._holder = holder
+        self._driver = driver
+        self._make_plan = make_plan
+        self._plan: Plan[Never] | None = None
+        self._seen = holder.loaded
+        self._step: asyncio.Future[None] | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self._stop_listening: Callable[[], None] = _nothing
+        self._ended = False
+
+    @property
+    def status(self) -> ClientStatus:
+        """The status of the client."""
+        return self._client.status
+
+    async def refresh(self) -> Properties:
+        """Ask the server now; see `ConfigClient.refresh`. Any task may call it."""
+        return await self._client.refresh()
+
+    async def aclose(self) -> None:
+        """End watching. May be called again."""
+        import asyncio  # noqa: PLC0415 - takes 40 ms; a program that calls this has imported it
+
+        self._ended = True
+        self._stop_listening()
+        step, self._step = self._step, None
+        if step is not None:
+            step.cancel()
+            await asyncio.wait([step])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        """Return the next change.
+
+        Raises:
+            ConfigClientError: The first fetch failed, or the client is offline.
+        """
+        if self._ended:
+            raise StopAsyncIteration
         try:
-            check_shrinking(job, result, current.loaded)
-        except InvalidPayloadError as error:
-            return error
-    return result
+            if self._plan is None:
+                await self._begin()
+            while (change := self._unseen()) is None:
+                await self._advance()
+        except BaseException:
+            await self.aclose()
+            raise
+        return change
+
+    async def _begin(self) -> None:
+        if self._holder.loaded is None:
+            await self._client.fetch()
+        if self._seen is None:
+            self._seen = self._holder.loaded
+        self._plan = self._make_plan()
+        self._stop_listening = self._client.on_change(_waker(self))
+
+    def _unseen(self) -> Change | None:
+        seen, self._seen = self._seen, self._holder.loaded
+        return difference(seen, self._seen)
+
+    async def _advance(self) -> None:
+        """Perform the next step; return earlier if another task changes the configuration."""
+        import asyncio  # noqa: PLC0415 - takes 40 ms; a program that calls this has imported it
+
+        assert self._plan is not None  # noqa: S101 - `__anext__` has made it
+        if self._step is None:
+            self._step = asyncio.ensure_future(self._driver.perform(next(self._plan)))
+        self._woken = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._step, self._woken], return_when=asyncio.FIRST_COMPLETED)
+        if self._step.done():
+            step, self._step = self._step, None
+            step.result()
+
+    def wake(self) -> None:
+        """Look at the configuration again. May be called from any thread."""
+        woken = self._woken
+        if woken is not None and not woken.done() and not woken.get_loop().is_closed():
+            woken.get_loop().call_soon_threadsafe(_finish, woken)
 
 
-# --- the thread -----------------------------------------------------------------------
+def _nothing() -> None:
+    pass
+
+
+def _finish(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
+def _waker(watcher: AsyncWatcher) -> Callable[[Change], None]:
+    """Return a function that wakes a watcher, but does not keep it alive."""
+    reference = weakref.ref(watcher)
+
+    def wake(_: Change) -> None:
+        found = reference()
+        if found is not None:
+            found.wake()
+
+    return wake
 
 
 class Watcher:
@@ -201,18 +280,18 @@ class Watcher:
 
     def __init__(
         self,
+        client: "SyncConfigClient",
+        make_driver: Callable[[], BlockingDriver],
+        make_plan: Callable[[], Plan[Never]],
+        on_change: Callable[[Change], object] | None = None,
         *,
-        plan: Callable[[], WatchPlan[Never]],
-        driver: Callable[[], BlockingDriver],
-        use: Callable[[Loaded], object],
-        on_change: Callable[[Change], object] | None,
         restarts: bool = True,
     ) -> None:
         self._restarts = restarts
-        self._plan = plan
-        self._make_driver = driver
-        self._use = use
-        self._on_change = on_change
+        self._client = client
+        self._make_driver = make_driver
+        self._make_plan = make_plan
+        self._stop_listening = _nothing if on_change is None else client.on_change(on_change)
         self._running = False
         self._start()
         _watchers.add(self)
@@ -228,9 +307,19 @@ class Watcher:
         """True if the thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def status(self) -> ClientStatus:
+        """The status of the client."""
+        return self._client.status
+
+    def refresh(self) -> Properties:
+        """Ask the server now; see `SyncConfigClient.refresh`. Any thread may call it."""
+        return self._client.refresh()
+
     def stop(self) -> None:
         """End the thread. Waits for a running callback, for five seconds at most."""
         self._running = False
+        self._stop_listening()
         self._driver.stop()
         if self._thread is not threading.current_thread():
             self._thread.join(_STOP_SECONDS)
@@ -247,31 +336,18 @@ class Watcher:
     def _start(self) -> None:
         self._running = True
         self._driver = self._make_driver()
-        plan = self._plan()
+        plan = self._make_plan()
         self._thread = threading.Thread(
-            target=self._work, args=(self._driver, plan), name="pyfly-config-watch", daemon=True
+            target=_perform_all, args=(self._driver, plan), name="pyfly-config-watch", daemon=True
         )
         self._thread.start()
 
-    def _work(self, driver: BlockingDriver, plan: WatchPlan[Never]) -> None:
-        for step in plan:
-            if driver.stopped.is_set():
-                return
-            if isinstance(step, PublishChange):
-                self._publish(step)
-            else:
-                driver.perform(step)
 
-    def _publish(self, step: PublishChange) -> None:
-        self._use(step.loaded)
-        if self._on_change is None or not step.change.keys:
+def _perform_all(driver: BlockingDriver, plan: Plan[Never]) -> None:
+    for step in plan:
+        if driver.stopped.is_set():
             return
-        try:
-            self._on_change(step.change)
-        except BaseException as error:  # noqa: BLE001 - the program's own code may raise anything
-            # Also `SystemExit`, which would end only this thread. The traceback and the text are
-            # not logged, because they may show values.
-            _LOG.error("on_change raised %s; watching continues", type(error).__name__)
+        driver.perform(step)
 
 
 _watchers: "weakref.WeakSet[Watcher]" = weakref.WeakSet()

@@ -4,6 +4,7 @@
     ├── ServerUnreachableError           no response: refused, timed out, cut off
     ├── ServerRejectedError              a response with another status than 200
     ├── InvalidPayloadError              a response that is not the requested configuration
+    │   └── StaleResponseError           a response that may be older than the configuration in use
     ├── SnapshotError                    no snapshot or baseline can be used
     ├── MissingPropertyError (KeyError)  a requested property does not exist
     ├── PropertyTypeError (ValueError)   a property cannot be converted or resolved
@@ -26,6 +27,7 @@ __all__ = [
     "ServerRejectedError",
     "ServerUnreachableError",
     "SnapshotError",
+    "StaleResponseError",
     "UnsupportedTypeError",
 ]
 
@@ -72,6 +74,13 @@ class ServerRejectedError(ConfigClientError):
 
 class InvalidPayloadError(ConfigClientError, ValueError):
     """The response is not the configuration that was requested, or is not complete."""
+
+
+class StaleResponseError(InvalidPayloadError):
+    """The server cannot read its store, and its last good configuration is not the one in use.
+
+    It may be older, so the configuration in use stays.
+    """
 
 
 class SnapshotError(ConfigClientError):

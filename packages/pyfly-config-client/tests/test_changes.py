@@ -1,0 +1,433 @@
+"""A client and a server that holds requests: changes at once, refreshes, status, staleness."""
+
+import asyncio
+import gc
+import os
+import queue
+import threading
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pyfly.config_client import (
+    Change,
+    ClientStatus,
+    ConfigClient,
+    ConfigClientError,
+    Properties,
+    ServerUnreachableError,
+    StaleResponseError,
+    SyncConfigClient,
+)
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE = 60.0
+
+
+class Watched:
+    """A client that watches, whichever it is; all methods wait."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.changes: queue.Queue[Change] = queue.Queue()
+        self.statuses: queue.Queue[ClientStatus] = queue.Queue()
+
+    async def refresh(self) -> Properties:
+        if isinstance(self.client, ConfigClient):
+            return await self.client.refresh()
+        return await asyncio.to_thread(self.client.refresh)
+
+    async def fetch(self) -> Properties:
+        if isinstance(self.client, ConfigClient):
+            return await self.client.fetch()
+        return await asyncio.to_thread(self.client.fetch)
+
+    async def change(self) -> Change:
+        return await asyncio.to_thread(self.changes.get, timeout=PATIENCE)
+
+    async def status(self, wanted: Callable[[ClientStatus], bool]) -> ClientStatus:
+        """Return the next status of which something is true."""
+        while not wanted(found := await asyncio.to_thread(self.statuses.get, timeout=PATIENCE)):
+            pass
+        return found
+
+
+@pytest.fixture(params=["async", "sync"])
+async def make_client(request: pytest.FixtureRequest, holding_server: Any) -> Any:
+    def make(**how: Any) -> Watched:
+        names: Any = {"server_url": holding_server.url, "application": "orders", "profile": "prod"}
+        kind = ConfigClient if request.param == "async" else SyncConfigClient
+        return Watched(kind(**names | {"attempts": 1} | how))
+
+    return make
+
+
+@pytest.fixture
+async def watch(make_client: Any, holding_server: Any) -> Any:
+    """Start to watch, and wait until the server holds the request."""
+    ends: list[Any] = []
+
+    async def start(**how: Any) -> Watched:
+        watched = make_client(**how)
+        client = watched.client
+        await watched.fetch()
+        client.on_status(watched.statuses.put)
+        if isinstance(client, ConfigClient):
+            watcher = client.watch(interval=0.05)
+
+            async def follow() -> None:
+                async for change in watcher:
+                    watched.changes.put(change)
+
+            task = asyncio.create_task(follow())
+
+            async def end() -> None:
+                task.cancel()
+                await asyncio.wait([task])
+
+            ends.append(end)
+        else:
+            sync_watcher = client.watch(watched.changes.put, interval=0.05)
+
+            async def stop() -> None:
+                await asyncio.to_thread(sync_watcher.stop)
+                assert not sync_watcher.alive
+
+            ends.append(stop)
+        await holding_server.until(lambda: holding_server.held or not holding_server.holds)
+        return watched
+
+    yield start
+    for end in ends:
+        await end()
+
+
+async def test_a_held_request_brings_a_change(watch: Any, holding_server: Any) -> None:
+    watched = await watch()
+    for number in (1, 2, 3):
+        holding_server.answer(a=number)
+        change = await watched.change()
+        assert (change.previous["a"], change.properties["a"]) == (number - 1, number)
+        await holding_server.until(lambda: holding_server.held == 1)
+    asked = [one.get("prefer") for one in holding_server.requests]
+    assert asked == [None, *["wait=45"] * 4]
+    assert watched.client.current == {"a": 3}
+
+
+async def test_a_wait_that_ends_without_a_change_is_followed_by_the_next(
+    watch: Any, holding_server: Any
+) -> None:
+    watched = await watch()
+    before = watched.client.status.last_contact
+    holding_server.end_waits()
+    await holding_server.until(lambda: len(holding_server.requests) == 3)
+    assert watched.client.status.last_contact > before, "the server confirmed it"
+    assert watched.changes.empty()
+    holding_server.answer(a=1)
+    assert (await watched.change()).properties == {"a": 1}
+
+
+async def test_a_busy_server_and_a_cut_connection_end_no_watch(
+    watch: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = await watch()
+    holding_server.busy = 1
+    holding_server.end_waits()
+    assert "503" in (await watched.status(lambda status: status.failing)).last_error.text
+    await watched.status(lambda status: not status.failing)
+    for _ in range(2):  # the first may count as the end of a connection that was idle
+        await holding_server.until(lambda: holding_server.held == 1)
+        holding_server.cut()
+        await holding_server.until(lambda: holding_server.held == 0)
+    error = (await watched.status(lambda status: status.failing)).last_error
+    assert "closed the connection without a response" in error.text
+    holding_server.answer(a=1)
+    assert (await watched.change()).properties == {"a": 1}
+    status = await watched.status(lambda status: not status.failing)
+    assert status.last_error == error, "it is kept, to be looked at later"
+    assert "keeping the current configuration" in caplog.text
+
+
+async def test_a_server_without_waits_is_polled(watch: Any, holding_server: Any) -> None:
+    holding_server.holds = False
+    watched = await watch()
+    holding_server.answer(a=1)
+    assert (await watched.change()).properties == {"a": 1}
+
+
+async def test_a_refresh_asks_the_store_and_brings_the_change(
+    watch: Any, holding_server: Any
+) -> None:
+    holding_server.holds = False
+    watched = await watch()
+    holding_server.answer(a=1)
+    assert await watched.refresh() == {"a": 1}
+    assert watched.client.current == {"a": 1}
+    change = await watched.change()
+    assert (change.previous, change.properties) == ({"a": 0}, {"a": 1})
+    asked = [one for one in holding_server.requests if "cache-control" in one]
+    assert [(one["cache-control"], "prefer" in one) for one in asked] == [("no-cache", False)]
+    assert asked[0]["if-none-match"]
+    await watched.refresh()
+    assert watched.changes.empty(), "each change comes once"
+
+
+async def test_a_refresh_wakes_a_watcher_whose_request_is_held(
+    watch: Any, holding_server: Any
+) -> None:
+    """As with a server that holds the requests of watchers too long."""
+    watched = await watch()
+    holding_server.silent = True
+    holding_server.answer(a=1)
+    assert await watched.refresh() == {"a": 1}
+    assert (await watched.change()).properties == {"a": 1}
+    assert watched.changes.empty()
+
+
+async def test_a_refresh_before_a_fetch_is_a_fetch(make_client: Any, holding_server: Any) -> None:
+    watched = make_client()
+    assert await watched.refresh() == {"a": 0}
+    assert holding_server.requests[0]["cache-control"] == "no-cache"
+
+
+async def test_a_refresh_that_fails_leaves_the_configuration(
+    make_client: Any, holding_server: Any, tmp_path: Any
+) -> None:
+    watched = make_client(snapshot_dir=tmp_path / "state")
+    found = await watched.fetch()
+    holding_server.stop()
+    with pytest.raises(ServerUnreachableError):
+        await watched.refresh()
+    assert watched.client.current is found
+    assert watched.client.status.failing
+    offline = make_client(snapshot_dir=tmp_path / "state", policy="offline")
+    with pytest.raises(ConfigClientError, match="cannot refresh"):
+        await offline.refresh()
+
+
+async def test_the_status_says_what_is_in_use(make_client: Any, holding_server: Any) -> None:
+    watched = make_client()
+    assert watched.client.status == ClientStatus()
+    await watched.fetch()
+    status = watched.client.status
+    assert status.loaded_from == "server"
+    assert status.etag is not None
+    assert datetime.now(UTC) >= status.last_contact
+    assert (status.stale_for, status.rejected, status.failing) == (None, 0, False)
+
+
+async def test_rejected_configurations_are_counted(make_client: Any, holding_server: Any) -> None:
+    def validate(properties: Properties) -> None:
+        if properties["a"] == "marker-value":
+            raise ValueError(properties["a"])
+
+    watched = make_client(validate=validate)
+    await watched.fetch()
+    watched.client.on_status(watched.statuses.put)
+    holding_server.answer(a="marker-value")
+    for count in (1, 2):
+        with pytest.raises(ConfigClientError, match="rejected by 'validate'"):
+            await watched.refresh()
+        status = watched.client.status
+        assert status.rejected == count
+        assert "rejected by 'validate'" in status.last_rejection.text
+        assert "marker-value" not in repr(status)
+    assert watched.client.current == {"a": 0}
+    assert watched.statuses.qsize() == 2
+
+
+async def test_staleness_is_told_when_it_begins_and_when_it_ends(
+    watch: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pyfly.config_client")
+    watched = await watch()
+    assert watched.client.current.stale_for is None
+    for _ in range(2):
+        holding_server.stale = 30
+        holding_server.end_waits()
+        await holding_server.until(lambda: holding_server.held == 0)
+        await holding_server.until(lambda: holding_server.held == 1)
+    await watched.status(lambda status: status.stale_for is not None)
+    stale_for: Any = watched.client.current.stale_for
+    assert 30 <= stale_for < 30 + PATIENCE
+    assert watched.client.status.stale_for >= 30
+    holding_server.stale = None
+    holding_server.end_waits()
+    await watched.status(lambda status: status.stale_for is None)
+    assert watched.client.current.stale_for is None
+    assert caplog.text.count("cannot read its store") == 1
+    assert caplog.text.count("can read its store again") == 1
+    assert watched.changes.empty()
+
+
+async def test_a_stale_configuration_is_better_than_none(
+    make_client: Any, holding_server: Any, tmp_path: Any
+) -> None:
+    holding_server.stale = 7
+    watched = make_client(snapshot_dir=tmp_path / "state")
+    found = await watched.fetch()
+    assert found == {"a": 0}
+    assert found.stale_for >= 7, "also after it was read from the snapshot"
+    assert found.section("b").stale_for >= 7
+
+
+async def test_a_replica_that_is_behind_does_not_lead_back(
+    watch: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = await watch()
+    holding_server.answer(a=2)
+    await watched.change()
+    holding_server.stale = 60
+    holding_server.answer(a=1)
+    status = await watched.status(lambda status: status.rejected > 0)
+    assert "which may be newer" in status.last_rejection.text
+    assert watched.client.current == {"a": 2}
+    with pytest.raises(StaleResponseError):
+        await watched.refresh()
+    assert await watched.fetch() == {"a": 2}
+    assert watched.client.current == {"a": 2}
+    assert watched.changes.empty()
+    holding_server.stale = None
+    assert (await watched.change()).properties == {"a": 1}, "the server knows that it is newer"
+
+
+async def test_functions_are_called_for_every_fetch_until_they_are_removed(
+    make_client: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = make_client()
+    seen: list[Any] = []
+
+    def fail(change: Change) -> None:
+        raise RuntimeError(change.properties["a"])
+
+    watched.client.on_change(fail)
+    remove = watched.client.on_change(lambda change: seen.append(change.properties["a"]))
+    await watched.fetch()
+    assert seen == [], "the first configuration is no change"
+    holding_server.answer(a="marker-value")
+    await watched.fetch()
+    assert seen == ["marker-value"]
+    assert "on_change raised RuntimeError" in caplog.text
+    assert "marker-value" not in caplog.text
+    remove()
+    remove()
+    holding_server.answer(a=2)
+    await watched.fetch()
+    assert seen == ["marker-value"]
+
+
+def test_a_function_may_refresh(holding_server: Any) -> None:
+    """News that come while functions are called follow; none is called within another."""
+    client = SyncConfigClient(server_url=holding_server.url, application="orders", profile="prod")
+    client.fetch()
+    seen: list[Any] = []
+
+    def again(change: Change) -> None:
+        seen.append(("begins", change.properties["a"]))
+        if change.properties["a"] == 1:
+            holding_server.answer(a=2)
+            assert client.refresh() == {"a": 2}
+        seen.append(("ends", change.properties["a"]))
+
+    client.on_change(again)
+    holding_server.answer(a=1)
+    client.refresh()
+    assert seen == [("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2)]
+
+
+# --- connections ----------------------------------------------------------------------
+
+
+def clients(server: Any, count: int) -> list[SyncConfigClient]:
+    return [
+        SyncConfigClient(server_url=server.url, application="orders", profile="prod", attempts=1)
+        for _ in range(count)
+    ]
+
+
+def test_the_clients_of_a_process_share_a_connection(holding_server: Any) -> None:
+    for client in clients(holding_server, 5):
+        client.fetch()
+        client.refresh()
+    assert len(holding_server.requests) == 10
+    assert len(holding_server.connections) == 1
+
+
+async def test_the_clients_of_an_event_loop_share_a_connection(holding_server: Any) -> None:
+    for client in clients(holding_server, 5):
+        other = ConfigClient.from_config(client.config)
+        await other.fetch()
+        await other.refresh()
+    assert len(holding_server.requests) == 10
+    assert len(holding_server.connections) == 1
+
+
+async def test_a_watch_holds_one_connection_and_a_fetch_uses_another(
+    watch: Any, holding_server: Any
+) -> None:
+    watched = await watch()
+    for _ in range(5):
+        await watched.fetch()
+    assert len(holding_server.connections) == 2
+    holding_server.end_waits()
+    await holding_server.until(lambda: holding_server.held == 0)
+    await holding_server.until(lambda: holding_server.held == 1)
+    assert len(holding_server.connections) == 2
+
+
+async def test_an_idle_connection_that_the_server_closed_is_replaced(
+    make_client: Any, holding_server: Any
+) -> None:
+    watched = make_client()
+    await watched.fetch()
+    holding_server.drop_next = True  # the connection ends when the next request arrives
+    assert await watched.refresh() == {"a": 0}
+    assert len(holding_server.connections) == 2
+    assert watched.client.status.last_error is None
+
+
+def test_an_event_loop_that_ends_closes_its_connections(holding_server: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            asyncio.run(
+                ConfigClient(
+                    server_url=holding_server.url, application="orders", profile="prod"
+                ).fetch()
+            )
+            gc.collect()
+    assert len(holding_server.connections) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_worker_uses_a_connection_of_its_own(holding_server: Any) -> None:
+    client = clients(holding_server, 1)[0]
+    client.fetch()
+    holding_server.answer(a=1)
+    child = os.fork()
+    if child == 0:  # in the worker nothing may escape, or there would be two test runs
+        code = 1
+        try:
+            code = 0 if client.refresh() == {"a": 1} else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(holding_server.connections) == 2
+    assert client.refresh() == {"a": 1}
+    assert len(holding_server.connections) == 2, "the parent still uses its own"
+
+
+def test_many_threads_fetch_at_once(holding_server: Any) -> None:
+    client = clients(holding_server, 1)[0]
+    found: queue.Queue[Any] = queue.Queue()
+    threads = [threading.Thread(target=lambda: found.put(client.fetch())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert [found.get_nowait() for _ in threads] == [{"a": 0}] * 8
