@@ -149,7 +149,7 @@ def test_a_worker_takes_over_what_its_parent_had_only_begun(server: Any, argumen
         live.on_change(lambda *both: seen.append(both))
         other = SyncConfigClient(**arguments)
         other.fetch()
-        client._loaded = other._loaded
+        client._holder._loaded = other._holder.loaded
         assert succeeded(forked(work))
         assert live.value == 1
         let_go.set()

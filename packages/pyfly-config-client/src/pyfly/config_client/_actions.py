@@ -156,9 +156,8 @@ def env(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
 def run(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
     """Replace this process by the command."""
     found = _variables(arguments, client)
-    for name in _IGNORED_SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    ignored = [getattr(signal, name) for name in _IGNORED_SIGNALS if hasattr(signal, name)]
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in ignored}
     try:
         os.execvpe(arguments.command[0], arguments.command, {**os.environ, **found})  # noqa: S606
     except (FileNotFoundError, ValueError):  # `ValueError`: the name is empty
@@ -167,6 +166,9 @@ def run(arguments: argparse.Namespace, client: SyncConfigClient) -> int:
     except OSError as error:
         print_note(f"pyfly-config-client: {arguments.command[0]!r} cannot run: {error.strerror}")
         return EXIT_CANNOT_RUN
+    finally:  # this process goes on, because there is no command
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _print_all(properties: Properties, *, as_json: bool) -> None:

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 from pyfly.config_client._acceptance import Loaded
 from pyfly.config_client._mapping import LoadedFrom
-from pyfly.config_core.property_names import canonical
 from pyfly.config_client._properties import Properties
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
+from pyfly.config_core.property_names import canonical
 
 T = TypeVar("T")
 

@@ -406,7 +406,9 @@ class SyncConfigClient(_Client):
     def _live_watcher(self, timing: "WatchTiming") -> "Watcher":
         from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
 
-        plan = lambda: self._watch_plan(timing)  # noqa: E731
+        def plan() -> "Plan[Never]":
+            return self._watch_plan(timing)
+
         return Watcher(self, self._driver, plan, restarts=False)
 
     def _driver(self) -> BlockingDriver:

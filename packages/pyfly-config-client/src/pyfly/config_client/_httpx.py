@@ -377,10 +377,21 @@ _ONE_CONNECTION: Final[Mapping[str, Any]] = {
 
 
 def _key(request: HttpRequest, tls: TlsFiles) -> _Key:
-    """Return what two requests have in common that may use the same connection."""
+    """Return what two requests have in common that may use the same connection.
+
+    The identities of the files for TLS belong to it, because renewed files need a new connection.
+    """
     parts = urlsplit(request.url)
     files = (tls.ca_file, tls.client_cert, tls.client_key) if parts.scheme == "https" else ()
-    return (parts.scheme, parts.netloc, *files)
+    return (parts.scheme, parts.netloc, *(_file_identity(one) for one in files if one is not None))
+
+
+def _file_identity(path: "str | os.PathLike[str]") -> _Key:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a text or a path
+    except OSError:
+        return (path,)
+    return (path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _was_closed_while_idle(error: BaseException, began: float) -> bool:
