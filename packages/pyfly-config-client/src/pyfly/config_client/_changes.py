@@ -1,7 +1,7 @@
 """What a client tells its program: the configuration in use, its changes, and its status.
 
-A `ConfigurationHolder` is the one place that replaces the configuration of a client, whoever
-found a new one: a fetch, a refresh, or a watcher. No input or output.
+A `ConfigurationHolder` is the one place that replaces the configuration of a client, after a
+fetch, a refresh or a request of a watcher. No input or output.
 """
 
 import logging

@@ -105,7 +105,7 @@ class _Client:
         return self._holder.status
 
     def on_change(self, function: Callable[[Change], object]) -> Callable[[], None]:
-        """Call a function after every change of `current`, whoever fetched the new configuration.
+        """Call a function after every change of `current`, by `fetch`, `refresh` or a watcher.
 
         It is called in the thread of the fetch, refresh or watcher that found the change, after
         `current` is the new configuration. Functions are never called at the same time. What they

@@ -383,7 +383,7 @@ def _key(request: HttpRequest, tls: TlsFiles) -> _Key:
     """
     parts = urlsplit(request.url)
     files = (tls.ca_file, tls.client_cert, tls.client_key) if parts.scheme == "https" else ()
-    return (parts.scheme, parts.netloc, *(_file_identity(one) for one in files if one is not None))
+    return (parts.scheme, parts.netloc, *(one and _file_identity(one) for one in files))
 
 
 def _file_identity(path: "str | os.PathLike[str]") -> _Key:
