@@ -202,15 +202,12 @@ def install(
     built = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in wheels.glob("*.whl")}
 
     def make(*names: object) -> Path:
-        named = {str(name).partition("[")[0]: str(name) for name in names}  # extras included
-        ours = tmp_path_factory.mktemp("overrides") / "ours.txt"  # never from an index
+        ours = tmp_path_factory.mktemp("constraints") / "ours.txt"  # never from an index
         ours.write_text(
-            "".join(
-                f"{named.get(name, name)} @ {wheel.as_uri()}\n" for name, wheel in built.items()
-            ),
+            "".join(f"{name} @ {wheel.as_uri()}\n" for name, wheel in built.items()),
             encoding="utf-8",
         )
-        return make_environment("--override", ours, *names)
+        return make_environment("--constraint", ours, *names)
 
     return make
 

@@ -207,6 +207,20 @@ def test_encryption_is_an_extra(install: Callable[..., Path]) -> None:
     assert done.stdout == "secret\n", done.stderr
 
 
+HINTS = (
+    "from pyfly.config_server import FilesystemConfigBackend as B;"
+    "from pyfly.config_server.storage import SupportsChangeHints, ability;"
+    "print(ability(B('.'), SupportsChangeHints))"
+)
+
+
+def test_hints_are_an_extra_that_the_server_brings(
+    install: Callable[..., Path], with_server: Path
+) -> None:
+    assert python(install("pyfly-config-core"), HINTS).stdout == "None\n"
+    assert python(with_server, HINTS).stdout == "FilesystemConfigBackend('.')\n"
+
+
 @pytest.fixture(scope="module")
 def with_sql(install: Callable[..., Path]) -> Path:
     return install("pyfly-config-server[sql]")

@@ -28,6 +28,7 @@ class LossDetector:
     def __init__(self, tree: FileTree) -> None:
         self._tree: Final = tree
         self._had_content = False
+        self._is_known = False
         self._removals = 0
         self._guard = threading.Lock()
 
@@ -41,19 +42,24 @@ class LossDetector:
         Raises:
             BackendUnavailableError: The tree had content.
         """
-        if self._is_lost(deadline):
+        if not self._is_lost(deadline):
+            return
+        if not self._is_known:
             time.sleep(_CONFIRM_SECONDS)  # another process may be removing the last bundle
-            if self._is_lost(deadline):
-                what = "label" if self._tree.label is None else "file"
-                raise BackendUnavailableError(
-                    f"the store has no {what} any more, and no server has removed the last bundle; "
-                    "perhaps a volume is not mounted. Restore the files, or restart the server if "
-                    "the store is to be empty"
-                )
+            if not self._is_lost(deadline):
+                return
+        self._is_known = True
+        what = "label" if self._tree.label is None else "file"
+        raise BackendUnavailableError(
+            f"the store has no {what} any more, and no server has removed the last bundle; perhaps "
+            "a volume is not mounted. Restore the files, or restart the server if the store is to "
+            "be empty"
+        )
 
     def _is_lost(self, deadline: float) -> bool:
         if not self._tree.looks_lost(deadline=deadline):
             self._had_content = True
+            self._is_known = False
             return False
         return self._had_content and not self._removals
 
