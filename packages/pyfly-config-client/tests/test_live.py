@@ -559,6 +559,29 @@ async def test_closing_ends_a_callback_that_waits(server: Any, arguments: Any) -
     assert ended == [2]
 
 
+async def test_closing_before_a_coroutine_begins_leaves_nothing_behind(
+    server: Any, arguments: Any
+) -> None:
+    server.answer_json(document(a=1))
+    client = ConfigClient(**arguments)
+    live = client.live("a", int, watch=False)
+    seen: list[Any] = []
+
+    @live.on_change
+    async def note(old: int, new: int) -> None:
+        seen.append((old, new))
+
+    async with live:
+        server.answer_json(document(a=2))
+        await client.fetch()  # the last step of a fetch calls the function
+    assert seen == []
+    async with live:
+        server.answer_json(document(a=3))
+        await client.fetch()
+        await until(lambda: seen)
+    assert seen == [(2, 3)]
+
+
 async def test_a_coroutine_may_close_its_live_value(server: Any, arguments: Any) -> None:
     server.answer_json(document(a=1))
     client = ConfigClient(**arguments)

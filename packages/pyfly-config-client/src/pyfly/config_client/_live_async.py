@@ -5,6 +5,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pyfly.config_client._live import Live
@@ -114,25 +115,30 @@ class AsyncLiveValues(LiveValues):
         if self._loop is None or not inspect.isawaitable(result):
             return False
         self._callback = self._loop.create_task(
-            self._finish(notice, result), name="pyfly-config-callback"
+            _finish(notice, result), name="pyfly-config-callback"
         )
+        self._callback.add_done_callback(partial(self._finished, result, self._turn))
         return True
 
-    async def _finish(self, notice: Notice, result: Awaitable[object]) -> None:
-        import asyncio  # noqa: PLC0415 - as in `close`
-
-        turn = self._turn
-        try:
-            await result
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-                raise  # the last live value is closed
-            log_raised(notice, error)
-        finally:
-            self._callback = None
-            turn.release()
+    def _finished(self, result: object, turn: threading.Lock, _: object) -> None:
+        if inspect.iscoroutine(result):
+            result.close()  # the task may have been cancelled before it began
+        self._callback = None
+        turn.release()
         self._call_due()
+
+
+async def _finish(notice: Notice, result: Awaitable[object]) -> None:
+    """Wait for the result of a callback; log what it raises."""
+    import asyncio  # noqa: PLC0415 - takes 40 ms; a program that calls this has imported it
+
+    try:
+        await result
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+            raise  # the last live value is closed
+        log_raised(notice, error)
 
 
 class AsyncLive(Live[T]):
