@@ -57,6 +57,7 @@ def text(write: Write, ask: Any) -> Callable[..., Any]:
 
     async def get(content: str, extension: str = "json", **headers: str) -> Any:
         write("main/app-default.yaml", content)
+        headers |= {"Cache-Control": "no-cache"}  # the file may have been read before
         return await ask(f"/config/app-default.{extension}", headers=headers)
 
     return get

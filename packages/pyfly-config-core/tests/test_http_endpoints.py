@@ -26,7 +26,7 @@ from pyfly.config_server import (
 from pyfly.config_server.http import endpoints
 from pyfly.config_server.http.authentication import unauthorized
 from pyfly.config_server.http.context import RequestContext
-from pyfly.config_server.http.documents import DocumentHandler
+from pyfly.config_server.http.document_handler import DocumentHandler
 from pyfly.config_server.http.endpoint import Audience, Endpoint, Result, Root
 from pyfly.config_server.http.endpoints import ENDPOINTS
 from pyfly.config_server.http.openapi import openapi_document
@@ -44,6 +44,7 @@ ACCESS = {
     "springHealth": Audience.PUBLIC,
     "metrics": Right.OPERATE,
     "listBundles": Right.INSPECT,
+    "changes": Right.INSPECT,
     "readBundle": Right.INSPECT,
     "writeBundle": Right.WRITE,
     "deleteBundle": Right.WRITE,

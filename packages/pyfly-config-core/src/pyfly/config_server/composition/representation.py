@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol, Self
@@ -53,7 +54,7 @@ def _tag_suffix(media_type: str) -> str:
     return f"-{crc32(media_type.encode()):08x}"
 
 
-class DocumentRequest(Protocol):
+class DocumentRequest(Hashable, Protocol):
     """A document in one format. Equal requests have equal representations.
 
     Implementations are frozen and hashable. They hold everything of an HTTP request that the

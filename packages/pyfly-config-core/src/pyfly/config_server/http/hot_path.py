@@ -57,8 +57,8 @@ class HotPath:
     def __init__(
         self, live: LiveDocuments, *, auth: Authenticator | None, hosts: HostPolicy | None
     ) -> None:
-        self._live = live
         self._is_ready = live.is_ready
+        self._counters = live.counters
         self._header_auth = auth if isinstance(auth, HeaderAuthenticator) else None
         self._is_usable = auth is None or self._header_auth is not None
         self._checks_hosts = hosts is not None
@@ -80,6 +80,7 @@ class HotPath:
         ):
             return None
         entry.is_used = True
+        self._counters.hits += 1
         return ready, known is not None
 
     def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:

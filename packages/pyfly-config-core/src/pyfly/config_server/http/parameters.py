@@ -18,6 +18,7 @@ __all__ = [
     "LABELS",
     "LIMIT",
     "NAME",
+    "PREFER",
     "PROFILE",
     "PROFILES",
     "RESOLVE_PLACEHOLDERS",
@@ -120,6 +121,12 @@ NAME: Final = text_parameter(
 PROFILES: Final = text_parameter("profiles", "path", "Profile, or a comma list; the last one wins.")
 LABELS: Final = text_parameter(
     "label", "path", "Label, or a comma list. `(_)` or `%2F` stands for a slash."
+)
+PREFER: Final = text_parameter(
+    "Prefer",
+    "header",
+    "`wait=N`: while the client has the current answer, hold the response for up to N seconds "
+    "until there is another one.",
 )
 APPLICATION: Final = text_parameter(
     "application", "path", "One application. `(_)` stands for a slash."

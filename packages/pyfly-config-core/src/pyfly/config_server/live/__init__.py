@@ -4,8 +4,8 @@
 """
 
 from pyfly.config_server.live.cache import Entry
-from pyfly.config_server.live.documents import Answer, LiveDocuments
-from pyfly.config_server.live.options import LiveOptions
-from pyfly.config_server.live.watching import TooManyWatchersError
+from pyfly.config_server.live.live_documents import Answer, LiveDocuments
+from pyfly.config_server.live.live_options import LiveOptions
+from pyfly.config_server.live.watching import ANY_CHANGE, TooManyWatchersError
 
-__all__ = ["Answer", "Entry", "LiveDocuments", "LiveOptions", "TooManyWatchersError"]
+__all__ = ["ANY_CHANGE", "Answer", "Entry", "LiveDocuments", "LiveOptions", "TooManyWatchersError"]

@@ -42,7 +42,8 @@ class Feed:
             `SupportsChanges` a look is only the statement that everything may have changed. It is
             made when somebody asks for it, or after this time while `is_watched` is true.
         is_watched: True if somebody waits for changes.
-        note: Called after each look, and when the store becomes late.
+        note: Called after each look with the time of its begin, in seconds of the wall clock, and
+            with `None` when the store becomes late.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Feed:
         *,
         max_staleness: float,
         is_watched: Callable[[], bool],
-        note: Callable[[], None],
+        note: Callable[[float | None], None],
     ) -> None:
         self._name = repr(backend)
         self._changes = ability(backend, SupportsChanges)
@@ -123,7 +124,7 @@ class Feed:
         if not self.is_down and time.monotonic() - self.looked_at > self.max_staleness:
             self.is_late = True
             _LOG.warning("%s does not answer; the last good answers are served", self._name)
-            self._note()
+            self._note(None)
 
     async def _run(self) -> None:
         while True:
@@ -131,8 +132,9 @@ class Feed:
                 async with asyncio.timeout(self._pause()):
                     await self._wanted.wait()
             self._wanted.clear()
-            await self._look()
-            self._note()
+            wall = time.time()
+            await self._look(wall)
+            self._note(wall)
             self._finished.set()
             self._finished = asyncio.Event()
             await asyncio.sleep(_HINT_PAUSE)
@@ -144,8 +146,8 @@ class Feed:
             return max(0.0, begun + self.max_staleness / 2 - time.monotonic())
         return self.max_staleness if self._is_watched() else None
 
-    async def _look(self) -> None:
-        begun, wall = time.monotonic(), time.time()
+    async def _look(self, wall: float) -> None:
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._take_changes()

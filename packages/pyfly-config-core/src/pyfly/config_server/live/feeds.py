@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.feed import Feed
 from pyfly.config_server.live.inputs import InputKey, Touched, label_of, touched_by
 from pyfly.config_server.live.standby_reads import standby_reads
@@ -58,13 +59,20 @@ class Feeds:
         server: The server.
         staleness: Seconds, or `None` for the value of each store; see `LiveOptions`.
         observer: Who uses the changes.
+        counters: Counts the looks.
     """
 
     def __init__(
-        self, server: ConfigServer, *, staleness: float | None, observer: FeedsObserver
+        self,
+        server: ConfigServer,
+        *,
+        staleness: float | None,
+        observer: FeedsObserver,
+        counters: Counters,
     ) -> None:
         self._server = server
         self._observer = observer
+        self._counters = counters
         self._was_down = False
         self._labels = [ability(backend, SupportsLabels) for backend in server.backends]
         self.stores: Final = tuple(
@@ -73,7 +81,7 @@ class Feeds:
                 partial(self._apply, position),
                 max_staleness=staleness or max_staleness(backend),
                 is_watched=observer.is_watched,
-                note=self._note,
+                note=partial(self._note, position),
             )
             for position, backend in enumerate(server.backends)
         )
@@ -168,8 +176,16 @@ class Feeds:
             raise BackendUnavailableError("the store is away")
         return frozenset(moved)
 
-    def _note(self) -> None:
-        """Note that a look has ended."""
+    def _note(self, store: int, begun: float | None) -> None:
+        """Note that a look has ended, or that one does not end.
+
+        Args:
+            store: The position of the store.
+            begun: When the look began, in seconds of the wall clock; `None` if it goes on.
+        """
+        if begun is not None:
+            failed = self.stores[store].error is not None
+            self._counters.looked(store + 1, begun, error=failed)
         until = min(feed.looked_at + feed.max_staleness for feed in self.stores)
         is_down = self.is_down
         self.fresh_until = -math.inf if is_down else until

@@ -2,14 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from pyfly.config_core import ConfigError
 from pyfly.config_server.composition.representation import DocumentRequest
+from pyfly.config_server.live.counters import Counters
 
-__all__ = ["TooManyWatchersError", "Watching"]
+__all__ = ["ANY_CHANGE", "TooManyWatchersError", "Watching"]
+
+ANY_CHANGE: Final = "any change"
+"""What a request waits for that wants to know about every change of a store."""
 
 _Waiter: TypeAlias = "asyncio.Future[None]"
 
@@ -33,14 +37,20 @@ class Watching:
         refresh: Composes a document again, and calls `changed` if it is another one. Its errors
             are ignored.
         limit: The largest number of waiting requests.
+        counters: Counts the waiting requests and those that are refused.
     """
 
     def __init__(
-        self, refresh: Callable[[DocumentRequest], Awaitable[object]], *, limit: int
+        self,
+        refresh: Callable[[DocumentRequest], Awaitable[object]],
+        *,
+        limit: int,
+        counters: Counters,
     ) -> None:
         self._refresh = refresh
         self._limit = limit
-        self._waiters: dict[DocumentRequest, dict[_Waiter, bytes]] = {}
+        self._counters = counters
+        self._waiters: dict[Hashable, dict[_Waiter, bytes]] = {}
         self._due: dict[DocumentRequest, None] = {}
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -48,7 +58,7 @@ class Watching:
         self.count = 0
         """The number of waiting requests."""
 
-    def is_watched(self, request: DocumentRequest) -> bool:
+    def is_watched(self, request: Hashable) -> bool:
         """True if somebody waits for a change of this document."""
         return request in self._waiters
 
@@ -71,7 +81,7 @@ class Watching:
 
     async def wait(
         self,
-        request: DocumentRequest,
+        request: Hashable,
         entity_tag: bytes,
         *,
         seconds: float,
@@ -83,7 +93,7 @@ class Watching:
         `release` is called.
 
         Args:
-            request: The document.
+            request: The document, or `ANY_CHANGE`.
             entity_tag: What the client has.
             seconds: The longest time to wait.
             gone: Returns when the client has left. It runs to its end, which is after the response
@@ -95,6 +105,7 @@ class Watching:
         if self._is_closing:
             return
         if self.count >= self._limit:
+            self._counters.rejected_watchers += 1
             raise TooManyWatchersError(
                 f"{self._limit} requests wait for changes already; poll, or come back later"
             )
@@ -102,6 +113,7 @@ class Watching:
         waiter: _Waiter = loop.create_future()
         self._waiters.setdefault(request, {})[waiter] = entity_tag
         self.count += 1
+        self._counters.watchers += 1
         longest = seconds * random.uniform(_SHORTEST, 1)  # noqa: S311 - hides nothing
         timer = loop.call_later(longest, _end, waiter)
         if gone is not None:
@@ -112,7 +124,7 @@ class Watching:
             timer.cancel()
             self._remove(request, waiter)
 
-    def changed(self, request: DocumentRequest, entity_tag: bytes | None) -> None:
+    def changed(self, request: Hashable, entity_tag: bytes | None) -> None:
         """Wake those who have another entity tag than this one; `None` wakes all."""
         waiters = self._waiters.get(request)
         if waiters:
@@ -127,12 +139,9 @@ class Watching:
             self._due.update(dict.fromkeys(due))
             self._is_due.set()
 
-    def want_all(self) -> None:
-        """Compose every document again that somebody waits for."""
-        self.want([*self._waiters])
-
-    def _remove(self, request: DocumentRequest, waiter: _Waiter) -> None:
+    def _remove(self, request: Hashable, waiter: _Waiter) -> None:
         self.count -= 1
+        self._counters.watchers -= 1
         waiters = self._waiters[request]
         del waiters[waiter]
         if not waiters:

@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from pathlib import Path
 
 from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._serving.limits import connection_limit
 from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.memory import return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
 from pyfly.config_cli._settings.access import credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of
 from pyfly.config_cli._settings.health import health_of
+from pyfly.config_cli._settings.live import live_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import variable_of
 from pyfly.config_cli._stores.location import (
@@ -161,4 +163,5 @@ def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCo
         health=health_of(settings),
         hosts=host_policy_of(settings),
         telemetry=counters.telemetry(settings),
+        live=live_of(settings, connections=connection_limit()),
     )

@@ -32,6 +32,8 @@ _MAX_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII
 )
+_SECONDS: Final = re.compile(r"[0-9]{1,5}([.][0-9]{1,6})?")
+_MAX_SECONDS: Final = 99_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,18 @@ def split_address(text: str) -> tuple[str, int] | None:
     if found is None or not 1 <= int(found["port"]) <= _MAX_PORT:
         return None
     return found["ipv6"] or found["host"], int(found["port"])
+def _to_seconds(value: object) -> object:
+    text = str(value)
+    if not text:
+        raise PydanticUseDefault
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number or _SECONDS.fullmatch(text):
+        seconds = float(text)
+        if 0 < seconds <= _MAX_SECONDS:
+            return seconds
+    raise ValueError(
+        f"must be a number of seconds above 0, up to {_MAX_SECONDS}, not {text[:_MAX_SHOWN]!r}"
+    )
 
 
 def _to_switch(value: object) -> object:
@@ -233,6 +247,26 @@ Address: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[
     int, BeforeValidator(_to_number(256)), WithJsonSchema(_number_schema(256))
+]
+Number: TypeAlias = Annotated[
+    int, BeforeValidator(_to_number(1_000_000)), WithJsonSchema(_number_schema(1_000_000))
+]
+Seconds: TypeAlias = Annotated[
+    float | None,
+    BeforeValidator(_to_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_SECONDS},
+                {"type": "string", "pattern": f"^((?=.*[1-9]){_SECONDS.pattern})?$"},
+            ]
+        }
+    ),
+]
+OnBroken: TypeAlias = Annotated[
+    Literal["stale", "fail"],
+    BeforeValidator(_to_choice("stale", "fail")),
+    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(_spellings({'stale', 'fail'}))})$"}),
 ]
 Algorithm: TypeAlias = Annotated[
     Literal["DEFAULT", "OAEP"],

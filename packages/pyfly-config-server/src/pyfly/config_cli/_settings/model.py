@@ -11,7 +11,10 @@ from pyfly.config_cli._settings.fields import (
     Count,
     Lines,
     Names,
+    Number,
+    OnBroken,
     Port,
+    Seconds,
     Secret,
     Secrets,
     Setting,
@@ -113,6 +116,34 @@ class ServerSettings(BaseSettings):
     version: Annotated[Text, Setting(spring="native.version")] = Field(
         default="",
         description=("`version` of documents of a single store without versions, such as a commit"),
+    )
+    live: Annotated[Switch, Setting()] = Field(
+        default=True,
+        description=(
+            "`false`: read the stores for every request, instead of answering from memory and "
+            "following their changes"
+        ),
+    )
+    max_staleness: Annotated[Seconds, Setting()] = Field(
+        default=None,
+        description=(
+            "how old an answer may be while its stores can be reached, in seconds; by default 1, "
+            "for S3 10"
+        ),
+    )
+    cache_megabytes: Annotated[Number, Setting()] = Field(
+        default=64, description="memory of each process for answers"
+    )
+    max_watchers: Annotated[Number, Setting()] = Field(
+        default=10_000,
+        description="requests that each process holds until a document changes; more get 503",
+    )
+    on_broken: Annotated[OnBroken, Setting()] = Field(
+        default="stale",
+        description=(
+            "for a document with a file that no longer parses: `stale`, the last good answer with "
+            "`X-Config-Stale`, or `fail`, status 500 as a Spring server"
+        ),
     )
     encrypt_enabled: Annotated[Switch, Setting(spring="encrypt.enabled")] = Field(
         default=True, description="`false`: leave the decryption of `{cipher}` values to clients"

@@ -8,6 +8,7 @@ from typing import Final
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.endpoints import (
     bundles,
+    changes,
     encryption,
     environment,
     flattened,
@@ -24,6 +25,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *operations.ENDPOINTS,
     *metrics_page.ENDPOINTS,
     *listing.ENDPOINTS,
+    *changes.ENDPOINTS,
     *bundles.ENDPOINTS,
     *history.ENDPOINTS,
     *encryption.ENDPOINTS,

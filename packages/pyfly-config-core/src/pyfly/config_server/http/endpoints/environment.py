@@ -12,10 +12,10 @@ from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.http.context import RequestContext
-from pyfly.config_server.http.documents import DocumentHandler, composed
+from pyfly.config_server.http.document_handler import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.negotiation import select_media_type
-from pyfly.config_server.http.parameters import KEYS, LABELS, NAME, PROFILES
+from pyfly.config_server.http.parameters import KEYS, LABELS, NAME, PREFER, PROFILES
 from pyfly.config_server.http.responses import JSON
 from pyfly.config_server.http.results import READ_ERRORS, readable
 from pyfly.config_server.http.schemas import (
@@ -102,7 +102,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     access=Right.READ,
     handler=DocumentHandler(_requested),
     summary="The property sources of an application at the default label.",
-    parameters=(NAME, PROFILES, KEYS),
+    parameters=(NAME, PROFILES, KEYS, PREFER),
     results=readable({JSON: _ENVIRONMENT, MEDIA_TYPE_V2: _ENVIRONMENT}),
     errors=READ_ERRORS,
     accepts=_is_document,
@@ -115,7 +115,7 @@ ENDPOINTS: Final = (
         id="environmentAtLabel",
         path="/{name}/{profiles}/{label}",
         summary="The property sources of an application at a label.",
-        parameters=(NAME, PROFILES, LABELS, KEYS),
+        parameters=(NAME, PROFILES, LABELS, KEYS, PREFER),
         accepts=begins_with_application,
     ),
 )

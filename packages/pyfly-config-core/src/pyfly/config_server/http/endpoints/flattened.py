@@ -11,13 +11,14 @@ from pyfly.config_server.composition.rendering import Extension, render
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.context import RequestContext
-from pyfly.config_server.http.documents import DocumentHandler, composed
+from pyfly.config_server.http.document_handler import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.parameters import (
     KEYS,
     LABELS,
     NAME,
+    PREFER,
     PROFILES,
     RESOLVE_PLACEHOLDERS,
     text_parameter,
@@ -97,7 +98,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     access=Right.READ,
     handler=DocumentHandler(_requested),
     summary="The effective properties of an application at the default label, as one text.",
-    parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS),
+    parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS, PREFER),
     results=readable({JSON: ANY_OBJECT, TEXT: TEXT_SCHEMA}),
     errors=RENDER_ERRORS,
     accepts=_is_document,
@@ -110,6 +111,6 @@ ENDPOINTS: Final = (
         id="flattenedAtLabel",
         path="/{label}" + _FLATTENED,
         summary="The effective properties of an application at a label, as one text.",
-        parameters=(LABELS, NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS),
+        parameters=(LABELS, NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS, PREFER),
     ),
 )

@@ -14,7 +14,7 @@ from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, u
 from pyfly.config_server.http.condition_headers import IF_MATCH, required_condition
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.cursors import VERSION_CURSOR, encode_version_cursor
-from pyfly.config_server.http.documents import composed
+from pyfly.config_server.http.document_handler import composed
 from pyfly.config_server.http.endpoint import Body, Endpoint
 from pyfly.config_server.http.endpoints.bundles import (
     READ_BUNDLE,

@@ -42,12 +42,20 @@ async def _live(context: RequestContext) -> HttpResponse:
 
 
 async def _ready(context: RequestContext) -> HttpResponse:
-    """Return 200 if the stores can be read, else 503. The reason is logged, not returned."""
+    """Return 200 if documents can be served, else 503. The reason is logged, not returned.
+
+    The status is `degraded` while last good answers are served.
+    """
+    live = context.live
+    if live is not None and live.is_degraded and live.has_answers:
+        return json_response({"status": "degraded"}, status=200)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await context.server.check()
     except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
         _LOG.warning("not ready: %s", _reason(error))
+        if live is not None and live.has_answers:
+            return json_response({"status": "degraded"}, status=200)
         return json_response({"status": "down"}, status=503)
     return json_response({"status": "up"}, status=200)
 

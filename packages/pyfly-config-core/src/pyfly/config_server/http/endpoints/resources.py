@@ -14,7 +14,7 @@ from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.encryption.prefix import CIPHER_MARK
 from pyfly.config_server.http.charsets import decode
 from pyfly.config_server.http.context import RequestContext
-from pyfly.config_server.http.documents import DocumentHandler
+from pyfly.config_server.http.document_handler import DocumentHandler
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.endpoints.environment import begins_with_application
 from pyfly.config_server.http.endpoints.flattened import PLACEHOLDER, is_long_work
@@ -23,6 +23,7 @@ from pyfly.config_server.http.negotiation import asks_for, elements, preferred
 from pyfly.config_server.http.parameters import (
     LABELS,
     NAME,
+    PREFER,
     PROFILES,
     RESOLVE_PLACEHOLDERS,
     text_parameter,
@@ -137,7 +138,7 @@ _AT_LABEL: Final = Endpoint(
     access=Right.FILES,
     handler=DocumentHandler(_requested),
     summary="A plain file at a label, with placeholders replaced in texts.",
-    parameters=(NAME, PROFILES, LABELS, _PATH, RESOLVE_PLACEHOLDERS),
+    parameters=(NAME, PROFILES, LABELS, _PATH, RESOLVE_PLACEHOLDERS, PREFER),
     results=readable({"*/*": TEXT_SCHEMA}),
     errors=RENDER_ERRORS,
     accepts=begins_with_application,
@@ -148,7 +149,7 @@ _AT_DEFAULT_LABEL: Final = replace(
     id="resourceAtDefaultLabel",
     path="/{name}/{profiles}/{path}",
     summary="A plain file at the default label.",
-    parameters=(NAME, PROFILES, _PATH, RESOLVE_PLACEHOLDERS),
+    parameters=(NAME, PROFILES, _PATH, RESOLVE_PLACEHOLDERS, PREFER),
     selector="useDefaultLabel",
 )
 """It has the same path as the document at a label, so it must come first in the list."""

@@ -2,7 +2,8 @@
 
 import math
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigFormatError
@@ -18,7 +19,7 @@ from pyfly.config_server.http.responses import empty_response, representation_re
 from pyfly.config_server.live import Answer, LiveDocuments, TooManyWatchersError
 from pyfly.config_server.storage import TOO_LARGE
 
-__all__ = ["DocumentHandler", "Inputs", "composed"]
+__all__ = ["DocumentHandler", "Inputs", "composed", "hold"]
 
 Inputs: TypeAlias = tuple[StoreInputs, ...]
 
@@ -53,8 +54,11 @@ async def _live_response(
     if granted is None:
         return _response(request, answer, reusable=_reusable(context, live, answer))
     if answer.entry is not None and _has(request, answer):
-        await _wait(live, answer.entry.representation, wanted, request, seconds=granted)
+        known = answer.entry.representation.entity_tag
+        await hold(live, wanted, known, request, seconds=granted)
         answer = await live.get(wanted)
+        if not _has(request, answer):
+            live.counters.woke(time.monotonic() - live.noticed_at)
     applied = (b"preference-applied", b"wait=%d" % granted)
     return _response(request, answer, headers=(applied,))
 
@@ -72,18 +76,23 @@ async def _answer(live: LiveDocuments, wanted: DocumentRequest, request: HttpReq
     return answer
 
 
-async def _wait(
-    live: LiveDocuments,
-    known: Representation,
-    wanted: DocumentRequest,
-    request: HttpRequest,
-    *,
-    seconds: int,
+async def hold(
+    live: LiveDocuments, wanted: Hashable, known: bytes, request: HttpRequest, *, seconds: int
 ) -> None:
+    """Hold a request until something changes, its time is over, or its client has left.
+
+    Args:
+        live: The live layer.
+        wanted: The document, or `ANY_CHANGE`.
+        known: The entity tag that the client has.
+        request: The request.
+        seconds: The longest time.
+
+    Raises:
+        HttpError: 503; too many requests are held.
+    """
     try:
-        await live.watching.wait(
-            wanted, known.entity_tag, seconds=seconds, gone=request.disconnected
-        )
+        await live.watching.wait(wanted, known, seconds=seconds, gone=request.disconnected)
     except TooManyWatchersError as error:
         pause = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreads clients, hides nothing
         retry = (b"retry-after", b"%d" % pause)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,13 +18,14 @@ from pyfly.config_core import (
 from pyfly.config_server.composition.representation import DocumentRequest, Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.live.cache import AnswerCache, Entry
+from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.feeds import Feeds
 from pyfly.config_server.live.flights import Flight, Flights
 from pyfly.config_server.live.inputs import Touched, input_keys
-from pyfly.config_server.live.options import LiveOptions
+from pyfly.config_server.live.live_options import LiveOptions
 from pyfly.config_server.live.standby import StandbyBackend
 from pyfly.config_server.live.standby_reads import standby_reads
-from pyfly.config_server.live.watching import Watching
+from pyfly.config_server.live.watching import ANY_CHANGE, Watching
 
 __all__ = ["Answer", "LiveDocuments"]
 
@@ -54,23 +56,37 @@ class LiveDocuments:
     Args:
         server: The server.
         options: The options.
+        counters: Counts what happens here.
     """
 
-    def __init__(self, server: ConfigServer, options: LiveOptions | None = None) -> None:
+    def __init__(
+        self,
+        server: ConfigServer,
+        options: LiveOptions | None = None,
+        *,
+        counters: Counters | None = None,
+    ) -> None:
         self.server: Final = server
         self.options: Final = options or LiveOptions()
         self._has_standby = any(isinstance(one, StandbyBackend) for one in server.backends)
+        self.counters: Final = counters or Counters()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reset()
         server.bundles.on_write(self._wrote)
 
     def _reset(self) -> None:
-        self.watching = Watching(self._refresh, limit=self.options.max_watchers)
+        self.watching = Watching(
+            self._refresh, limit=self.options.max_watchers, counters=self.counters
+        )
+        self.batches = 0
+        """The number of batches of changes that were noted."""
+        self.noticed_at = -math.inf
+        """When the last of them was noted, in seconds of the monotonic clock."""
         self.cache = AnswerCache(self.options.cache_bytes, is_pinned=self.watching.is_watched)
         self._flights = Flights(self._compose)
-        self.changed = asyncio.Event()
-        """Set at the next change of any store, and then replaced."""
-        self.feeds = Feeds(self.server, staleness=self.options.max_staleness, observer=self)
+        self.feeds = Feeds(
+            self.server, staleness=self.options.max_staleness, observer=self, counters=self.counters
+        )
 
     def start(self) -> None:
         """Begin to follow the stores, in the running event loop. Starting twice does nothing."""
@@ -87,14 +103,12 @@ class LiveDocuments:
     def release(self) -> None:
         """End every wait; later waits end at once."""
         self.watching.release()
-        self.changed.set()
 
     async def aclose(self) -> None:
         """Release everybody who waits, and stop following the stores."""
         if self._loop is asyncio.get_running_loop():
             await self.watching.aclose()
             await self.feeds.aclose()
-            self.changed.set()
 
     # --- answers ----------------------------------------------------------------------------
 
@@ -117,8 +131,20 @@ class LiveDocuments:
         entry.is_used = True
         is_current = self.cache.is_current(entry)
         if is_current or self.feeds.is_down or time.monotonic() < entry.retry_at:
+            self.counters.hits += 1
             return self._kept(entry)
+        self.counters.misses += 1
         return await self._flights.join(request)
+
+    @property
+    def is_degraded(self) -> bool:
+        """True if last good answers are served, because a store or a bundle fails."""
+        return self.feeds.is_down or any(entry.error is not None for entry in self.cache)
+
+    @property
+    def has_answers(self) -> bool:
+        """True if there are answers that can be served while a store is down."""
+        return len(self.cache) > 0
 
     def is_ready(self, entry: Entry) -> bool:
         """True if an answer of the cache can be used without waiting for anything."""
@@ -132,6 +158,7 @@ class LiveDocuments:
         Raises:
             BackendUnavailableError: A store that is needed cannot be reached.
         """
+        self.counters.misses += 1
         error, may_answer = self.feeds.error, self._has_standby
         if error is not None and self.server.options.fail_on_composite_error and not may_answer:
             raise error
@@ -151,6 +178,7 @@ class LiveDocuments:
             if self.options.on_broken == "fail" and isinstance(error, ConfigFormatError):
                 raise ConfigFormatError(str(error))
             stale_for = stale_for or time.monotonic() - entry.changed_at
+        self.counters.stale += stale_for is not None
         return Answer(representation=entry.representation, stale_for=stale_for, entry=entry)
 
     # --- composing --------------------------------------------------------------------------
@@ -162,6 +190,7 @@ class LiveDocuments:
 
     async def _compose(self, request: DocumentRequest, flight: Flight[Answer]) -> Answer:
         before = self.cache.find(request)
+        self.counters.rendered += 1
         try:
             representation, stale_for = await self._represent(request, before)
         except (ConfigNotFoundError, InvalidConfigKeyError):
@@ -217,8 +246,8 @@ class LiveDocuments:
         before = self.cache.find(request)
         if before is not None and before.sequence > flight.sequence:
             return answer
-        if before is not None and before.error is not None:
-            _LOG.warning("composed again after an error: %s", _words(before.error))
+        if before is not None:
+            self._mend(before)
         self.cache.put(entry)
         self.watching.changed(request, representation.entity_tag)
         if not is_current:
@@ -229,12 +258,14 @@ class LiveDocuments:
         """Forget the answer to a request that has none any more."""
         entry = self.cache.find(request)
         if entry is not None and entry.sequence <= flight.sequence:
+            self._mend(entry)
             self.cache.discard(entry)
             self.watching.changed(request, None)
 
     def _failed(self, entry: Entry, flight: Flight[Answer], error: Exception) -> Answer:
         """Fall back on the last good answer."""
         if entry.error is None:
+            self.counters.broken += 1
             _LOG.warning("the last good answer is served: %s", _words(error))
         entry.error = error
         if flight.touched.concerns(entry.keys):
@@ -246,6 +277,12 @@ class LiveDocuments:
                 loop.call_later(_RETRY_SECONDS, self.watching.want, [entry.request])
         return self._kept(entry)
 
+    def _mend(self, entry: Entry) -> None:
+        """Note that an answer takes the place of one that was held back by an error."""
+        if entry.error is not None:
+            self.counters.broken -= 1
+            _LOG.warning("composed again after an error: %s", _words(entry.error))
+
     # --- changes ----------------------------------------------------------------------------
 
     def touch(self, touched: Touched) -> None:
@@ -253,8 +290,9 @@ class LiveDocuments:
         self._flights.touch(touched)
         entries = self.cache.touch(touched, time.monotonic())
         self.watching.want([entry.request for entry in entries])
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
+        self.batches += 1
+        self.noticed_at = time.monotonic()
+        self.watching.changed(ANY_CHANGE, None)
 
     def recover(self) -> None:
         """Compose what changed during an outage for those who wait for it."""
