@@ -105,6 +105,8 @@ def split_address(text: str) -> tuple[str, int] | None:
     if found is None or not 1 <= int(found["port"]) <= _MAX_PORT:
         return None
     return found["ipv6"] or found["host"], int(found["port"])
+
+
 def _to_seconds(value: object) -> object:
     text = str(value)
     if not text:
