@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -487,3 +488,13 @@ def test_a_closed_directory_is_closed_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         files.read("x")
     assert json.dumps(repr(files))
+
+
+async def test_a_disk_that_does_not_answer_leaves_the_error_of_the_store(
+    store: Switch, standby: StandbyBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr("pyfly.config_server.live.standby.READ_SECONDS", 0.01)
+    monkeypatch.setattr(standby._files, "read", lambda *_, **__: answers.wait(DEADLINE))
+    assert not await is_kept(store, standby)
+    answers.set()

@@ -174,3 +174,21 @@ async def test_reads_of_a_block_know_their_oldest_result(store: Switch, process:
     with standby_reads() as reads:
         await process.server.fetch("orders", "prod")
     assert reads.since is None
+
+
+async def test_a_store_that_hangs_is_not_waited_for(store: Switch, process: Process) -> None:
+    """As a database does whose packets are dropped."""
+    never = asyncio.Event()
+
+    async def hang(*_: Any) -> None:
+        await never.wait()
+
+    store.bring_back()
+    store.calls.clear()
+    for name in ("fetch", "fetch_many", "has_label", "changes_since"):
+        setattr(store.wrapped, name, hang)
+    async with asyncio.timeout(DEADLINE):
+        answer = await process.live.get(ORDERS)
+    assert number_in(answer) == 1
+    assert answer.stale_for is not None
+    assert {*store.calls} == {"changes_since"}

@@ -16,6 +16,7 @@ from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.storage import (
     BundleChange,
     Change,
+    ConfigBackend,
     SupportsLabels,
     ability,
     max_staleness,
@@ -101,6 +102,12 @@ class Feeds:
     def is_down(self) -> bool:
         """True if a store cannot be reached, as far as is known."""
         return any(feed.is_down for feed in self.stores)
+
+    @property
+    def away(self) -> list[ConfigBackend]:
+        """The stores that cannot be reached, as far as is known."""
+        pairs = zip(self._server.backends, self.stores, strict=True)
+        return [backend for backend, feed in pairs if feed.is_down]
 
     @property
     def outage(self) -> float | None:

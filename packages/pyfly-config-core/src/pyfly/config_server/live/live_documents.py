@@ -218,7 +218,7 @@ class LiveDocuments:
             BackendUnavailableError: A standby was read, and there is an answer from before, which
                 is not older.
         """
-        with standby_reads() as reads:
+        with standby_reads(away=self.feeds.away) as reads:
             try:
                 representation = await request.represent(self.server)
             except (ConfigNotFoundError, InvalidConfigKeyError) as error:

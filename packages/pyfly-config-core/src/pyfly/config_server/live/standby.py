@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.files.threads import Threads
 from pyfly.config_server.live.standby_files import StandbyFiles
-from pyfly.config_server.live.standby_reads import note_standby_read
+from pyfly.config_server.live.standby_reads import is_known_to_be_away, note_standby_read
 from pyfly.config_server.live.standby_recorder import Moment, StandbyRecorder
 from pyfly.config_server.live.standby_records import Record, RecordKey
 from pyfly.config_server.live.standby_results import (
@@ -50,14 +50,15 @@ from pyfly.config_server.storage import (
     ability,
 )
 
-__all__ = ["DEFAULT_STANDBY_BYTES", "StandbyBackend"]
+__all__ = ["DEFAULT_STANDBY_BYTES", "READ_SECONDS", "StandbyBackend"]
 
 _Ability = TypeVar("_Ability")
 _Result = TypeVar("_Result")
 
 DEFAULT_STANDBY_BYTES: Final = 268_435_456
 _READERS: Final = 4
-_READ_SECONDS: Final = 5.0
+READ_SECONDS: Final = 5.0
+"""The time for a read from the disk."""
 _NAME_DIGITS: Final = 16
 
 
@@ -135,50 +136,43 @@ class StandbyBackend(WrapperBackend):
     ) -> ConfigSource | None:
         """Return the bundle from the store, or as it was kept."""
         key = ConfigKey(application=application, profile=profile, label=label)
-        began = Moment()
-        try:
-            source = await self.wrapped.fetch(application, profile, label)
-        except BackendUnavailableError as error:
-            return (await self._kept_sources([key], error))[0]
-        self._note({RecordKey.of_bundle(key): source}, began)
-        return source
+        record = RecordKey.of_bundle(key)
+        return await self._read(
+            [record],
+            lambda kept: decode_source(kept[0], key),
+            lambda: self.wrapped.fetch(application, profile, label),
+            lambda source: {record: source},
+        )
 
     async def fetch_many(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
         """Return the bundles from the store, or as they were kept."""
-        began = Moment()
-        try:
-            sources = await self.inner(SupportsBatchFetch).fetch_many(keys)
-        except BackendUnavailableError as error:
-            return await self._kept_sources(keys, error)
-        found = zip(keys, sources, strict=True)
-        self._note({RecordKey.of_bundle(key): source for key, source in found}, began)
-        return sources
+        records = [*map(RecordKey.of_bundle, keys)]
+        return await self._read(
+            records,
+            lambda kept: [*map(decode_source, kept, keys)],
+            lambda: self.inner(SupportsBatchFetch).fetch_many(keys),
+            lambda sources: dict(zip(records, sources, strict=True)),
+        )
 
     async def fetch_snapshot(self, keys: Sequence[ConfigKey]) -> ConfigSnapshot:
         """Return the snapshot from the store, or the last one of the same keys that was kept."""
-        began = Moment()
-        whole = RecordKey.of_snapshot(keys)
-        try:
-            snapshot = await self.inner(SupportsSnapshots).fetch_snapshot(keys)
-        except BackendUnavailableError as error:
-            return await self._kept(
-                [whole], lambda records: decode_snapshot(records[0], keys), error
-            )
-        found = zip(keys, snapshot.sources, strict=True)
-        single = {RecordKey.of_bundle(key): source for key, source in found}
-        self._note({**single, whole: snapshot}, began)
-        return snapshot
+        whole, records = RecordKey.of_snapshot(keys), [*map(RecordKey.of_bundle, keys)]
+        return await self._read(
+            [whole],
+            lambda kept: decode_snapshot(kept[0], keys),
+            lambda: self.inner(SupportsSnapshots).fetch_snapshot(keys),
+            lambda found: {**dict(zip(records, found.sources, strict=True)), whole: found},
+        )
 
     async def has_label(self, label: str) -> bool:
         """True if the store has the label, or had it."""
-        began = Moment()
-        key = RecordKey.of_label(label)
-        try:
-            is_present = await self.inner(SupportsLabels).has_label(label)
-        except BackendUnavailableError as error:
-            return await self._kept([key], lambda records: records[0].state == "present", error)
-        self._note({key: is_present}, began)
-        return is_present
+        record = RecordKey.of_label(label)
+        return await self._read(
+            [record],
+            lambda kept: kept[0].state == "present",
+            lambda: self.inner(SupportsLabels).has_label(label),
+            lambda is_present: {record: is_present},
+        )
 
     async def labels(self) -> builtins.list[str]:
         """Return what the store returns."""
@@ -186,14 +180,13 @@ class StandbyBackend(WrapperBackend):
 
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the plain file from the store, or as it was kept."""
-        began = Moment()
-        key = RecordKey.of_resource(label, path)
-        try:
-            resource = await self.inner(SupportsResources).open_resource(label, path)
-        except BackendUnavailableError as error:
-            return await self._kept([key], lambda records: decode_resource(records[0]), error)
-        self._note({key: resource}, began)
-        return resource
+        record = RecordKey.of_resource(label, path)
+        return await self._read(
+            [record],
+            lambda kept: decode_resource(kept[0]),
+            lambda: self.inner(SupportsResources).open_resource(label, path),
+            lambda resource: {record: resource},
+        )
 
     def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
         """Yield what the store yields."""
@@ -259,10 +252,53 @@ class StandbyBackend(WrapperBackend):
 
     # --- inside -----------------------------------------------------------------------
 
-    def _note(self, results: Mapping[RecordKey, Kept], began: Moment) -> None:
+    async def _read(
+        self,
+        keys: Sequence[RecordKey],
+        decode: Callable[[Sequence[Record]], _Result],
+        ask: Callable[[], Awaitable[_Result]],
+        parts: Callable[[_Result], Mapping[RecordKey, Kept]],
+    ) -> _Result:
+        """Return a result of the store, or the one that was kept if the store is away.
+
+        Args:
+            keys: The records that make the result.
+            decode: Makes it of them.
+            ask: Asks the store.
+            parts: Returns what to keep of a result.
+        """
+        if is_known_to_be_away(self) and (kept := await self._load(keys, decode)):
+            return kept[0]
+        began = Moment()
+        try:
+            result = await ask()
+        except BackendUnavailableError:
+            self._recorder.distrust()
+            if kept := await self._load(keys, decode):
+                return kept[0]
+            raise
         self._stale_since = None
-        for key, value in results.items():
+        for key, value in parts(result).items():
             self._recorder.note(key, value, began)
+        return result
+
+    async def _load(
+        self, keys: Sequence[RecordKey], decode: Callable[[Sequence[Record]], _Result]
+    ) -> tuple[_Result] | None:
+        """Return a result from the disk; `None` if it is not kept, or the disk does not answer."""
+        if self._is_closed:
+            return None
+        call = partial(self._shelf.load, keys, decode)
+        try:
+            found = await self._readers.run(call, deadline=time.monotonic() + READ_SECONDS)
+        except BackendUnavailableError:
+            return None
+        if found is None:
+            return None
+        result, since = found
+        note_standby_read(since)
+        self._stale_since = since if self._stale_since is None else min(since, self._stale_since)
+        return (result,)
 
     @contextlib.contextmanager
     def _changing(self, key: ConfigKey) -> Generator[None]:
@@ -275,34 +311,3 @@ class StandbyBackend(WrapperBackend):
             self._recorder.change(key)
             raise
         self._recorder.change(key)
-
-    async def _kept_sources(
-        self, keys: Sequence[ConfigKey], error: BackendUnavailableError
-    ) -> builtins.list[ConfigSource | None]:
-        def decode(records: Sequence[Record]) -> builtins.list[ConfigSource | None]:
-            return [*map(decode_source, records, keys)]
-
-        return await self._kept([*map(RecordKey.of_bundle, keys)], decode, error)
-
-    async def _kept(
-        self,
-        keys: Sequence[RecordKey],
-        decode: Callable[[Sequence[Record]], _Result],
-        error: BackendUnavailableError,
-    ) -> _Result:
-        """Return a result from the disk, or raise the error of the store."""
-        self._recorder.distrust()
-        if self._is_closed:
-            raise error
-        try:
-            found = await self._readers.run(
-                partial(self._shelf.load, keys, decode), deadline=time.monotonic() + _READ_SECONDS
-            )
-        except BackendUnavailableError:  # the disk does not answer
-            raise error from None
-        if found is None:
-            raise error
-        result, since = found
-        note_standby_read(since)
-        self._stale_since = since if self._stale_since is None else min(since, self._stale_since)
-        return result

@@ -2,11 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["StandbyReads", "note_standby_read", "standby_reads"]
+__all__ = ["StandbyReads", "is_known_to_be_away", "note_standby_read", "standby_reads"]
 
 
 @dataclass(slots=True)
@@ -16,6 +16,9 @@ class StandbyReads:
     since: float | None = None
     """When the oldest of them was read from its store, in seconds since 1970; `None` if all
     results came from the stores."""
+    away: tuple[object, ...] = ()
+    """The standbys whose stores are known to be away. They are asked only for what is not kept,
+    because a store that is away may take long to fail."""
 
     @property
     def age(self) -> float | None:
@@ -27,14 +30,24 @@ _READS: ContextVar[StandbyReads | None] = ContextVar("standby_reads", default=No
 
 
 @contextlib.contextmanager
-def standby_reads() -> Generator[StandbyReads]:
-    """Collect the results that come from standbys, also in tasks that start within the block."""
-    reads = StandbyReads()
+def standby_reads(*, away: Iterable[object] = ()) -> Generator[StandbyReads]:
+    """Collect the results that come from standbys, also in tasks that start within the block.
+
+    Args:
+        away: The standbys whose stores are known to be away.
+    """
+    reads = StandbyReads(away=tuple(away))
     token = _READS.set(reads)
     try:
         yield reads
     finally:
         _READS.reset(token)
+
+
+def is_known_to_be_away(standby: object) -> bool:
+    """True if the reader knows that the store of a standby is away."""
+    reads = _READS.get()
+    return reads is not None and any(one is standby for one in reads.away)
 
 
 def note_standby_read(since: float) -> None:
