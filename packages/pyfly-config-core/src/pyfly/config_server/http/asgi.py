@@ -92,7 +92,9 @@ class ConfigServerApp:
     ) -> None:
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
-        self.live: Final = None if live is None else LiveDocuments(server, live)
+        self.live: Final = (
+            None if live is None else LiveDocuments(server, live, counters=telemetry.counters)
+        )
         """The live layer; `None` if it is left out."""
         controller = Controller(
             self.live or server, auth=auth, hosts=hosts, health=health, telemetry=telemetry
