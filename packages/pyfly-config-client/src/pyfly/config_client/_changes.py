@@ -5,7 +5,6 @@ fetch, a refresh or a request of a watcher. No input or output.
 """
 
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from pyfly.config_client._acceptance import Loaded
+from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._mapping import LoadedFrom
 from pyfly.config_client._properties import Properties
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
@@ -304,5 +304,4 @@ def _after_fork() -> None:
         holder.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forget_after_fork(_after_fork)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pyfly.config_client._exchange import HttpRequest, HttpResponse, TlsFiles
+from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._network import make_context, root_cause, unreachable
 from pyfly.config_client.errors import (
     ConfigClientError,
@@ -549,5 +550,4 @@ class _LoopPool:
 
 _process: Final = _ProcessConnections()
 atexit.register(_process.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_process.after_fork)
+forget_after_fork(_process.after_fork)

@@ -56,6 +56,9 @@ class AsyncLiveValues(LiveValues):
         if tasks:
             await asyncio.wait(tasks)
 
+    def go_on(self) -> None:
+        """Do nothing: no event loop runs yet in a forked process."""
+
     def _attach(self) -> None:
         import asyncio  # noqa: PLC0415 - as in `close`
 

@@ -45,9 +45,8 @@ class SyncLiveValues(LiveValues):
         if watcher is not None:
             watcher.stop()
 
-    def forget_process(self) -> None:
-        """Forget the other process; go on at once if there are callbacks."""
-        super().forget_process()
+    def go_on(self) -> None:
+        """Start a watcher at once if there are callbacks; see `LiveValues.go_on`."""
         if self.asleep and any(one.on_change or one.on_rejected for one in self._bindings):
             self.wake()  # otherwise no callback would be called before the first read
 

@@ -6,7 +6,6 @@ values under one lock. Callbacks are called after that, in order and one at a ti
 
 import contextlib
 import logging
-import os
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from pyfly.config_client._forks import forget_after_fork, start_after_fork
 from pyfly.config_client._live_binding import Binding, Notice
 from pyfly.config_client._watch import WatchTiming
 from pyfly.config_client.errors import ConfigClientError
@@ -146,6 +146,10 @@ class LiveValues(ABC):
         return False
 
     @abstractmethod
+    def go_on(self) -> None:
+        """Start in a forked process what cannot wait for the first read."""
+
+    @abstractmethod
     def _attach(self) -> None:
         """Use the running event loop, if the client needs one."""
 
@@ -210,6 +214,10 @@ class _Registry:
         for values in tuple(self._all):
             values.forget_process()
 
+    def go_on(self) -> None:
+        for values in tuple(self._all):
+            values.go_on()
+
 
 _registry: Final = _Registry()
 
@@ -222,5 +230,5 @@ def refresh_live_values() -> None:
     _registry.refresh()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_registry.forget_process)
+forget_after_fork(_registry.forget_process)
+start_after_fork(_registry.go_on)

@@ -5,7 +5,6 @@ failure, or a response that is rejected, the current configuration stays in use.
 """
 
 import logging
-import os
 import random
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Never, Self
 from pyfly.config_client._acceptance import Job, Loaded
 from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, difference
 from pyfly.config_client._fetch import Revalidation, backoff, revalidate
+from pyfly.config_client._forks import start_after_fork
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Plan, Sleep, UseConfiguration
 from pyfly.config_client.errors import ConfigClientError
@@ -358,5 +358,4 @@ def _restart_all() -> None:
         watcher.restart()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_all)
+start_after_fork(_restart_all)
