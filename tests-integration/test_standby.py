@@ -73,6 +73,8 @@ def test_a_server_that_starts_without_its_store_serves_what_it_served_before(
     assert int(headers["X-Config-Stale"]) >= 0
     assert get(server, "/config/billing/prod")[0] == 503
     assert get(server, "/actuator/health")[0] == 503
+    status, _, health = get(server, "/health/ready")
+    assert (status, json.loads(health)) == (200, {"status": "degraded"})
 
     (tmp_path / "away").rename(volume)
     put(volume / "main" / "orders-prod.yaml", "a: 2\n")

@@ -1,6 +1,7 @@
 """The live layer over a standby: answers from the disk are marked, and never stay."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -159,6 +160,19 @@ async def test_health_of_spring_is_down_while_the_standby_answers(process: Proce
     controller = Controller(process.live, auth=None, health=health)
     request = HttpRequest(method="GET", raw_path=b"/actuator/health")
     assert (await controller.handle(request)).status == 503
+
+
+async def test_a_process_with_a_filled_standby_is_ready_and_degraded(
+    store: Switch, process: Process, tmp_path: Path
+) -> None:
+    empty = Process(store, tmp_path / "empty")
+    for one, wanted in ((process, (200, "degraded")), (empty, (503, "down"))):
+        with contextlib.suppress(BackendUnavailableError):
+            await one.live.get(ORDERS)
+        controller = Controller(one.live, auth=None, health=HealthSettings())
+        answer = await controller.handle(HttpRequest(method="GET", raw_path=b"/health/ready"))
+        assert (answer.status, json.loads(answer.body)["status"]) == wanted
+    await empty.end()
 
 
 async def test_reads_of_a_block_know_their_oldest_result(store: Switch, process: Process) -> None:

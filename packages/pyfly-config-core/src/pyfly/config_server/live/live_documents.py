@@ -68,7 +68,7 @@ class LiveDocuments:
     ) -> None:
         self.server: Final = server
         self.options: Final = options or LiveOptions()
-        self._has_standby = any(isinstance(one, StandbyBackend) for one in server.backends)
+        self._standbys = [one for one in server.backends if isinstance(one, StandbyBackend)]
         self.counters: Final = counters or Counters()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reset()
@@ -144,7 +144,7 @@ class LiveDocuments:
     @property
     def has_answers(self) -> bool:
         """True if there are answers that can be served while a store is down."""
-        return len(self.cache) > 0
+        return len(self.cache) > 0 or any(one.has_records for one in self._standbys)
 
     def is_ready(self, entry: Entry) -> bool:
         """True if an answer of the cache can be used without waiting for anything."""
@@ -159,7 +159,7 @@ class LiveDocuments:
             BackendUnavailableError: A store that is needed cannot be reached.
         """
         self.counters.misses += 1
-        error, may_answer = self.feeds.error, self._has_standby
+        error, may_answer = self.feeds.error, bool(self._standbys)
         if error is not None and self.server.options.fail_on_composite_error and not may_answer:
             raise error
         if self.feeds.is_down:  # what is composed now may miss changes later: it is not kept

@@ -123,6 +123,11 @@ class StandbyBackend(WrapperBackend):
         since = self._stale_since
         return None if since is None else datetime.fromtimestamp(since, UTC)
 
+    @property
+    def has_records(self) -> bool:
+        """True if anything was kept for the store."""
+        return self._shelf.has_records
+
     def ability(self, kind: type[_Ability]) -> _Ability | None:
         """Return the object that has an ability, or `None` if the store lacks it."""
         if kind is SupportsClose:

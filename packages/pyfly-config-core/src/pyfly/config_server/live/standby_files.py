@@ -68,6 +68,8 @@ class StandbyFiles:
     def __init__(self, root: Path, name: str) -> None:
         _check_platform()
         self.path: Final = root / name
+        self.had_records = False
+        """True if there were records at the start."""
         with (
             explained(root),
             opened(open_private_directory(root, None)) as top,
@@ -145,6 +147,7 @@ class StandbyFiles:
             if _RECORD.fullmatch(name) or name == _LOCK:
                 with explained(self.path / name):
                     check_private_file(status)
+                self.had_records |= name != _LOCK
 
     # --- writing ----------------------------------------------------------------------
 

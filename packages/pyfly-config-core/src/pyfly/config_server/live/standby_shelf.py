@@ -82,6 +82,11 @@ class StandbyShelf:
         """The directory of the records."""
         return self._files.path
 
+    @property
+    def has_records(self) -> bool:
+        """True if there were records at the start, or some were written since."""
+        return self._files.had_records or bool(self._written)
+
     # --- reading ----------------------------------------------------------------------
 
     def load(
