@@ -132,6 +132,24 @@ def test_a_worker_leaves_the_connection_of_its_parent_alone(server: Any, argumen
         until(lambda: live.value == 3)
 
 
+def test_every_process_holds_one_request_on_a_connection_of_its_own(holding_server: Any) -> None:
+    client = SyncConfigClient(server_url=holding_server.url, application="orders", profile="prod")
+    values = [client.live("a", int) for _ in range(3)]
+    holding_server.wait_until(lambda: holding_server.held == 1)
+    client.refresh()  # leaves a connection that is idle
+    values[0].on_change(lambda *_: None)
+    children = [
+        forked(lambda: until(lambda: [one.value for one in values] == [1, 1, 1])) for _ in range(3)
+    ]
+    holding_server.wait_until(lambda: holding_server.held == 4)
+    assert len(holding_server.connections) == 2 + len(children)
+    holding_server.answer(a=1)
+    assert [succeeded(child) for child in children] == [True, True, True]
+    until(lambda: [one.value for one in values] == [1, 1, 1])
+    for one in values:
+        one.close()
+
+
 def test_a_worker_takes_over_what_its_parent_had_only_begun(server: Any, arguments: Any) -> None:
     """The parent is forked while it passes a change on: the client has it, the value has not."""
     let_go = threading.Event()

@@ -33,6 +33,7 @@ class AsyncLiveValues(LiveValues):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._callback: asyncio.Task[None] | None = None
+        self._inherited: list[object] = []
 
     async def open(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
         """Fetch if necessary, and add a binding; see `add`."""
@@ -91,6 +92,8 @@ class AsyncLiveValues(LiveValues):
             raise
 
     def _forget_watcher(self) -> bool:
+        # Kept, because a pending task that is destroyed complains in the log.
+        self._inherited += (self._loop, self._watcher, self._callback)
         self._loop = self._watcher = self._callback = None
         return bool(self._bindings)
 
