@@ -308,6 +308,26 @@ async def test_a_disk_that_fails_is_logged_once_and_serving_goes_on(
     assert await is_kept(store, standby)
 
 
+async def test_a_write_is_not_forgotten_while_the_disk_fails(
+    store: Switch, standby: StandbyBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what was kept before it nor a read that fails afterwards brings it back."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        for call in ("write", "unlink"):
+            patch.setattr(os, call, fail)
+        await standby.save(ConfigSource(application="orders", profile="prod", properties={"a": 2}))
+        async with asyncio.timeout(DEADLINE):
+            while not standby._recorder._is_failing:  # noqa: ASYNC110 - a thread fails
+                await asyncio.sleep(0.001)
+        assert await is_kept(store, standby)  # the disk holds what it cannot lose
+    await written(standby)
+    assert not await is_kept(store, standby)
+
+
 async def test_an_absence_removes_what_was_kept_even_if_the_disk_is_full(
     store: Switch, standby: StandbyBackend, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

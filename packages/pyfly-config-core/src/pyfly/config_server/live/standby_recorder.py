@@ -41,6 +41,8 @@ LOOK_SECONDS: Final = 10.0
 """The time between two looks at the store of this module, if nobody else looks."""
 AGAIN_SECONDS: Final = 30.0
 """A result that is the same again is noted after this time."""
+_FAILING_PAUSES: Final = 10
+"""While the disk fails, the time between two batches is so many times as long."""
 _WRITE_SECONDS: Final = 60.0
 _LAST_SECONDS: Final = 1.0
 """The time for the last batch when the server stops."""
@@ -84,6 +86,7 @@ class StandbyRecorder:
         self._bytes = 0
         self._seen: dict[RecordKey, tuple[Hashable, float]] = {}
         self._changed: dict[ConfigKey, float] = {}
+        self._unread: dict[ConfigKey, None] = {}
         self._changed_at = self._looked_at = self._others_looked_at = float("-inf")
         self._next_look = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -122,6 +125,7 @@ class StandbyRecorder:
             self._seen.pop(one, None)
             self._drop(one)
         self._changed[key] = time.time()
+        self._unread[key] = None
         self._start()
 
     def look(self, began: Moment) -> None:
@@ -164,7 +168,8 @@ class StandbyRecorder:
     async def _run(self) -> None:
         while (self._waiting or self._changed) and not self._is_closing.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_closing.wait(), PAUSE_SECONDS)
+                pause = PAUSE_SECONDS * (_FAILING_PAUSES if self._is_failing else 1)
+                await asyncio.wait_for(self._is_closing.wait(), pause)
             await self._flush()
 
     async def _flush(self) -> None:
@@ -184,7 +189,11 @@ class StandbyRecorder:
         changed, self._changed = self._changed, {}
         for key in ready:
             self._drop(key)
-        held = await self._write(ready, changed, removes=False)
+        try:
+            held = await self._write(ready, changed, removes=False)
+        except BaseException:
+            self._changed = {**changed, **self._changed}
+            raise
         if held and await self._has_content():
             await self._write({one.key: ready[one.key] for one in held}, {}, removes=True)
         self._is_failing = False
@@ -216,8 +225,9 @@ class StandbyRecorder:
         return held or []
 
     async def _read_changed(self) -> None:
-        """Read again what this process has written."""
-        for key in [*self._changed]:
+        """Read again, once, what this process has written."""
+        unread, self._unread = self._unread, {}
+        for key in unread:
             began = Moment()
             with contextlib.suppress(ConfigError):
                 source = await self._backend.fetch(key.application, key.profile, key.label)

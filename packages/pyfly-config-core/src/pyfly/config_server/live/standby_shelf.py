@@ -186,7 +186,8 @@ class StandbyShelf:
                 return None
             held = [one for one in observations if not removes and self._would_remove(one)]
             wrote = [self._put(one) for one in self._forgotten(changed)]
-            wrote += [self._put(one) for one in observations if one not in held]
+            left = {one.key for one in held}
+            wrote += [self._put(one) for one in observations if one.key not in left]
             if any(wrote):
                 self._files.flush()
                 self._limit()
@@ -286,7 +287,8 @@ class StandbyShelf:
                 self._files.remove(file.name)
                 self._used -= _occupied(file.size)
         names = {file.name for file in files}
-        self._written = {name: one for name, one in self._written.items() if name in names}
+        known = {**self._written}  # a reader may remove one meanwhile
+        self._written = {name: one for name, one in known.items() if name in names}
 
 
 def _occupied(size: int) -> int:
