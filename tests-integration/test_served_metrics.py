@@ -55,6 +55,13 @@ def wait_for(url: str, condition: Callable[[dict[str, float]], bool]) -> dict[st
     return found
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def requests(found: dict[str, float]) -> float:
     return found.get("pyfly_config_http_requests_total route=environment status=200", 0)
 
@@ -69,16 +76,71 @@ def test_requests_of_all_workers_are_counted(
     start_server: Callable[..., Any], store: Path, workers: int
 ) -> None:
     server = start_server(store, "--workers", str(workers), METRICS="true")
-    assert f"metrics       {server.url}/metrics" in server.output()
+    wait_until(lambda: f"metrics       {server.url}/metrics" in server.output())
     for _ in range(20):
         fetch(f"{server.url}/config/orders/prod")
+    wait_for(f"{server.url}/metrics", lambda found: found["pyfly_config_workers"] == workers)
     found = wait_for(f"{server.url}/metrics", lambda found: requests(found) == 20)
-    assert found["pyfly_config_workers"] == workers
     assert found["pyfly_config_worker_restarts_total"] == 0
     durations = "pyfly_config_http_request_duration_seconds"
     assert found[f"{durations}_count route=environment"] == 20
     assert found[f"{durations}_sum route=environment"] > 0
     assert server.stop() == 0
+
+
+@each_number_of_workers
+def test_answers_looks_and_watchers_of_all_workers_are_counted(
+    start_server: Callable[..., Any], store: Path, workers: int
+) -> None:
+    server = start_server(store, "--workers", str(workers), METRICS="true")
+    document, url = f"{server.url}/config/orders/prod", f"{server.url}/metrics"
+    with urllib.request.urlopen(document, timeout=30) as answer:
+        tag = answer.headers["ETag"]
+    for _ in range(20):
+        fetch(document)
+    found = wait_for(url, lambda found: requests(found) == 21)
+    hits, misses = (found[f"pyfly_config_answers_total outcome={one}"] for one in ("hit", "miss"))
+    assert hits + misses == 21
+    assert 1 <= misses <= workers
+    assert found["pyfly_config_answers_rendered_total"] == misses
+    last_look = "pyfly_config_store_last_look_timestamp_seconds store=1"
+    now = time.time()
+    found = wait_for(url, lambda found: found.get(last_look, 0) > now)
+    assert found[last_look] <= time.time()
+    assert found["pyfly_config_store_looks_total store=1"] >= workers
+    assert found["pyfly_config_store_look_errors_total store=1"] == 0
+    held = threading.Thread(
+        target=fetch, args=[document], kwargs={"If-None-Match": tag, "Prefer": "wait=60"}
+    )
+    held.start()
+    wait_for(url, lambda found: found["pyfly_config_watchers"] == 1)
+    (store / "main" / "orders-prod.yaml").write_text("a: 2\n", encoding="utf-8")
+    held.join()
+    found = wait_for(url, lambda found: found["pyfly_config_watchers"] == 0)
+    found = wait_for(url, lambda found: found["pyfly_config_watcher_wake_seconds_count"] == 1)
+    assert found["pyfly_config_http_requests_total route=environment status=200"] == 22
+    assert found["pyfly_config_http_request_duration_seconds_count route=environment"] == 21
+
+
+def test_a_text_that_does_not_parse_is_counted_until_it_is_repaired(
+    start_server: Callable[..., Any], store: Path
+) -> None:
+    server = start_server(store, METRICS="true")
+    document, url = f"{server.url}/config/orders/prod", f"{server.url}/metrics"
+    file = store / "main" / "orders-prod.yaml"
+    stale = "pyfly_config_answers_total outcome=stale"
+
+    def is_broken(found: dict[str, float]) -> bool:
+        fetch(document)
+        return found["pyfly_config_answers_broken"] == 1 and found[stale] > 0
+
+    fetch(document)
+    file.write_text("a: [\n", encoding="utf-8")
+    wait_for(url, is_broken)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "settings reloaded" in server.output())
+    file.write_text("a: 3\n", encoding="utf-8")
+    wait_for(url, lambda found: bool(fetch(document)) and not found["pyfly_config_answers_broken"])
 
 
 @each_number_of_workers
@@ -209,10 +271,7 @@ def test_a_new_address_for_metrics_needs_a_restart(
     server = start_server(store, "--settings", str(settings))
     settings.write_text("metrics = true\n", encoding="utf-8")
     server.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + PATIENCE
-    while "a new value of 'metrics' needs a restart" not in server.output():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: "a new value of 'metrics' needs a restart" in server.output())
 
 
 def test_the_files_of_the_workers_are_private_and_go_with_the_server(

@@ -51,11 +51,19 @@ class AnswerCache:
     Args:
         max_bytes: The bound.
         is_pinned: True for a request whose entry must not be dropped.
+        dropped: Called with each entry that is dropped or replaced.
     """
 
-    def __init__(self, max_bytes: int, *, is_pinned: Callable[[DocumentRequest], bool]) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        is_pinned: Callable[[DocumentRequest], bool],
+        dropped: Callable[[Entry], None] = lambda _: None,
+    ) -> None:
         self._max_bytes = max_bytes
         self._is_pinned = is_pinned
+        self._dropped = dropped
         self._bytes = 0
         self._entries: dict[DocumentRequest, Entry] = {}
         self._index: dict[InputKey, set[Entry]] = {}
@@ -98,6 +106,7 @@ class AnswerCache:
         del self._entries[entry.request]
         self._bytes -= entry.size
         entry.generation = _NEVER
+        self._dropped(entry)
         for key in entry.keys:
             others = self._index[key]
             others.discard(entry)

@@ -77,6 +77,11 @@ class Feed:
         """True if somebody waited for a look in vain, and none was answered since."""
 
     @property
+    def asks_store(self) -> bool:
+        """True if a look asks the store. A store without `SupportsChanges` cannot be asked."""
+        return self._changes is not None
+
+    @property
     def is_down(self) -> bool:
         """True if the store cannot be reached, as far as is known."""
         return self.error is not None or self.is_late

@@ -190,7 +190,7 @@ class Feeds:
             store: The position of the store.
             begun: When the look began, in seconds of the wall clock; `None` if it goes on.
         """
-        if begun is not None:
+        if begun is not None and self.stores[store].asks_store:
             failed = self.stores[store].error is not None
             self._counters.looked(store + 1, begun, error=failed)
         until = min(feed.looked_at + feed.max_staleness for feed in self.stores)

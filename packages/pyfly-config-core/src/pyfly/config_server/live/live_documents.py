@@ -82,7 +82,11 @@ class LiveDocuments:
         """The number of batches of changes that were noted."""
         self.noticed_at = -math.inf
         """When the last of them was noted, in seconds of the monotonic clock."""
-        self.cache = AnswerCache(self.options.cache_bytes, is_pinned=self.watching.is_watched)
+        self.cache = AnswerCache(
+            self.options.cache_bytes,
+            is_pinned=self.watching.is_watched,
+            dropped=self._note_dropped,
+        )
         self._flights = Flights(self._compose)
         self.feeds = Feeds(
             self.server, staleness=self.options.max_staleness, observer=self, counters=self.counters
@@ -109,6 +113,8 @@ class LiveDocuments:
         if self._loop is asyncio.get_running_loop():
             await self.watching.aclose()
             await self.feeds.aclose()
+            self.cache.clear()
+            self.counters.forget_looks()
 
     # --- answers ----------------------------------------------------------------------------
 
@@ -247,7 +253,7 @@ class LiveDocuments:
         if before is not None and before.sequence > flight.sequence:
             return answer
         if before is not None:
-            self._mend(before)
+            _log_mended(before)
         self.cache.put(entry)
         self.watching.changed(request, representation.entity_tag)
         if not is_current:
@@ -258,14 +264,14 @@ class LiveDocuments:
         """Forget the answer to a request that has none any more."""
         entry = self.cache.find(request)
         if entry is not None and entry.sequence <= flight.sequence:
-            self._mend(entry)
+            _log_mended(entry)
             self.cache.discard(entry)
             self.watching.changed(request, None)
 
     def _failed(self, entry: Entry, flight: Flight[Answer], error: Exception) -> Answer:
         """Fall back on the last good answer."""
         if entry.error is None:
-            self.counters.broken += 1
+            self.counters.broken += self.cache.find(entry.request) is entry
             _LOG.warning("the last good answer is served: %s", _words(error))
         entry.error = error
         if flight.touched.concerns(entry.keys):
@@ -277,11 +283,9 @@ class LiveDocuments:
                 loop.call_later(_RETRY_SECONDS, self.watching.want, [entry.request])
         return self._kept(entry)
 
-    def _mend(self, entry: Entry) -> None:
-        """Note that an answer takes the place of one that was held back by an error."""
+    def _note_dropped(self, entry: Entry) -> None:
         if entry.error is not None:
             self.counters.broken -= 1
-            _LOG.warning("composed again after an error: %s", _words(entry.error))
 
     # --- changes ----------------------------------------------------------------------------
 
@@ -316,6 +320,12 @@ class LiveDocuments:
             await self.feeds.wrote(key)
         else:
             asyncio.run_coroutine_threadsafe(self.feeds.wrote(key), loop)
+
+
+def _log_mended(entry: Entry) -> None:
+    """Log that an answer takes the place of one that was held back by an error."""
+    if entry.error is not None:
+        _LOG.warning("composed again after an error: %s", _words(entry.error))
 
 
 def _words(error: Exception) -> str:

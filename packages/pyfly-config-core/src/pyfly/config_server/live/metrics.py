@@ -82,7 +82,8 @@ METRICS: Final = (
         name="pyfly_config_store_looks",
         kind="counter",
         labels=("store",),
-        help="Looks for changes at a store, including failed ones. The first store is 1.",
+        help="Looks for changes at a store, including failed ones. The first store is 1. A "
+        "store that cannot say what has changed has none.",
     ),
     MetricDescription(
         name="pyfly_config_store_look_errors",
