@@ -4,7 +4,7 @@ import builtins
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from pyfly.config_core import (
     ConfigKey,
@@ -30,6 +30,8 @@ from pyfly.config_server.storage import (
 
 _Ability = TypeVar("_Ability")
 
+OnWrite: TypeAlias = Callable[[ConfigKey, bool], Awaitable[None]]
+
 
 @runtime_checkable
 class _ListsNames(Protocol):
@@ -49,10 +51,13 @@ class Bundles:
 
     def __init__(self, backend: ConfigBackend) -> None:
         self.backend = backend
-        self._on_write: list[Callable[[ConfigKey], Awaitable[None]]] = []
+        self._on_write: list[OnWrite] = []
 
-    def on_write(self, callback: Callable[[ConfigKey], Awaitable[None]]) -> None:
-        """Call `callback` after each write, before the write returns or raises."""
+    def on_write(self, callback: OnWrite) -> None:
+        """Call `callback` after each write, before the write returns or raises.
+
+        Its arguments are the key, and true if the bundle was removed.
+        """
         self._on_write.append(callback)
 
     async def load(self, key: ConfigKey) -> ConfigSource:
@@ -180,7 +185,7 @@ class Bundles:
         """
         check_remarks(author=author, message=message)
         store = self._able(SupportsDelete, "deleting")
-        async with self._announced(key):
+        async with self._announced(key, removed=True):
             await store.delete(key, expected=expected, author=author, message=message)
 
     async def history(
@@ -262,13 +267,13 @@ class Bundles:
         return await self.commit(source, expected=expected, author=author, message=message)
 
     @contextlib.asynccontextmanager
-    async def _announced(self, key: ConfigKey) -> AsyncGenerator[None]:
+    async def _announced(self, key: ConfigKey, *, removed: bool = False) -> AsyncGenerator[None]:
         """Announce a write at its end. The outcome of a failed one may be unknown."""
         try:
             yield
         finally:
             for callback in self._on_write:
-                await callback(key)
+                await callback(key, removed)
 
     def _able(self, kind: type[_Ability], words: str) -> _Ability:
         store = ability(self.backend, kind)

@@ -151,18 +151,24 @@ class Feeds:
         else:
             await asyncio.gather(*looks)
 
-    async def wrote(self, key: ConfigKey) -> None:
-        """Note a write of this process, so that it is visible at once."""
+    async def wrote(self, key: ConfigKey, *, removed: bool) -> None:
+        """Note a write of this process, so that it is visible at once.
+
+        Only a removal asks the store, because a bundle that was saved has a label.
+        """
         backend = self._server.bundles.backend
         store = next(n for n, one in enumerate(self._server.backends) if one is backend)
-        change = BundleChange(key=key)
-        self._observer.touch(touched_by(store, [change]))
+        self._observer.touch(touched_by(store, [BundleChange(key=key)]))
+        had_label = self._observer.had_label(store, key.label)
+        if had_label is not removed:  # the write cannot change whether the label exists
+            return
+        labels = self._labels[store]
         try:
-            moved = await self._moved_labels(store, [change])
+            moved = not removed or labels is None or not await labels.has_label(key.label)
         except Exception:  # noqa: BLE001 - the write itself has an answer already
-            moved = frozenset({label_of(store, key.label)})
+            moved = True
         if moved:
-            self._observer.touch(Touched(keys=moved))
+            self._observer.touch(Touched(keys=frozenset({label_of(store, key.label)})))
 
     async def _apply(self, store: int, changes: Sequence[Change]) -> None:
         moved = await self._moved_labels(store, changes)

@@ -311,15 +311,15 @@ class LiveDocuments:
         """True if somebody waits for a change."""
         return self.watching.count > 0
 
-    async def _wrote(self, key: ConfigKey) -> None:
+    async def _wrote(self, key: ConfigKey, removed: bool) -> None:  # noqa: FBT001 - a callback
         """Note a write of this process, in the loop of the feeds."""
         loop = self._loop
         if loop is None or loop.is_closed():
             return
         if loop is asyncio.get_running_loop():
-            await self.feeds.wrote(key)
+            await self.feeds.wrote(key, removed=removed)
         else:
-            asyncio.run_coroutine_threadsafe(self.feeds.wrote(key), loop)
+            asyncio.run_coroutine_threadsafe(self.feeds.wrote(key, removed=removed), loop)
 
 
 def _log_mended(entry: Entry) -> None:
