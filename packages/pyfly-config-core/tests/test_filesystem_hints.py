@@ -278,6 +278,25 @@ async def test_where_events_never_come_passes_find_the_change(
         await asyncio.wait({waiting})
 
 
+async def test_without_a_thread_passes_find_the_change(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with FilesystemConfigBackend(root) as backend:
+        hints = backend.hints()
+        with monkeypatch.context() as patch:
+            patch.setattr(hints_module._Watch, "start", fail)
+            waiting = asyncio.ensure_future(anext(hints, None))
+            await asyncio.sleep(0)  # so that it begins to wait
+        assert await changed(backend)
+        assert not waiting.done()
+    assert await waiting is None
+    (record,) = caplog.records
+    assert "can't start new thread" in record.getMessage()
+
+
 @pytest.mark.parametrize(
     "error",
     [
