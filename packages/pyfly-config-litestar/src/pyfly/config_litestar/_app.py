@@ -48,9 +48,13 @@ class ReadyApp:
         """Return the lifespan, for servers that do not send its events."""
         return self.litestar.lifespan()
 
-    def release(self) -> None:
-        """Answer all held requests; hold no more."""
-        self._front.release()
+    def release(self, *, ends_connections: bool = False) -> None:
+        """Answer all held requests; hold no more.
+
+        Args:
+            ends_connections: True to send `Connection: close` with these responses.
+        """
+        self._front.release(ends_connections=ends_connections)
 
 
 def create_app(  # noqa: PLR0913 - one keyword for each part

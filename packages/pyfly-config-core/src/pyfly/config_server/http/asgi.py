@@ -130,10 +130,14 @@ class ConfigServerApp:
         if self.live is not None:
             self.live.start()
 
-    def release(self) -> None:
-        """Answer all held requests; hold no more."""
+    def release(self, *, ends_connections: bool = False) -> None:
+        """Answer all held requests; hold no more.
+
+        Args:
+            ends_connections: True to send `Connection: close` with these responses (HTTP/1.1).
+        """
         if self.live is not None:
-            self.live.release()
+            self.live.release(ends_connections=ends_connections)
 
     async def aclose(self) -> None:
         """Stop following the stores. The server stays open."""

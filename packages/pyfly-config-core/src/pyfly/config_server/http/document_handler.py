@@ -19,7 +19,7 @@ from pyfly.config_server.http.responses import empty_response, representation_re
 from pyfly.config_server.live import Answer, LiveDocuments, TooManyWatchersError
 from pyfly.config_server.storage import TOO_LARGE
 
-__all__ = ["DocumentHandler", "Inputs", "composed", "hold"]
+__all__ = ["DocumentHandler", "Inputs", "composed", "hold", "waited_headers"]
 
 Inputs: TypeAlias = tuple[StoreInputs, ...]
 
@@ -59,8 +59,18 @@ async def _live_response(
         answer = await live.get(wanted)
         if not _has(request, answer):
             live.counters.woke(time.monotonic() - live.noticed_at)
+    return _response(request, answer, headers=waited_headers(live, granted))
+
+
+def waited_headers(live: LiveDocuments, granted: int) -> Headers:
+    """Return the headers of a response to a request that was allowed to wait.
+
+    Args:
+        live: The live layer.
+        granted: The longest wait, in seconds.
+    """
     applied = (b"preference-applied", b"wait=%d" % granted)
-    return _response(request, answer, headers=(applied,))
+    return (applied, (b"connection", b"close")) if live.ends_connections else (applied,)
 
 
 async def _answer(live: LiveDocuments, wanted: DocumentRequest, request: HttpRequest) -> Answer:

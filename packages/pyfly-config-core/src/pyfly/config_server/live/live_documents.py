@@ -70,6 +70,8 @@ class LiveDocuments:
         self.options: Final = options or LiveOptions()
         self._standbys = [one for one in server.backends if isinstance(one, StandbyBackend)]
         self.counters: Final = counters or Counters()
+        self.ends_connections = False
+        """True if the responses to released requests end their connections."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reset()
         server.bundles.on_write(self._wrote)
@@ -104,8 +106,14 @@ class LiveDocuments:
         self.feeds.start()
         self.watching.start()
 
-    def release(self) -> None:
-        """End every wait; later waits end at once."""
+    def release(self, *, ends_connections: bool = False) -> None:
+        """End every wait; later waits end at once.
+
+        Args:
+            ends_connections: True if the process ends, so that clients come back on another
+                connection.
+        """
+        self.ends_connections = ends_connections
         self.watching.release()
 
     async def aclose(self) -> None:

@@ -54,7 +54,8 @@ class Watching:
         self._due: dict[DocumentRequest, None] = {}
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._is_closing = False
+        self.is_released = False
+        """True if no more requests are held."""
         self.count = 0
         """The number of waiting requests."""
 
@@ -69,7 +70,7 @@ class Watching:
 
     def release(self) -> None:
         """End every wait; later waits end at once."""
-        self._is_closing = True
+        self.is_released = True
         self._wake([one for waiters in self._waiters.values() for one in waiters])
 
     async def aclose(self) -> None:
@@ -102,7 +103,7 @@ class Watching:
         Raises:
             TooManyWatchersError: There are too many waiting requests.
         """
-        if self._is_closing:
+        if self.is_released:
             return
         if self.count >= self._limit:
             self._counters.rejected_watchers += 1

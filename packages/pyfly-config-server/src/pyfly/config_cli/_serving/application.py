@@ -53,7 +53,7 @@ class ReplaceableApp:
         """End each connection with its next answer, and answer held requests now."""
         self._closing = True
         if self._current is not None:
-            self._current.app.release()
+            self._current.app.release(ends_connections=True)
 
     async def aclose(self) -> None:
         """Shut down the current application and those that still have requests."""

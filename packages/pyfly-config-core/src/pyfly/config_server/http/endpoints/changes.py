@@ -9,7 +9,7 @@ from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import name_document
 from pyfly.config_server.http.context import RequestContext
-from pyfly.config_server.http.document_handler import hold
+from pyfly.config_server.http.document_handler import hold, waited_headers
 from pyfly.config_server.http.endpoint import Endpoint, Result
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpResponse
@@ -54,8 +54,8 @@ async def _changes(context: RequestContext) -> HttpResponse:
     if not changes and live.batches == batches:
         await hold(live, ANY_CHANGE, b"", context.request, seconds=granted)
         cursor, changes = await _since(stores, cursors)
-    applied = (b"preference-applied", b"wait=%d" % granted)
-    return json_response({"cursor": cursor, "changes": changes}, status=200, headers=(applied,))
+    document: dict[str, JsonValue] = {"cursor": cursor, "changes": changes}
+    return json_response(document, status=200, headers=waited_headers(live, granted))
 
 
 def _stores(server: ConfigServer) -> list[SupportsChanges]:
