@@ -36,6 +36,7 @@ from pyfly.config_cli._serving.telemetry import (
     open_counters,
 )
 from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.names import key_of
 from pyfly.config_cli._settings.transfer import decode_settings
 from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server import ConfigServer
@@ -172,7 +173,7 @@ def check_reload(old: ServerSettings, new: ServerSettings) -> None:
         raise SettingsError("'memory:' keeps its bundles in this process; a reload would lose them")
     for name in ("host", "port", "workers", "metrics", "metrics_listen"):
         if getattr(old, name) != getattr(new, name):
-            raise SettingsError(f"a new value of {name!r} needs a restart")
+            raise SettingsError(f"a new value of {key_of(name)!r} needs a restart")
     check_exposure(new, resolve(new.host, new.port))
 
 
