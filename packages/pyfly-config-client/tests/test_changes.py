@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from pyfly.config_client import (
     Change,
@@ -22,6 +23,7 @@ from pyfly.config_client import (
     StaleResponseError,
     SyncConfigClient,
 )
+from pyfly.config_client.metrics import ClientCollector
 
 pytestmark = pytest.mark.anyio
 
@@ -431,3 +433,54 @@ def test_many_threads_fetch_at_once(holding_server: Any) -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert [found.get_nowait() for _ in threads] == [{"a": 0}] * 8
+
+
+# --- keys and metrics -----------------------------------------------------------------
+
+
+def test_keys_are_part_of_the_address_and_of_the_identity(
+    holding_server: Any, tmp_path: Any
+) -> None:
+    names: Any = {"server_url": holding_server.url, "application": "orders", "profile": "prod"}
+    names |= {"snapshot_dir": tmp_path / "state"}
+    some = SyncConfigClient(**names, keys=["feature.*", "db", "db", "labels[a/b]"])
+    assert some.fetch() == {"a": 0}
+    path = holding_server.requests[0]["path"]
+    assert path == "/config/orders/prod?keys=db,feature.*,labels%5Ba%2Fb%5D"
+    SyncConfigClient(**names, keys="feature.*,db").fetch()
+    assert holding_server.requests[1]["path"] == "/config/orders/prod?keys=feature.*,db"
+    holding_server.stop()
+    offline: Any = names | {"policy": "offline"}
+    same = SyncConfigClient(**offline, keys=("labels[a/b]", "db", "feature.*"))
+    assert same.fetch().from_snapshot, "the order does not count"
+    with pytest.raises(ConfigClientError, match="no snapshot"):
+        SyncConfigClient(**offline).fetch()
+
+
+@pytest.mark.parametrize("keys", ["", [], ["db", ""], " "])
+def test_keys_without_a_name_are_refused(keys: Any) -> None:
+    with pytest.raises(ValueError, match="keys must not be empty"):
+        SyncConfigClient(server_url="http://config", application="orders", keys=keys)
+
+
+def test_the_status_of_clients_is_collected(holding_server: Any) -> None:
+    registry = CollectorRegistry()
+    client = clients(holding_server, 1)[0]
+    other = SyncConfigClient(server_url=holding_server.url, application="billing", label="v1")
+    ClientCollector(client, other, registry=registry)
+    holding_server.stale = 30
+    client.fetch()
+    with pytest.raises(ConfigClientError):
+        other.fetch()
+    text = generate_latest(registry).decode()
+    names = 'application="orders",label="",profile="prod"'
+    wrong = 'application="billing",label="v1",profile="default"'
+    assert f"pyfly_config_client_stale_seconds{{{names}}} 30" in text
+    assert f"pyfly_config_client_failing{{{names}}} 0.0" in text
+    assert f"pyfly_config_client_last_contact_timestamp_seconds{{{names}}} 1" in text
+    assert f"pyfly_config_client_failing{{{wrong}}} 1.0" in text
+    assert f"pyfly_config_client_last_contact_timestamp_seconds{{{wrong}}}" not in text
+    count = f"pyfly_config_client_rejected_responses_total{{{wrong}}} "
+    assert float(text.partition(count)[2].split()[0]) >= 1
+    with pytest.raises(ValueError, match="same application"):
+        ClientCollector(client, client, registry=registry)

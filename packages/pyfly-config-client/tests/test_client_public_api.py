@@ -7,6 +7,7 @@ import pytest
 import pyfly.config_client
 
 HEAVY = {"httpx", "yaml", "asyncio", "ssl", "pydantic", "cryptography", "pyfly.config_server"}
+HEAVY |= {"prometheus_client"}
 
 
 def loaded_by(script: str) -> set[str]:
@@ -38,6 +39,10 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
     assert loaded_by("from pyfly.config_client import *") == set()
     client = "ConfigClient(server_url='http://config', application='orders')"
     assert loaded_by(f"from pyfly.config_client import ConfigClient; {client}") == set()
+
+
+def test_importing_the_metrics_loads_nothing_heavy() -> None:
+    assert loaded_by("import pyfly.config_client.metrics") == set()
 
 
 def test_importing_the_plugin_for_pytest_loads_nothing_heavy() -> None:

@@ -348,6 +348,26 @@ def test_doctor_says_that_all_is_well(run: Any, server: Any) -> None:
     assert "marker-value" not in out
 
 
+def test_doctor_notes_that_the_server_cannot_read_its_store(
+    run: Any, server: Any, document: Any
+) -> None:
+    server.answer_json(document, "X-Config-Stale: 42")
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "note  stale: the server cannot read its store" in out
+    assert "42 s old" in out
+
+
+def test_keys_select_what_is_requested(
+    run: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("get", "--keys", "db,hosts")[0] == 0
+    monkeypatch.setenv("PYFLY_CONFIG_KEYS", "db")
+    assert run("get")[0] == 0
+    asked = [request.split()[1] for request in server.requests]
+    assert asked == ["/config/orders/prod?keys=db,hosts", "/config/orders/prod?keys=db"]
+
+
 def test_doctor_says_what_is_wrong(run: Any, server: Any, document: Any) -> None:
     server.answer_json(document | {"name": "billing"})
     code, out, _ = run("doctor")

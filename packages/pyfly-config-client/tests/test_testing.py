@@ -1,9 +1,12 @@
 """The server in memory for the tests of programs."""
 
+import asyncio
+import contextlib
 import queue
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from pyfly.config_client import (
     Properties,
     ServerRejectedError,
     ServerUnreachableError,
+    StaleResponseError,
     SyncConfigClient,
 )
 from pyfly.config_client.testing import FakeConfigServer, Fault
@@ -305,3 +309,105 @@ def test_a_server_may_end_while_other_threads_ask_for_a_transport() -> None:
     with stale:
         replaced = config.make_transport
     assert replaced() is not stale
+
+
+@pytest.fixture(params=["async", "sync"])
+def watch(request: pytest.FixtureRequest, config_server: FakeConfigServer) -> Any:
+    """Start to watch with one of the clients; the result is the client, and a queue of changes.
+
+    The interval is so long that only held requests bring changes.
+    """
+    stack = contextlib.ExitStack()
+
+    def start(**how: Any) -> Any:
+        changes: queue.Queue[Properties] = queue.Queue()
+        if request.param == "sync":
+            client = config_server.client("orders", **how)
+            stack.enter_context(
+                client.watch(lambda change: changes.put(change.properties), interval=3600)
+            )
+            return client, changes
+        other = config_server.async_client("orders", **how)
+        begun = threading.Event()
+
+        async def follow() -> None:
+            await other.fetch()
+            begun.set()
+            async for change in other.watch(interval=3600):
+                changes.put(change.properties)
+
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(follow())
+
+        def work() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                loop.run_until_complete(task)
+            loop.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(lambda: loop.call_soon_threadsafe(task.cancel))
+        assert begun.wait(60)
+        return other, changes
+
+    with stack:
+        yield start
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_watchers_are_held_until_something_changes(
+    config_server: FakeConfigServer, watch: Any
+) -> None:
+    config_server.put("orders", "default", {"a": 1})
+    client, changes = watch()
+    for number in (2, 3):
+        config_server.put("orders", "default", {"a": number})
+        assert changes.get(timeout=60) == {"a": number}
+    config_server.put("billing", "default", {"a": 1})
+    config_server.end_waits()
+    config_server.put("orders", "default", {"a": 4})
+    assert changes.get(timeout=60) == {"a": 4}
+    assert client.current == {"a": 4}
+
+
+def test_watchers_of_the_fake_meet_its_faults(config_server: FakeConfigServer, watch: Any) -> None:
+    config_server.put("orders", "default", {"a": 1})
+    client, changes = watch()
+    with config_server.fault("down"):
+        until(lambda: client.status.failing)
+    until(lambda: not client.status.failing)
+    with config_server.fault("stale"):
+        until(lambda: client.current.stale_for is not None)
+        config_server.put("orders", "default", {"a": 2})
+        assert client.current == {"a": 1}
+    assert changes.get(timeout=60) == {"a": 2}
+    assert client.current.stale_for is None
+
+
+def test_a_replica_that_is_behind_is_another_server_with_a_fault(
+    config_server: FakeConfigServer,
+) -> None:
+    config_server.put("orders", "default", {"a": 2})
+    client = SyncConfigClient(server_url="http://config:8888", application="orders")
+    assert client.fetch() == {"a": 2}
+    with FakeConfigServer() as behind:
+        behind.put("orders", "default", {"a": 1})
+        with behind.fault("stale"), pytest.raises(StaleResponseError):
+            client.refresh()
+        assert client.current == {"a": 2}
+        assert client.refresh() == {"a": 1}
+
+
+def test_keys_select_properties_and_overrides(config_server: FakeConfigServer) -> None:
+    config_server.put("orders", "default", {"db": {"url": "x", "size": 1}, "other": 1})
+    client = config_server.client("orders", keys=["db.url", "feature.*"])
+    assert client.fetch() == {"db.url": "x"}
+    with config_server.override({"db.url": "y", "db.size": 2, "feature.on": True}):
+        assert client.fetch() == {"db.url": "y", "feature.on": True}

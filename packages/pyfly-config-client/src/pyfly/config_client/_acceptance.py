@@ -180,9 +180,10 @@ def read(job: Job, snapshot: Snapshot, metadata: ConfigMetadata, until: float = 
         environ=os.environ if config.placeholders else None,
     )
     if not properties and not config.allow_empty:
+        keys = f" and the keys {config.identity.keys!r}" if config.identity.keys else ""
         raise InvalidPayloadError(
             f"{snapshot.url}: nothing is stored for {config.application!r} with the profiles "
-            f"{config.identity.profiles!r}; check the names, or pass allow_empty=True"
+            f"{config.identity.profiles!r}{keys}; check the names, or pass allow_empty=True"
         )
     _check_deadline(snapshot, until)
     names = (source.name for source in environment.property_sources if source.source)

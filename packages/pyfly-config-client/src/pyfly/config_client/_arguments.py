@@ -58,6 +58,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "application": _TEXT,
     "profile": _NAMES,
     "label": _NAMES,
+    "keys": _NAMES,
     "base_path": _TEXT,
     "username": _TEXT,
     "password": _TEXT,

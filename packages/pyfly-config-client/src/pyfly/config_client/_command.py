@@ -190,6 +190,7 @@ def _add_client_options(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--application", metavar="NAME")
     add.add_argument("--profile", metavar="NAMES")
     add.add_argument("--label", action="append", metavar="NAME", help="repeatable, in order")
+    add.add_argument("--keys", metavar="KEYS", help="only these properties, with commas")
     add.add_argument("--base-path", metavar="PATH")
     add.add_argument("--token-file", metavar="FILE", help="arguments must not contain secrets")
     add.add_argument("--ca-file", metavar="FILE")

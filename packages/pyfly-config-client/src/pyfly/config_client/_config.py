@@ -56,6 +56,10 @@ class ClientConfig:
     label: str | Sequence[str] | None = None
     """The version of the tree; `None` leaves it to the server. A comma list is sent unchanged. Of a
     sequence, the first label that exists is used."""
+    keys: str | Sequence[str] | None = None
+    """Only these properties: `db` with all below it, `feature.*` with those below it only; one
+    name, a comma list or a sequence, in any spelling. Values should not refer to others. A Spring
+    server sends all."""
     base_path: str = "/config"
     """Where the server mounts its routes; empty for most Spring servers."""
     username: str | None = None
@@ -112,7 +116,7 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         self._check_values()
-        for name in ("server_url", "profile", "label"):
+        for name in ("server_url", "profile", "label", "keys"):
             given = getattr(self, name)
             if given is not None and not isinstance(given, str):
                 self._set(name, tuple(given))
@@ -216,6 +220,7 @@ class ClientConfig:
             application=self.application,
             profiles=self.profile if isinstance(self.profile, str) else ",".join(self.profile),
             labels=(label,) if label is None or isinstance(label, str) else tuple(label),
+            keys=_join_keys(self.keys),
         )
 
     def _check_values(self) -> None:
@@ -231,6 +236,16 @@ class ClientConfig:
         _check_choice("strategy", self.strategy, get_args(Strategy))
         if self.transport is not None:
             check_transport(self.transport)
+
+
+def _join_keys(keys: str | Sequence[str] | None) -> str:
+    """Return keys as a comma list; of a sequence without repetitions, sorted."""
+    if keys is None:
+        return ""
+    names = (keys,) if isinstance(keys, str) else sorted({*keys})
+    if not names or not all(one.strip() for one in names):
+        raise ValueError("keys must not be empty; None requests all properties")
+    return ",".join(names)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

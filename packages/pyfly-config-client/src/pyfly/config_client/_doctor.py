@@ -113,7 +113,14 @@ def _examine_response(config: ClientConfig, job: Job, request: ConfigRequest) ->
         return
     digest = "a valid" if "content-digest" in response.headers else "no"
     count = len(loaded.properties)
+    stale_for = loaded.properties.stale_for
     yield _ok("response", f"{request.url}: {count} properties, with {digest} Content-Digest")
+    if stale_for is not None:
+        text = (
+            f"the server cannot read its store, or a file in it; this is its last good "
+            f"configuration, {stale_for:.0f} s old; check the log of the server"
+        )
+        yield Finding(step="stale", state="note", text=text)
     if loaded.only_shared:
         text = only_shared_warning(config.application, loaded.properties.profiles)
         yield Finding(step="names", state="note", text=text)

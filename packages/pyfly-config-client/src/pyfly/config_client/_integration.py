@@ -15,11 +15,11 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeAlias
 
-from pyfly.config_client._arguments import check_seconds
 from pyfly.config_client._changes import Change
 from pyfly.config_client._client import ConfigClient
 from pyfly.config_client._merging import UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
+from pyfly.config_client._watch import AsyncWatcher
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core.property_names import snake_variable, variable
 
@@ -30,6 +30,7 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 _OnChange: TypeAlias = Callable[[Change], Awaitable[object] | object]
 
 _INTERVAL: Final = 60.0
+_WAIT: Final = 45.0
 
 
 def apply_to_environ(
@@ -111,6 +112,7 @@ def config_lifespan(
     on_change: _OnChange | None = None,
     watch: bool = True,
     interval: float = _INTERVAL,
+    wait: float = _WAIT,
 ) -> Lifespan:
     """Return a lifespan for Litestar, Starlette or FastAPI that fetches before the first request.
 
@@ -121,14 +123,15 @@ def config_lifespan(
         on_change: Called after each change, and awaited if it returns an awaitable. What it
             raises is logged.
         watch: Watch for changes.
-        interval: Seconds between two requests, as in `ConfigClient.watch`.
+        interval: As `ConfigClient.watch`.
+        wait: As `ConfigClient.watch`.
 
     Raises:
         ConfigClientError: At start, if there is no configuration. The application then does not
             start.
-        ValueError: The interval is 0, negative or more than a day.
+        ValueError: As `ConfigClient.watch`.
     """
-    check_seconds("interval", interval)
+    client.watch(interval=interval, wait=wait)  # checks them
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncGenerator[None]:
@@ -137,7 +140,8 @@ def config_lifespan(
         app.state.config = await client.fetch()
         task = None
         if watch and client.config.policy != "offline":
-            task = asyncio.create_task(_follow(client, app, on_change, interval))
+            watcher = client.watch(interval=interval, wait=wait)
+            task = asyncio.create_task(_follow(watcher, app, on_change))
         try:
             yield
         finally:
@@ -148,11 +152,9 @@ def config_lifespan(
     return lifespan
 
 
-async def _follow(
-    client: ConfigClient, app: Any, on_change: _OnChange | None, interval: float
-) -> None:
+async def _follow(watcher: AsyncWatcher, app: Any, on_change: _OnChange | None) -> None:
     try:
-        async for change in client.watch(interval=interval):
+        async for change in watcher:
             app.state.config = change.properties
             if on_change is not None:
                 await _report(on_change, change)

@@ -24,6 +24,8 @@ class Identity:
     profiles: str
     labels: tuple[str | None, ...]
     """In the order in which they are tried."""
+    keys: str = ""
+    """The keys that are requested, comma separated; empty for all."""
 
 
 def check_identity(identity: Identity) -> None:
@@ -147,6 +149,7 @@ def _decoded(text: str | None) -> str | None:
 
 _DEFAULT_USER: Final = "user"
 _SEGMENT_SAFE: Final = ",()_@+"
+_KEYS_SAFE: Final = ",.*"
 _HEADERS: Final = {
     "Accept": f"{MEDIA_TYPE_V2}, application/json;q=0.9",
     "Accept-Encoding": "identity",
@@ -216,8 +219,9 @@ def _build(
     if label is not None:
         segments.append(encode_slashes(label))
     path = "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
+    query = f"?keys={quote(identity.keys, safe=_KEYS_SAFE)}" if identity.keys else ""
     return ConfigRequest(
-        url=f"{server.root}/{path}",
+        url=f"{server.root}/{path}{query}",
         headers=_HEADERS | _authorization(server, credentials),
         application=identity.application,
         profiles=identity.profiles,

@@ -150,7 +150,7 @@ def file_stem(identity: Identity) -> str:
     """Return a readable file name for an identity, without slashes and suffix.
 
     >>> file_stem(Identity(servers=("a",), application="x/y", profiles="p,q", labels=(None,)))
-    'x_y-p_q-b63a4d76d7c65fda'
+    'x_y-p_q-3edd30a6c940964a'
     """
     names = re.sub(r"[^A-Za-z0-9.-]", "_", f"{identity.application}-{identity.profiles}")
     digest = hashlib.sha256(json.dumps(asdict(identity)).encode()).hexdigest()

@@ -61,6 +61,7 @@ VARIABLES: Final = {
             help="label; of several with commas the first that exists",
             read=_listed,
         ),
+        Variable(argument="keys", help="only these properties, with commas: db,feature.*"),
         Variable(argument="base_path", help="where the routes are mounted (/config)"),
         Variable(argument="username", help="user name"),
         Variable(argument="password", help="password"),

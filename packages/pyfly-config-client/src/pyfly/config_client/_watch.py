@@ -102,7 +102,7 @@ def watch(
         is_same = found.snapshot.body == known.snapshot.body
         is_early = asked and found.waited and is_same and seconds < _EARLY * timing.wait
         early = early + 1 if is_early else 0
-        pause = _pause(timing, found, asked=asked, early=early)
+        pause = _pause(timing, found, asked=asked, early=early if job.pauses else 0)
         if pause or seconds < _SHORT_PAUSE:
             yield Sleep(seconds=pause or _around(_SHORT_PAUSE))
 

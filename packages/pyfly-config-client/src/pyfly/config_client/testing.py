@@ -1,7 +1,8 @@
 """A configuration server in memory, for the tests of programs that use a client.
 
-There is no port and no wait: requests go straight to the controller of the server, which comes
-with `pyfly-config-core`. While a `FakeConfigServer` is active it replaces
+There is no port: requests go straight to the controller of the server, which comes with
+`pyfly-config-core`. Nothing waits, except requests of watchers, which are held until something
+changes. While a `FakeConfigServer` is active it replaces
 `ClientConfig.make_transport`, so clients that the tested program makes by itself use it, too.
 Neither the client nor the program needs code for that. A replaced method reaches every thread,
 event loop and existing client; a context variable would reach only the contexts that were
@@ -13,8 +14,10 @@ import base64
 import contextlib
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable, Coroutine, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -47,12 +50,15 @@ T = TypeVar("T")
 
 Fault: TypeAlias = Literal["down", "slow", "torn", "stale", "401"]
 """`down`: refuses connections. `slow`: responds after the timeout. `torn`: sends half of the body.
-`stale`: repeats its last response. `401`: requires a credential."""
+`stale`: repeats its last response, marked, as a server whose store is down. `401`: requires a
+credential."""
 
 _SEAM: Final = "make_transport"
 """The method that is replaced; `ClientConfig.make_transport` documents that."""
 _OVERRIDES: Final = "overrides"
 _CONDITION: Final = "If-None-Match"
+_STALE: Final = "60"
+"""The seconds in the responses of a server that cannot read its store."""
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _UNAUTHORIZED: Final = 401
@@ -68,18 +74,90 @@ def _make_fake_transport(config: ClientConfig) -> Transport:
 
 
 class _FakeExchange:
-    """An exchange that sends nothing: the fake answers at once."""
+    """An exchange that sends nothing: the fake answers at once, or holds the request."""
 
-    def __init__(self, server: "FakeConfigServer", request: HttpRequest) -> None:
-        self._server = server
+    def __init__(self, held: "_HeldRequests", request: HttpRequest) -> None:
+        self._held = held
         self._request = request
+        self._news: Future[bool] | None = None
+        self._aborted = False
 
     def run(self) -> HttpResponse:
         """Return the response, or raise the error of a fault."""
-        return self._server.respond(self._request)
+        request = self._request
+        until = time.monotonic() + _wait_of(request)
+        response, self._news = self._held.begin(request)
+        while self._news is not None and not self._aborted:
+            try:
+                look = self._news.result(max(until - time.monotonic(), 0.0))
+            except TimeoutError:
+                break
+            finally:
+                self._held.forget(self._news)
+            response, self._news = self._held.begin(request, hold=look)
+        if self._aborted:
+            raise ServerUnreachableError(f"{request.url}: the exchange was ended")
+        return response
 
     def abort(self) -> None:
-        """Do nothing, because `run` does not wait."""
+        """End a wait."""
+        self._aborted = True
+        if self._news is not None:
+            _tell(self._news, look=False)
+
+
+class _HeldRequests:
+    """The requests of watchers that are held.
+
+    Every one has a future. Its result is true if the request is to be held on unless its response
+    is another one now, and false if it is to be answered.
+    """
+
+    def __init__(self, respond: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._respond = respond
+        self._all: set[Future[bool]] = set()
+        self._lock = threading.Lock()
+
+    def begin(
+        self, request: HttpRequest, *, hold: bool = True
+    ) -> tuple[HttpResponse, Future[bool] | None]:
+        """Return the response of now, and the future if the request is held."""
+        news: Future[bool] = Future()
+        with self._lock:
+            self._all.add(news)  # first, so that no change is missed
+        try:
+            response = self._respond(request)
+        except BaseException:
+            self.forget(news)
+            raise
+        is_stale = "x-config-stale" in response.headers  # a test must not wait to see that
+        if hold and response.status == _NOT_MODIFIED and _wait_of(request) and not is_stale:
+            return response, news
+        self.forget(news)
+        return response, None
+
+    def forget(self, news: Future[bool]) -> None:
+        """Hold a request no longer."""
+        with self._lock:
+            self._all.discard(news)
+
+    def tell(self, *, look: bool) -> None:
+        """Look at the responses again, or end all waits."""
+        with self._lock:
+            found = tuple(self._all)
+        for one in found:
+            _tell(one, look=look)
+
+
+def _tell(news: Future[bool], *, look: bool) -> None:
+    with contextlib.suppress(InvalidStateError):  # it was told already
+        news.set_result(look)
+
+
+def _wait_of(request: HttpRequest) -> float:
+    """Return the seconds that a request may be held."""
+    preference = request.headers.get("Prefer", "")
+    return float(preference.removeprefix("wait=") or 0) if _CONDITION in request.headers else 0.0
 
 
 class FakeConfigServer:
@@ -102,10 +180,13 @@ class FakeConfigServer:
         self._overrides: dict[str, FlatValue] = {}
         self._fault: Fault | None = None
         self._last: dict[str, HttpResponse] = {}
+        self._held = _HeldRequests(self._respond)
 
     def __enter__(self) -> Self:
         _active.append(self)
         setattr(ClientConfig, _SEAM, _make_fake_transport)
+        for one in _active:  # its watchers ask this server from now on
+            one.end_waits()
         refresh_live_values()
         return self
 
@@ -114,15 +195,33 @@ class FakeConfigServer:
         del _active[newest]  # an outer block of the same server goes on
         if not _active:
             setattr(ClientConfig, _SEAM, _make_transport)
+        self.end_waits()
         refresh_live_values()
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the response to a request, or raise the error of a fault; see `Transport`."""
-        return self.respond(request)
+        self.requests.append(request.url)
+        response, news = self._held.begin(request)
+        until = time.monotonic() + _wait_of(request)
+        while news is not None:
+            try:
+                async with asyncio.timeout(max(until - time.monotonic(), 0.0)):
+                    look = await asyncio.wrap_future(news)
+            except TimeoutError:
+                break
+            finally:
+                self._held.forget(news)
+            response, news = self._held.begin(request, hold=look)
+        return response
 
     def start(self, request: HttpRequest) -> Exchange:
         """Return an exchange for a request; see `Transport`."""
-        return _FakeExchange(self, request)
+        self.requests.append(request.url)
+        return _FakeExchange(self._held, request)
+
+    def end_waits(self) -> None:
+        """Answer all requests of watchers that are held, as a server does after their wait."""
+        self._held.tell(look=False)
 
     def put(
         self,
@@ -137,7 +236,7 @@ class FakeConfigServer:
             application=application, profile=profile, label=label, properties=properties
         )
         _finish(self._stored.save(source))
-        refresh_live_values()
+        self._changed()
 
     @contextlib.contextmanager
     def override(self, properties: Mapping[str, object]) -> Generator[None]:
@@ -151,25 +250,29 @@ class FakeConfigServer:
         before = self._overrides
         self._overrides = before | flatten(copy_properties(properties))
         try:
-            refresh_live_values()
+            self._changed()
             yield
         finally:
             self._overrides = before
-            refresh_live_values()
+            self._changed()
 
     @contextlib.contextmanager
     def fault(self, kind: Fault) -> Generator[None]:
-        """Inside the block, fail in one way; see `Fault`. Clients neither wait nor repeat.
+        """Inside the block, fail in one way; see `Fault`. Clients do not repeat a fetch.
+
+        The waits of watchers end where the block begins and where it ends.
 
         Raises:
             ValueError: There is no such fault.
         """
         _check_fault(kind)
         before, self._fault = self._fault, kind
+        self.end_waits()
         try:
             yield
         finally:
             self._fault = before
+            self.end_waits()
             refresh_live_values()
 
     def client(
@@ -184,10 +287,13 @@ class FakeConfigServer:
         """Return a client of this server that makes one attempt, for asyncio; see `client`."""
         return ConfigClient(**self._arguments(application, profile, arguments))
 
-    def respond(self, request: HttpRequest) -> HttpResponse:
-        """Return the response to a request, or raise the error of a fault; never waits."""
+    def _changed(self) -> None:
+        self._held.tell(look=True)
+        refresh_live_values()
+
+    def _respond(self, request: HttpRequest) -> HttpResponse:
+        """Return the response of now, or raise the error of a fault."""
         url = request.url
-        self.requests.append(url)
         if self._fault == "down":
             host = urlsplit(url).netloc
             raise ServerUnreachableError(
@@ -197,40 +303,70 @@ class FakeConfigServer:
             raise late_response(url, request.timeout)
         if self._fault == "401":
             return HttpResponse(status=_UNAUTHORIZED, headers={}, body=b"")
-        if self._fault == "stale" and url in self._last:
-            return self._last[url]
-        response = self._ask(request)
+        is_stale = self._fault == "stale"
+        response = self._last[url] if is_stale and url in self._last else self._ask(request)
         if response.status == _OK:
             self._last[url] = response
         if self._fault == "torn":
             half = response.body[: len(response.body) // 2]
             return HttpResponse(status=response.status, headers=response.headers, body=half)
-        return response
+        more = {"x-config-stale": _STALE} if is_stale else {}
+        if "Prefer" in request.headers:
+            more["preference-applied"] = request.headers["Prefer"]
+        is_known = response.headers.get("etag") == request.headers.get(_CONDITION, "")
+        return HttpResponse(
+            status=_NOT_MODIFIED if is_known else response.status,
+            headers={**response.headers, **more},
+            body=b"" if is_known else response.body,
+        )
 
     def _ask(self, request: HttpRequest) -> HttpResponse:
-        controller = Controller(ConfigServer(self._stored), auth=None)
-        headers = dict(request.headers)
-        known = headers.pop(_CONDITION, None) if self._overrides else None
-        asked = ServerRequest(
-            method="GET",
-            raw_path=urlsplit(request.url).path.encode(),
-            headers=[(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        )
-        done = _finish(controller.handle(asked))
-        type_name = {name.decode(): value.decode() for name, value in done.headers}
-        response = HttpResponse(status=done.status, headers=type_name, body=done.body)
+        """Return the whole response to a request without a condition."""
+        url = urlsplit(request.url)
+        response = _ask(self._stored, url.path, url.query, request.headers)
         if not self._overrides or response.status != _OK:
             return response
-        response = _overridden(response, self._overrides)
-        if response.headers["etag"] == known:
-            return HttpResponse(status=_NOT_MODIFIED, headers=response.headers, body=b"")
-        return response
+        overrides = self._overrides
+        if url.query:
+            overrides = _selected(overrides, url.query)
+        return _overridden(response, overrides)
 
     def _arguments(
         self, application: str, profile: str, arguments: Mapping[str, Any]
     ) -> dict[str, Any]:
         names = {"server_url": self.url, "application": application, "profile": profile}
         return {**names, "attempts": 1, "transport": self, **arguments}
+
+
+def _ask(
+    stored: InMemoryConfigBackend, path: str, query: str, headers: Mapping[str, str]
+) -> HttpResponse:
+    asked = ServerRequest(
+        method="GET",
+        raw_path=path.encode(),
+        query=query.encode(),
+        headers=[
+            (name.lower().encode(), value.encode())
+            for name, value in headers.items()
+            if name != _CONDITION
+        ],
+    )
+    done = _finish(Controller(ConfigServer(stored), auth=None).handle(asked))
+    return HttpResponse(
+        status=done.status,
+        headers={name.decode(): value.decode() for name, value in done.headers},
+        body=done.body,
+    )
+
+
+def _selected(properties: Mapping[str, FlatValue], query: str) -> dict[str, FlatValue]:
+    """Return the properties that a query selects, as the server does it."""
+    stored = InMemoryConfigBackend()
+    source = ConfigSource(application=_OVERRIDES, profile=DEFAULT_PROFILE, properties=properties)
+    _finish(stored.save(source))
+    response = _ask(stored, f"/config/{_OVERRIDES}/{DEFAULT_PROFILE}", query, {})
+    found: dict[str, FlatValue] = json.loads(response.body)["propertySources"][0]["source"]
+    return found
 
 
 def _overridden(response: HttpResponse, overrides: Mapping[str, FlatValue]) -> HttpResponse:
