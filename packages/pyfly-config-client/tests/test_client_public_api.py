@@ -6,8 +6,16 @@ import pytest
 
 import pyfly.config_client
 
-HEAVY = {"httpx", "yaml", "asyncio", "ssl", "pydantic", "cryptography", "pyfly.config_server"}
-HEAVY |= {"prometheus_client"}
+HEAVY = {
+    "httpx",
+    "yaml",
+    "asyncio",
+    "ssl",
+    "pydantic",
+    "cryptography",
+    "prometheus_client",
+    "pyfly.config_server",
+}
 
 
 def loaded_by(script: str) -> set[str]:
