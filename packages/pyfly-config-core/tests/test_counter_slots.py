@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pyfly.config_server.live import slots
+from pyfly.config_server.live.counter_encoding import encode_counters
 from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.slots import published_counters, read_slots
 
@@ -93,7 +94,7 @@ def test_a_killed_process_leaves_its_counts_and_no_gauges(tmp_path: Path) -> Non
 
 
 def test_a_file_of_another_release_counts_as_none(tmp_path: Path) -> None:
-    other = {**json.loads(Counters().encode()), "format": 0}
+    other = {**json.loads(encode_counters(Counters())), "format": 0}
     content = b"%d\n" % os.getpid() + json.dumps(other).encode()
     (tmp_path / "0.counters").write_bytes(content)
     assert read_slots(tmp_path).processes == 0

@@ -1,17 +1,16 @@
 """`Counters`: what one server process counts about its work. The standard library only.
 
 An update costs 0.05 to 0.25 microseconds and takes no lock: everything that counts runs in the
-event loop. `encode` and `total` read the counters of a running loop from any thread. The values of
-one moment may then differ by an update; no counter is ever seen going back.
+event loop. `total` reads the counters of a running loop from any thread. The values of one moment
+may then differ by an update; no counter is ever seen going back.
 
 No counter holds an application, a profile, a label, a path or a version.
 """
 
-import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 __all__ = [
     "LATENCY_BOUNDS",
@@ -33,7 +32,6 @@ WAKE_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 """The upper bounds of the buckets from a change to the answer of a watcher, in seconds."""
 NO_ROUTE: Final = "none"
 """The route of requests that match no endpoint."""
-_FORMAT: Final = 1
 
 
 class Histogram:
@@ -178,51 +176,6 @@ class Counters:
         """Forget when stores were looked at, because a reload may have replaced them."""
         for store in self.stores.values():
             store.last_look = None
-
-    def encode(self) -> bytes:
-        """Return everything as bytes for `decode`. Any thread may call it."""
-        return json.dumps(
-            {
-                "format": _FORMAT,
-                "processes": [self.restarts, self.processes],
-                "totals": [self.hits, self.misses, self.stale, self.rendered],
-                "watchers": [self.rejected_watchers, self.watchers, self.broken],
-                "wakes": [self.wakes.counts, self.wakes.sum],
-                "routes": [
-                    [name, [*one.statuses.items()], one.durations.counts, one.durations.sum]
-                    for name, one in [*self.routes.items()]
-                ],
-                "stores": [
-                    [number, one.looks, one.errors, one.last_look]
-                    for number, one in [*self.stores.items()]
-                ],
-            },
-            separators=(",", ":"),
-        ).encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Counters":
-        """Return what `encode` has described.
-
-        Raises:
-            ValueError: Another release has written it.
-        """
-        found: dict[str, Any] = json.loads(data)
-        if found.get("format") != _FORMAT:
-            raise ValueError("counters of another release")
-        counters = cls()
-        counters.restarts, counters.processes = found["processes"]
-        counters.hits, counters.misses, counters.stale, counters.rendered = found["totals"]
-        counters.rejected_watchers, counters.watchers, counters.broken = found["watchers"]
-        counters.wakes.counts, counters.wakes.sum = found["wakes"]
-        for name, statuses, counts, seconds in found["routes"]:
-            route = counters.routes[name]
-            route.statuses.update(dict(statuses))
-            route.durations.counts, route.durations.sum = counts, seconds
-        for number, looks, errors, last_look in found["stores"]:
-            store = counters.stores[number]
-            store.looks, store.errors, store.last_look = looks, errors, last_look
-        return counters
 
 
 def total(processes: Iterable[Counters]) -> Counters:

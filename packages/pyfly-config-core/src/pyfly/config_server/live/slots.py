@@ -13,6 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+from pyfly.config_server.live.counter_encoding import decode_counters, encode_counters
 from pyfly.config_server.live.counters import Counters, total
 
 __all__ = ["PUBLISH_SECONDS", "published_counters", "read_slots"]
@@ -80,7 +81,7 @@ class _SlotFile:
 
     def publish(self, counters: Counters) -> None:
         """Replace the file. Readers see the old or the new one."""
-        self._new.write_bytes(b"%d\n" % os.getpid() + counters.encode())
+        self._new.write_bytes(b"%d\n" % os.getpid() + encode_counters(counters))
         self._new.replace(self._path)
 
     def try_to_publish(self, counters: Counters) -> None:
@@ -104,7 +105,7 @@ def _read(path: Path) -> Counters | None:
     """Return the counters in a file; `None` if there is no file, or one of another release."""
     try:
         process, _, data = path.read_bytes().partition(b"\n")
-        counters = Counters.decode(data)
+        counters = decode_counters(data)
         if not _is_running(int(process)):
             counters.forget_gauges()
     except (FileNotFoundError, ValueError):
