@@ -114,7 +114,7 @@ class StandbyBackend(WrapperBackend):
 
     @property
     def stale_since(self) -> datetime | None:
-        """When the answer was read from the store, in UTC, if it was read from the disk now.
+        """When the last answer was known to be current, in UTC, if it came from the disk.
 
         `None` if the last read was answered by the store. Else the time of the oldest result that
         was read from the disk since then, never in the future. The store may have changed since.
@@ -205,7 +205,7 @@ class StandbyBackend(WrapperBackend):
         except BackendUnavailableError:
             self._recorder.distrust()
             raise
-        self._recorder.look(began)
+        self._recorder.look(cursor, batch, began)
         return batch
 
     # --- writing ----------------------------------------------------------------------

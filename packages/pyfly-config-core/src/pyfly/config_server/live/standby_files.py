@@ -48,7 +48,7 @@ class RecordFile:
     size: int
     """In bytes."""
     confirmed: float
-    """When its content was last read from the store, in seconds since 1970."""
+    """When its content was last known to be current, in seconds since 1970."""
 
 
 class StandbyFiles:

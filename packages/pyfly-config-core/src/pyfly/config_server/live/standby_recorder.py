@@ -17,10 +17,12 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 from pyfly.config_server.files.threads import Threads
+from pyfly.config_server.live.standby_current import CurrentResults
 from pyfly.config_server.live.standby_records import RecordKey
 from pyfly.config_server.live.standby_results import Kept
 from pyfly.config_server.live.standby_shelf import Observation, StandbyShelf, fingerprint_of
 from pyfly.config_server.storage import (
+    ChangeBatch,
     ConfigBackend,
     ConfigResource,
     ConfigSnapshot,
@@ -30,7 +32,14 @@ from pyfly.config_server.storage import (
     ability,
 )
 
-__all__ = ["AGAIN_SECONDS", "LOOK_SECONDS", "PAUSE_SECONDS", "Moment", "StandbyRecorder"]
+__all__ = [
+    "AGAIN_SECONDS",
+    "CONFIRM_SECONDS",
+    "LOOK_SECONDS",
+    "PAUSE_SECONDS",
+    "Moment",
+    "StandbyRecorder",
+]
 
 
 _LOG: Final = logging.getLogger(__name__)
@@ -39,6 +48,8 @@ PAUSE_SECONDS: Final = 1.0
 """The time between two batches."""
 LOOK_SECONDS: Final = 10.0
 """The time between two looks at the store of this module, if nobody else looks."""
+CONFIRM_SECONDS: Final = 60.0
+"""The time after which it is noted on the disk that results are still current."""
 AGAIN_SECONDS: Final = 30.0
 """A result that is the same again is noted after this time."""
 _FAILING_PAUSES: Final = 10
@@ -87,6 +98,8 @@ class StandbyRecorder:
         self._seen: dict[RecordKey, tuple[Hashable, float]] = {}
         self._changed: dict[ConfigKey, float] = {}
         self._unread: dict[ConfigKey, None] = {}
+        self._current = CurrentResults()
+        self._next_confirmation = time.monotonic() + CONFIRM_SECONDS
         self._changed_at = self._looked_at = self._others_looked_at = float("-inf")
         self._next_look = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -108,6 +121,7 @@ class StandbyRecorder:
         if before is not None and before.began.steady > began.steady:
             return
         self._drop(key)
+        self._current.read(key, began=began.steady)
         size = _size(value)
         if len(self._waiting) >= _MAX_WAITING or self._bytes + size > _MAX_WAITING_BYTES:
             return
@@ -121,17 +135,30 @@ class StandbyRecorder:
     def change(self, key: ConfigKey) -> None:
         """Forget the results that depend on a bundle, because this process has written it."""
         self._changed_at = time.monotonic()
-        for one in [one for one in {**self._seen, **self._waiting} if one.depends_on(key)]:
+        noted = {**self._seen, **self._waiting}
+        snapshots = (one for one in noted if one.depends_on(key))
+        for one in (RecordKey.of_bundle(key), RecordKey.of_label(key.label), *snapshots):
             self._seen.pop(one, None)
             self._drop(one)
+            self._current.discard(one)
         self._changed[key] = time.time()
         self._unread[key] = None
         self._start()
 
-    def look(self, began: Moment) -> None:
-        """Note that somebody has looked at the changes of the store successfully."""
+    def look(self, cursor: str | None, batch: ChangeBatch, began: Moment) -> None:
+        """Note that somebody has looked at the changes of the store.
+
+        Args:
+            cursor: The cursor that was given.
+            batch: The answer.
+            began: The beginning of the look.
+        """
+        now = time.monotonic()
         self._looked_at = max(self._looked_at, began.steady)
         self._others_looked_at = began.steady
+        self._current.look(cursor, batch, began_at=began.wall, ended=now)
+        if now >= self._next_confirmation:
+            self._start()
 
     def distrust(self) -> None:
         """Drop what is not confirmed, because a call of the store failed."""
@@ -166,11 +193,15 @@ class StandbyRecorder:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        while (self._waiting or self._changed) and not self._is_closing.is_set():
+        while self._has_work() and not self._is_closing.is_set():
             with contextlib.suppress(TimeoutError):
                 pause = PAUSE_SECONDS * (_FAILING_PAUSES if self._is_failing else 1)
                 await asyncio.wait_for(self._is_closing.wait(), pause)
             await self._flush()
+
+    def _has_work(self) -> bool:
+        is_due = time.monotonic() >= self._next_confirmation
+        return bool(self._waiting or self._changed or (is_due and self._current.keys()))
 
     async def _flush(self) -> None:
         try:
@@ -178,6 +209,7 @@ class StandbyRecorder:
             ready = await self._confirmed()
             if ready or self._changed:
                 await self._write_all(ready)
+            await self._confirm()
         except OSError as error:
             self._fail(error.strerror or str(error))
         except BackendUnavailableError:
@@ -197,6 +229,16 @@ class StandbyRecorder:
         if held and await self._has_content():
             await self._write({one.key: ready[one.key] for one in held}, {}, removes=True)
         self._is_failing = False
+
+    async def _confirm(self) -> None:
+        """Note on the disk, once in a while, what is still current."""
+        now = time.monotonic()
+        if now < self._next_confirmation and not self._is_closing.is_set():
+            return
+        self._next_confirmation = now + CONFIRM_SECONDS
+        if keys := self._current.keys():
+            call = partial(self._shelf.confirm, keys, self._current.looked_at)
+            await self._threads.run(call, deadline=now + _WRITE_SECONDS)
 
     async def _write(
         self,
@@ -222,7 +264,12 @@ class StandbyRecorder:
                 if key not in self._waiting and one.began.steady >= self._changed_at:
                     self._waiting[key] = one
                     self._bytes += _size(one.value)
-        return held or []
+            return []
+        left = {one.key for one in held}
+        for key in ready:
+            if key not in left and key not in self._waiting:
+                self._current.written(key)
+        return held
 
     async def _read_changed(self) -> None:
         """Read again, once, what this process has written."""

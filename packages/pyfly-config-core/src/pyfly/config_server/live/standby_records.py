@@ -11,7 +11,7 @@ A record has four parts:
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -75,15 +75,24 @@ class RecordKey:
         names = (name for key in keys for name in cls.of_bundle(key).names)
         return cls(kind="snapshot", names=tuple(names))
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the call names."""
+        if self.kind in {"bundle", "snapshot"}:
+            return self.names[_NAMES_OF_BUNDLE - 1 :: _NAMES_OF_BUNDLE]
+        return self.names[:1]
+
+    @property
+    def bundles(self) -> Iterator[tuple[str, ...]]:
+        """The names of each bundle of a snapshot."""
+        for start in range(0, len(self.names), _NAMES_OF_BUNDLE):
+            yield self.names[start : start + _NAMES_OF_BUNDLE]
+
     def depends_on(self, key: ConfigKey) -> bool:
-        """True if a write of a bundle may change the result."""
-        bundle = self.of_bundle(key).names
-        if self.kind == "snapshot":
-            starts = range(0, len(self.names), _NAMES_OF_BUNDLE)
-            return any(self.names[start : start + _NAMES_OF_BUNDLE] == bundle for start in starts)
-        if self.kind == "label":
-            return self.names == (key.label,)
-        return self.kind == "bundle" and self.names == bundle
+        """True if this is a snapshot with a bundle."""
+        if self.kind != "snapshot" or key.application not in self.names:
+            return False
+        return self.of_bundle(key).names in self.bundles
 
     def file_name(self, store: str) -> str:
         """Return the name of the file for the result of a store."""

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -192,6 +192,18 @@ class StandbyShelf:
                 self._files.flush()
                 self._limit()
         return held
+
+    def confirm(self, keys: Iterable[RecordKey], at: float) -> None:
+        """Note that results that this process has written were current at this time.
+
+        Raises:
+            OSError: The directory cannot be used.
+        """
+        with self._files.lock() as is_ours:
+            for name in (key.file_name(self._store) for key in keys if is_ours):
+                known, found = self._written.get(name), self._files.find(name)
+                if known and found and known.inode == found.inode and found.confirmed < at:
+                    self._files.confirm(name, at)
 
     def _would_remove(self, observation: Observation) -> bool:
         if not _is_absent(observation.value):
