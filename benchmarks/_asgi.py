@@ -5,7 +5,6 @@ import contextlib
 import importlib
 import signal
 import sys
-from collections.abc import Awaitable
 from typing import Any
 
 from litestar import Litestar
@@ -15,24 +14,27 @@ from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer, run_in_lo
 from pyfly.config_cli._serving.limits import ConnectionLimits, connection_limit
 from pyfly.config_cli._serving.listeners import bind, listen, resolve
 from pyfly.config_cli._serving.setup import set_up_process
+from pyfly.config_litestar import ReadyApp
 
 
 class Plain:
-    """An ASGI application without a lifespan, in the place of one that has one."""
+    """Any ASGI application in the place of the ready-made one."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
-
-    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
-        return self._app(scope, receive, send)
+        self.dispatch = app
 
     def lifespan(self) -> contextlib.AbstractAsyncContextManager[None]:
-        return contextlib.nullcontext()
+        app = self._app
+        return app.lifespan() if isinstance(app, Litestar) else contextlib.nullcontext()
+
+    def release(self) -> None:
+        """Nothing is held that could be answered."""
 
 
 async def serve(port: int, app: Any) -> None:
     running = ReplaceableApp()
-    untyped: Any = app if isinstance(app, Litestar) else Plain(app)
+    untyped: Any = app if isinstance(app, ReadyApp) else Plain(app)
     await running.replace(untyped)
     listeners = bind("127.0.0.1", resolve("127.0.0.1", port))
     listen("127.0.0.1", listeners, backlog=BACKLOG)

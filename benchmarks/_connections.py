@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
-
 from _fleet import HOST, Fleet, run
 from _load import percentile
 from _processes import (
@@ -84,7 +82,7 @@ def make_counted() -> Any:
     """Serve one document from memory; say at a path of its own how many tasks there are."""
     backend = InMemoryConfigBackend()
     asyncio.run(backend.save(ConfigSource(application="app00000", profile="prod", properties={})))
-    app: Litestar = create_app(ConfigServer(backend), auth=SharedCredential.bearer(TOKEN))
+    app = create_app(ConfigServer(backend), auth=SharedCredential.bearer(TOKEN))
     answer = app.asgi_handler
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:

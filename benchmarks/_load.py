@@ -91,32 +91,46 @@ def report_pairs(
     rates: Mapping[str, Sequence[float]],
     baselines: Mapping[str, str],
     options: argparse.Namespace,
-    *,
-    unit: str = "requests",
+    costs: Mapping[str, Sequence[float]],
 ) -> None:
-    """Print every rate, and its ratio within one round to that of its baseline, as a table."""
-    ratios = {
-        f"{name} / {base}": _spread(
-            [one / other for one, other in zip(rates[name], rates[base], strict=True)]
-        )
-        for name, base in baselines.items()
+    """Print rates and processor times, and their ratios within one round, as a table.
+
+    Args:
+        rates: Requests per second, of every round.
+        baselines: By the name of a rate, the name of the rate that it is compared with.
+        options: What `read_options` returned.
+        costs: Microseconds of processor time of a request, of every round. Where a machine has
+            other work, they say more than rates.
+    """
+    pairs = baselines.items()
+    tables = {
+        "requests_per_second": {name: _spread(values) for name, values in rates.items()},
+        "cpu_microseconds": {name: _spread(values) for name, values in costs.items()},
+        "ratio": {f"{one} / {base}": _ratio(rates[one], rates[base]) for one, base in pairs},
+        "cpu_ratio": {f"{one} / {base}": _ratio(costs[one], costs[base]) for one, base in pairs},
     }
-    spreads = {name: _spread(values) for name, values in rates.items()}
     if options.json:
-        tables = {f"{unit}_per_second": spreads, "ratio": ratios}
         print(json.dumps({**machine(), "rounds": options.rounds, **tables}))
         return
-    rows = [
-        (
-            name,
-            shown(spreads[name], ",.0f"),
-            base,
-            base and shown(ratios[f"{name} / {base}"], ".3g"),
-        )
-        for name in rates
-        for base in (baselines.get(name, ""),)
+    head = ("", "requests per second", "µs of CPU each", "baseline", "ratio", "ratio of CPU")
+    table(head, [_row(name, baselines.get(name, ""), tables) for name in rates])
+
+
+def _row(
+    name: str, base: str, tables: Mapping[str, Mapping[str, tuple[float, float, float]]]
+) -> list[str]:
+    found = [
+        name,
+        shown(tables["requests_per_second"][name], ",.0f"),
+        shown(tables["cpu_microseconds"][name], ".3g"),
+        base,
     ]
-    table(("", f"{unit} per second", "baseline", "ratio"), rows)
+    pair = f"{name} / {base}"
+    return found + [shown(tables[one][pair], ".2f") for one in ("ratio", "cpu_ratio") if base]
+
+
+def _ratio(ones: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
+    return _spread([one / other for one, other in zip(ones, others, strict=True)])
 
 
 def machine() -> dict[str, object]:

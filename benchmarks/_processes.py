@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def _wait(port: int, path: str, seconds: float) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server in a process of its own."""
+
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer to a request."""
 
@@ -129,6 +138,43 @@ def processor_seconds(pid: int) -> float:
     """Return the processor time that a process has used, in user and system mode (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Meter:
+    """Measures the request rate of a server, and the processor time of each request.
+
+    Args:
+        server: The server.
+        path: What is asked for.
+        seconds: How long it is measured.
+        headers: Of every request.
+        script: In Lua, which may make other requests.
+    """
+
+    def __init__(
+        self,
+        server: "Running",
+        path: str,
+        *,
+        seconds: int = SECONDS,
+        headers: Mapping[str, str] | None = None,
+        script: Path | None = None,
+    ) -> None:
+        self._server = server
+        self._rate = partial(
+            rate, server.port, path, seconds=seconds, headers=headers, script=script
+        )
+        self._seconds = seconds
+        self.microseconds: list[float] = []
+        """The processor time of a request in each measurement."""
+
+    def __call__(self) -> float:
+        """Return the requests per second."""
+        before = processor_seconds(self._server.pid)
+        found = self._rate()
+        spent = processor_seconds(self._server.pid) - before
+        self.microseconds.append(1e6 * spent / (found * self._seconds))
+        return found
 
 
 def resident(pid: int) -> float:

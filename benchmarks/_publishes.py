@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from _fleet import Fleet, run
 from _load import percentile
 from _prober import probing
-from _processes import resident, settle
+from _processes import Running, processor_seconds, resident, settle
 from _publisher import Connection, connect, publish
-from _stores import BEARER, Running, path_of, serving, serving_app
+from _stores import BEARER, path_of, serving, serving_app
 
 PATIENCE = 30.0
 QUIET_SECONDS = 2.0
@@ -63,7 +63,7 @@ async def publishes(server: Running, paths: Sequence[str], options: argparse.Nam
     with probing(server.port, path_of(0), BEARER) as prober:
         began = time.perf_counter()
         await asyncio.sleep(0.1 if options.short else QUIET_SECONDS)
-        first = time.perf_counter()
+        first, spent, answers = time.perf_counter(), processor_seconds(server.pid), fleet.changed
         for number in range(1, options.publishes + 1):
             fleet.expect(number)
             sent = time.perf_counter()
@@ -72,7 +72,8 @@ async def publishes(server: Running, paths: Sequence[str], options: argparse.Nam
             missed += await fleet.informed(PATIENCE)
             informed += [moment - sent for moment in fleet.times]
             await asyncio.sleep(PAUSE)
-        last = time.perf_counter()
+        last, spent = time.perf_counter(), processor_seconds(server.pid) - spent
+    answers = fleet.changed - answers
     fleet.close()
     writer.close()
     quiet, meanwhile = prober.latencies(began, first), prober.latencies(first, last)
@@ -81,6 +82,7 @@ async def publishes(server: Running, paths: Sequence[str], options: argparse.Nam
         "informed_p50_ms": 1000 * percentile(informed, 0.5),
         "informed_p99_ms": 1000 * percentile(informed, 0.99),
         "informed_max_ms": 1000 * max(informed, default=0),
+        "cpu_us_per_answer": 1e6 * spent / max(1, answers),
         "stored_ms": 1000 * statistics.median(stored),
         "read_quiet_p99_ms": 1000 * percentile(quiet, 0.99),
         "read_p99_ms": 1000 * percentile(meanwhile, 0.99),

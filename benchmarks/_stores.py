@@ -4,11 +4,10 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 from _fleet import mark, run
-from _processes import asgi, free_port, running, serve
+from _processes import Running, asgi, free_port, running, serve
 from _publisher import FILLING, connect, publish, put
 
 TOKEN = "a-token-of-the-benchmark-0123456789"  # noqa: S105 - of a server that ends with it
@@ -16,14 +15,6 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 SETTINGS = {"PYFLY_CONFIG_SERVER_TOKEN": TOKEN}
 LIVE = "/health/live"
 STORES = ("files", "memory", "sqlite")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A server in a process of its own."""
-
-    port: int
-    pid: int
 
 
 def application(number: int) -> str:

@@ -16,7 +16,7 @@ from litestar.types import Receive, Scope, Send
 
 from _load import compare, read_options, report
 from _processes import asgi, free_port, need_wrk, rate, running
-from pyfly.config_litestar import ConfigServerPlugin, create_app
+from pyfly.config_litestar import ConfigServerPlugin, ReadyApp, create_asgi_app
 from pyfly.config_server import ConfigServer, HttpRequest, HttpResponse, InMemoryConfigBackend
 
 BODY = b'{"name":"orders","filling":"' + b"x" * 2400 + b'"}'
@@ -51,13 +51,14 @@ def make_embedding() -> Litestar:
     """Return an application with the plugin and the empty handler."""
     answer_without_work()
     server = ConfigServer(InMemoryConfigBackend())
-    return Litestar([empty], plugins=[ConfigServerPlugin(server, auth=None)], openapi_config=None)
+    plugin = ConfigServerPlugin(server, auth=None, live=None)
+    return Litestar([empty], plugins=[plugin], openapi_config=None)
 
 
-def make_ready_made() -> Litestar:
+def make_ready_made() -> ReadyApp:
     """Return the ready-made application."""
     answer_without_work()
-    return create_app(ConfigServer(InMemoryConfigBackend()), auth=None)
+    return create_asgi_app(ConfigServer(InMemoryConfigBackend()), auth=None, live=None)
 
 
 def main() -> int:

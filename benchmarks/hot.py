@@ -7,7 +7,6 @@ all of them contain is stored once a second. Each is compared with its baseline 
 Needs wrk (apt-get install wrk).
 """
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from _fleet import mark
 from _load import add_short, compare, option_parser, report_pairs
-from _processes import need_wrk, rate
+from _processes import Meter, Running, need_wrk
 from _stores import BEARER, STORES, path_of, serving
 
 SCRIPT = """
@@ -91,27 +90,17 @@ def read_all(port: int, documents: int) -> None:
     connection.close()
 
 
-def measures_of(
-    port: int, directory: Path, options: argparse.Namespace
-) -> dict[str, Callable[[], float]]:
-    """Return what is measured, by name."""
+def meter_of(server: Running, directory: Path, count: int, seconds: int) -> Meter:
+    """Return what measures reading so many documents in turns."""
+    script = directory / f"{count}.lua"
+    script.write_text(SCRIPT.replace("COUNT", str(count)), encoding="utf-8")
+    return Meter(server, path_of(0), seconds=seconds, headers=BEARER, script=script)
 
-    def read(count: int) -> float:
-        script = directory / f"{count}.lua"
-        script.write_text(SCRIPT.replace("COUNT", str(count)), encoding="utf-8")
-        return rate(port, path_of(0), seconds=options.seconds, headers=BEARER, script=script)
 
-    def read_beside(application: str) -> float:
-        with publishing(port, application):
-            return read(options.thousand)
-
-    return {
-        "one": partial(read, 1),
-        "thousand": partial(read, options.thousand),
-        "ten thousand": partial(read, options.ten_thousand),
-        "changes": partial(read_beside, OTHER),
-        "shared": partial(read_beside, SHARED),
-    }
+def read_beside(meter: Meter, port: int, application: str) -> float:
+    """Measure while a bundle is stored again and again."""
+    with publishing(port, application):
+        return meter()
 
 
 def main() -> int:
@@ -129,11 +118,22 @@ def main() -> int:
     ):
         create(server.port, OTHER)
         read_all(server.port, options.ten_thousand)
-        measures = measures_of(server.port, Path(directory), options)
+        counts = {"one": 1, "ten thousand": options.ten_thousand}
+        counts |= dict.fromkeys(["thousand", "changes", "shared"], options.thousand)
+        meters = {
+            name: meter_of(server, Path(directory), count, options.seconds)
+            for name, count in counts.items()
+        }
+        measures: dict[str, Callable[[], float]] = {
+            **meters,
+            "changes": partial(read_beside, meters["changes"], server.port, OTHER),
+            "shared": partial(read_beside, meters["shared"], server.port, SHARED),
+        }
         rates = compare(measures, options, warm=not options.short)
+    costs = {name: meter.microseconds[-options.rounds :] for name, meter in meters.items()}
     baselines = {"thousand": "one", "ten thousand": "one"}
     baselines |= {"changes": "thousand", "shared": "thousand"}
-    report_pairs(rates, baselines, options)
+    report_pairs(rates, baselines, options, costs)
     return 0
 
 

@@ -25,11 +25,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from _load import add_short, compare, machine, option_parser, table
-from _processes import HERE, ask, free_port, need_wrk, processor_seconds, rate, running, serve
+from _processes import HERE, Meter, Running, ask, free_port, need_wrk, running, serve
 from _publisher import FILLING
 
 SPRING = HERE.parent / "tests-integration" / "spring" / "reference-server"
@@ -47,12 +46,17 @@ JSON = {"Content-Type": "application/json"}
 class Peer:
     """A running server, and the request that it is measured with."""
 
-    port: int
-    pid: int
+    server: Running
     path: str
     headers: Mapping[str, str]
     script: Path | None = None
     """Makes the request, if it is no `GET`."""
+
+    def meter(self, seconds: int) -> Meter:
+        """Return what measures it."""
+        return Meter(
+            self.server, self.path, seconds=seconds, headers=self.headers, script=self.script
+        )
 
 
 def maven(project: Path, *goals: str) -> None:
@@ -89,7 +93,7 @@ def start_spring(stack: contextlib.ExitStack, directory: Path) -> Peer:
     ]
     path = "/orders/prod"
     process = start(stack, [*JVM, "-jar", str(program), *options], port, path)
-    return Peer(port=port, pid=process.pid, path=path, headers={})
+    return Peer(server=Running(port=port, pid=process.pid), path=path, headers={})
 
 
 def start_dogma(stack: contextlib.ExitStack, directory: Path) -> Peer:
@@ -113,7 +117,7 @@ def start_dogma(stack: contextlib.ExitStack, directory: Path) -> Peer:
         if answer.status >= 300:  # noqa: PLR2004
             raise RuntimeError(f"{path}: {answer.status}: {answer.body!r}")
     path = f"{projects}/bench/repos/main/contents/orders.json"
-    return Peer(port=port, pid=process.pid, path=path, headers=ANONYMOUS)
+    return Peer(server=Running(port=port, pid=process.pid), path=path, headers=ANONYMOUS)
 
 
 def start_etcd(stack: contextlib.ExitStack, directory: Path) -> Peer:
@@ -138,7 +142,9 @@ def start_etcd(stack: contextlib.ExitStack, directory: Path) -> Peer:
     script.write_text(
         f"""wrk.method = "POST"\nwrk.body = '{json.dumps({"key": key})}'\n""", encoding="utf-8"
     )
-    return Peer(port=port, pid=process.pid, path="/v3/kv/range", headers={}, script=script)
+    return Peer(
+        server=Running(port=port, pid=process.pid), path="/v3/kv/range", headers={}, script=script
+    )
 
 
 def start_pyfly(stack: contextlib.ExitStack, directory: Path) -> Peer:
@@ -146,7 +152,7 @@ def start_pyfly(stack: contextlib.ExitStack, directory: Path) -> Peer:
     (directory / "main" / "orders-prod.json").write_text(json.dumps(VALUES), encoding="utf-8")
     port, path = free_port(), "/config/orders/prod"
     process = start(stack, serve(port, directory), port, path)
-    return Peer(port=port, pid=process.pid, path=path, headers={})
+    return Peer(server=Running(port=port, pid=process.pid), path=path, headers={})
 
 
 STARTS: dict[str, Callable[[contextlib.ExitStack, Path], Peer]] = {
@@ -155,14 +161,6 @@ STARTS: dict[str, Callable[[contextlib.ExitStack, Path], Peer]] = {
     "dogma": start_dogma,
     "etcd": start_etcd,
 }
-
-
-def ask_for(peer: Peer, seconds: int, costs: list[float]) -> float:
-    """Return the rate of a server; note the processor time of a request in microseconds."""
-    before = processor_seconds(peer.pid)
-    found = rate(peer.port, peer.path, seconds=seconds, headers=peer.headers, script=peer.script)
-    costs.append((processor_seconds(peer.pid) - before) / (found * seconds) * 1e6)
-    return found
 
 
 def main() -> int:
@@ -190,20 +188,20 @@ def measure(peers: Mapping[str, Peer], options: argparse.Namespace) -> None:
     """Measure all in turns, and report."""
     seconds = 1 if options.short else 5
     options.rounds = 1 if options.short else options.rounds
-    for peer in peers.values():
-        ask_for(peer, 1 if options.short else WARM_SECONDS, [])
-    costs: dict[str, list[float]] = {name: [] for name in peers}
-    measures = {name: partial(ask_for, peer, seconds, costs[name]) for name, peer in peers.items()}
-    rates = compare(measures, options, warm=False)
+    meters: dict[str, Meter] = {}
+    for name, peer in peers.items():
+        peer.meter(1 if options.short else WARM_SECONDS)()
+        meters[name] = peer.meter(seconds)
+    rates = compare(meters, options, warm=False)
     found = {
         name: {
             "requests_per_second": statistics.median(rates[name]),
             "ratio_pyfly_to_it": statistics.median(
                 one / other for one, other in zip(rates["pyfly"], rates[name], strict=True)
             ),
-            "cpu_microseconds": statistics.median(costs[name]),
+            "cpu_microseconds": statistics.median(meter.microseconds),
         }
-        for name in peers
+        for name, meter in meters.items()
     }
     if options.json:
         print(json.dumps({**machine(), "rounds": options.rounds, "peers": found}))

@@ -30,16 +30,17 @@ from _load import add_short, compare, option_parser, report_pairs
 from _processes import (
     EXAMPLES,
     Answer,
+    Meter,
+    Running,
     asgi,
     ask,
     free_port,
     need_wrk,
     program,
-    rate,
     running,
     serve,
 )
-from pyfly.config_litestar import ConfigServerPlugin, create_app
+from pyfly.config_litestar import ConfigServerPlugin, ReadyApp, create_asgi_app
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend, InMemoryConfigBackend
 
 DOCUMENT = "/config/orders/prod,eu/main"
@@ -57,20 +58,20 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "testsecret"}
 class Row:
     """One row of the table: what is asked of whom, and what it is compared with."""
 
-    port: int
+    server: Running
     path: str = DOCUMENT
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     base: str = ""
 
     def ask(self) -> Answer:
-        return ask(self.port, self.path, headers=self.headers)
+        return ask(self.server.port, self.path, headers=self.headers)
 
 
-def make_memory() -> Litestar:
+def make_memory() -> ReadyApp:
     """Serve the examples from memory."""
     backend = InMemoryConfigBackend()
     asyncio.run(_copy(FilesystemConfigBackend(EXAMPLES), backend))
-    return create_app(ConfigServer(backend), auth=None)
+    return create_asgi_app(ConfigServer(backend), auth=None)
 
 
 async def _copy(files: FilesystemConfigBackend, memory: InMemoryConfigBackend) -> None:
@@ -109,24 +110,24 @@ def start(
     stack: contextlib.ExitStack,
     command: Callable[[int], list[str]],
     variables: Mapping[str, str] | None = None,
-) -> int:
-    """Start a server until the end of the stack; return its port."""
+) -> Running:
+    """Start a server until the end of the stack."""
     port = free_port()
-    stack.enter_context(running(command(port), port, "/config/nobody", variables=variables))
-    return port
+    started = running(command(port), port, "/config/nobody", variables=variables)
+    return Running(port=port, pid=stack.enter_context(started).pid)
 
 
-def rows_of_files(port: int) -> dict[str, Row]:
+def rows_of_files(server: Running) -> dict[str, Row]:
     """Return the rows of one server: every form of a document."""
-    etag = Row(port=port).ask().headers["etag"]
+    etag = Row(server=server).ask().headers["etag"]
     return {
-        "files": Row(port=port, base="empty"),
-        "files, 304": Row(port=port, headers={"If-None-Match": etag}, base="empty, 304"),
+        "files": Row(server=server, base="empty"),
+        "files, 304": Row(server=server, headers={"If-None-Match": etag}, base="empty, 304"),
         **{
-            f"files, .{one}": Row(port=port, path=f"{TEXT}.{one}", base=f"empty, .{one}")
+            f"files, .{one}": Row(server=server, path=f"{TEXT}.{one}", base=f"empty, .{one}")
             for one in EXTENSIONS
         },
-        "files, no-cache": Row(port=port, headers={"Cache-Control": "no-cache"}, base="empty"),
+        "files, no-cache": Row(server=server, headers={"Cache-Control": "no-cache"}, base="empty"),
     }
 
 
@@ -137,9 +138,12 @@ def start_empty(stack: contextlib.ExitStack, files: Mapping[str, Row]) -> dict[s
     paths = {name: NOT_MODIFIED if "304" in name else row.path for name, row in forms.items()}
     ready = record((paths[name], row.ask()) for name, row in forms.items())
     port = free_port()
-    stack.enter_context(running(asgi(port, "_empty:make_empty"), port, DOCUMENT, variables=ready))
+    command = asgi(port, "_empty:make_empty")
+    process = stack.enter_context(running(command, port, DOCUMENT, variables=ready))
+    server = Running(port=port, pid=process.pid)
     return {
-        name: Row(port=port, path=paths[name], headers=row.headers) for name, row in forms.items()
+        name: Row(server=server, path=paths[name], headers=row.headers)
+        for name, row in forms.items()
     }
 
 
@@ -159,9 +163,9 @@ def start_all(stack: contextlib.ExitStack, directory: Path) -> dict[str, Row]:
         **start_empty(stack, files),
         **files,
         "files, bearer": Row(
-            port=start(stack, partial(serve, store=EXAMPLES), token), headers=BEARER, base="empty"
+            server=start(stack, partial(serve, store=EXAMPLES), token), headers=BEARER, base="empty"
         ),
-        **{name: Row(port=port, base="empty") for name, port in others.items()},
+        **{name: Row(server=server, base="empty") for name, server in others.items()},
     }
 
 
@@ -204,12 +208,13 @@ def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> None:
     """Measure the rows in turns, and report."""
     seconds = 1 if options.short else 3
     options.rounds = 1 if options.short else options.rounds
-    measures = {
-        name: partial(rate, row.port, row.path, seconds=seconds, headers=row.headers)
+    meters = {
+        name: Meter(row.server, row.path, seconds=seconds, headers=row.headers)
         for name, row in rows.items()
     }
-    rates = compare(measures, options, warm=not options.short)
-    report_pairs(rates, {name: row.base for name, row in rows.items() if row.base}, options)
+    rates = compare(meters, options, warm=not options.short)
+    costs = {name: meter.microseconds[-options.rounds :] for name, meter in meters.items()}
+    report_pairs(rates, {name: row.base for name, row in rows.items() if row.base}, options, costs)
 
 
 if __name__ == "__main__":

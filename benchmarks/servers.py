@@ -14,8 +14,6 @@ import sys
 import time
 from functools import partial
 
-from litestar import Litestar
-
 from _empty import record
 from _load import compare, read_options, report
 from _processes import (
@@ -30,7 +28,7 @@ from _processes import (
     rate,
     running,
 )
-from pyfly.config_litestar import create_app
+from pyfly.config_litestar import ReadyApp, create_asgi_app
 from pyfly.config_server import ConfigServer, FilesystemConfigBackend
 
 GRANIAN = "granian==2.8.7"
@@ -38,9 +36,9 @@ PATH = "/config/orders/prod,eu"
 PATIENCE = 25
 
 
-def make_app() -> Litestar:
+def make_app() -> ReadyApp:
     """Serve the examples."""
-    return create_app(ConfigServer(FilesystemConfigBackend(EXAMPLES)), auth=None)
+    return create_asgi_app(ConfigServer(FilesystemConfigBackend(EXAMPLES)), auth=None)
 
 
 def granian(port: int, factory: str) -> list[str]:

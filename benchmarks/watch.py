@@ -47,7 +47,12 @@ SHORT = {
     "rate": 100,
     "seconds": 0.5,
 }
-COMPARED = ("informed_p99_ms", "kb_per_watcher", "answers_per_watcher_and_second")
+COMPARED = (
+    "informed_p99_ms",
+    "cpu_us_per_answer",
+    "kb_per_watcher",
+    "answers_per_watcher_and_second",
+)
 """Figures whose ratio to those of `bare` is told."""
 
 

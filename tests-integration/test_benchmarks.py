@@ -88,6 +88,14 @@ def test_clients_that_go_away_leave_nothing_behind(bench: Callable[..., dict[str
     assert (found["tasks_more"], found["descriptors_more"]) == (0, 0)
 
 
+def test_watchers_of_a_server_that_ends_go_on_at_another_one(
+    bench: Callable[..., dict[str, Any]],
+) -> None:
+    found = bench("watch", "stop")["stop"]["files"]
+    assert (found["missed"], found["wrong"], found["without_answer"]) == (0, 0, 0)
+    assert found["answers_with_close"] == found["watchers"]
+
+
 @pytest.mark.external
 @pytest.mark.parametrize(
     ("peer", "programs"),
