@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -53,7 +53,7 @@ def serve(port: int, store: object, *arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    command: list[str],
+    command: Sequence[str],
     port: int,
     path: str,
     *,
@@ -74,16 +74,16 @@ def running(
         command, cwd=HERE, stdout=subprocess.DEVNULL, env={**own, **(variables or {})}
     ) as process:
         try:
-            _wait(port, path, seconds)
+            _wait(process, port, path, seconds)
             yield process
         finally:
             process.terminate()
 
 
-def _wait(port: int, path: str, seconds: float) -> None:
+def _wait(process: "subprocess.Popen[bytes]", port: int, path: str, seconds: float) -> None:
     """Wait until the server answers, whatever its status below 500 is."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if ask(port, path).status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return

@@ -43,6 +43,7 @@ class Load:
     """Clients of one server, and how their requests ended."""
 
     port: int
+    names: int
     until: float = 0.0
     chance: random.Random = field(default_factory=lambda: random.Random(20261127))  # noqa: S311
     statuses: Counter[str] = field(default_factory=Counter[str])
@@ -106,7 +107,8 @@ async def write(load: Load, reader: Reader, writer: Writer) -> None:
 
 async def visit(load: Load, reader: Reader, writer: Writer) -> None:
     """Read a document for the first time, on a new connection."""
-    writer.write(get(b"/config/visitor%d/prod" % next(load.numbers), b"Connection: close\r\n"))
+    number = next(load.numbers) % load.names
+    writer.write(get(b"/config/visitor%d/prod" % number, b"Connection: close\r\n"))
     load.statuses[f"visit {(await take(reader))[0]}"] += 1
     await asyncio.sleep(PAUSES["visit"])
     raise ConnectionError("done")
@@ -157,7 +159,7 @@ async def fill(load: Load, visits: int) -> None:
     """Read so many documents for the first time, so that what is bounded is full."""
     reader, writer = await asyncio.open_connection(HOST, load.port)
     for number in range(visits):
-        writer.write(get(b"/config/filling%d/prod" % number))
+        writer.write(get(b"/config/visitor%d/prod" % (number % load.names)))
         await take(reader)
     writer.close()
 
@@ -193,7 +195,7 @@ async def prove(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as directory:
         write_store(Path(directory))
         async with serving(store=Path(directory), settings={"TOKEN": TOKEN}) as (port, process):
-            load = Load(port=port)
+            load = Load(port=port, names=options.names)
             await fill(load, options.fill)
             before = open_files(process.pid)
             load.until = time.monotonic() + options.seconds
@@ -247,6 +249,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=480, help="(%(default)s)")
     parser.add_argument(
         "--fill", type=int, default=20_000, help="documents read before, once each (%(default)s)"
+    )
+    parser.add_argument(
+        "--names", type=int, default=1_000_000, help="of documents that are read (%(default)s)"
     )
     descriptors(10_000)
     return asyncio.run(prove(parser.parse_args()))

@@ -85,7 +85,8 @@ def test_plain_reads_go_on_beside_idle_watchers(bench: Callable[..., dict[str, A
 
 def test_clients_that_go_away_leave_nothing_behind(bench: Callable[..., dict[str, Any]]) -> None:
     found = bench("watch", "aborts")["aborts"]["memory"]
-    assert (found["tasks_more"], found["descriptors_more"]) == (0, 0)
+    assert found["tasks_more"] <= 0
+    assert found["descriptors_more"] <= 0
 
 
 def test_watchers_of_a_server_that_ends_go_on_at_another_one(
@@ -112,7 +113,7 @@ def test_other_servers_answer_the_same_document(
 def test_memory_and_descriptors_do_not_grow_under_mixed_load() -> None:
     program = CHECKOUT / "proofs" / "soak.py"
     done = subprocess.run(
-        [sys.executable, str(program), "--seconds", "20", "--fill", "200"],
+        [sys.executable, str(program), "--seconds", "20", "--fill", "200", "--names", "200"],
         capture_output=True,
         encoding="utf-8",
         timeout=SECONDS,
