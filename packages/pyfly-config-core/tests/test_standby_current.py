@@ -67,14 +67,23 @@ def test_a_change_ends_what_it_names(change: Change, left: list[RecordKey]) -> N
 
 
 @pytest.mark.parametrize("cursor", [None, "0"])
-def test_a_look_that_does_not_continue_the_last_one_starts_anew(cursor: str | None) -> None:
+def test_a_look_of_somebody_else_is_ignored(cursor: str | None) -> None:
     current = filled()
-    current.look(cursor, batch("7"), began_at=200.0, ended=4.0)
+    current.look(cursor, batch("7", EverythingChange()), began_at=200.0, ended=4.0)
+    assert (current.keys(), current.looked_at) == (ALL, 100.0)
+
+
+def test_when_no_look_continues_the_last_one_the_next_starts_anew() -> None:
+    current = filled()
+    current.look("1", batch("2"), began_at=150.0, ended=50.0)
+    current.look("6", batch("7"), began_at=200.0, ended=100.0)
+    assert current.keys() == ALL
+    current.look("7", batch("8"), began_at=300.0, ended=111.0)
     assert current.keys() == []
-    for began in (3.9, 4.1):
+    for began in (110.9, 111.1):
         current.read(BUNDLE, began=began)
         current.written(BUNDLE)
-        assert current.keys() == ([BUNDLE] if began > 4 else [])
+        assert current.keys() == ([BUNDLE] if began > 111 else [])
 
 
 def test_only_what_was_read_after_the_first_look_and_written_is_current() -> None:

@@ -17,6 +17,7 @@ __all__ = ["CurrentResults"]
 
 _MAX_KEYS: Final = 10_000
 """The largest number of results; those that were read first are dropped."""
+_PATIENCE_SECONDS: Final = 60.0
 
 
 class CurrentResults:
@@ -29,6 +30,7 @@ class CurrentResults:
     def __init__(self) -> None:
         self._cursor: str | None = None
         self._since = float("inf")
+        self._continued = float("-inf")
         self._keys: dict[RecordKey, bool] = {}
         self.looked_at = 0.0
         """The beginning of the last look, in seconds since 1970."""
@@ -36,7 +38,10 @@ class CurrentResults:
     def look(
         self, cursor: str | None, batch: ChangeBatch, *, began_at: float, ended: float
     ) -> None:
-        """Take a look that was answered. One that does not continue the last one starts anew.
+        """Take a look that was answered.
+
+        One that does not continue the last one is of somebody else and ignored. If none continues
+        it for a minute, the next one starts anew.
 
         Args:
             cursor: The cursor that was given.
@@ -44,9 +49,12 @@ class CurrentResults:
             began_at: When it began, in seconds since 1970.
             ended: When it ended.
         """
-        if cursor is None or cursor != self._cursor:
+        if self._cursor is None or ended > self._continued + _PATIENCE_SECONDS:
             self._keys.clear()
             self._since = ended
+        elif cursor != self._cursor:
+            return
+        self._continued = ended
         self._cursor = batch.cursor
         self.looked_at = began_at
         if batch.changes:

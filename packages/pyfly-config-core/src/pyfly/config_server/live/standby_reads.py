@@ -14,7 +14,7 @@ class StandbyReads:
     """The results from standbys within a block."""
 
     since: float | None = None
-    """When the oldest of them was read from its store, in seconds since 1970; `None` if all
+    """When the oldest of them was last known to be current, in seconds since 1970; `None` if all
     results came from the stores."""
     away: tuple[object, ...] = ()
     """The standbys whose stores are known to be away. They are asked only for what is not kept,
@@ -51,7 +51,7 @@ def is_known_to_be_away(standby: object) -> bool:
 
 
 def note_standby_read(since: float) -> None:
-    """Note a result that was read from its store at this time, in seconds since 1970."""
+    """Note a result that was last known to be current at this time, in seconds since 1970."""
     reads = _READS.get()
     if reads is not None:
         reads.since = since if reads.since is None else min(since, reads.since)
