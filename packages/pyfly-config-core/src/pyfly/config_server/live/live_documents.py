@@ -99,7 +99,7 @@ class LiveDocuments:
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return
-        if self._loop is not None:
+        if self._loop is not None:  # a loop that is gone
             self.cache.clear()
             self._reset()
         self._loop = loop
@@ -117,10 +117,13 @@ class LiveDocuments:
         self.watching.release()
 
     async def aclose(self) -> None:
-        """Release everybody who waits, and stop following the stores."""
+        """Release everybody who waits, and stop following the stores. A request starts it anew."""
         if self._loop is asyncio.get_running_loop():
+            self._loop = None
             await self.watching.aclose()
             await self.feeds.aclose()
+            self.cache.clear()
+            self._reset()
             self.cache.clear()
             self.counters.forget_looks()
 
@@ -140,15 +143,21 @@ class LiveDocuments:
         self.start()
         await self.feeds.look(fresh=fresh)
         entry = self.cache.find(request)
-        if entry is None:
-            return await self._first(request)
-        entry.is_used = True
+        if entry is not None and self._is_good(entry):
+            entry.is_used = True
+            answer = self._kept(entry)
+            self.counters.hits += answer.stale_for is None
+        else:
+            compose = self._first if entry is None else self._flights.join
+            answer = await compose(request)
+            self.counters.misses += answer.stale_for is None
+        self.counters.stale += answer.stale_for is not None
+        return answer
+
+    def _is_good(self, entry: Entry) -> bool:
+        """True if an answer is current, or if none can be composed now."""
         is_current = self.cache.is_current(entry)
-        if is_current or self.feeds.is_down or time.monotonic() < entry.retry_at:
-            self.counters.hits += 1
-            return self._kept(entry)
-        self.counters.misses += 1
-        return await self._flights.join(request)
+        return is_current or self.feeds.is_down or time.monotonic() < entry.retry_at
 
     @property
     def is_degraded(self) -> bool:
@@ -172,7 +181,6 @@ class LiveDocuments:
         Raises:
             BackendUnavailableError: A store that is needed cannot be reached.
         """
-        self.counters.misses += 1
         error, may_answer = self.feeds.error, bool(self._standbys)
         if error is not None and self.server.options.fail_on_composite_error and not may_answer:
             raise error
@@ -192,7 +200,6 @@ class LiveDocuments:
             if self.options.on_broken == "fail" and isinstance(error, ConfigFormatError):
                 raise ConfigFormatError(str(error))
             stale_for = stale_for or time.monotonic() - entry.changed_at
-        self.counters.stale += stale_for is not None
         return Answer(representation=entry.representation, stale_for=stale_for, entry=entry)
 
     # --- composing --------------------------------------------------------------------------
@@ -281,7 +288,7 @@ class LiveDocuments:
         if entry.error is None:
             self.counters.broken += self.cache.find(entry.request) is entry
             _LOG.warning("the last good answer is served: %s", _words(error))
-        entry.error = error
+        entry.error = error.with_traceback(None)  # its frames hold what was composed
         if flight.touched.concerns(entry.keys):
             self.watching.want([entry.request])
         else:
