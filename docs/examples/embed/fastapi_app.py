@@ -39,17 +39,18 @@ class ApiKeys:
 server = ConfigServer(
     FilesystemConfigBackend(Path(__file__).parent.parent / "config"), base_path=""
 )
+configuration = ConfigServerApp(server, auth=ApiKeys())
 
 
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Close the server; FastAPI does not pass its lifespan on to what is mounted."""
-    async with server:
+    """Follow the store, and close it; FastAPI does not pass its lifespan to what is mounted."""
+    async with server, configuration:
         yield
 
 
 app = FastAPI(lifespan=lifespan)
-app.mount("/config", ConfigServerApp(server, auth=ApiKeys()))
+app.mount("/config", configuration)
 
 
 @app.get("/configuration")

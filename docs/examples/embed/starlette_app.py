@@ -33,8 +33,8 @@ async def show_setup(request: Request) -> PlainTextResponse:
 
 @contextlib.asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-    """Close the server; Starlette does not pass its lifespan on to what is mounted."""
-    async with server:
+    """Follow the store, and close it; Starlette does not pass its lifespan to what is mounted."""
+    async with server, configuration:
         yield
 
 

@@ -74,7 +74,7 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         )
         app_config.route_handlers.append(handler(serve_configuration))
         app_config.on_startup.append(self._front.start)
-        app_config.on_shutdown.append(self._front.aclose)
+        app_config.on_shutdown.insert(0, self._front.aclose)  # before the server is closed
         return app_config
 
     def receive_route(self, route: BaseRoute) -> None:

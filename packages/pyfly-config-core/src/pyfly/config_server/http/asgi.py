@@ -9,7 +9,7 @@ In a mounted application, the paths of the server begin after the prefix of the 
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 from pyfly.config_server.composition.server import ConfigServer
@@ -60,7 +60,7 @@ class ConfigServerApp:
     """Serves a `ConfigServer` as an ASGI application.
 
     Alone behind an ASGI server, it closes the server at the end of the lifespan. Frameworks do not
-    pass their lifespan to mounted applications: call `aclose` there, and close the server.
+    pass their lifespan to mounted applications: write `async with server, app:` in theirs.
 
     Unknown paths get 404. If slow clients have not yet read `MAX_PENDING_BYTES` of large
     responses, the next large response is replaced by 503, so that the memory is limited.
@@ -124,6 +124,15 @@ class ConfigServerApp:
             await self._live(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000, "reason": "HTTP only"})
+
+    async def __aenter__(self) -> Self:
+        """Begin to follow the stores."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop following the stores. The server stays open."""
+        await self.aclose()
 
     async def start(self) -> None:
         """Begin to follow the stores. Without this call the first request begins it."""
