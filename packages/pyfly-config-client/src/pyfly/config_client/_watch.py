@@ -30,6 +30,7 @@ _LOG: Final = logging.getLogger("pyfly.config_client")
 
 _FIRST_PAUSE: Final = 1.0
 _MAX_PAUSE: Final = 60.0
+_MAX_RETRY_AFTER: Final = 60.0
 _SHORT_PAUSE: Final = 0.1
 """Seconds between changes that follow each other, so that a burst is a few changes."""
 _EARLY: Final = 0.75
@@ -62,7 +63,7 @@ class WatchTiming:
         if job is not None and not job.pauses:
             return _SHORT_PAUSE
         most = min(max(self.interval, _FIRST_PAUSE), _MAX_PAUSE)
-        return min(retry_after, _MAX_PAUSE) + backoff(failures, first=_FIRST_PAUSE, most=most)
+        return min(retry_after, _MAX_RETRY_AFTER) + backoff(failures, first=_FIRST_PAUSE, most=most)
 
 
 def watch(
