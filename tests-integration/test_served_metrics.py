@@ -313,7 +313,7 @@ def test_an_address_that_is_in_use_is_reported(
 ) -> None:
     other = start_server(store)
     address = f"127.0.0.1:{other.port}"
-    with pytest.raises(RuntimeError, match=f"cannot listen on {re.escape(address)}: .*in use"):
+    with pytest.raises(RuntimeError, match=f"cannot listen on {re.escape(address)}: .*for metrics"):
         start_server(store, "--workers", str(workers), METRICS_LISTEN=address)
 
 

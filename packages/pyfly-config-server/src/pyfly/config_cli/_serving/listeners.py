@@ -15,6 +15,9 @@ _SEND_BUFFER_BYTES: Final = 131_072
 _SEND_SECONDS: Final = 30
 """The system disconnects a client that reads nothing for this time."""
 
+_ADVICE: Final = "choose another address with --host or another port with --port"
+METRICS_ADVICE: Final = "choose another address for metrics"
+
 Address: TypeAlias = tuple[socket.AddressFamily, tuple[Any, ...]]
 """A family, and the address of a socket as it has it; its first part is an IP address."""
 
@@ -29,8 +32,13 @@ class Listeners:
     """For metrics alone."""
 
 
-def resolve(host: str, port: int) -> list[Address]:
+def resolve(host: str, port: int, *, advice: str = _ADVICE) -> list[Address]:
     """Return every address of a host name, or of an address in any form.
+
+    Args:
+        host: The name.
+        port: The port.
+        advice: What to do if there is no address; the end of the message.
 
     Raises:
         SettingsError: There is no address.
@@ -38,7 +46,7 @@ def resolve(host: str, port: int) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise _cannot(host, port, error) from error
+        raise _cannot(host, port, error, advice) from error
     return list(dict.fromkeys((family, (str(at[0]), *at[1:])) for family, _, _, _, at in found))
 
 
@@ -49,7 +57,7 @@ def is_loopback(addresses: Iterable[Address]) -> bool:
     )
 
 
-def bind(host: str, addresses: Sequence[Address]) -> list[socket.socket]:
+def bind(host: str, addresses: Sequence[Address], *, advice: str = _ADVICE) -> list[socket.socket]:
     """Return a bound socket for each address. Clients cannot connect yet.
 
     An address of a family that this machine lacks is left out if there is another address.
@@ -67,13 +75,15 @@ def bind(host: str, addresses: Sequence[Address]) -> list[socket.socket]:
                 missing = error
                 continue
             _close(sockets)
-            raise _cannot(host, address[1], error) from error
+            raise _cannot(host, address[1], error, advice) from error
     if not sockets:
-        raise _cannot(host, addresses[0][1][1], missing) from missing
+        raise _cannot(host, addresses[0][1][1], missing, advice) from missing
     return sockets
 
 
-def listen(host: str, sockets: Sequence[socket.socket], *, backlog: int) -> None:
+def listen(
+    host: str, sockets: Sequence[socket.socket], *, backlog: int, advice: str = _ADVICE
+) -> None:
     """Let clients connect.
 
     Raises:
@@ -85,7 +95,7 @@ def listen(host: str, sockets: Sequence[socket.socket], *, backlog: int) -> None
         except OSError as error:
             port = listener.getsockname()[1]
             _close(sockets)
-            raise _cannot(host, port, error) from error
+            raise _cannot(host, port, error, advice) from error
 
 
 def _bind(family: socket.AddressFamily, address: tuple[Any, ...], *, only: bool) -> socket.socket:
@@ -112,8 +122,8 @@ def _close(sockets: Iterable[socket.socket]) -> None:
         one.close()
 
 
-def _cannot(host: str, port: object, error: OSError | UnicodeError | None) -> SettingsError:
+def _cannot(
+    host: str, port: object, error: OSError | UnicodeError | None, advice: str
+) -> SettingsError:
     reason = error.strerror if isinstance(error, OSError) else "not a host name"
-    return SettingsError(
-        f"cannot listen on {host}:{port}: {reason}; choose another address or another port"
-    )
+    return SettingsError(f"cannot listen on {host}:{port}: {reason}; {advice}")

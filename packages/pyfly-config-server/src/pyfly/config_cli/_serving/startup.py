@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from pyfly.config_cli._errors import SettingsError
-from pyfly.config_cli._serving.listeners import Address, Listeners, bind, resolve
+from pyfly.config_cli._serving.listeners import METRICS_ADVICE, Address, Listeners, bind, resolve
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     open_server,
@@ -47,5 +47,8 @@ def serve(load: Callable[[], ServerSettings]) -> int:
 def _bind(settings: ServerSettings, addresses: Sequence[Address]) -> Listeners:
     service = bind(settings.host, addresses)
     address = split_address(settings.metrics_listen)
-    metrics = [] if address is None else bind(address[0], resolve(*address))
+    if address is None:
+        return Listeners(service=service)
+    metrics_addresses = resolve(*address, advice=METRICS_ADVICE)
+    metrics = bind(address[0], metrics_addresses, advice=METRICS_ADVICE)
     return Listeners(service=service, metrics=metrics)

@@ -19,7 +19,7 @@ from pyfly.config_cli._serving.limits import (
     ConnectionLimits,
     connection_limit,
 )
-from pyfly.config_cli._serving.listeners import Listeners, listen, resolve
+from pyfly.config_cli._serving.listeners import METRICS_ADVICE, Listeners, listen, resolve
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     closing_on_error,
@@ -127,7 +127,7 @@ async def check_and_listen(
             _LOG.warning("a store is away; what the standby keeps of it is served: %s", error)
         listen(settings.host, listeners.service, backlog=BACKLOG)
         metrics_host = settings.metrics_listen.rpartition(":")[0]
-        listen(metrics_host, listeners.metrics, backlog=BACKLOG)
+        listen(metrics_host, listeners.metrics, backlog=BACKLOG, advice=METRICS_ADVICE)
 
 
 async def _report(answering: asyncio.Event, server: ConfigServer, settings: ServerSettings) -> None:
