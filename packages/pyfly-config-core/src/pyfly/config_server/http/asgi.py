@@ -60,7 +60,7 @@ class ConfigServerApp:
     """Serves a `ConfigServer` as an ASGI application.
 
     Alone behind an ASGI server, it closes the server at the end of the lifespan. Frameworks do not
-    pass their lifespan to mounted applications: write `async with server, app:` in theirs.
+    pass their lifespan to mounted applications: write `async with server, app:` in the outer one.
 
     Unknown paths get 404. If slow clients have not yet read `MAX_PENDING_BYTES` of large
     responses, the next large response is replaced by 503, so that the memory is limited.

@@ -124,7 +124,6 @@ class LiveDocuments:
             await self.feeds.aclose()
             self.cache.clear()
             self._reset()
-            self.cache.clear()
             self.counters.forget_looks()
 
     # --- answers ----------------------------------------------------------------------------
