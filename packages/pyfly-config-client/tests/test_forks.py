@@ -9,12 +9,12 @@ from pyfly.config_client import _forks
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
-def test_nothing_starts_before_everything_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_forgotten_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     monkeypatch.setattr(_forks, "_forgetting", [])
     monkeypatch.setattr(_forks, "_starting", [])
     _forks.start_after_fork(lambda: calls.append("start"))
-    _forks.forget_after_fork(lambda: calls.append("forget"))
+    _forks.forget_after_fork(lambda: calls.append("forget") or 1 / 0)
     _forks.forget_after_fork(lambda: calls.append("forget more"))
     child = os.fork()
     if child == 0:

@@ -5,6 +5,7 @@ order of imports. A thread that one of them starts could use what a later one fo
 connection of the parent process.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Final
@@ -24,8 +25,9 @@ def start_after_fork(function: Callable[[], object]) -> None:
 
 
 def _begin() -> None:
-    for function in (*_forgetting, *_starting):
-        function()
+    with contextlib.ExitStack() as stack:  # calls all, also if one of them raises
+        for function in reversed((*_forgetting, *_starting)):
+            stack.callback(function)
 
 
 if hasattr(os, "register_at_fork"):
