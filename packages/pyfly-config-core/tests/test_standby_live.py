@@ -206,3 +206,16 @@ async def test_a_store_that_hangs_is_not_waited_for(store: Switch, process: Proc
     assert number_in(answer) == 1
     assert answer.stale_for is not None
     assert {*store.calls} == {"changes_since"}
+
+
+async def test_without_the_live_layer_documents_are_marked_and_stored_bundles_are_refused(
+    process: Process,
+) -> None:
+    controller = Controller(process.server, auth=None)
+    document = await controller.handle(HttpRequest(method="GET", raw_path=b"/config/orders/prod"))
+    assert (document.status, dict(document.headers)[b"x-config-stale"].isdigit()) == (200, True)
+    for server in (process.server, process.live):
+        controller = Controller(server, auth=None)
+        path = b"/config/_bundles/orders/prod/main"
+        bundle = await controller.handle(HttpRequest(method="GET", raw_path=path))
+        assert bundle.status == 503

@@ -17,6 +17,7 @@ from pyfly.config_server.http.negotiation import is_known
 from pyfly.config_server.http.preferences import must_be_fresh, wait_of
 from pyfly.config_server.http.responses import empty_response, representation_response
 from pyfly.config_server.live import Answer, LiveDocuments, TooManyWatchersError
+from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.storage import TOO_LARGE
 
 __all__ = ["DocumentHandler", "Inputs", "composed", "hold", "waited_headers"]
@@ -40,8 +41,10 @@ class DocumentHandler:
         """Return the document, 304 if the client has it, or 404 without a body."""
         wanted, live = self._request_of(context), context.live
         if live is None:
-            representation = await wanted.represent(context.server)
-            return _response(context.request, Answer(representation=representation))
+            with standby_reads() as reads:
+                representation = await wanted.represent(context.server)
+            answer = Answer(representation=representation, stale_for=reads.age)
+            return _response(context.request, answer)
         return await _live_response(context, live, wanted)
 
 

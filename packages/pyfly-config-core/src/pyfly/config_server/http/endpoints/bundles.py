@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
+from pyfly.config_core import BackendUnavailableError, ConfigFormatError, ConfigKey, JsonValue
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.formats.documents import bundle_document, encode_json, name_document
@@ -31,6 +31,7 @@ from pyfly.config_server.http.schemas import (
     object_of,
 )
 from pyfly.config_server.http.version_message import MESSAGE, version_message
+from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.storage import ABSENT, ConfigSource
 
 __all__ = [
@@ -53,8 +54,13 @@ _SUFFIXES: Final = {
 
 
 async def _read(context: RequestContext) -> HttpResponse:
+    """Return a stored bundle. What a standby has is not enough: it may be edited and sent back."""
     select_media_type(context.request, JSON)
-    return await bundle_response(context, await context.server.bundles.load(context.key))
+    with standby_reads() as reads:
+        source = await context.server.bundles.load(context.key)
+    if reads.since is not None:
+        raise BackendUnavailableError("the store cannot be reached; only documents are served")
+    return await bundle_response(context, source)
 
 
 async def _write(context: RequestContext) -> HttpResponse:
