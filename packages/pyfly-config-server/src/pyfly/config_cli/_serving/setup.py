@@ -9,7 +9,7 @@ from pathlib import Path
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.limits import connection_limit
 from pyfly.config_cli._serving.listeners import Address, is_loopback
-from pyfly.config_cli._serving.memory import return_large_blocks
+from pyfly.config_cli._serving.memory import collect_less_often, return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
 from pyfly.config_cli._settings.access import credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of
@@ -40,6 +40,7 @@ def set_up_process() -> None:
     Warnings of every module, and what the command itself has to say, go to stderr.
     """
     return_large_blocks()
+    collect_less_often()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("pyfly.config_cli").setLevel(logging.INFO)
 
