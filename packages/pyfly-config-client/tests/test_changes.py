@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import queue
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -422,6 +424,47 @@ def test_a_forked_worker_uses_a_connection_of_its_own(holding_server: Any) -> No
     assert len(holding_server.connections) == 2
     assert client.refresh() == {"a": 1}
     assert len(holding_server.connections) == 2, "the parent still uses its own"
+
+
+WATCHING = """
+import os, sys, time
+from pyfly.config_client import SyncConfigClient
+
+client = SyncConfigClient(
+    server_url=sys.argv[1], application="orders", profile="prod", policy="require_server"
+)
+with client.watch(interval=3600):  # imports the watcher before the connections
+    child = os.fork()
+    while client.current != {"a": 1}:
+        time.sleep(0.01)
+if child == 0:
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_watcher_holds_a_request_of_its_own(holding_server: Any) -> None:
+    command = [sys.executable, "-c", WATCHING, holding_server.url]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}) as process:
+        holding_server.wait_until(lambda: holding_server.held == 2)
+        holding_server.answer(a=1)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_watchers_that_are_forgotten_leave_nothing_behind(holding_server: Any) -> None:
+    async def look() -> int:
+        client = ConfigClient(server_url=holding_server.url, application="orders", profile="prod")
+        for number in (1, 2, 3):
+            await client.fetch()
+            holding_server.answer(a=number)
+            async for _ in client.watch(interval=0.01):
+                break
+        gc.collect()
+        return len(client._holder.on_change)
+
+    holding_server.holds = False
+    assert asyncio.run(look()) == 0
 
 
 def test_many_threads_fetch_at_once(holding_server: Any) -> None:

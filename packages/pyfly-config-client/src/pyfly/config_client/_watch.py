@@ -173,7 +173,7 @@ class AsyncWatcher:
         self._seen = holder.loaded
         self._step: asyncio.Future[None] | None = None
         self._woken: asyncio.Future[None] | None = None
-        self._stop_listening: Callable[[], None] = _nothing
+        self._stop_listening: Callable[[], object] = _nothing
         self._ended = False
 
     @property
@@ -229,7 +229,9 @@ class AsyncWatcher:
         if self._seen is None:
             self._seen = self._holder.loaded
         self._plan = self._make_plan()
-        self._stop_listening = self._client.on_change(_waker(self))
+        stop_listening = self._client.on_change(_waker(self))
+        self._stop_listening = finalizer = weakref.finalize(self, stop_listening)
+        finalizer.atexit = False
 
     def _unseen(self) -> Change | None:
         seen, self._seen = self._seen, self._holder.loaded
