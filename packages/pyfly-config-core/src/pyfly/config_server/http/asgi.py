@@ -157,9 +157,10 @@ class ConfigServerApp:
         started, hot = time.perf_counter(), self._hot
         found = None if hot is None else hot.find(scope)
         if found is not None:
-            route, status = found[0].reusable.route, 304 if found[1] else 200
-            self._counters.answered(route, status, time.perf_counter() - started)
-            await _send_ready(send, found[0], is_known=found[1])
+            ready, body = found
+            status = 304 if body is None else 200
+            self._counters.answered(ready.route, status, time.perf_counter() - started)
+            await _send_ready(send, ready, body)
             return
         response = await self._handle(http_request(scope, receive))
         if hot is not None and response.reusable is not None:
@@ -264,14 +265,11 @@ class _Messages:
             pass
 
 
-async def _send_ready(send: Send, ready: ReadyResponse, *, is_known: bool) -> None:
-    """Send a response of the hot path; 304 if the client has the body."""
-    if is_known:
-        headers, status, body = ready.known_headers, 304, b""
-    else:
-        headers, status, body = ready.headers, 200, ready.reusable.entry.representation.body
+async def _send_ready(send: Send, ready: ReadyResponse, body: bytes | None) -> None:
+    """Send a response of the hot path; 304 without a body."""
+    status, headers = (304, ready.known_headers) if body is None else (200, ready.headers)
     await send({"type": "http.response.start", "status": status, "headers": [*headers]})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send({"type": "http.response.body", "body": body or b"", "more_body": False})
 
 
 async def _send(send: Send, response: HttpResponse) -> None:

@@ -59,7 +59,8 @@ async def _live_response(
     if answer.entry is not None and _has(request, answer):
         known = answer.entry.representation.entity_tag
         await hold(live, wanted, known, request, seconds=granted)
-        answer = await live.get(wanted)
+        if live.is_running:  # otherwise it was closed, perhaps with its stores
+            answer = await live.get(wanted)
         if not _has(request, answer):
             live.counters.woke(time.monotonic() - live.noticed_at)
     return _response(request, answer, headers=waited_headers(live, granted))
@@ -105,7 +106,7 @@ async def hold(
         HttpError: 503; too many requests are held.
     """
     try:
-        await live.watching.wait(wanted, known, seconds=seconds, gone=request.disconnected)
+        await live.wait(wanted, known, seconds=seconds, gone=request.disconnected)
     except TooManyWatchersError as error:
         pause = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreads clients, hides nothing
         retry = (b"retry-after", b"%d" % pause)

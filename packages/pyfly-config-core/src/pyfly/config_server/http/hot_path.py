@@ -1,15 +1,17 @@
 """Answering a request that was answered before, from its head alone, without waiting."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from weakref import ref
 
 from pyfly.config_server.access.principal import ANONYMOUS, Right
 from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import Headers, Reusable
 from pyfly.config_server.http.responses import known_headers, representation_headers
-from pyfly.config_server.live import LiveDocuments
+from pyfly.config_server.live import Entry, LiveDocuments
 
 __all__ = ["HotPath", "ReadyResponse"]
 
@@ -36,7 +38,12 @@ _NOTED: Final = _READ | _DECIDING
 class ReadyResponse:
     """A response to one request, ready to be sent, while its answer is current."""
 
-    reusable: Reusable
+    entry: "ref[Entry]"
+    """The answer, as long as the cache keeps it."""
+    right: Right | None
+    """The right that a principal needs; `None` if none is needed."""
+    route: str
+    """The id of the endpoint."""
     headers: Headers
     known_headers: Headers
     """The headers of 304."""
@@ -63,25 +70,25 @@ class HotPath:
         self._is_usable = auth is None or self._header_auth is not None
         self._checks_hosts = hosts is not None
         self._hosts: set[bytes] = set()
-        self._responses: dict[_Key, ReadyResponse] = {}
+        self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
 
-    def find(self, scope: Mapping[str, Any]) -> tuple[ReadyResponse, bool] | None:
-        """Return the response to a request, and true if the client has the body already."""
+    def find(self, scope: Mapping[str, Any]) -> tuple[ReadyResponse, bytes | None] | None:
+        """Return the response to a request with its body; `None` if the client has the body."""
         head = _head(scope)
         ready = None if head is None else self._responses.get(_key(scope, head))
         if head is None or ready is None:
             return None
-        reusable, known = ready.reusable, head.get(b"if-none-match")
-        entry = reusable.entry
+        entry, known = ready.entry(), head.get(b"if-none-match")
         if (
-            not self._is_ready(entry)
+            entry is None
+            or not self._is_ready(entry)
             or (known is not None and known != entry.representation.entity_tag)
-            or not self._may_have(head, reusable.right)
+            or not self._may_have(head, ready.right)
         ):
             return None
         entry.is_used = True
         self._counters.hits += 1
-        return ready, known is not None
+        return ready, entry.representation.body if known is None else None
 
     def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:
         """Keep how a request was answered, if `find` can answer it."""
@@ -92,10 +99,13 @@ class HotPath:
         if key[0] is None or sum(len(part or "") for part in key) > _LONGEST_HEAD:
             return
         self._note_host(head)
+        self._responses.pop(key, None)
         if len(self._responses) >= _MAX_REQUESTS:
-            del self._responses[next(iter(self._responses))]
+            self._responses.popitem(last=False)
         self._responses[key] = ReadyResponse(
-            reusable=reusable,
+            entry=ref(reusable.entry),
+            right=reusable.right,
+            route=reusable.route,
             headers=representation_headers(representation),
             known_headers=known_headers(representation),
         )
@@ -125,6 +135,8 @@ def _head(scope: Mapping[str, Any]) -> dict[bytes, bytes] | None:
             if name in fields or name in _DECIDING:
                 return None
             fields[name] = value
+        elif not name.islower():  # ASGI asks for names in lower case, not every server obeys
+            return None
     return fields
 
 

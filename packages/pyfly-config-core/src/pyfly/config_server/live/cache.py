@@ -1,5 +1,6 @@
 """The cache of answers, with an index from what an answer was made of to the answer."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,9 +14,11 @@ _NEVER: Final = -1
 _ENTRY_BYTES: Final = 2_000
 """The memory of an entry without its body and its inputs, about."""
 _INPUT_BYTES: Final = 300
+_PART: Final = 8
+"""While no entry can be dropped, this part of all entries may be added before the next try."""
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)
 class Entry:
     """The last good answer to a request."""
 
@@ -65,9 +68,10 @@ class AnswerCache:
         self._is_pinned = is_pinned
         self._dropped = dropped
         self._bytes = 0
-        self._entries: dict[DocumentRequest, Entry] = {}
+        self._entries: OrderedDict[DocumentRequest, Entry] = OrderedDict()
+        self._pause = 0
         self._index: dict[InputKey, set[Entry]] = {}
-        self._labels: dict[InputKey, bool] = {}
+        self._labels: dict[InputKey, bool | None] = {}
         self.generation = 0
         """The number of times that everything may have changed."""
 
@@ -96,7 +100,9 @@ class AnswerCache:
             self._index.setdefault(key, set()).add(entry)
         for one in entry.representation.inputs:
             for label in one.labels:
-                self._labels[label_of(one.store, label.label)] = label.is_present
+                key = label_of(one.store, label.label)
+                if self._labels.setdefault(key, label.is_present) is not label.is_present:
+                    self._labels[key] = None
         self._make_room(entry)
 
     def discard(self, entry: Entry) -> None:
@@ -120,7 +126,10 @@ class AnswerCache:
             self.discard(entry)
 
     def had_label(self, store: int, label: str) -> bool | None:
-        """Return whether a label existed for the answers here; `None` if none depends on it."""
+        """Return whether a label existed for the answers here.
+
+        `None` if no answer depends on it, or if it existed for some of them only.
+        """
         return self._labels.get(label_of(store, label))
 
     def touch(self, touched: Touched, now: float) -> Iterable[Entry]:
@@ -132,8 +141,11 @@ class AnswerCache:
         """
         if touched.everything:
             found: Iterable[Entry] = self._entries.values()
+            self._labels.clear()
         else:
             found = {entry for key in touched.keys for entry in self._index.get(key, ())}
+            for key in touched.keys:
+                self._labels.pop(key, None)  # only answers that are composed anew say more
         for entry in found:
             if entry.generation == self.generation:
                 entry.changed_at = now
@@ -143,12 +155,17 @@ class AnswerCache:
         return [*found]
 
     def _make_room(self, newest: Entry) -> None:
+        if self._pause:
+            self._pause -= 1
+            return
         left = 2 * len(self._entries)
         while self._bytes > self._max_bytes and left:
             left -= 1
             request, entry = next(iter(self._entries.items()))
             if entry.is_used or entry is newest or self._is_pinned(request):
                 entry.is_used = False
-                self._entries[request] = self._entries.pop(request)  # to the end
+                self._entries.move_to_end(request)
             else:
                 self.discard(entry)
+        if not left:  # all are pinned: look again when there are some more
+            self._pause = len(self._entries) // _PART

@@ -133,10 +133,7 @@ class Feed:
 
     async def _run(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
-                    await self._wanted.wait()
-            self._wanted.clear()
+            await self._due()
             wall = time.time()
             await self._look(wall)
             self._note(wall)
@@ -144,12 +141,22 @@ class Feed:
             self._finished = asyncio.Event()
             await asyncio.sleep(_HINT_PAUSE)
 
-    def _pause(self) -> float | None:
-        """Return the time until the next look is due, or a bound for it."""
-        if self._changes is not None:
-            begun = max(self.looked_at, self._failed_at)
-            return max(0.0, begun + self.max_staleness / 2 - time.monotonic())
-        return self.max_staleness if self._is_watched() else None
+    async def _due(self) -> None:
+        """Return when somebody asks for a look, or when the next one is due."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._wanted.wait()
+            if self._wanted.is_set() or self._changes is not None or self._is_watched():
+                self._wanted.clear()
+                return
+
+    def _pause(self) -> float:
+        """Return the time until the next look is due."""
+        if self._changes is None:
+            return self.max_staleness
+        begun = max(self.looked_at, self._failed_at)
+        return max(0.0, begun + self.max_staleness / 2 - time.monotonic())
 
     async def _look(self, wall: float) -> None:
         begun = time.monotonic()

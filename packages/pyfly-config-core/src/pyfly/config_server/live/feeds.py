@@ -1,6 +1,7 @@
 """The feeds of all stores of a server."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ __all__ = ["Feeds", "FeedsObserver"]
 
 _LOOK_SECONDS: Final = 1.0
 """How long a request waits for a look at a store."""
+_LABEL_SECONDS: Final = 1.0
+"""How long a removal waits for the store to say whether the label still exists."""
 _FRESH_SECONDS: Final = 5.0
 """The same for a request that needs what was written before it, while the store can be reached."""
 
@@ -44,7 +47,7 @@ class FeedsObserver(Protocol):
     def had_label(self, store: int, label: str) -> bool | None:
         """Return whether a label of a store existed for the answers that are kept.
 
-        `None` if no answer depends on it.
+        `None` if no answer depends on it, or if it existed for some of them only.
         """
         ...
 
@@ -116,6 +119,11 @@ class Feeds:
         return time.monotonic() - min(down) if down else None
 
     @property
+    def age(self) -> float:
+        """Seconds since the last answered look at the store that was looked at least lately."""
+        return time.monotonic() - min(feed.looked_at for feed in self.stores)
+
+    @property
     def error(self) -> BackendUnavailableError | None:
         """Why stores cannot be reached.
 
@@ -128,16 +136,19 @@ class Feeds:
                 return BackendUnavailableError("the store does not answer")
         return None
 
-    async def look(self, *, fresh: bool) -> None:
-        """Return when all stores were looked at lately, or after now; or at most a second later.
+    async def look(self, *, fresh: bool) -> bool:
+        """Return when all stores were looked at lately, or after now; or some seconds later.
 
         Args:
             fresh: True for a look that begins after this call. Otherwise a store that is known to
                 be down is not waited for.
+
+        Returns:
+            True if every store that was waited for has answered such a look.
         """
         now = time.monotonic()
         if not fresh and now < self.fresh_until:
-            return
+            return True
         looks = [
             feed.look(
                 now if fresh else now - feed.max_staleness,
@@ -147,9 +158,8 @@ class Feeds:
             if fresh or not feed.is_down
         ]
         if len(looks) == 1:
-            await looks[0]
-        else:
-            await asyncio.gather(*looks)
+            return await looks[0]
+        return all(await asyncio.gather(*looks))
 
     async def wrote(self, key: ConfigKey, *, removed: bool) -> None:
         """Note a write of this process, so that it is visible at once.
@@ -160,22 +170,28 @@ class Feeds:
         store = next(n for n, one in enumerate(self._server.backends) if one is backend)
         self._observer.touch(touched_by(store, [BundleChange(key=key)]))
         had_label = self._observer.had_label(store, key.label)
-        if had_label is not removed:  # the write cannot change whether the label exists
-            return
         labels = self._labels[store]
+        if labels is None or had_label is (not removed):  # the label is there as before
+            return
+        moved = True
         try:
-            moved = not removed or labels is None or not await labels.has_label(key.label)
-        except Exception:  # noqa: BLE001 - the write itself has an answer already
-            moved = True
-        if moved:
-            self._observer.touch(Touched(keys=frozenset({label_of(store, key.label)})))
+            with contextlib.suppress(Exception):  # the write itself has an answer already
+                async with asyncio.timeout(_LABEL_SECONDS):
+                    moved = not removed or not await labels.has_label(key.label)
+        finally:
+            if moved:
+                self._observer.touch(Touched(keys=frozenset({label_of(store, key.label)})))
 
     async def _apply(self, store: int, changes: Sequence[Change]) -> None:
         moved = await self._moved_labels(store, changes)
         self._observer.touch(touched_by(store, changes) | Touched(keys=moved))
 
     async def _moved_labels(self, store: int, changes: Sequence[Change]) -> frozenset[InputKey]:
-        """Return the labels that came into being, or went, with the changes of bundles."""
+        """Return the labels that came into being, or went, with the changes of bundles.
+
+        Labels that are not known from kept answers are among them: what is composed at this moment
+        may have seen them as they were.
+        """
         labels = self._labels[store]
         if labels is None:
             return frozenset()
@@ -183,7 +199,7 @@ class Feeds:
         with standby_reads() as reads:
             for label in {one.key.label for one in changes if isinstance(one, BundleChange)}:
                 was_present = self._observer.had_label(store, label)
-                if was_present is not None and await labels.has_label(label) != was_present:
+                if was_present is None or await labels.has_label(label) != was_present:
                     moved.add(label_of(store, label))
         if reads.since is not None:
             raise BackendUnavailableError("the store is away")

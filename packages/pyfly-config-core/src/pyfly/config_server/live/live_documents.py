@@ -4,8 +4,9 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
 from pyfly.config_core import (
     BackendUnavailableError,
@@ -30,6 +31,12 @@ from pyfly.config_server.live.watching import ANY_CHANGE, Watching
 __all__ = ["Answer", "LiveDocuments"]
 
 _LOG: Final = logging.getLogger(__name__)
+_COMPOSE_SECONDS: Final = 5.0
+"""How long a request waits for a document, if there is a last good answer."""
+_TICK: Final = 0.001
+"""A timer may be early by the resolution of the clock."""
+_NOTE_SECONDS: Final = 1.0
+"""How long a write in another event loop waits until it is noted here."""
 _RETRY_SECONDS: Final = 1.0
 """A document that cannot be composed is tried again after this time."""
 
@@ -106,6 +113,11 @@ class LiveDocuments:
         self.feeds.start()
         self.watching.start()
 
+    @property
+    def is_running(self) -> bool:
+        """True if the stores are followed in the running event loop."""
+        return self._loop is asyncio.get_running_loop()
+
     def release(self, *, ends_connections: bool = False) -> None:
         """End every wait; later waits end at once.
 
@@ -120,10 +132,12 @@ class LiveDocuments:
         """Release everybody who waits, and stop following the stores. A request starts it anew."""
         if self._loop is asyncio.get_running_loop():
             self._loop = None
-            await self.watching.aclose()
-            await self.feeds.aclose()
+            watching, feeds = self.watching, self.feeds
+            self._flights.touch(Touched(everything=True))
             self.cache.clear()
             self._reset()
+            await watching.aclose()
+            await feeds.aclose()
             self.counters.forget_looks()
 
     # --- answers ----------------------------------------------------------------------------
@@ -140,23 +154,58 @@ class LiveDocuments:
             ConfigError: As `ConfigServer.compose`; there is no good answer from before.
         """
         self.start()
-        await self.feeds.look(fresh=fresh)
+        is_looked_at = await self.feeds.look(fresh=fresh)
         entry = self.cache.find(request)
-        if entry is not None and self._is_good(entry):
-            entry.is_used = True
-            answer = self._kept(entry)
-            self.counters.hits += answer.stale_for is None
+        is_hit = entry is not None and self._is_good(entry)
+        answer = await (self._first(request) if entry is None else self._again(request, entry))
+        if not is_looked_at and answer.stale_for is None and not self.feeds.is_down:
+            answer = replace(answer, stale_for=self.feeds.age)
+        if answer.stale_for is not None:
+            self.counters.stale += 1
+        elif is_hit:
+            self.counters.hits += 1
         else:
-            compose = self._first if entry is None else self._flights.join
-            answer = await compose(request)
-            self.counters.misses += answer.stale_for is None
-        self.counters.stale += answer.stale_for is not None
+            self.counters.misses += 1
         return answer
 
     def _is_good(self, entry: Entry) -> bool:
         """True if an answer is current, or if none can be composed now."""
         is_current = self.cache.is_current(entry)
-        return is_current or self.feeds.is_down or time.monotonic() < entry.retry_at
+        return is_current or self.feeds.is_down or not self._may_try(entry)
+
+    async def wait(
+        self,
+        request: Hashable,
+        entity_tag: bytes,
+        *,
+        seconds: float,
+        gone: Callable[[], Coroutine[Any, Any, None]] | None,
+    ) -> None:
+        """Return when the document may have another entity tag; see `Watching.wait`.
+
+        Args:
+            request: A `DocumentRequest`, or `ANY_CHANGE`.
+            entity_tag: What the client has.
+            seconds: The longest time to wait.
+            gone: See `Watching.wait`.
+
+        Raises:
+            TooManyWatchersError: There are too many waiting requests.
+        """
+        if request != ANY_CHANGE:
+            document = cast("DocumentRequest", request)
+            entry = self.cache.find(document)
+            if entry is not None and entry.representation.entity_tag != entity_tag:
+                return
+            if not self.watching.is_watched(document):
+                self._catch_up(document, entry)
+        await self.watching.wait(request, entity_tag, seconds=seconds, gone=gone)
+
+    def _catch_up(self, request: DocumentRequest, entry: Entry | None) -> None:
+        """Compose a document that changed before somebody waited for it, once somebody does."""
+        if entry is None or not self.cache.is_current(entry):
+            pause = 0 if entry is None else max(0.0, entry.retry_at - time.monotonic() + _TICK)
+            asyncio.get_running_loop().call_later(pause, self.watching.want, [request])
 
     @property
     def is_degraded(self) -> bool:
@@ -183,9 +232,6 @@ class LiveDocuments:
         error, may_answer = self.feeds.error, bool(self._standbys)
         if error is not None and self.server.options.fail_on_composite_error and not may_answer:
             raise error
-        if self.feeds.is_down:  # what is composed now may miss changes later: it is not kept
-            representation, stale_for = await self._represent(request, None)
-            return Answer(representation=representation, stale_for=stale_for)
         return await self._flights.join(request)
 
     def _kept(self, entry: Entry) -> Answer:
@@ -205,11 +251,39 @@ class LiveDocuments:
 
     async def _refresh(self, request: DocumentRequest) -> None:
         """Compose a document for those who wait for it. It is tried again after an outage."""
-        if not self.feeds.is_down:
+        if self.feeds.is_down:
+            return
+        entry = self.cache.find(request)
+        if entry is None:
             await self._flights.join(request)
+        else:
+            await self._again(request, entry)
+
+    def _may_try(self, entry: Entry) -> bool:
+        """True if the pause after an error is over."""
+        return time.monotonic() >= entry.retry_at
+
+    async def _again(self, request: DocumentRequest, entry: Entry) -> Answer:
+        """Return a kept answer, or compose it again if it has changed.
+
+        If that takes too long, it is the last good answer.
+        """
+        entry.is_used = True
+        if self._is_good(entry):
+            return self._kept(entry)
+        try:
+            async with asyncio.timeout(_COMPOSE_SECONDS):
+                return await self._flights.join(request)
+        except TimeoutError:
+            entry = self.cache.find(request) or entry
+            if self.cache.is_current(entry):
+                return self._kept(entry)
+            return self._failed(entry, BackendUnavailableError("the store does not answer"))
 
     async def _compose(self, request: DocumentRequest, flight: Flight[Answer]) -> Answer:
         before = self.cache.find(request)
+        # what is composed before the store has told its changes may miss some later
+        may_keep = before is not None or not self.feeds.is_down
         self.counters.rendered += 1
         try:
             representation, stale_for = await self._represent(request, before)
@@ -219,15 +293,15 @@ class LiveDocuments:
         except Exception as error:
             if before is None:
                 raise
-            return self._failed(before, flight, error)
+            return self._fall_back(before, flight, error)
         if representation is None or stale_for is not None:
             self._drop(request, flight)
             return Answer(representation=representation, stale_for=stale_for)
-        if all(one.is_available for one in representation.inputs):
+        if may_keep and all(one.is_available for one in representation.inputs):
             return self._keep(request, representation, flight)
         if before is None:
             return Answer(representation=representation)
-        return self._failed(before, flight, ConfigError("a store was left out"))
+        return self._fall_back(before, flight, ConfigError("a store was left out"))
 
     async def _represent(
         self, request: DocumentRequest, before: Entry | None
@@ -252,6 +326,9 @@ class LiveDocuments:
     def _keep(
         self, request: DocumentRequest, representation: Representation, flight: Flight[Answer]
     ) -> Answer:
+        before = self.cache.find(request)
+        if before is not None and before.sequence > flight.sequence:
+            return self._kept(before)
         keys = input_keys(representation)
         is_current = not flight.touched.concerns(keys)
         entry = Entry(
@@ -262,39 +339,47 @@ class LiveDocuments:
             generation=self.cache.generation if is_current else -1,
             changed_at=time.monotonic(),
         )
-        answer = Answer(representation=representation, entry=entry)
-        before = self.cache.find(request)
-        if before is not None and before.sequence > flight.sequence:
-            return answer
         if before is not None:
             _log_mended(before)
         self.cache.put(entry)
         self.watching.changed(request, representation.entity_tag)
         if not is_current:
             self.watching.want([request])
-        return answer
+        return Answer(representation=representation, entry=entry)
 
     def _drop(self, request: DocumentRequest, flight: Flight[Answer]) -> None:
         """Forget the answer to a request that has none any more."""
         entry = self.cache.find(request)
-        if entry is not None and entry.sequence <= flight.sequence:
+        if entry is not None and entry.sequence > flight.sequence:
+            return
+        if entry is not None:
             _log_mended(entry)
             self.cache.discard(entry)
-            self.watching.changed(request, None)
+        self.watching.changed(request, None)
 
-    def _failed(self, entry: Entry, flight: Flight[Answer], error: Exception) -> Answer:
-        """Fall back on the last good answer."""
+    def _fall_back(self, before: Entry, flight: Flight[Answer], error: Exception) -> Answer:
+        """Return the newest good answer after a composition that has failed."""
+        entry = self.cache.find(before.request) or before
+        if entry.sequence > flight.sequence:
+            return self._kept(entry)
+        return self._failed(entry, error, is_due=flight.touched.concerns(entry.keys))
+
+    def _failed(self, entry: Entry, error: Exception, *, is_due: bool = False) -> Answer:
+        """Fall back on the last good answer.
+
+        Args:
+            entry: The answer.
+            error: Why it could not be composed again.
+            is_due: True if something has changed since, so that the next try is due.
+        """
         if entry.error is None:
             self.counters.broken += self.cache.find(entry.request) is entry
             _LOG.warning("the last good answer is served: %s", _words(error))
         entry.error = error.with_traceback(None)  # its frames hold what was composed
-        if flight.touched.concerns(entry.keys):
-            self.watching.want([entry.request])
-        else:
+        if not is_due:
             entry.retry_at = time.monotonic() + _RETRY_SECONDS
-            if self.watching.is_watched(entry.request):
-                loop = asyncio.get_running_loop()
-                loop.call_later(_RETRY_SECONDS, self.watching.want, [entry.request])
+        if self.watching.is_watched(entry.request):
+            self._catch_up(entry.request, entry)
         return self._kept(entry)
 
     def _note_dropped(self, entry: Entry) -> None:
@@ -314,11 +399,12 @@ class LiveDocuments:
 
     def recover(self) -> None:
         """Compose what changed during an outage for those who wait for it."""
-        dirty = [entry.request for entry in self.cache if not self.cache.is_current(entry)]
-        self.watching.want(dirty)
+        self.watching.want(
+            cast("DocumentRequest", one) for one in self.watching.requests if one != ANY_CHANGE
+        )
 
     def had_label(self, store: int, label: str) -> bool | None:
-        """Return whether a label existed for the answers here; `None` if none depends on it."""
+        """Return whether a label existed for the answers here; `None` if that is not known."""
         return self.cache.had_label(store, label)
 
     def is_watched(self) -> bool:
@@ -328,12 +414,16 @@ class LiveDocuments:
     async def _wrote(self, key: ConfigKey, removed: bool) -> None:  # noqa: FBT001 - a callback
         """Note a write of this process, in the loop of the feeds."""
         loop = self._loop
-        if loop is None or loop.is_closed():
+        if loop is None:
             return
         if loop is asyncio.get_running_loop():
             await self.feeds.wrote(key, removed=removed)
+        elif loop.is_running():
+            noting = asyncio.run_coroutine_threadsafe(self.feeds.wrote(key, removed=removed), loop)
+            await asyncio.wait([asyncio.wrap_future(noting)], timeout=_NOTE_SECONDS)
         else:
-            asyncio.run_coroutine_threadsafe(self.feeds.wrote(key, removed=removed), loop)
+            self._flights.touch(Touched(everything=True))
+            self.cache.clear()
 
 
 def _log_mended(entry: Entry) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 from pyfly.config_core import ConfigError
@@ -54,10 +53,16 @@ class Watching:
         self._due: dict[DocumentRequest, None] = {}
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._receivers: set[asyncio.Task[Any]] = set()
         self.is_released = False
         """True if no more requests are held."""
         self.count = 0
         """The number of waiting requests."""
+
+    @property
+    def requests(self) -> list[Hashable]:
+        """What requests wait for."""
+        return [*self._waiters]
 
     def is_watched(self, request: Hashable) -> bool:
         """True if somebody waits for a change of this document."""
@@ -118,7 +123,7 @@ class Watching:
         longest = seconds * random.uniform(_SHORTEST, 1)  # noqa: S311 - hides nothing
         timer = loop.call_later(longest, _end, waiter)
         if gone is not None:
-            self._spawn(gone(), then=partial(_end, waiter))
+            self._notice_end(gone(), waiter)
         try:
             await waiter
         finally:
@@ -148,19 +153,23 @@ class Watching:
         if not waiters:
             del self._waiters[request]
 
-    def _spawn(
-        self, work: Coroutine[Any, Any, None], *, then: Callable[[], None] | None = None
-    ) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        if then is not None:
-            task.add_done_callback(lambda _: then())
+        task.add_done_callback(self._tasks.discard)
 
-    def _forget(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # of a connection that broke while its client waited
+    def _notice_end(self, gone: Coroutine[Any, Any, None], waiter: _Waiter) -> None:
+        """End a wait with its connection. The task ends with the connection, and only so."""
+
+        def end(task: "asyncio.Task[None]") -> None:
+            self._receivers.discard(task)
+            _end(waiter)
+            if not task.cancelled():
+                task.exception()  # of a connection that broke while its client waited
+
+        task = asyncio.create_task(gone)
+        self._receivers.add(task)
+        task.add_done_callback(end)
 
     def _wake(self, waiters: Iterable[_Waiter]) -> None:
         for waiter in waiters:
