@@ -109,7 +109,8 @@ async def test_a_document_that_cannot_be_read_again_in_time_is_marked(
     """The store tells its changes, but reading hangs."""
     await store.wrapped.save(bundle(n=2))
     store.hold("fetch")
-    await app.look()
+    app.live.feeds.stores[0].hint()
+    await until(lambda: app.live.batches == 1)
     reply = await soon(app.get(ORDERS))
     assert (reply.sources, reply.is_stale) == ([{"n": 1}], True)
     assert app.live.counters.broken == 1
