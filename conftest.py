@@ -1,11 +1,12 @@
 """What the tests of every package share."""
 
 import fcntl
+import gc
 import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ SERVERS = frozenset(
 
 # The tests of the template run where a package was made of it.
 collect_ignore_glob = ["packages/*/src/pyfly/config_cli/_backend_template/*"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep thousands of tests out of the garbage collector, which would look at them in vain."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

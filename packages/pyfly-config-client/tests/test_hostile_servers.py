@@ -108,7 +108,7 @@ def sources(value: Any) -> bytes:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 BOMB = zlib.compressobj(9, wbits=31)
-BOMB_BODY = b"".join(BOMB.compress(bytes(1_000_000)) for _ in range(200)) + BOMB.flush()
+BOMB_BODY = b"".join(BOMB.compress(bytes(MEMORY // 8)) for _ in range(10)) + BOMB.flush()
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "closes at once": send(b""),

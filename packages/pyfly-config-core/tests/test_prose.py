@@ -1,10 +1,10 @@
 """Prose refers to pages of this repository only, and keeps to plain technical English."""
 
 import ast
-import io
+import os
 import re
-import tokenize
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,29 +33,36 @@ TELLS = re.compile(r"\A\s*Tells? whether\b")
 """The beginning of a docstring. Write "True if"."""
 
 
-def texts(path: Path) -> Iterator[str]:
-    """Yield the prose of a file: comments and string constants of a module, else everything."""
+COMMENT = re.compile(r"#[# ]*(.*)")
+"""A comment; also the rest of a line after `#` in a string, which is prose, too."""
+
+
+@cache
+def texts(path: Path) -> Sequence[str]:
+    """Return the prose of a file: comments and string constants of a module, else everything."""
     text = RFCS.sub("RFC", path.read_text(encoding="utf-8"))
     if path.suffix != ".py":
-        yield text
-        return
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.string.lstrip("# ")
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+        return [text]
+    constants = [
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return [*COMMENT.findall(text), *constants]
 
 
-def pages() -> list[Path]:
+@cache
+def pages() -> Sequence[Path]:
     """Return all modules, pages and schemas of the project, except this module."""
-    found = [path for root in ROOTS for path in (CHECKOUT / root).rglob("*.*")]
+    found: list[Path] = []
+    for root in (CHECKOUT / name for name in ROOTS):
+        for directory, inner, names in os.walk(root):
+            inner[:] = [name for name in inner if name not in HIDDEN]
+            found += [Path(directory, name) for name in names]
     return sorted(
         path
         for path in (*found, *CHECKOUT.glob("*.md"))
-        if path.suffix in {".json", ".md", ".py", ".toml", ".yml"}
-        and path != Path(__file__)
-        and not HIDDEN.intersection(path.relative_to(CHECKOUT).parts)
+        if path.suffix in {".json", ".md", ".py", ".toml", ".yml"} and path != Path(__file__)
     )
 
 

@@ -1,6 +1,7 @@
 """The plan of a copy against a model of what stores serve, for every small repository."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import combinations, permutations, product
 
 import pytest
@@ -18,6 +19,13 @@ PROFILES = ("-", "default", "x")
 PAIRS = [*product(STORES, STORES)]
 
 
+@cache
+def bundle(application: str, profile: str) -> ConfigKey:
+    """Return a key; the same names give the same one."""
+    return ConfigKey(application=application, profile=profile)
+
+
+@cache
 def place(key: ConfigKey, store: StoreSemantics) -> str:
     """Return where a store looks for a bundle."""
     return key.stem if store.names_files else str(key)
@@ -36,7 +44,7 @@ def document(
         levels = [*(one for one in levels if one != "default"), "default"]
     if store.has_base_bundles:
         levels.append("-")
-    keys = [ConfigKey(application=a, profile=p) for p in levels for a in names]
+    keys = [bundle(a, p) for p in levels for a in names]
     places = [one for key in keys if (one := place(key, store)) in stored]
     return [stored[one] for n, one in enumerate(places) if one not in places[n + 1 :]]
 
@@ -54,7 +62,7 @@ def requests(keys: Sequence[ConfigKey]) -> Iterator[tuple[Sequence[str], Sequenc
 def check_plans(applications: Sequence[str], pair: tuple[str, str], most: int) -> int:
     """Check the plans for all repositories; return how many of them left nothing behind."""
     source, target = STORES[pair[0]], STORES[pair[1]]
-    keys = [ConfigKey(application=a, profile=p) for a in applications for p in PROFILES]
+    keys = [bundle(a, p) for a in applications for p in PROFILES]
     whole = 0
     for chosen in (c for size in range(1, most + 1) for c in combinations(keys, size)):
         before = {place(key, source): key for key in chosen}
