@@ -72,6 +72,16 @@ async def test_what_was_never_answered_is_an_error(
     assert (await app.get("/config/billing/prod")).status == 200
 
 
+async def test_a_store_that_is_away_is_looked_at_every_second_however_seldom_otherwise(
+    app: Application, store: ControlledStore
+) -> None:
+    store.take_away()
+    await app.look()
+    assert app.live.feeds.is_down
+    store.bring_back()
+    await until(lambda: not app.live.feeds.is_down)  # without any request
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_a_store_that_hangs_is_waited_for_once(
     app: Application, store: ControlledStore

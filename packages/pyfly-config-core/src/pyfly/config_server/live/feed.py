@@ -26,6 +26,8 @@ Apply: TypeAlias = Callable[[Sequence[Change]], Awaitable[None]]
 
 _LOOK_SECONDS: Final = 30.0
 """A look that takes longer has failed."""
+_RETRY_SECONDS: Final = 1.0
+"""The longest time between two looks while the store cannot be reached."""
 _HINT_PAUSE: Final = 0.02
 """Seconds between two looks: hints that come faster are joined."""
 _RESTART_SECONDS: Final = 5.0
@@ -155,8 +157,10 @@ class Feed:
         """Return the time until the next look is due."""
         if self._changes is None:
             return self.max_staleness
-        begun = max(self.looked_at, self._failed_at)
-        return max(0.0, begun + self.max_staleness / 2 - time.monotonic())
+        begun, pause = max(self.looked_at, self._failed_at), self.max_staleness / 2
+        if self.is_down:
+            pause = min(pause, _RETRY_SECONDS)
+        return max(0.0, begun + pause - time.monotonic())
 
     async def _look(self, wall: float) -> None:
         begun = time.monotonic()
