@@ -134,12 +134,25 @@ async def test_an_active_document_stays_at_the_place_of_its_file(write: Write, a
         ("[]", ["default", "prod", "eu", "x", "prod,eu"]),
     ],
 )
-@pytest.mark.parametrize("key", ["on-profile", "onProfile", "ON_PROFILE", "onprofile"])
 async def test_expressions_are_evaluated_against_the_requested_profiles(
+    write: Write, ask: Any, expression: str, active: list[str]
+) -> None:
+    write("main/x-default.yaml", f"{KEY}: {expression}\na: 1\n")
+    asked = ["default", "prod", "eu", "x", "prod,eu"]
+    assert [name for name in asked if await sources(ask, f"/config/x/{name}")] == active
+
+
+@pytest.mark.case(53)
+@pytest.mark.parametrize("key", ["on-profile", "onProfile", "ON_PROFILE", "onprofile"])
+@pytest.mark.parametrize(
+    ("expression", "active"),
+    [("prod | eu", ["prod", "eu"]), ('"!prod"', ["eu", "x"]), ("[]", ["prod", "eu", "x"])],
+)
+async def test_the_key_of_an_expression_may_be_written_in_several_ways(
     write: Write, ask: Any, expression: str, active: list[str], key: str
 ) -> None:
     write("main/x-default.yaml", f"spring.config.activate.{key}: {expression}\na: 1\n")
-    asked = ["default", "prod", "eu", "x", "prod,eu"]
+    asked = ["prod", "eu", "x"]
     assert [name for name in asked if await sources(ask, f"/config/x/{name}")] == active
 
 

@@ -21,7 +21,9 @@ LATER = {
 def marked(source: str) -> Iterator[object]:
     """Yield what stands in every `pytest.mark.case(…)`, on tests and on their parameters."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.case":
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        if node.func.attr == "case" and ast.unparse(node.func) == "pytest.mark.case":
             assert node.args, f"line {node.lineno}: no number"
             for argument in node.args:
                 assert isinstance(argument, ast.Constant), f"line {node.lineno}: not a number"

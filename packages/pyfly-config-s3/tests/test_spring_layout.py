@@ -46,6 +46,7 @@ def sources_of(documents: Any) -> list[tuple[str, dict[str, Any]]]:
     return [(one["name"].removeprefix("main/"), one["source"]) for one in documents]
 
 
+@pytest.mark.slow
 async def test_every_document_is_made_of_the_files_that_the_rules_name(
     address: str,
     location: Callable[..., S3Location],
