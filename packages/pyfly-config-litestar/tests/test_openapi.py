@@ -120,6 +120,7 @@ def test_every_operation_answers_as_described(client: Any) -> None:
     assert seen == {
         "openapi",
         "listBundles",
+        "changes",
         "readBundle",
         "writeBundle",
         "deleteBundle",
