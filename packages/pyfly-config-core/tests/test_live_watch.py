@@ -220,7 +220,8 @@ async def test_an_answer_that_failed_before_the_wait_is_tried_again(
     assert (await app.get(ORDERS)).is_stale
     held = app.hold(ORDERS, tag)
     await app.held()
-    await asyncio.sleep(0.12)  # so that it fails again, twice
+    rendered = app.live.counters.rendered
+    await until(lambda: app.live.counters.rendered >= rendered + 2)  # it fails again, twice
     assert not held.done()
     del store.errors["fetch"]
     assert (await soon(held)).sources == [{"n": 2}]

@@ -18,7 +18,7 @@ __all__ = ["HotPath", "ReadyResponse"]
 _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
 _LONGEST_HOST: Final = 256
-_LONGEST_HEAD: Final = 4_096
+_LONGEST_HEAD: Final = 1_024
 """Requests with a longer path, query and accepted types are not remembered."""
 _MAX_BODY: Final = 65_536
 """Longer bodies are sent in pieces, so not from here."""

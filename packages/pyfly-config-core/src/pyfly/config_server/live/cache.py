@@ -37,8 +37,9 @@ class Entry:
     """Why it could not be composed again; `None` if nothing failed."""
     retry_at: float = 0.0
     """The earliest time of the next try after an error, unless something changes before."""
-    is_used: bool = True
-    """True if it was read since the last search for something to drop."""
+    is_used: bool = False
+    """True if it was read again since the last search for something to drop. What is read only
+    once is dropped first."""
 
     @property
     def size(self) -> int:
@@ -93,6 +94,7 @@ class AnswerCache:
         """Keep an answer in place of the one before."""
         before = self._entries.get(entry.request)
         if before is not None:
+            entry.is_used = before.is_used
             self.discard(before)
         self._entries[entry.request] = entry
         self._bytes += entry.size
