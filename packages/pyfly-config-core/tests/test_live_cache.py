@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 ORDERS = "/config/orders/prod"
 VARIANTS = int(os.environ.get("PYFLY_PROOF_VARIANTS", "1000"))
-CACHE_BYTES = int(os.environ.get("PYFLY_PROOF_CACHE_BYTES", "524288"))
+CACHE_BYTES = int(os.environ.get("PYFLY_PROOF_CACHE_BYTES", "1048576"))
 
 
 @pytest.fixture
