@@ -1,6 +1,9 @@
 """From URLs to engines: named drivers, limits, and nothing of a URL in a message."""
 
 import string
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +15,15 @@ from pyfly.config_server import open_backend
 from pyfly.config_sql import SqlConfigBackend, _engine
 
 SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def entry_points() -> Iterator[None]:
+    """Look for the installed stores once: every look reads the names of all distributions."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = cache(metadata.entry_points)
+        patch.setattr("pyfly.config_server.storage.registry.entry_points", found)
+        yield
 
 
 @pytest.mark.parametrize(
