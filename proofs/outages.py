@@ -16,7 +16,7 @@ from pathlib import Path
 from _server import table
 
 ROOT = Path(__file__).parent.parent
-TESTS = "tests-integration/outages/test_outages.py"
+TESTS = "tests-integration/outages"
 HEAD = ("store", "outage", "marked after", "p99 while away", "fresh after", "held request after")
 
 
