@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -71,7 +71,10 @@ def running(
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYFLY_CONFIG")}
     with subprocess.Popen(
-        command, cwd=HERE, stdout=subprocess.DEVNULL, env={**own, **(variables or {})}
+        command,
+        cwd=HERE,
+        stdout=subprocess.DEVNULL,
+        env={**own, **(variables or {})},
     ) as process:
         try:
             _wait(process, port, path, seconds)
@@ -165,14 +168,17 @@ class Meter:
             rate, server.port, path, seconds=seconds, headers=headers, script=script
         )
         self._seconds = seconds
+        self.beside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+        """What goes on while it is measured."""
         self.microseconds: list[float] = []
         """The processor time of a request in each measurement."""
 
     def __call__(self) -> float:
         """Return the requests per second."""
-        before = processor_seconds(self._server.pid)
-        found = self._rate()
-        spent = processor_seconds(self._server.pid) - before
+        with self.beside():
+            before = processor_seconds(self._server.pid)
+            found = self._rate()
+            spent = processor_seconds(self._server.pid) - before
         self.microseconds.append(1e6 * spent / (found * self._seconds))
         return found
 

@@ -96,7 +96,8 @@ def make_bucket(stack: contextlib.ExitStack) -> str:
     """Start moto, which keeps objects in memory; return the URL of a bucket in it."""
     os.environ |= KEYS
     port = free_port()
-    stack.enter_context(running([sys.executable, "-m", "moto.server", "-p", str(port)], port, "/"))
+    quiet = f"exec {sys.executable} -m moto.server -p {port} 2>/dev/null"  # it logs each request
+    stack.enter_context(running(["sh", "-c", quiet], port, "/"))
     address = f"http://127.0.0.1:{port}"
     client: Any = boto3.client(  # pyright: ignore[reportUnknownMemberType] - stubs for S3 only
         "s3", endpoint_url=address, region_name="us-east-1"
