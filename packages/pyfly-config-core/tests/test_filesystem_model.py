@@ -30,6 +30,7 @@ from pyfly.config_core import (
     InvalidConfigKeyError,
 )
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend, InMemoryConfigBackend
+from pyfly.config_server.files.emptied import EMPTIED_NAME
 from pyfly.config_server.storage import ABSENT, ANY, Expected, Precondition
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -349,7 +350,8 @@ class FilesystemAndMemory(RuleBasedStateMachine):
             (source.key, source.version, text_of(source.properties))
             for source in self.loop.run(self.model.list())
         ]
-        assert {path for path in self.root.rglob("*") if not path.is_dir()} == {
+        there = {path for path in self.root.rglob("*") if not path.is_dir()}
+        assert there - {self.root / EMPTIED_NAME} == {
             self.path(key, suffix) for key, files in self.files.items() for suffix in files
         }
 
