@@ -26,7 +26,9 @@ def root(tmp_path: Path) -> Path:
     for label in ("release", "main", "feature/x"):
         (tmp_path / label).mkdir(parents=True)
         for name in FILES:
-            (tmp_path / label / name).write_text("a: [" if "broken" in name else "a: 1\n")
+            (tmp_path / label / name).write_text(
+                "a: [" if "broken" in name else "a: 1\n", encoding="utf-8"
+            )
     return tmp_path
 
 
