@@ -123,6 +123,13 @@ def root(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def patient_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a store a minute, because another process may have the machine."""
+    for name in ("feeds._LOOK_SECONDS", "live_documents._COMPOSE_SECONDS"):
+        monkeypatch.setattr(f"pyfly.config_server.live.{name}", 60.0)
+
+
 @pytest.fixture(params=["plain", "litestar"])
 def serve(request: pytest.FixtureRequest) -> Callable[..., Ask]:
     """Serve a backend through one of the two adapters; the result sends requests."""
