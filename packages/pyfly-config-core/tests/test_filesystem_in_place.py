@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
@@ -89,16 +90,33 @@ async def test_a_file_that_is_copied_over_in_a_loop_is_never_read_empty_or_cut(
 async def test_a_file_that_is_copied_over_with_its_times_is_never_read_empty_or_cut(
     backend: FilesystemConfigBackend, path: Path, read: Read
 ) -> None:
-    # Its times are old when a copy is done, and while the next one begins to empty it.
+    assert await answers_during_copies(backend, path, read) == {100}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only a pause waits")
+async def test_a_read_waits_for_a_truncation_however_long_that_takes(
+    backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "_FREEING_SECONDS", 0)
+    monkeypatch.setattr(settling, "_FREED_SECONDS", 0)
+    assert await answers_during_copies(backend, path, opened) == {100}
+
+
+async def answers_during_copies(
+    backend: FilesystemConfigBackend, path: Path, read: Read
+) -> set[object]:
+    """Read while a file is copied over with its times; return the different answers.
+
+    Its times are old when a copy is done, and while the next one begins to empty it.
+    """
     answers: list[object] = []
     with copying(path, copy="cp -p", pause="sleep 0.01"):
         deadline = time.monotonic() + 1
         while time.monotonic() < deadline or len(answers) < 50:
             reads = [read(backend) for _ in range(4)]
             answers += await asyncio.gather(*reads, return_exceptions=True)
-    assert {answer for answer in answers if not isinstance(answer, BackendUnavailableError)} == {
-        100
-    }
+    return {answer for answer in answers if not isinstance(answer, BackendUnavailableError)}
 
 
 @each_read

@@ -1,5 +1,6 @@
 """Reading files that another program may be writing: complete, and only after they settled."""
 
+import contextlib
 import os
 import stat
 import time
@@ -130,9 +131,14 @@ def _check_settled(identity: FileIdentity, where: str) -> None:
 def _await_times(descriptor: int) -> None:
     """Wait until the times of an empty file are the times of its truncation.
 
-    While a file system truncates a file, its size is 0 for some milliseconds and its times are
-    still those of the last write.
+    While a file system truncates a file, its size is 0 and its times are still those of the last
+    write: for some milliseconds, or for as long as the truncating process is not scheduled. The
+    search for data waits for the lock that a truncation holds. The pause is for file systems whose
+    search does not.
     """
+    if hasattr(os, "SEEK_DATA"):
+        with contextlib.suppress(OSError):  # there is no data, or no such search
+            os.lseek(descriptor, 0, os.SEEK_DATA)
     time.sleep(_FREEING_SECONDS if os.fstat(descriptor).st_blocks else _FREED_SECONDS)
 
 
