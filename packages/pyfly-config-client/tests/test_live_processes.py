@@ -1,8 +1,4 @@
-"""Live values go on in forked processes, each with a watcher of its own.
-
-No thread of these tests opens a connection while the process is forked: the C library may hold a
-lock for the lookup of the host, which is never released in the child.
-"""
+"""Live values go on in forked processes, each with a watcher of its own."""
 
 import asyncio
 import multiprocessing

@@ -1,13 +1,17 @@
-"""What a forked process does first, in order: it forgets, and only then starts anything.
+"""What a fork waits for, and what the forked process does first.
 
-The system calls the functions of `os.register_at_fork` in the order of registration, which is the
-order of imports. A thread that one of them starts could use what a later one forgets, such as a
-connection of the parent process.
+A forked process first forgets, and only then starts anything. The system calls the functions of
+`os.register_at_fork` in the order of registration, which is the order of imports. A thread that one
+of them starts could use what a later one forgets, such as a connection of the parent process.
 """
 
 import contextlib
+import importlib
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 _forgetting: Final[list[Callable[[], object]]] = []
@@ -32,3 +36,97 @@ def _begin() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin)
+
+
+_LOCKED_DURING_FORKS: Final = ("logging", "concurrent.futures.thread")
+_PAUSE: Final = 0.001
+_LONGEST_OPENING: Final = 2.0
+"""Seconds. The C library locks for the first and the last moment of a lookup, which is short; a
+connection that has been opened for longer waits for a server."""
+_LONGEST_OWN_OPENING: Final = 0.25
+"""The same if the event loop that opens the connection cannot go on before the fork is done."""
+_LONGEST_FORK: Final = 5.0
+"""Seconds; an older fork has been interrupted, and does not say that it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Opening:
+    thread: int
+    in_loop: bool
+    began: float
+
+    def delays_fork(self, thread: int) -> bool:
+        """True if a thread that forks has to wait for this."""
+        age = time.monotonic() - self.began
+        if self.thread != thread:
+            return age < _LONGEST_OPENING
+        return self.in_loop and age < _LONGEST_OWN_OPENING
+
+
+class Openings:
+    """The connections that are being opened. No process is forked meanwhile.
+
+    The C library holds a lock while it looks up a host. If another thread forks at that moment,
+    nobody releases the lock in the child, and every lookup there blocks for ever.
+
+    There is no lock here, because a signal handler may fork at any moment. An opening is entered
+    before it looks for forks, and a fork is entered before it looks for openings; so at least one
+    of the two sees the other. Every wait ends by itself.
+    """
+
+    def __init__(self) -> None:
+        self._openings: Final[dict[object, _Opening]] = {}
+        self._forks: Final[dict[int, float]] = {}
+
+    def begin(self, key: object, *, in_loop: bool = False) -> Iterator[float]:
+        """Enter a connection that is about to be opened.
+
+        Args:
+            key: Identifies it.
+            in_loop: True if an event loop opens it, whose threads look up the host.
+
+        Yields:
+            Seconds to sleep, again and again while the process is being forked.
+        """
+        thread = threading.get_ident()
+        while True:
+            now = time.monotonic()
+            self._openings[key] = _Opening(thread=thread, in_loop=in_loop, began=now)
+            if not any(now - began < _LONGEST_FORK for began in self._forks.copy().values()):
+                return
+            self.end(key)
+            yield _PAUSE
+
+    def end(self, key: object) -> None:
+        """Forget a connection that is open, or could not be opened."""
+        self._openings.pop(key, None)
+
+    def before_fork(self) -> None:
+        """Wait until no connection is being opened, and let none begin."""
+        thread = threading.get_ident()
+        while True:
+            self._forks[thread] = time.monotonic()
+            if not any(one.delays_fork(thread) for one in self._openings.copy().values()):
+                return
+            time.sleep(_PAUSE)
+
+    def after_fork(self) -> None:
+        """Let connections be opened again."""
+        self._forks.pop(threading.get_ident(), None)
+
+    def forget_process(self) -> None:
+        """Forget the threads of the process from which this one was forked."""
+        self._openings.clear()
+        self._forks.clear()
+
+    def delay_forks(self) -> None:
+        """Let forks wait from now on.
+
+        Before a fork, the functions that were registered last are called first. This one has to
+        wait before those of other modules lock what a connection may need.
+        """
+        if hasattr(os, "register_at_fork"):
+            for name in _LOCKED_DURING_FORKS:
+                importlib.import_module(name)
+            os.register_at_fork(before=self.before_fork, after_in_parent=self.after_fork)
+            forget_after_fork(self.forget_process)

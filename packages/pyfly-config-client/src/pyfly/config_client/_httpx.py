@@ -12,14 +12,14 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
 from pyfly.config_client._exchange import HttpRequest, HttpResponse, TlsFiles
-from pyfly.config_client._forks import forget_after_fork
+from pyfly.config_client._forks import Openings, forget_after_fork
 from pyfly.config_client._network import make_context, root_cause, unreachable
 from pyfly.config_client.errors import (
     ConfigClientError,
@@ -43,6 +43,12 @@ _FAILURES: Final = (
 )
 _CANNOT_BE_SENT: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _CHUNK_BYTES: Final = 65536
+
+# Events of the `trace` extension of httpx.
+_CONNECTING: Final = "connection.connect_tcp.started"
+_CONNECTED: Final = "connection.connect_tcp.complete"
+_NOT_CONNECTED: Final = "connection.connect_tcp.failed"
+_SECURED: Final = "connection.start_tls.complete"
 
 Inner = httpx.AsyncBaseTransport | httpx.BaseTransport
 
@@ -100,8 +106,11 @@ async def _send_in_loop(
 async def _send_over(transport: Inner, request: HttpRequest) -> HttpResponse:
     borrowed = _Borrowed(transport)
     client = httpx.AsyncClient(transport=borrowed, trust_env=False, timeout=request.timeout)
-    headers = _headers(request)
-    async with client, client.stream("GET", request.url, headers=headers) as response:
+    headers, traced = _headers(request), {"trace": _trace_in_loop(object())}
+    async with (
+        client,
+        client.stream("GET", request.url, headers=headers, extensions=traced) as response,
+    ):
         body = _Body(request.url)
         if response.is_stream_consumed:  # an inner transport may give it at once
             body.add(response.content)
@@ -109,6 +118,20 @@ async def _send_over(transport: Inner, request: HttpRequest) -> HttpResponse:
             async for chunk in response.aiter_raw(_CHUNK_BYTES):
                 body.add(chunk)
         return body.response(response)
+
+
+def _trace_in_loop(key: object) -> "Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]":
+    """Return a function that tells forks when a connection is being opened."""
+    import asyncio  # noqa: PLC0415 - as in `send`
+
+    async def trace(event: str, _: dict[str, Any]) -> None:
+        if event == _CONNECTING:
+            for seconds in _openings.begin(key, in_loop=True):
+                await asyncio.sleep(seconds)
+        elif event in {_CONNECTED, _NOT_CONNECTED}:
+            _openings.end(key)
+
+    return trace
 
 
 class BlockingExchange:
@@ -135,7 +158,8 @@ class BlockingExchange:
             ServerUnreachableError: As `send`; also if another thread aborted the exchange.
             InvalidPayloadError: As `send`.
         """
-        threading.Thread(target=self._work, name="pyfly-config-exchange", daemon=True).start()
+        if not self._aborted:
+            threading.Thread(target=self._work, name="pyfly-config-exchange", daemon=True).start()
         try:
             self._done.wait(self._request.timeout)
         finally:
@@ -231,15 +255,23 @@ class BlockingExchange:
             return body.response(response)
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Keep the socket of a new connection, so that another thread can end the exchange."""
+        """Tell forks of a new connection, and keep its socket.
+
+        With the socket another thread can end the exchange.
+        """
+        if event == _CONNECTING:
+            for seconds in _openings.begin(self):
+                time.sleep(seconds)
+        elif event in {_CONNECTED, _NOT_CONNECTED}:
+            _openings.end(self)
         connection = self._connection
         if connection is None:
             return
-        if event == "connection.connect_tcp.complete":
+        if event == _CONNECTED:
             connection.connected(info["return_value"].get_extra_info("socket"))
             if self._aborted:
                 connection.shut_down()
-        elif event == "connection.start_tls.complete":
+        elif event == _SECURED:
             connection.secured(info["return_value"].get_extra_info("socket"))
 
 
@@ -548,6 +580,8 @@ class _LoopPool:
                 await one.transport.aclose()
 
 
+_openings: Final = Openings()
+_openings.delay_forks()
 _process: Final = _ProcessConnections()
 atexit.register(_process.close)
 forget_after_fork(_process.after_fork)
