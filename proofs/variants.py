@@ -20,6 +20,7 @@ def main() -> int:
         "PYFLY_PROOF_CACHE_BYTES": str(chosen.cache_bytes),
     }
     command = [sys.executable, "-m", "pytest", TEST, "-q", "-s", "-k", "variants"]
+    command += ["-o", "faulthandler_timeout=0"]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
