@@ -62,6 +62,7 @@ async def test_a_file_counts_under_every_label_that_it_lies_below(
         *bundles("feature", "x/orders/prod", "x/orders-prod/-"),
         ResourceChange(label="feature/x", path="orders-prod.json"),
         ResourceChange(label="feature", path="x/orders-prod.json"),
+        ResourceChange(label="feature", path="x"),
         LabelChange(label="feature"),
         LabelChange(label="feature/x"),
     }
@@ -74,7 +75,8 @@ async def test_in_the_layout_of_spring_the_root_is_the_label(tmp_path: Path, wri
         ResourceChange(label="release", path="orders.yml"),
     }
     assert await changed(backend, lambda: write("etc/app.json", "{}")) == {
-        ResourceChange(label="release", path="etc/app.json")
+        ResourceChange(label="release", path="etc"),
+        ResourceChange(label="release", path="etc/app.json"),
     }
 
 
@@ -95,6 +97,31 @@ async def test_hidden_files_do_not_count_and_those_behind_links_do(
     (tmp_path / "main" / "..new").rename(tmp_path / "main" / "..data")
     batch = await backend.changes_since(start.cursor)
     assert bundles("main", "orders/prod") <= set(batch.changes)
+
+
+@pytest.mark.parametrize("kind", ["directory", "link out", "dangling link", "pipe"])
+@pytest.mark.parametrize("age", ["young", "old"])
+async def test_what_breaks_a_bundle_is_noticed_when_it_comes_and_goes(
+    backend: FilesystemConfigBackend,
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    age: str,
+) -> None:
+    write("main/billing-prod.yaml", "a: 1\n")
+    if age == "old":
+        monkeypatch.setattr(directory_scan, "YOUNG_NANOSECONDS", -(10**12))
+    path = tmp_path / "main" / "orders-prod.yaml"
+    make = {
+        "directory": path.mkdir,
+        "link out": lambda: path.symlink_to("/etc/passwd"),
+        "dangling link": lambda: path.symlink_to("nowhere"),
+        "pipe": lambda: os.mkfifo(path),
+    }[kind]
+    remove = path.rmdir if kind == "directory" else path.unlink
+    assert bundles("main", "orders/prod") <= await changed(backend, make)
+    assert await changed(backend, remove) == {EverythingChange()}  # a state from before
 
 
 async def test_an_unknown_cursor_gives_everything_and_a_missing_root_is_told(

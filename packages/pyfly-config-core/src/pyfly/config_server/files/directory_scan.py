@@ -90,6 +90,7 @@ class DirectoryScanner:
         if is_first:
             return FileChanges(cursor=cursor)
         paths = [one.path for one in differences if one.is_change or one.path in now.rewritten]
+        paths += directories  # one with the name of a file breaks the bundles of that file
         return FileChanges(cursor=cursor, paths=paths, directories=directories)
 
 
@@ -122,9 +123,11 @@ class _Pass:
             others = [*self._files(directory, below, entries)]
         for entry in others:
             found = self._open(directory, below + entry.name, entry)
-            if found is not None:
-                with opened(found):
-                    self._look(found, below + entry.name, (*ancestors, place))
+            if found is None:
+                self._note(directory, entry.name, below + entry.name)
+                continue
+            with opened(found):
+                self._look(found, below + entry.name, (*ancestors, place))
 
     def _files(
         self, directory: int, below: str, entries: Iterator[os.DirEntry[str]]
@@ -142,7 +145,7 @@ class _Pass:
                 found = entry.stat(follow_symlinks=False)
             except OSError:  # removed in the meantime, or not readable
                 continue
-            identity = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            identity = _identity(found)
             path = below + name
             known = before.get(path)
             if identity[3] > young_since or (known is not None and known[1]):
@@ -155,9 +158,18 @@ class _Pass:
         try:
             descriptor = os.open(name, REGULAR | os.O_NOFOLLOW, dir_fd=directory)
         except OSError:
+            self._note(directory, name, path)
             return
         with opened(descriptor):
             self._look(descriptor, path, ())
+
+    def _note(self, directory: int, name: str, path: str) -> None:
+        """Record what cannot be opened, because a request that needs it fails."""
+        try:
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except OSError:  # removed in the meantime
+            return
+        self._scan.files[path] = (_identity(found), "")
 
     def _open(self, directory: int, path: str, entry: os.DirEntry[str]) -> int | None:
         """Open a directory, or the target of a link."""
@@ -177,15 +189,20 @@ class _Pass:
             self._scan.directories.add(path)
             self._walk(descriptor, f"{path}/", ancestors)
             return
+        identity = _identity(status)
         if not stat.S_ISREG(status.st_mode):
+            self._scan.files[path] = (identity, "")
             return
-        identity = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         before, digest_before = self._before.get(path, (None, ""))
         is_young = identity[3] > self._young_since
         digest = _digest(descriptor) if is_young or digest_before else ""
         if before == identity and digest_before not in {"", digest}:
             self._scan.rewritten.add(path)
         self._scan.files[path] = (identity, digest if is_young else "")
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _digest(descriptor: int) -> str:
