@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
 from pyfly.config_core import (
+    ConfigFormatError,
     Environment,
     FlatValue,
     JsonValue,
@@ -22,6 +23,10 @@ from pyfly.config_server.formats.yaml_scalars import java_float
 Extension: TypeAlias = Literal["json", "properties", "yaml", "yml"]
 
 _DOCUMENT: Final = "document"
+
+
+class UnrenderableError(ConfigFormatError):
+    """Placeholders cannot be replaced, or a key cannot stand in a tree."""
 
 
 def render(

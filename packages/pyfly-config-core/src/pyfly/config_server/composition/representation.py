@@ -66,6 +66,6 @@ class DocumentRequest(Hashable, Protocol):
 
         Raises:
             ConfigError: As `ConfigServer.compose`.
-            HttpError: The document cannot be rendered in this format.
+            UnrenderableError: The document cannot be rendered in this format.
         """
         ...

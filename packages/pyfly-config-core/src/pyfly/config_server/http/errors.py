@@ -18,6 +18,7 @@ from pyfly.config_core import (
     JsonValue,
     UnsupportedOperationError,
 )
+from pyfly.config_server.composition.rendering import UnrenderableError
 from pyfly.config_server.http.messages import Headers
 
 __all__ = ["HttpError", "error_members", "http_error"]
@@ -27,6 +28,7 @@ _TABLE: Final[dict[type[BaseException], tuple[int, str]]] = {
     ConfigNotFoundError: (404, "not-found"),
     ConfigObstructedError: (409, "obstructed"),
     ConfigConflictError: (412, "version-conflict"),
+    UnrenderableError: (400, "not-renderable"),
     ConfigFormatError: (500, "broken-bundle"),
     EncryptionKeyError: (400, "no-such-key"),
     EncryptionError: (500, "encryption-failed"),

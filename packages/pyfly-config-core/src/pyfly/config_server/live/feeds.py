@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, Protocol
 
-from pyfly.config_core import BackendUnavailableError, ConfigKey
+from pyfly.config_core import BackendAccessDeniedError, BackendUnavailableError, ConfigKey
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.feed import Feed
@@ -199,7 +199,7 @@ class Feeds:
         with standby_reads() as reads:
             for label in {one.key.label for one in changes if isinstance(one, BundleChange)}:
                 was_present = self._observer.had_label(store, label)
-                if was_present is None or await labels.has_label(label) != was_present:
+                if was_present is None or await _is_present(labels, label) != was_present:
                     moved.add(label_of(store, label))
         if reads.since is not None:
             raise BackendUnavailableError("the store is away")
@@ -221,3 +221,15 @@ class Feeds:
         if self._was_down and not is_down:
             self._observer.recover()
         self._was_down = is_down
+
+
+async def _is_present(labels: SupportsLabels, label: str) -> bool | None:
+    """Return whether a label exists; `None` if it is refused, which concerns no other label.
+
+    Raises:
+        BackendUnavailableError: The store cannot be reached.
+    """
+    try:
+        return await labels.has_label(label)
+    except BackendAccessDeniedError:
+        return None

@@ -1,7 +1,6 @@
 """Documents that stay ready, for every store."""
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Hashable
@@ -16,10 +15,12 @@ from pyfly.config_core import (
     ConfigNotFoundError,
     InvalidConfigKeyError,
 )
+from pyfly.config_server.composition.rendering import UnrenderableError
 from pyfly.config_server.composition.representation import DocumentRequest, Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.live.cache import AnswerCache, Entry
 from pyfly.config_server.live.counters import Counters
+from pyfly.config_server.live.failures import Failures
 from pyfly.config_server.live.feeds import Feeds
 from pyfly.config_server.live.flights import Flight, Flights
 from pyfly.config_server.live.inputs import Touched, input_keys
@@ -30,7 +31,6 @@ from pyfly.config_server.live.watching import ANY_CHANGE, Watching
 
 __all__ = ["Answer", "LiveDocuments"]
 
-_LOG: Final = logging.getLogger(__name__)
 _COMPOSE_SECONDS: Final = 5.0
 """How long a request waits for a document, if there is a last good answer."""
 _TICK: Final = 0.001
@@ -96,6 +96,7 @@ class LiveDocuments:
             is_pinned=self.watching.is_watched,
             dropped=self._note_dropped,
         )
+        self._failures = Failures()
         self._flights = Flights(self._compose)
         self.feeds = Feeds(
             self.server, staleness=self.options.max_staleness, observer=self, counters=self.counters
@@ -240,12 +241,22 @@ class LiveDocuments:
         Raises:
             ConfigFormatError: A bundle is broken, and the options say that this is an error.
         """
-        error, stale_for = entry.error, self.feeds.outage
-        if error is not None:
-            if self.options.on_broken == "fail" and isinstance(error, ConfigFormatError):
-                raise ConfigFormatError(str(error))
-            stale_for = stale_for or time.monotonic() - entry.changed_at
-        return Answer(representation=entry.representation, stale_for=stale_for, entry=entry)
+        error = entry.error
+        if self.options.on_broken == "fail" and isinstance(error, ConfigFormatError):
+            kind = UnrenderableError if isinstance(error, UnrenderableError) else ConfigFormatError
+            raise kind(str(error))
+        return Answer(
+            representation=entry.representation, stale_for=self._stale_for(entry), entry=entry
+        )
+
+    def _stale_for(self, entry: Entry) -> float | None:
+        """Return the seconds since an answer was known to be current; `None` if it is now."""
+        outage = self.feeds.outage
+        if outage is None and entry.error is None:
+            return None
+        if self.cache.is_current(entry):
+            return outage
+        return max(outage or 0.0, time.monotonic() - entry.changed_at)
 
     # --- composing --------------------------------------------------------------------------
 
@@ -339,8 +350,8 @@ class LiveDocuments:
             generation=self.cache.generation if is_current else -1,
             changed_at=time.monotonic(),
         )
-        if before is not None:
-            _log_mended(before)
+        if before is not None and before.error is not None:
+            self._failures.mended(before.error)
         self.cache.put(entry)
         self.watching.changed(request, representation.entity_tag)
         if not is_current:
@@ -353,7 +364,8 @@ class LiveDocuments:
         if entry is not None and entry.sequence > flight.sequence:
             return
         if entry is not None:
-            _log_mended(entry)
+            if entry.error is not None:
+                self._failures.mended(entry.error)
             self.cache.discard(entry)
         self.watching.changed(request, None)
 
@@ -372,9 +384,10 @@ class LiveDocuments:
             error: Why it could not be composed again.
             is_due: True if something has changed since, so that the next try is due.
         """
-        if entry.error is None:
-            self.counters.broken += self.cache.find(entry.request) is entry
-            _LOG.warning("the last good answer is served: %s", _words(error))
+        if self.cache.find(entry.request) is entry:
+            self._failures.begin(error)
+            self._note_dropped(entry)  # of the error before
+            self.counters.broken += 1
         entry.error = error.with_traceback(None)  # its frames hold what was composed
         if not is_due:
             entry.retry_at = time.monotonic() + _RETRY_SECONDS
@@ -384,6 +397,7 @@ class LiveDocuments:
 
     def _note_dropped(self, entry: Entry) -> None:
         if entry.error is not None:
+            self._failures.end(entry.error)
             self.counters.broken -= 1
 
     # --- changes ----------------------------------------------------------------------------
@@ -424,14 +438,3 @@ class LiveDocuments:
         else:
             self._flights.touch(Touched(everything=True))
             self.cache.clear()
-
-
-def _log_mended(entry: Entry) -> None:
-    """Log that an answer takes the place of one that was held back by an error."""
-    if entry.error is not None:
-        _LOG.warning("composed again after an error: %s", _words(entry.error))
-
-
-def _words(error: Exception) -> str:
-    """Return a reason without values, which the text of a third-party error may hold."""
-    return str(error) if isinstance(error, ConfigError) else type(error).__name__

@@ -7,13 +7,12 @@ from pyfly.config_core import ConfigFormatError, Environment
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import count_properties, run
 from pyfly.config_server.composition.key_selection import KeySelection
-from pyfly.config_server.composition.rendering import Extension, render
+from pyfly.config_server.composition.rendering import Extension, UnrenderableError, render
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.document_handler import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
-from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.parameters import (
     KEYS,
     LABELS,
@@ -61,7 +60,7 @@ class _FlattenedRequest:
                     keys=self.keys,
                 )
             except ConfigFormatError as error:
-                raise HttpError(400, "not-renderable", str(error)) from error
+                raise UnrenderableError(str(error)) from error
             return composed(body, media_type, inputs=composition.inputs)
 
         return await run(encode, large=is_long_work(environment, resolve=self.resolve))

@@ -8,7 +8,7 @@ from pyfly.config_core import ConfigFormatError, Environment, resolve_placeholde
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.access.principal import Right
 from pyfly.config_server.composition.budgets import run
-from pyfly.config_server.composition.rendering import values_of
+from pyfly.config_server.composition.rendering import UnrenderableError, values_of
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.encryption.prefix import CIPHER_MARK
@@ -18,7 +18,6 @@ from pyfly.config_server.http.document_handler import DocumentHandler
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.endpoints.environment import begins_with_application
 from pyfly.config_server.http.endpoints.flattened import PLACEHOLDER, is_long_work
-from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.negotiation import asks_for, elements, preferred
 from pyfly.config_server.http.parameters import (
     LABELS,
@@ -95,7 +94,7 @@ class _ResourceRequest:
             try:
                 text = resolve_placeholders(text, values_of(environment))
             except ConfigFormatError as error:
-                raise HttpError(400, "not-renderable", str(error)) from error
+                raise UnrenderableError(str(error)) from error
         text = server.options.encryption.decrypt_resource(self.path, text)
         filled = self.resolve and PLACEHOLDER in stored
         return text, filled or text != stored
