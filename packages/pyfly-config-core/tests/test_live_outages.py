@@ -33,6 +33,8 @@ async def app(store: ControlledStore) -> AsyncIterator[Application]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{LIVE}.feed._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(f"{LIVE}.feed._TICK_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.feeds._LOOK_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.feeds._FRESH_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.live_documents._COMPOSE_SECONDS", 0.01)
@@ -97,6 +99,19 @@ async def test_a_store_that_hangs_is_waited_for_once(
     gate.open()
     await until(lambda: not app.live.feeds.is_down)
     assert (await app.get(ORDERS)).sources == [{"n": 2}]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_process_that_has_too_much_to_do_does_not_take_its_store_for_lost(
+    app: Application, store: ControlledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{LIVE}.feed._LAG_SECONDS", -1.0)  # every tick comes too late
+    store.hold("changes_since")
+    app.live.feeds.stores[0].looked_at -= 2_000  # the last look is too long ago
+    app.live.feeds.fresh_until -= 2_000
+    assert (await soon(app.get(ORDERS))).is_stale
+    assert not app.live.feeds.is_down
+    store.release("changes_since")
 
 
 @pytest.mark.usefixtures("impatient")

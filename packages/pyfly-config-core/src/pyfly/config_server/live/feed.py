@@ -28,6 +28,11 @@ _LOOK_SECONDS: Final = 30.0
 """A look that takes longer has failed."""
 _RETRY_SECONDS: Final = 1.0
 """The longest time between two looks while the store cannot be reached."""
+_PATIENCE_SECONDS: Final = 1.0
+"""A look that takes longer is too late for those who wait, if their answers are too old."""
+_TICK_SECONDS: Final = 0.05
+_LAG_SECONDS: Final = 0.05
+"""An event loop that wakes a task later than this has too much to do."""
 _HINT_PAUSE: Final = 0.02
 """Seconds between two looks: hints that come faster are joined."""
 _RESTART_SECONDS: Final = 5.0
@@ -76,7 +81,7 @@ class Feed:
         self.error: Exception | None = None
         """The error of the last look; `None` if it was answered."""
         self.is_late = False
-        """True if somebody waited for a look in vain, and none was answered since."""
+        """True if a look takes too long, and none was answered since."""
 
     @property
     def asks_store(self) -> bool:
@@ -114,6 +119,7 @@ class Feed:
         Returns:
             False if such a look failed, or if none ended in time.
         """
+        was_late = self.is_late
         try:
             async with asyncio.timeout(seconds):
                 while self.looked_at < since:
@@ -121,27 +127,52 @@ class Feed:
                         return False
                     self._wanted.set()
                     await self._finished.wait()
+                    if self.is_late and not was_late:
+                        return False
         except TimeoutError:
-            self._note_delay()
             return self.looked_at >= since
         return True
-
-    def _note_delay(self) -> None:
-        """Note that somebody waited in vain, if the last look is too long ago."""
-        if not self.is_down and time.monotonic() - self.looked_at > self.max_staleness:
-            self.is_late = True
-            _LOG.warning("%s does not answer; the last good answers are served", self._name)
-            self._note(None)
 
     async def _run(self) -> None:
         while True:
             await self._due()
             wall = time.time()
-            await self._look(wall)
+            delay = asyncio.create_task(self._note_delay())
+            try:
+                await self._look(wall)
+            finally:
+                delay.cancel()
             self._note(wall)
-            self._finished.set()
-            self._finished = asyncio.Event()
+            self._wake()
             await asyncio.sleep(_HINT_PAUSE)
+
+    def _wake(self) -> None:
+        """Let those who wait for a look go on."""
+        self._finished.set()
+        self._finished = asyncio.Event()
+
+    async def _note_delay(self) -> None:
+        """Note that a look takes too long, so that nobody waits for it.
+
+        The time in which this process has too much to do is not counted: it says nothing about the
+        store, and taking the store for lost would make more work.
+        """
+        waited = 0.0
+        while waited < _PATIENCE_SECONDS or not self._is_overdue:
+            before = time.monotonic()
+            await asyncio.sleep(_TICK_SECONDS)
+            if time.monotonic() - before < _TICK_SECONDS + _LAG_SECONDS:
+                waited += _TICK_SECONDS
+        if not self.is_down:
+            self.is_late = True
+            _LOG.warning("%s does not answer; the last good answers are served", self._name)
+            self._note(None)
+            self._wake()
+
+    @property
+    def _is_overdue(self) -> bool:
+        """True if answers are too old without a new look."""
+        return time.monotonic() - self.looked_at > self.max_staleness
 
     async def _due(self) -> None:
         """Return when somebody asks for a look, or when the next one is due."""

@@ -25,8 +25,8 @@ from pyfly.config_server.storage import (
 
 __all__ = ["Feeds", "FeedsObserver"]
 
-_LOOK_SECONDS: Final = 1.0
-"""How long a request waits for a look at a store."""
+_LOOK_SECONDS: Final = 2.0
+"""How long a request waits for a look at a store, if that does not become late before."""
 _LABEL_SECONDS: Final = 1.0
 """How long a removal waits for the store to say whether the label still exists."""
 _FRESH_SECONDS: Final = 5.0
@@ -105,6 +105,11 @@ class Feeds:
     def is_down(self) -> bool:
         """True if a store cannot be reached, as far as is known."""
         return any(feed.is_down for feed in self.stores)
+
+    @property
+    def have_looked(self) -> bool:
+        """True if every store was looked at: no change after that is missed."""
+        return all(feed.contact is not None for feed in self.stores)
 
     @property
     def away(self) -> list[ConfigBackend]:

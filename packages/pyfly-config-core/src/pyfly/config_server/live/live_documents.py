@@ -294,7 +294,7 @@ class LiveDocuments:
     async def _compose(self, request: DocumentRequest, flight: Flight[Answer]) -> Answer:
         before = self.cache.find(request)
         # what is composed before the store has told its changes may miss some later
-        may_keep = before is not None or not self.feeds.is_down
+        may_keep = before is not None or (self.feeds.have_looked and not self.feeds.is_down)
         self.counters.rendered += 1
         try:
             representation, stale_for = await self._represent(request, before)
