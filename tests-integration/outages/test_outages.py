@@ -149,6 +149,7 @@ class Outage:
         self._server, self._store, self._way = server, store, way
         self._reader, self._writer = threads
         self._number = number
+        self._never = f"/config/never{number}/prod"
         self._client = httpx.Client(
             base_url=server.url,
             headers=TOKEN,
@@ -216,11 +217,11 @@ class Outage:
                 assert answer.status_code == 200, answer.text
                 assert number_in(answer) == self._number - 1
                 assert int(answer.headers["x-config-stale"]) >= 0
-        for answer in together(self._client, "/config/never/prod", {}):
+        for answer in together(self._client, self._never, {}):
             assert answer.status_code == 503, answer.text
             assert int(answer.headers["retry-after"]) > 0
         put = self._client.put(
-            "/config/_bundles/new/prod/main", json={}, headers={"If-None-Match": "*"}
+            f"/config/_bundles/new{self._number}/prod/main", json={}, headers={"If-None-Match": "*"}
         )
         assert put.status_code == 503, put.text
         assert int(put.headers["retry-after"]) > 0
@@ -239,7 +240,7 @@ class Outage:
         """Check what is answered afterwards."""
         get = self._client.get
         self._wait(lambda: self._reader.seen[-1].number == self._number)
-        assert get("/config/never/prod").json()["propertySources"] == []
+        assert get(self._never).json()["propertySources"] == []
         assert get("/health/ready").json() == {"status": "up"}
         assert get("/actuator/health").status_code == 200
 
