@@ -317,6 +317,7 @@ class Live(RuleBasedStateMachine):
     @rule(path=st.sampled_from([*DOCUMENTS]))
     def begin_slowly(self, path: str) -> None:
         """Begin to read; what was read is held back if something has to be read at all."""
+        self.look()  # so that nothing else is composed now
         gate, first = self.store.hold("fetch", after=True), self.first_state()
 
         async def begin() -> "asyncio.Task[Reply]":
