@@ -180,7 +180,8 @@ class Postgres:
 
     def close(self) -> None:
         self.relay.kill()
-        self._process.terminate()
+        self._signal(signal.SIGCONT)  # it may be paused
+        self._process.send_signal(signal.SIGQUIT)  # at once, without a trace
         self._process.wait()
 
     def _start(self) -> None:
@@ -203,6 +204,8 @@ class Postgres:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._own)
 
     def _signal(self, number: int) -> None:
+        if self._process.poll() is not None:
+            return
         parent = psutil.Process(self._process.pid)
         for process in (parent, *parent.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
