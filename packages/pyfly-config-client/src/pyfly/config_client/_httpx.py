@@ -205,14 +205,12 @@ class BlockingExchange:
 
     def _send(self) -> HttpResponse:
         """Send the request over an idle connection of the threads, or over a new one."""
-        url, key, pool = self._request.url, _key(self._request, self._tls), _process.pool
+        key, pool = _key(self._request, self._tls), _process.pool
         idle, expired = pool.take(key)
         for one in expired:
             one.close()
         while True:
-            used = idle or _Connection(
-                httpx.HTTPTransport(verify=_verification(url, self._tls), **_ONE_CONNECTION)
-            )
+            used = idle or self._new_connection()
             began = time.monotonic()
             try:
                 response = self._send_with(used)
@@ -225,6 +223,16 @@ class BlockingExchange:
             if self._aborted or not pool.give(key, used, response):
                 used.close()
             return response
+
+    def _new_connection(self) -> "_Connection[httpx.HTTPTransport]":
+        """Make a connection; forks wait, because OpenSSL holds locks, too."""
+        for seconds in _openings.begin(self):
+            time.sleep(seconds)
+        try:
+            verify = _verification(self._request.url, self._tls)
+            return _Connection(httpx.HTTPTransport(verify=verify, **_ONE_CONNECTION))
+        finally:
+            _openings.end(self)
 
     def _send_with(self, connection: "_Connection[httpx.HTTPTransport]") -> HttpResponse:
         self._connection = connection
