@@ -32,8 +32,7 @@ def urls(
     elif request.param == "sqlite":
         store = f"sqlite:///{tmp_path}/config.db"
     else:
-        postgres = request.getfixturevalue("postgres")
-        store = postgres.database(f"replicas{len(postgres._made)}")
+        store = request.getfixturevalue("postgres").database("replicas")
     if request.param != "files":
         assert "upgraded" in run_command("db", "upgrade", store).stdout
     running = [start_server(store, TOKEN="sesame", WORKERS="2") for _ in range(2)]

@@ -142,6 +142,7 @@ async def test_a_wait_ends_after_80_to_100_percent_of_its_time(
     assert delays == [45 * part]
 
 
+@pytest.mark.slow
 async def test_at_the_end_of_its_time_a_request_is_told_that_nothing_changed(
     app: Application,
 ) -> None:
