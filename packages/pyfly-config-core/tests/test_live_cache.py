@@ -114,7 +114,7 @@ async def test_many_variants_leave_hot_documents_hot_and_memory_within_its_bound
         await store.save(bundle(f"hot{number}", n=number))
     for target in hot:
         await app.get(target)
-    entries = {id(entry) for entry in app.live.cache}
+    entries = {id(entry) for entry in app.live.answers.cache}
     gc.collect()
     tracemalloc.start()
     cold = 0
@@ -129,16 +129,16 @@ async def test_many_variants_leave_hot_documents_hot_and_memory_within_its_bound
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert cold == 0
-    assert entries <= {id(entry) for entry in app.live.cache}
-    assert app.live.counters.rendered > len(app.live.cache)  # some were dropped
+    assert entries <= {id(entry) for entry in app.live.answers.cache}
+    assert app.live.counters.rendered > len(app.live.answers.cache)  # some were dropped
     ready = app.app._hot
     assert ready is not None
-    answers, requests = len(app.live.cache), len(ready._responses)
+    answers, requests = len(app.live.answers.cache), len(ready._responses)
     line = (
         f"{VARIANTS:,} variants: {answers:,} answers, {requests:,} requests, {taken / 1e6:.1f} MB"
     )
     sys.stdout.write(line + "\n")
-    assert app.live.cache._bytes <= CACHE_BYTES
+    assert app.live.answers.cache._bytes <= CACHE_BYTES
     assert taken <= CACHE_BYTES + 3_000 * len(ready._responses)
     await app.aclose()
 
@@ -146,13 +146,13 @@ async def test_many_variants_leave_hot_documents_hot_and_memory_within_its_bound
 async def test_the_answers_that_are_read_stay(store: ControlledStore) -> None:
     app = Application(store, live=LiveOptions(max_staleness=1_000, cache_bytes=30_000))
     await app.get(ORDERS)
-    first = next(iter(app.live.cache))
+    first = next(iter(app.live.answers.cache))
     for number in range(100):
         await app.get(f"/config/other{number}/prod")
         await app.get(ORDERS)
-    assert app.live.cache.find(first.request) is first
-    assert len(app.live.cache) < 20
-    assert app.live.cache._bytes <= 30_000
+    assert app.live.answers.cache.find(first.request) is first
+    assert len(app.live.answers.cache) < 20
+    assert app.live.answers.cache._bytes <= 30_000
     await app.aclose()
 
 
@@ -177,13 +177,13 @@ async def test_more_watched_answers_than_fit_cost_little(store: ControlledStore)
         target = f"/config/other{number}/prod"
         held.append(app.hold(target, (await app.get(target)).tag))
         await app.held(number + 1)
-    steps, is_pinned = [0], app.live.cache._is_pinned
+    steps, is_pinned = [0], app.live.answers.cache._is_pinned
 
     def counting(request: object) -> bool:
         steps[0] += 1
         return is_pinned(request)  # type: ignore[arg-type] # the type of every request
 
-    app.live.cache._is_pinned = counting
+    app.live.answers.cache._is_pinned = counting
     for number in range(200, 300):
         await app.get(f"/config/other{number}/prod")
     assert steps[0] < 100 * 100
@@ -204,7 +204,7 @@ async def test_closing_frees_everything(store: ControlledStore) -> None:
     await app.aclose()
     assert {reply.status for reply in await soon(asyncio.gather(*held))} == {304}
     await until(lambda: asyncio.all_tasks() == before)
-    assert len(app.live.cache) == 0
+    assert len(app.live.answers.cache) == 0
     await app.aclose()
 
 

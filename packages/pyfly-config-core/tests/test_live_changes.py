@@ -271,7 +271,7 @@ async def test_without_changes_a_watcher_is_woken(silent: ControlledStore) -> No
 async def test_without_changes_and_watchers_nothing_is_read(silent: ControlledStore) -> None:
     app = Application(silent, live=LiveOptions(max_staleness=0.01))
     await app.get(ORDERS)
-    reads, generation = silent.calls["fetch"], app.live.cache.generation
+    reads, generation = silent.calls["fetch"], app.live.answers.cache.generation
     await asyncio.sleep(0.1)  # ten times as long as an answer is good
-    assert (silent.calls["fetch"], app.live.cache.generation) == (reads, generation)
+    assert (silent.calls["fetch"], app.live.answers.cache.generation) == (reads, generation)
     await app.aclose()

@@ -78,8 +78,8 @@ async def test_an_answer_that_is_held_back_and_dropped_does_not_count_any_more(
         file.write_text("a: [\n", encoding="utf-8")
         await controller.handle(FRESH)
         assert live.counters.broken == 1
-        (entry,) = live.cache
-        live.cache.discard(entry)
+        (entry,) = live.answers.cache
+        live.answers.cache.discard(entry)
         assert live.counters.broken == 0
         await live.aclose()
 

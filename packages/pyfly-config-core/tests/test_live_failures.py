@@ -67,8 +67,8 @@ async def test_an_answer_that_was_out_of_date_before_an_outage_is_as_old_as_its_
     await one.live.feeds.look(fresh=True)
     if change == "a: [\n":
         await one.get("orders/prod")
-    (entry,) = one.live.cache
-    assert not one.live.cache.is_current(entry)
+    (entry,) = one.live.answers.cache
+    assert not one.live.answers.cache.is_current(entry)
     entry.changed_at -= 3600
     await away(one, root)
     assert 3600 <= stale_for(await one.get("orders/prod", fresh=False)) < 3600 + 60
@@ -91,7 +91,7 @@ async def test_a_bundle_that_breaks_and_is_repaired_is_logged_once_for_all_its_d
         file.write_text(text, encoding="utf-8")
         for path in paths * 2:
             assert (await one.get(path)).status == 200
-            for entry in one.live.cache:
+            for entry in one.live.answers.cache:
                 entry.retry_at = 0.0  # the next request tries again
         messages = [record.getMessage() for record in caplog.records]
         assert len(messages) == 1
@@ -111,8 +111,8 @@ async def test_a_dropped_answer_does_not_silence_the_next_failure(
         await one.get("orders/prod")
         file.write_text("a: [\n", encoding="utf-8")
         await one.get("orders/prod")
-        (entry,) = one.live.cache
-        one.live.cache.discard(entry)
+        (entry,) = one.live.answers.cache
+        one.live.answers.cache.discard(entry)
     assert len([r for r in caplog.records if "last good" in r.getMessage()]) == 2
     await one.live.aclose()
 

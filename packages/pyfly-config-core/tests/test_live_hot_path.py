@@ -428,7 +428,7 @@ def test_ready_requests_are_few_and_hold_no_dropped_answers(
     assert live is not None
     kept = [ready.entry() for ready in hot._responses.values()]
     assert len(kept) == 20
-    assert {id(one) for one in kept if one is not None} <= {id(one) for one in live.cache}
+    assert {id(one) for one in kept if one is not None} <= {id(one) for one in live.answers.cache}
     assert any(one is None for one in kept)
 
 

@@ -376,7 +376,7 @@ class Live(RuleBasedStateMachine):
         quiet = 0
         while quiet < 20:
             await asyncio.sleep(0)
-            is_busy = live.watching._due or len(live._flights._running) > held
+            is_busy = live.watching._due or len(live.answers._flights._running) > held
             quiet = 0 if is_busy else quiet + 1
 
     @invariant()

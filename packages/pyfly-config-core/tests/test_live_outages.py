@@ -37,8 +37,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{LIVE}.feed._TICK_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.feeds._LOOK_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.feeds._FRESH_SECONDS", 0.01)
-    monkeypatch.setattr(f"{LIVE}.live_documents._COMPOSE_SECONDS", 0.01)
-    monkeypatch.setattr(f"{LIVE}.live_documents._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(f"{LIVE}.answers._COMPOSE_SECONDS", 0.01)
+    monkeypatch.setattr(f"{LIVE}.answers._RETRY_SECONDS", 0.01)
 
 
 # --- stores -----------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ async def test_one_of_two_stores_is_away(store: ControlledStore, *, is_strict: b
     assert other.status == (503 if is_strict else 200)
     if not is_strict:
         assert other.sources == [{"n": 1}]
-        assert len(app.live.cache) == 1
+        assert len(app.live.answers.cache) == 1
     second.bring_back()
     await app.look()
     for target in (ORDERS, "/config/orders/prod,eu"):
@@ -319,10 +319,10 @@ async def test_an_error_of_an_overtaken_composition_is_no_error_of_the_newer_one
     [("/config/orders/prod/absent", 404), ("/config/orders/prod/main/absent.txt", 404)],
 )
 async def test_absence_is_not_kept(app: Application, target: str, status: int) -> None:
-    entries = len(app.live.cache)
+    entries = len(app.live.answers.cache)
     for _ in range(2):
         assert (await app.get(target)).status == status
-    assert len(app.live.cache) == entries
+    assert len(app.live.answers.cache) == entries
 
 
 async def test_errors_are_not_kept(app: Application, store: ControlledStore) -> None:

@@ -37,7 +37,7 @@ async def app(store: ControlledStore) -> AsyncIterator[Application]:
 async def is_idle(app: Application) -> None:
     """Return when nothing is composed, and nothing is due."""
     live = app.live
-    await until(lambda: not live.watching._due and not live._flights._running)
+    await until(lambda: not live.watching._due and not live.answers._flights._running)
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -171,7 +171,7 @@ async def test_a_change_between_the_answer_and_the_wait(
     tag = (await app.get(ORDERS)).tag
     await store.wrapped.save(bundle(n=1))
     await app.look()  # the next reader composes again
-    keep, touched = app.live._keep, []
+    keep, touched = app.live.answers._keep, []
 
     def keep_and_change(*arguments: Any) -> Any:
         answer = keep(*arguments)
@@ -179,7 +179,7 @@ async def test_a_change_between_the_answer_and_the_wait(
             touched.append(asyncio.ensure_future(app.server.bundles.save(bundle(n=2))))
         return answer
 
-    app.live._keep = keep_and_change  # type: ignore[method-assign] # the moment of the change
+    app.live.answers._keep = keep_and_change  # type: ignore[method-assign] # the moment of the change
     reply = await soon(app.hold(ORDERS, tag))
     assert reply.sources == [{"n": 2}]
 
@@ -187,7 +187,7 @@ async def test_a_change_between_the_answer_and_the_wait(
 async def test_a_newer_answer_between_the_answer_and_the_wait(app: Application) -> None:
     """Another request has composed it already: nobody is going to."""
     tag = (await app.get(ORDERS)).tag
-    entry = next(iter(app.live.cache))
+    entry = next(iter(app.live.answers.cache))
     await app.server.bundles.save(bundle(n=2))
     assert (await app.get(ORDERS)).sources == [{"n": 2}]
     request, known = entry.request, tag.encode()
@@ -198,12 +198,12 @@ async def test_an_answer_that_was_dropped_before_the_wait(
     app: Application, store: ControlledStore
 ) -> None:
     tag = (await app.get(ORDERS)).tag
-    entry = next(iter(app.live.cache))
-    app.live.cache.discard(entry)
+    entry = next(iter(app.live.answers.cache))
+    app.live.answers.cache.discard(entry)
     waiting = asyncio.create_task(
         app.live.wait(entry.request, tag.encode(), seconds=300, gone=None)
     )
-    await until(lambda: app.live.cache.find(entry.request) is not None)
+    await until(lambda: app.live.answers.cache.find(entry.request) is not None)
     await store.wrapped.save(bundle(n=2))
     await app.look()
     await soon(waiting)
@@ -213,7 +213,7 @@ async def test_an_answer_that_failed_before_the_wait_is_tried_again(
     app: Application, store: ControlledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store tells its changes again at once, so its recovery is never noticed."""
-    monkeypatch.setattr(f"{LIVE}.live_documents._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(f"{LIVE}.answers._RETRY_SECONDS", 0.05)
     tag = (await app.get(ORDERS)).tag
     store.errors["fetch"] = BackendUnavailableError("the store is away")
     await store.wrapped.save(bundle(n=2))
@@ -245,7 +245,7 @@ async def test_a_document_that_failed_is_tried_again_by_one_timer(
     app: Application, store: ControlledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers that fail meanwhile do not add to it."""
-    monkeypatch.setattr(f"{LIVE}.live_documents._RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(f"{LIVE}.answers._RETRY_SECONDS", 0.02)
     tag = (await app.get(ORDERS)).tag
     store.errors["fetch"] = BackendUnavailableError("the store is away")
     await store.wrapped.save(bundle(n=2))

@@ -3,8 +3,9 @@
 `LiveDocuments` is a layer over `ConfigServer`, which itself has no state. It can be left out.
 """
 
+from pyfly.config_server.live.answers import Answer
 from pyfly.config_server.live.cache import Entry
-from pyfly.config_server.live.live_documents import Answer, LiveDocuments
+from pyfly.config_server.live.live_documents import LiveDocuments
 from pyfly.config_server.live.live_options import LiveOptions
 from pyfly.config_server.live.watching import ANY_CHANGE, TooManyWatchersError
 
