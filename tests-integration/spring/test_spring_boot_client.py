@@ -299,6 +299,8 @@ def test_a_running_service_takes_over_what_has_changed(
         default.write_text("who: after\nhosts: [x, y, z]\nsame: 1\nnew: 2\n", encoding="utf-8")
         prod.write_text("hosts: [three]\n", encoding="utf-8")
         assert service.get("/shown").json()["who"] == "before"
+        fresh = {"Cache-Control": "no-cache"}
+        assert httpx.get(f"{store.at()}/shop/prod", headers=fresh).status_code == 200
         changed = service.post("/actuator/refresh").json()
         assert {key for key in changed if "config.client" not in key} == {"who", "new"} | {
             f"hosts[{index}]" for index in range(2)
