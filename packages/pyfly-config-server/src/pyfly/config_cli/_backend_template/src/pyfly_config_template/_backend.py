@@ -13,7 +13,7 @@ from pyfly.config_server.storage import (
 )
 from pyfly_config_template import _tables
 from pyfly_config_template._changes import ChangeObserver
-from pyfly_config_template._pool import ConnectionPool
+from pyfly_config_template._pool import GONE, ConnectionPool
 from pyfly_config_template._settings import StoreSettings
 
 
@@ -102,7 +102,7 @@ class TemplateConfigBackend:
         """Return if the database can be read."""
         await self._pool.run(_tables.revision)
         if not self._settings.path.exists():  # removed while its connections are open
-            raise BackendUnavailableError("the file of the database is gone")
+            raise BackendUnavailableError(GONE)
 
     async def aclose(self) -> None:
         """Refuse further calls, and wait for running calls."""

@@ -14,6 +14,7 @@ from pyfly_config_template._tables import prepare
 
 _Result = TypeVar("_Result")
 
+GONE: Final = "the file of the database is gone"
 _CLOSED: Final = "the store is closed"
 
 
@@ -70,6 +71,8 @@ class ConnectionPool:
             return function(connection)
 
     def _open(self) -> sqlite3.Connection:
+        if self._connections and not self._settings.path.exists():
+            raise BackendUnavailableError(GONE)  # it must not be made anew without its content
         connection = sqlite3.connect(
             self._settings.path,
             timeout=self._settings.timeout,  # for the writers of other processes
