@@ -94,7 +94,8 @@ def test_the_example_is_found_by_its_scheme_filled_and_served(
     assert "bundles       16" in server.output()
     code = (
         "import json, urllib.request as u;"
-        f"r = u.Request('{server.url}/config/orders/prod', headers={{'Cache-Control': 'no-cache'}});"
+        f"r = u.Request('{server.url}/config/orders/prod');"
+        "r.add_header('Cache-Control', 'no-cache');"
         "print(json.load(u.urlopen(r))['propertySources'][0])"
     )
     assert "'db.pool-size': 21" in run(with_example, "-c", code, directory=tmp_path)
