@@ -90,7 +90,7 @@ class DirectoryTree:
         """True if the root has no directory, or no file if it is the directory of a label.
 
         An unmounted volume leaves such a root behind. Hidden names do not count. False if a store
-        has ever removed the last bundle of this root.
+        removed the last bundle of this root at any time.
         """
         del deadline
         with translated("list the root"):

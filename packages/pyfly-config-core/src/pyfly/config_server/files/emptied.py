@@ -19,7 +19,7 @@ _NOT_ALLOWED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 def looks_lost(root: Path, *, has_directories: bool) -> bool:
-    """True if there is no label, or no file, and no store has ever emptied this root.
+    """True if there is no label, or no file, and no store removed the last bundle of this root.
 
     Args:
         root: The root directory.
