@@ -99,6 +99,22 @@ async def test_a_bundle_that_breaks_and_is_repaired_is_logged_once_for_all_its_d
     await one.live.aclose()
 
 
+async def test_the_log_says_that_a_broken_bundle_is_an_error_if_nothing_else_is_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "main").mkdir()
+    file = tmp_path / "main" / "orders.yaml"
+    file.write_text("a: 1\n", encoding="utf-8")
+    one = served(tmp_path, options=LiveOptions(on_broken="fail"))
+    assert (await one.get("orders/prod")).status == 200
+    caplog.set_level(logging.WARNING, logger="pyfly.config_server.live")
+    file.write_text("a: [\n", encoding="utf-8")
+    assert (await one.get("orders/prod")).status == 500
+    (message,) = (r.getMessage() for r in caplog.records if ".live." in r.name)
+    assert message.startswith("the answer is an error: main/orders.yaml, line 2")
+    await one.live.aclose()
+
+
 async def test_a_dropped_answer_does_not_silence_the_next_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

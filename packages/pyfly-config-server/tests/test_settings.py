@@ -134,6 +134,8 @@ def test_names_are_checked_unless_there_is_a_credential_or_everybody_may_read(
         (("memory:",), {"TOKEN": "\ufeffa"}, "control characters"),
         (("memory:",), {"INSECURE": "maybe"}, "PYFLY_CONFIG_SERVER_INSECURE: must be 'true' or"),
         (("memory:",), {"PORT": "0"}, "PYFLY_CONFIG_SERVER_PORT: must be a number from 1 to"),
+        (("memory:",), {"MAX_STALENESS": "1e-9"}, "written as 2 or 0.5, not '1e-9'"),
+        (("memory:",), {"MAX_STALENESS": "0"}, "seconds from 0.000001 to 99999"),
         (("memory:",), {"HEALTH_REPOSITORIES": "{a: 1}"}, "'a' must be a mapping of texts"),
         (("memory:",), {"HEALTH_REPOSITORIES": "{a: {x: y}}"}, "'name', 'profiles' and 'label'"),
         (("memory:",), {"HEALTH_REPOSITORIES": "{a: {name: ../x}}"}, "is not acceptable"),
@@ -263,6 +265,10 @@ a = { profiles = "prod" }
         ("port = x", "at line 1, column 8"),
         ("port = 99999999999999999999", "from 1 to 65535"),
         ("accept-empty = 'perhaps'", "'accept-empty': must be 'true' or 'false'"),
+        (
+            "max-staleness = 1e-9",
+            "seconds from 0.000001 to 99999, written as 2 or 0.5, not '1e-09'",
+        ),
     ],
 )
 def test_mistakes_in_the_file_are_named(load: Load, tmp_path: Path, text: str, said: str) -> None:

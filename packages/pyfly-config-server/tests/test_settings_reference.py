@@ -65,6 +65,10 @@ def test_the_schema_has_every_setting_of_the_file_and_no_other() -> None:
         ("overrides = 1", False),
         ("encrypt-rsa-algorithm = 'X'", False),
         ('settings = "other.toml"', False),
+        ("max-staleness = 1e-6", True),
+        ("max-staleness = '0.000001'", True),
+        ("max-staleness = 1e-9", False),
+        ("max-staleness = '1e-9'", False),
     ],
 )
 def test_an_editor_marks_what_the_server_would_refuse(text: str, fits: bool) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from pyfly.config_core import ConfigError
+from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server.access.principal import ANONYMOUS, Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
@@ -22,6 +22,7 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_responder import MetricsResponder
 from pyfly.config_server.http.openapi import openapi_document
+from pyfly.config_server.http.outages import Outages
 from pyfly.config_server.http.parameters import parse_query
 from pyfly.config_server.http.preferences import wait_of
 from pyfly.config_server.http.responses import (
@@ -88,6 +89,7 @@ class Controller:
         self._health = health or HealthSettings()
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
+        self._outages = Outages()
         metrics = telemetry.metrics
         self._metrics = None if metrics is None else MetricsResponder(metrics)
         self._table = RouteTable(
@@ -109,6 +111,8 @@ class Controller:
         # a request that may be held has no duration of its own
         seconds = None if wait_of(request) else time.perf_counter() - started
         self._counters.answered(found.route, response.status, seconds)
+        if self._outages and response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._outages.answered()
         return response
 
     async def _handle(self, request: HttpRequest, found: "_Found") -> HttpResponse:
@@ -184,7 +188,9 @@ class Controller:
     def _failed(
         self, request: HttpRequest, error: HttpError, cause: ConfigError | None = None
     ) -> HttpResponse:
-        if cause is not None:
+        if isinstance(cause, BackendUnavailableError):
+            self._outages.failed(f"{request.method} {_logged(request)}", str(cause))
+        elif cause is not None:
             is_internal = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             level = logging.ERROR if is_internal else logging.INFO
             _LOG.log(level, "%s %s: %d: %s", request.method, _logged(request), error.status, cause)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Final
 
 from pyfly.config_server.http.errors import HttpError
@@ -22,7 +23,9 @@ __all__ = [
 ]
 
 MAX_ELEMENTS: Final = 64
-"""The number of elements of an `Accept` or `Accept-Charset` header that are read."""
+"""The number of elements of a list in a header that are read."""
+_ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
+"""An element of a comma list. A quoted text may hold commas; without its end it is the rest."""
 _LONGEST_DATE: Final = 64
 _QUALITY: Final = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?|\.\d{1,3})")
 _ANYTHING: Final = 3
@@ -89,8 +92,14 @@ def select_media_type(request: HttpRequest, *offered: str) -> str:
 
 
 def elements(value: str) -> list[str]:
-    """Return the first `MAX_ELEMENTS` elements of a comma list."""
-    return value.split(",", MAX_ELEMENTS)[:MAX_ELEMENTS]
+    """Return the first `MAX_ELEMENTS` elements of a comma list (RFC 9110 §5.6).
+
+    >>> elements('a="1,2";b, c')
+    ['a="1,2";b', ' c']
+    """
+    if '"' not in value:
+        return value.split(",", MAX_ELEMENTS)[:MAX_ELEMENTS]
+    return [found[0] for found in islice(_ELEMENT.finditer(value), MAX_ELEMENTS)]
 
 
 def _ranges(accept: str) -> list[_Range]:

@@ -10,7 +10,12 @@ __all__ = ["MAX_WAIT_SECONDS", "must_be_fresh", "wait_of"]
 
 MAX_WAIT_SECONDS: Final = 300
 """Longer waits are shortened to this."""
-_WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+_WAIT: Final = re.compile(
+    r"""[ \t]*wait[ \t]*=[ \t]*
+        (?: ([0-9]{1,9}) | "([0-9]{1,9})" )
+        [ \t]*(?:;.*)?""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
 
 
 def wait_of(request: HttpRequest) -> int | None:
@@ -23,9 +28,9 @@ def wait_of(request: HttpRequest) -> int | None:
     if preferred is None or request.method != "GET":
         return None
     for element in elements(preferred.decode("latin-1")):
-        found = _WAIT.fullmatch(element.partition(";")[0].strip())
+        found = _WAIT.fullmatch(element)
         if found is not None:
-            return min(int(found[1]), MAX_WAIT_SECONDS) or None
+            return min(int(found[1] or found[2]), MAX_WAIT_SECONDS) or None
     return None
 
 

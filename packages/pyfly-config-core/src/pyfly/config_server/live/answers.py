@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeGuard
 
 from pyfly.config_core import (
     BackendUnavailableError,
@@ -153,12 +153,16 @@ class Answers:
             ConfigFormatError: A bundle is broken, and the options say that this is an error.
         """
         error = entry.error
-        if self._options.on_broken == "fail" and isinstance(error, ConfigFormatError):
+        if self._is_error(error):
             kind = UnrenderableError if isinstance(error, UnrenderableError) else ConfigFormatError
             raise kind(str(error))
         return Answer(
             representation=entry.representation, stale_for=self._stale_for(entry), entry=entry
         )
+
+    def _is_error(self, error: Exception | None) -> TypeGuard[ConfigFormatError]:
+        """True if the answer is this error, instead of the last good answer."""
+        return self._options.on_broken == "fail" and isinstance(error, ConfigFormatError)
 
     def _stale_for(self, entry: Entry) -> float | None:
         """Return the seconds since an answer was known to be current; `None` if it is now."""
@@ -267,7 +271,7 @@ class Answers:
             is_due: True if something has changed since, so that the next try is due.
         """
         if self.cache.find(entry.request) is entry:
-            self._failures.begin(error)
+            self._failures.begin(error, is_served=not self._is_error(error))
             self._note_dropped(entry)  # of the error before
             self._counters.broken += 1
         entry.error = error.with_traceback(None)  # its frames hold what was composed

@@ -12,19 +12,25 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Failures:
-    """The reasons why last good answers are served. One broken bundle is that of many answers."""
+    """The reasons why answers are held back. One broken bundle is that of many answers."""
 
     def __init__(self) -> None:
         self._answers: Counter[str] = Counter()
         self._logged: set[str] = set()
 
-    def begin(self, error: Exception) -> None:
-        """Note that an answer is held back; log the reason unless it was logged."""
+    def begin(self, error: Exception, *, is_served: bool) -> None:
+        """Note that an answer is held back; log the reason unless it was logged.
+
+        Args:
+            error: The reason.
+            is_served: True if the last good answer is served, false if the answer is the error.
+        """
         words = _words(error)
         self._answers[words] += 1
         if words not in self._logged:
             self._logged.add(words)
-            _LOG.warning("the last good answer is served: %s", words)
+            what = "the last good answer is served" if is_served else "the answer is an error"
+            _LOG.warning("%s: %s", what, words)
 
     def mended(self, error: Exception) -> None:
         """Log that an answer was composed again, once for each reason."""

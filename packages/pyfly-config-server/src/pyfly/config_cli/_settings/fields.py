@@ -33,6 +33,7 @@ _ADDRESS: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII
 )
 _SECONDS: Final = re.compile(r"[0-9]{1,5}([.][0-9]{1,6})?")
+_MIN_SECONDS: Final = 1e-6
 _MAX_SECONDS: Final = 99_999
 
 
@@ -114,10 +115,11 @@ def _to_seconds(value: object) -> object:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number or _SECONDS.fullmatch(text):
         seconds = float(text)
-        if 0 < seconds <= _MAX_SECONDS:
+        if _MIN_SECONDS <= seconds <= _MAX_SECONDS:
             return seconds
     raise ValueError(
-        f"must be a number of seconds above 0, up to {_MAX_SECONDS}, not {text[:_MAX_SHOWN]!r}"
+        f"must be seconds from 0.000001 to {_MAX_SECONDS}, written as 2 or 0.5, "
+        f"not {text[:_MAX_SHOWN]!r}"
     )
 
 
@@ -259,7 +261,7 @@ Seconds: TypeAlias = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_SECONDS},
+                {"type": "number", "minimum": _MIN_SECONDS, "maximum": _MAX_SECONDS},
                 {"type": "string", "pattern": f"^((?=.*[1-9]){_SECONDS.pattern})?$"},
             ]
         }
