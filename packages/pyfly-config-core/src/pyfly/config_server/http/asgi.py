@@ -15,10 +15,11 @@ from urllib.parse import quote, unquote_to_bytes
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.authentication import Authenticator
 from pyfly.config_server.http.controller import Controller
+from pyfly.config_server.http.document_handler import waited_headers
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.hot_path import HotPath, ReadyResponse
-from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
+from pyfly.config_server.http.hot_path import HotAnswer, HotPath
+from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.telemetry import Telemetry
 
@@ -154,18 +155,47 @@ class ConfigServerApp:
             await self.live.aclose()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, hot = time.perf_counter(), self._hot
+        started, hot, was_held = time.perf_counter(), self._hot, False
         found = None if hot is None else hot.find(scope)
         if found is not None:
-            ready, body = found
-            status = 304 if body is None else 200
-            self._counters.answered(ready.route, status, time.perf_counter() - started)
-            await _send_ready(send, ready, body)
-            return
-        response = await self._handle(http_request(scope, receive))
+            if found.wait is None:
+                status = 304 if found.body is None else 200
+                seconds = time.perf_counter() - started
+                self._counters.answered(found.ready.route, status, seconds)
+                await _send_ready(send, found)
+                return
+            was_held = await self._hold(found, receive)
+            if was_held and await self._answer_held(found, scope, send):
+                return
+        response = await self._handle(http_request(scope, receive, was_held=was_held))
         if hot is not None and response.reusable is not None:
             hot.remember(scope, response.reusable)
         await self._respond(response, send)
+
+    async def _hold(self, found: HotAnswer, receive: Receive) -> bool:
+        """Hold a request; false if too many are held."""
+        live, wait = self.live, found.wait
+        if live is None or wait is None or live.watching.is_full:
+            return False
+        gone = _Messages(receive).disconnected
+        ready = found.ready
+        await live.watching.wait(ready.request, ready.entity_tag, seconds=wait, gone=gone)
+        return True
+
+    async def _answer_held(self, before: HotAnswer, scope: Scope, send: Send) -> bool:
+        """Answer a request that was held; false if that needs more than what is in memory."""
+        live, hot, wait = self.live, self._hot, before.wait
+        if live is None or hot is None or wait is None:
+            return False
+        # a live layer that was closed meanwhile knows nothing newer
+        found = hot.find(scope, was_held=True) if live.is_running else before
+        if found is None:
+            return False
+        if found.body is not None:
+            live.counters.woke(time.monotonic() - live.noticed_at)
+        self._counters.answered(found.ready.route, 304 if found.body is None else 200, None)
+        await _send_ready(send, found, waited_headers(live, wait))
+        return True
 
     async def _respond(self, response: HttpResponse, send: Send) -> None:
         size = len(response.body)
@@ -195,7 +225,7 @@ class ConfigServerApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def http_request(scope: Scope, receive: Receive) -> HttpRequest:
+def http_request(scope: Scope, receive: Receive, *, was_held: bool = False) -> HttpRequest:
     """Return the request of an ASGI scope of type `http`."""
     raw_path: bytes | None = scope.get("raw_path")
     if raw_path is None:  # optional in ASGI
@@ -212,6 +242,7 @@ def http_request(scope: Scope, receive: Receive) -> HttpRequest:
         headers=scope["headers"],
         read_body=messages.read_body,
         disconnected=messages.disconnected,
+        was_held=was_held,
     )
 
 
@@ -265,10 +296,11 @@ class _Messages:
             pass
 
 
-async def _send_ready(send: Send, ready: ReadyResponse, body: bytes | None) -> None:
+async def _send_ready(send: Send, found: HotAnswer, more: Headers = ()) -> None:
     """Send a response of the hot path; 304 without a body."""
+    ready, body = found.ready, found.body
     status, headers = (304, ready.known_headers) if body is None else (200, ready.headers)
-    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *more]})
     await send({"type": "http.response.body", "body": body or b"", "more_body": False})
 
 

@@ -56,7 +56,10 @@ async def _live_response(
     granted = wait_of(request)
     if granted is None:
         return _response(request, answer, reusable=_reusable(context, live, answer))
-    if answer.entry is not None and _has(request, answer):
+    if request.was_held:
+        if not _has(request, answer):
+            live.counters.woke(time.monotonic() - live.noticed_at)
+    elif answer.entry is not None and _has(request, answer):
         known = answer.entry.representation.entity_tag
         await hold(live, wanted, known, request, seconds=granted)
         if live.is_running:  # otherwise it was closed, perhaps with its stores
@@ -82,6 +85,8 @@ async def _answer(live: LiveDocuments, wanted: DocumentRequest, request: HttpReq
 
     A client with another entity tag may have it from another process that is ahead of this one.
     """
+    if request.was_held:
+        return await live.get(wanted)
     if must_be_fresh(request):
         return await live.get(wanted, fresh=True)
     answer = await live.get(wanted)

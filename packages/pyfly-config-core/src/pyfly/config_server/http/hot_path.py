@@ -7,13 +7,15 @@ from typing import Any, Final, TypeAlias
 from weakref import ref
 
 from pyfly.config_server.access.principal import ANONYMOUS, Right
+from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import Headers, Reusable
+from pyfly.config_server.http.preferences import plain_wait
 from pyfly.config_server.http.responses import known_headers, representation_headers
 from pyfly.config_server.live import Entry, LiveDocuments
 
-__all__ = ["HotPath", "ReadyResponse"]
+__all__ = ["HotAnswer", "HotPath", "ReadyResponse"]
 
 _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
@@ -26,11 +28,9 @@ _MAX_BODY: Final = 65_536
 _Key: TypeAlias = tuple[bytes | None, bytes | None, str | None, bytes | None, bytes | None]
 """Path, query and prefix as sent, and the accepted media types and charsets."""
 _READ: Final = frozenset(
-    {b"accept", b"accept-charset", b"authorization", b"host", b"if-none-match"}
+    {b"accept", b"accept-charset", b"authorization", b"host", b"if-none-match", b"prefer"}
 )
-_DECIDING: Final = frozenset(
-    {b"cache-control", b"if-modified-since", b"origin", b"prefer", b"sec-fetch-site"}
-)
+_DECIDING: Final = frozenset({b"cache-control", b"if-modified-since", b"origin", b"sec-fetch-site"})
 _NOTED: Final = _READ | _DECIDING
 
 
@@ -40,6 +40,9 @@ class ReadyResponse:
 
     entry: "ref[Entry]"
     """The answer, as long as the cache keeps it."""
+    request: DocumentRequest
+    """The document of the answer."""
+    entity_tag: bytes
     right: Right | None
     """The right that a principal needs; `None` if none is needed."""
     route: str
@@ -49,11 +52,23 @@ class ReadyResponse:
     """The headers of 304."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotAnswer:
+    """What `HotPath` has decided about one request."""
+
+    ready: ReadyResponse
+    body: bytes | None
+    """The body; `None` if the client has it."""
+    wait: int | None
+    """The seconds that the client grants for an answer that it does not have; `None` if it wants
+    an answer at once."""
+
+
 class HotPath:
     """Remembers which request has which answer of the live layer.
 
     What it cannot decide by one look at the head, it leaves to the controller: other methods,
-    conditions that do not hold, waiting, a refused credential.
+    conditions that do not hold, a refused credential.
 
     Args:
         live: The live layer.
@@ -65,6 +80,7 @@ class HotPath:
         self, live: LiveDocuments, *, auth: Authenticator | None, hosts: HostPolicy | None
     ) -> None:
         self._is_ready = live.is_ready
+        self._find_entry = live.find
         self._counters = live.counters
         self._header_auth = auth if isinstance(auth, HeaderAuthenticator) else None
         self._is_usable = auth is None or self._header_auth is not None
@@ -72,23 +88,31 @@ class HotPath:
         self._hosts: set[bytes] = set()
         self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
 
-    def find(self, scope: Mapping[str, Any]) -> tuple[ReadyResponse, bytes | None] | None:
-        """Return the response to a request with its body; `None` if the client has the body."""
+    def find(self, scope: Mapping[str, Any], *, was_held: bool = False) -> HotAnswer | None:
+        """Return the answer to a request.
+
+        Args:
+            scope: The request.
+            was_held: True for a request that has waited until the document may have changed. Only
+                then a client gets another document than the one whose entity tag it sends.
+        """
         head = _head(scope)
-        ready = None if head is None else self._responses.get(_key(scope, head))
-        if head is None or ready is None:
+        ready = None if head is None else self._current(_key(scope, head))
+        if head is None or ready is None or not self._may_have(head, ready.right):
             return None
-        entry, known = ready.entry(), head.get(b"if-none-match")
-        if (
-            entry is None
-            or not self._is_ready(entry)
-            or (known is not None and known != entry.representation.entity_tag)
-            or not self._may_have(head, ready.right)
+        known, preferred = head.get(b"if-none-match"), head.get(b"prefer")
+        wait = None if preferred is None else plain_wait(preferred)
+        has = known == ready.entity_tag
+        if (known is not None and not (has or was_held)) or (
+            preferred is not None and (wait is None or known is None)
         ):
+            return None
+        entry = ready.entry()
+        if entry is None:
             return None
         entry.is_used = True
         self._counters.hits += 1
-        return ready, entry.representation.body if known is None else None
+        return HotAnswer(ready=ready, body=None if has else entry.representation.body, wait=wait)
 
     def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:
         """Keep how a request was answered, if `find` can answer it."""
@@ -102,13 +126,21 @@ class HotPath:
         self._responses.pop(key, None)
         if len(self._responses) >= _MAX_REQUESTS:
             self._responses.popitem(last=False)
-        self._responses[key] = ReadyResponse(
-            entry=ref(reusable.entry),
-            right=reusable.right,
-            route=reusable.route,
-            headers=representation_headers(representation),
-            known_headers=known_headers(representation),
-        )
+        self._responses[key] = _ready(reusable.entry, right=reusable.right, route=reusable.route)
+
+    def _current(self, key: _Key) -> ReadyResponse | None:
+        """Return the response to a request, renewed if its document was composed again."""
+        ready = self._responses.get(key)
+        entry = None if ready is None else ready.entry()
+        if ready is None or (entry is not None and self._is_ready(entry)):
+            return ready
+        newer = self._find_entry(ready.request)
+        if newer is None or newer is entry or not self._is_ready(newer):
+            return None
+        if len(newer.representation.body) > _MAX_BODY:
+            return None
+        ready = self._responses[key] = _ready(newer, right=ready.right, route=ready.route)
+        return ready
 
     def _may_have(self, head: Mapping[bytes, bytes], right: Right | None) -> bool:
         if self._checks_hosts and head.get(b"host") not in self._hosts:
@@ -123,6 +155,19 @@ class HotPath:
         host = head.get(b"host", b"")
         if self._checks_hosts and len(host) <= _LONGEST_HOST and len(self._hosts) < _MAX_HOSTS:
             self._hosts.add(host)
+
+
+def _ready(entry: Entry, *, right: Right | None, route: str) -> ReadyResponse:
+    representation = entry.representation
+    return ReadyResponse(
+        entry=ref(entry),
+        request=entry.request,
+        entity_tag=representation.entity_tag,
+        right=right,
+        route=route,
+        headers=representation_headers(representation),
+        known_headers=known_headers(representation),
+    )
 
 
 def _head(scope: Mapping[str, Any]) -> dict[bytes, bytes] | None:

@@ -49,6 +49,9 @@ class HttpRequest:
     lose the request. `None` for adapters that do not notice the end of a connection.
     """
 
+    was_held: bool = False
+    """True for a request that has waited already: it is answered now."""
+
     def header(self, name: bytes) -> bytes | None:
         """Return the values of a header, joined with commas (RFC 9110 §5.2), or `None`.
 

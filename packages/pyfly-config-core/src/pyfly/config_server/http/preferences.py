@@ -6,7 +6,7 @@ from typing import Final
 from pyfly.config_server.http.messages import HttpRequest
 from pyfly.config_server.http.negotiation import elements
 
-__all__ = ["MAX_WAIT_SECONDS", "must_be_fresh", "wait_of"]
+__all__ = ["MAX_WAIT_SECONDS", "must_be_fresh", "plain_wait", "wait_of"]
 
 MAX_WAIT_SECONDS: Final = 300
 """Longer waits are shortened to this."""
@@ -16,6 +16,19 @@ _WAIT: Final = re.compile(
         [ \t]*(?:;.*)?""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
+_PLAIN_WAIT: Final = re.compile(rb"wait=([0-9]{1,9})")
+
+
+def plain_wait(preferred: bytes) -> int | None:
+    """Return the seconds in a header `Prefer` that says nothing but `wait`, as clients write it.
+
+    `None` for a header that needs `wait_of`.
+
+    >>> plain_wait(b"wait=45")
+    45
+    """
+    found = _PLAIN_WAIT.fullmatch(preferred)
+    return min(int(found[1]), MAX_WAIT_SECONDS) or None if found else None
 
 
 def wait_of(request: HttpRequest) -> int | None:

@@ -179,10 +179,15 @@ class LiveDocuments:
         """True if there are answers that can be served while a store is down."""
         return self.answers.exist
 
+    def find(self, request: DocumentRequest) -> Entry | None:
+        """Return the answer in the cache, which may be out of date."""
+        return self.answers.cache.find(request)
+
     def is_ready(self, entry: Entry) -> bool:
         """True if an answer of the cache can be used without waiting for anything."""
         generation = self.answers.cache.generation
-        return entry.generation == generation and time.monotonic() < self.feeds.fresh_until
+        is_current = entry.generation == generation and time.monotonic() < self.feeds.fresh_until
+        return is_current and self.is_running
 
     # --- changes ----------------------------------------------------------------------------
 

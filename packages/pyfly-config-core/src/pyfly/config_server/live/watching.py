@@ -3,18 +3,17 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pyfly.config_core import ConfigError
 from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.live.counters import Counters
+from pyfly.config_server.live.deadlines import Deadlines, Waiter
 
 __all__ = ["ANY_CHANGE", "TooManyWatchersError", "Watching"]
 
 ANY_CHANGE: Final = "any change"
 """What a request waits for that wants to know about every change of a store."""
-
-_Waiter: TypeAlias = "asyncio.Future[None]"
 
 _RENDERERS: Final = 8
 """Documents that are composed at the same time for waiting requests."""
@@ -49,7 +48,8 @@ class Watching:
         self._refresh = refresh
         self._limit = limit
         self._counters = counters
-        self._waiters: dict[Hashable, dict[_Waiter, bytes]] = {}
+        self._waiters: dict[Hashable, dict[Waiter, bytes]] = {}
+        self._deadlines = Deadlines()
         self._due: dict[DocumentRequest, None] = {}
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -58,6 +58,11 @@ class Watching:
         """True if no more requests are held."""
         self.count = 0
         """The number of waiting requests."""
+
+    @property
+    def is_full(self) -> bool:
+        """True if one more request would be refused."""
+        return self.count >= self._limit and not self.is_released
 
     @property
     def requests(self) -> list[Hashable]:
@@ -110,33 +115,32 @@ class Watching:
         """
         if self.is_released:
             return
-        if self.count >= self._limit:
+        if self.is_full:
             self._counters.rejected_watchers += 1
             raise TooManyWatchersError(
                 f"{self._limit} requests wait for changes already; poll, or come back later"
             )
-        loop = asyncio.get_running_loop()
-        waiter: _Waiter = loop.create_future()
+        waiter: Waiter = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(request, {})[waiter] = entity_tag
         self.count += 1
         self._counters.watchers += 1
         longest = seconds * random.uniform(_SHORTEST, 1)  # noqa: S311 - hides nothing
-        timer = loop.call_later(longest, _end, waiter)
+        self._deadlines.add(waiter, longest)
         if gone is not None:
             self._notice_end(gone(), waiter)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._remove(request, waiter)
 
     def changed(self, request: Hashable, entity_tag: bytes | None) -> None:
         """Wake those who have another entity tag than this one; `None` wakes all."""
-        waiters = self._waiters.get(request)
-        if waiters:
-            self._spawn(
-                self._wake_slowly([one for one, has in waiters.items() if has != entity_tag])
-            )
+        waiters = self._waiters.get(request, {})
+        woken = [one for one, has in waiters.items() if has != entity_tag]
+        if len(woken) <= _WOKEN_TOGETHER:
+            self._wake(woken)
+        else:
+            self._spawn(self._wake_slowly(woken))
 
     def want(self, requests: Iterable[DocumentRequest]) -> None:
         """Compose those documents again that somebody waits for."""
@@ -145,20 +149,22 @@ class Watching:
             self._due.update(dict.fromkeys(due))
             self._is_due.set()
 
-    def _remove(self, request: Hashable, waiter: _Waiter) -> None:
+    def _remove(self, request: Hashable, waiter: Waiter) -> None:
         self.count -= 1
         self._counters.watchers -= 1
         waiters = self._waiters[request]
         del waiters[waiter]
         if not waiters:
             del self._waiters[request]
+        if not self.count:
+            self._deadlines.clear()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _notice_end(self, gone: Coroutine[Any, Any, None], waiter: _Waiter) -> None:
+    def _notice_end(self, gone: Coroutine[Any, Any, None], waiter: Waiter) -> None:
         """End a wait with its connection. The task ends with the connection, and only so."""
 
         def end(task: "asyncio.Task[None]") -> None:
@@ -171,11 +177,11 @@ class Watching:
         self._receivers.add(task)
         task.add_done_callback(end)
 
-    def _wake(self, waiters: Iterable[_Waiter]) -> None:
+    def _wake(self, waiters: Iterable[Waiter]) -> None:
         for waiter in waiters:
             _end(waiter)
 
-    async def _wake_slowly(self, waiters: list[_Waiter]) -> None:
+    async def _wake_slowly(self, waiters: list[Waiter]) -> None:
         for start in range(0, len(waiters), _WOKEN_TOGETHER):
             self._wake(waiters[start : start + _WOKEN_TOGETHER])
             await asyncio.sleep(0)
@@ -194,6 +200,6 @@ class Watching:
                 continue
 
 
-def _end(waiter: _Waiter) -> None:
+def _end(waiter: Waiter) -> None:
     if not waiter.done():
         waiter.set_result(None)
