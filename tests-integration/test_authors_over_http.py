@@ -91,3 +91,25 @@ def test_plain_text_and_an_empty_message_are_taken(client: httpx.Client) -> None
         written = client.put(BUNDLE, json={"a": 1}, headers=headers | {"X-Config-Message": value})
         assert written.status_code in {200, 201}
         assert history(client)[0] == ("ada", expected, False)
+
+
+def test_a_patch_is_a_version_with_an_author_in_every_store(client: httpx.Client) -> None:
+    """The two kinds of patches, over real connections: what they name changes, and nothing else."""
+    kinds = ("application/merge-patch+json", "application/json-patch+json")
+    named = {"Content-Type": kinds[0], "If-None-Match": "*"} | said("first")
+    created = client.patch(BUNDLE, json={"db": {"url": "a", "pool": 4}}, headers=named)
+    assert created.status_code == 201, created.text
+    operations = [
+        {"op": "test", "path": "/db/pool", "value": 4},
+        {"op": "replace", "path": "/db/pool", "value": 8},
+    ]
+    named = {"Content-Type": kinds[1], "If-Match": created.headers["etag"]} | said("second")
+    changed = client.patch(BUNDLE, json=operations, headers=named)
+    assert changed.status_code == 200, changed.text
+    lost = client.patch(BUNDLE, json=operations, headers=named)
+    assert (lost.status_code, lost.json()["current"]) == (412, changed.json()["version"])
+    named["If-Match"] = "*"
+    failed = client.patch(BUNDLE, json=operations, headers=named)
+    assert (failed.status_code, failed.json()["code"]) == (409, "patch-test-failed")
+    assert client.get(BUNDLE).json()["properties"] == {"db": {"url": "a", "pool": 8}}
+    assert history(client) == [("ada", "second", False), ("ada", "first", False)]

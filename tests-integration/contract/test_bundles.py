@@ -381,7 +381,7 @@ async def test_three_methods_are_listed_and_read_but_not_written(serve: Any) -> 
 
 async def test_methods_are_those_of_the_route(writer: Any) -> None:
     allowed = (await writer("OPTIONS")).headers["allow"]
-    assert allowed == "GET, HEAD, PUT, DELETE, OPTIONS"
+    assert allowed == "GET, HEAD, PUT, DELETE, PATCH, OPTIONS"
     for method, path in (
         ("POST", BUNDLE),
         ("PUT", "/config/_bundles"),

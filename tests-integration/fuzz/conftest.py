@@ -91,6 +91,7 @@ HEADERS: Mapping[str, Sequence[str]] = {
     "Content-Type": (
         *("application/json", "application/yaml", "text/plain", "application/json; charset=utf-16"),
         *("application/x-www-form-urlencoded", "text/plain; charset=hex", ";", "x" * 300),
+        *("application/merge-patch+json", "application/json-patch+json"),
     ),
     "Content-Encoding": ("identity", "gzip", "x"),
     "Authorization": ("Bearer t", "Bearer t", "Bearer t", "Bearer x", "Basic eDp5", "Basic %", ""),
@@ -152,6 +153,18 @@ BODIES = (
     ),
 )
 
+PATCHES = (
+    b'[{"op": "add", "path": "/a", "value": {"b": [1]}}]',
+    b'[{"op": "test", "path": "/a", "value": 1}, {"op": "remove", "path": "/a"}]',
+    b'[{"op": "move", "from": "/a", "path": "/a/b"}]',
+    b'[{"op": "replace", "path": "", "value": []}]',
+    b'[{"op": "remove", "path": ""}]',
+    b'[{"op": "add", "path": "/a~2", "value": 1}]',
+    b"[" + b",".join([b'{"op": "copy", "from": "", "path": "/x"}'] * 60) + b"]",
+    b"[" + b",".join([b'{"op": "add", "path": "/l", "value": []}'] * 1_001) + b"]",
+    b'{"a": null, "b": {"c": null}}',
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
@@ -200,14 +213,16 @@ class Maker:
         path = re.sub(r"\{(\w+)\}", lambda found: self._segment(found[1], plain=plain), template)
         if self._chance.random() < 0.15:
             method, operation = self._chance.choice(["HEAD", "OPTIONS", "TRACE", "PATCH", "X"]), {}
-        writes = method in {"PUT", "POST"}
+        writes = method in {"PUT", "PATCH", "POST"}
         bodies = BODIES[:2] if plain and self._chance.random() < 0.5 else BODIES
+        if method == "PATCH":
+            bodies = (*PATCHES, *bodies)
         body = self._chance.choice(bodies) if writes or self._chance.random() < 0.02 else b""
         known = frozenset(int(status) for status in operation.get("responses", ()))
         return Generated(
             method=method,
             target=self._base + path + self._query(),
-            headers=self._headers(writes=writes or method == "DELETE"),
+            headers=self._headers(method, writes=writes or method == "DELETE"),
             body=body,
             documented=known if plain else frozenset(),
         )
@@ -220,7 +235,7 @@ class Maker:
         return Generated(
             method=chance.choice(["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "Q"]),
             target=start + text,
-            headers=self._headers(writes=chance.random() < 0.5),
+            headers=self._headers("", writes=chance.random() < 0.5),
             body=b"",
         )
 
@@ -231,11 +246,13 @@ class Maker:
     def _query(self) -> str:
         return "?" + self._chance.choice(QUERIES) if self._chance.random() < 0.4 else ""
 
-    def _headers(self, *, writes: bool) -> list[tuple[str, str]]:
+    def _headers(self, method: str, *, writes: bool) -> list[tuple[str, str]]:
         chance = self._chance
         usual = {"Host": "localhost", "Authorization": "Bearer t"}
         if writes:
-            usual["Content-Type"] = chance.choice(HEADERS["Content-Type"][:2])
+            usual["Content-Type"] = chance.choice(
+                HEADERS["Content-Type"][-2:] if method == "PATCH" else HEADERS["Content-Type"][:2]
+            )
             usual[chance.choice(["If-Match", "If-None-Match"])] = "*"
         pairs = [pair for pair in usual.items() if chance.random() < 0.97]
         for _ in range(chance.choice([0, 0, 1, 1, 2, 5])):

@@ -47,6 +47,7 @@ ACCESS = {
     "changes": Right.INSPECT,
     "readBundle": Right.INSPECT,
     "writeBundle": Right.WRITE,
+    "patchBundle": Right.WRITE,
     "deleteBundle": Right.WRITE,
     "listVersions": Right.INSPECT,
     "readVersion": Right.INSPECT,
@@ -144,7 +145,7 @@ def test_an_endpoint_is_described(endpoint: Endpoint) -> None:
     assert is_document or inspect.iscoroutinefunction(endpoint.handler)
     names = [(one.place, one.name) for one in endpoint.parameters]
     assert len(set(names)) == len(names)
-    assert (endpoint.body is not None) == (endpoint.method in {"PUT", "POST"})
+    assert (endpoint.body is not None) == (endpoint.method in {"PUT", "PATCH", "POST"})
 
 
 # --- authentication and authorisation -----------------------------------------------------

@@ -57,6 +57,8 @@ from pyfly.config_core.errors import (
     EncryptionNotInstalledError,
     InvalidConfigKeyError,
     MetricsNotInstalledError,
+    PatchConflictError,
+    PatchTestError,
     UnknownBackendError,
     UnsupportedOperationError,
 )
@@ -93,6 +95,8 @@ __all__ = [
     "InvalidConfigKeyError",
     "JsonValue",
     "MetricsNotInstalledError",
+    "PatchConflictError",
+    "PatchTestError",
     "PlaceholderResolver",
     "PropertySource",
     "UnknownBackendError",

@@ -6,6 +6,8 @@
     ├── ConfigFormatError (ValueError)           stored text or a payload does not parse
     ├── ConfigConflictError                      the condition of a write does not hold
     ├── ConfigObstructedError                    a save would damage a stored file
+    ├── PatchConflictError                       a patch does not fit what is stored
+    │   └── PatchTestError                       its `test` operation fails
     ├── BackendError                             the store failed; __cause__ is the driver's error
     │   ├── BackendUnavailableError              worth retrying
     │   ├── BackendAccessDeniedError             not worth retrying
@@ -46,6 +48,8 @@ __all__ = [
     "EncryptionNotInstalledError",
     "InvalidConfigKeyError",
     "MetricsNotInstalledError",
+    "PatchConflictError",
+    "PatchTestError",
     "UnknownBackendError",
     "UnsupportedOperationError",
 ]
@@ -157,6 +161,23 @@ class ConfigObstructedError(ConfigError):
         """The file, relative to the store."""
         self.reason = reason
         """The reason why a save must not change the file."""
+
+
+class PatchConflictError(ConfigError):
+    """A patch does not fit what is stored: a value that it needs is not there."""
+
+    def __init__(self, operation: str, pointer: str, reason: str) -> None:
+        super().__init__(f"{operation}: {_shown(pointer)}: {reason}; read the bundle again")
+        self.operation = operation
+        """The number and the name of the operation."""
+        self.pointer = pointer
+        """The JSON pointer (RFC 6901) of the value."""
+        self.reason = reason
+        """The difference, without values."""
+
+
+class PatchTestError(PatchConflictError):
+    """A `test` operation of a patch found another value."""
 
 
 class BackendError(ConfigError):

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_NAME_LENGTH",
     "MAX_NODES",
     "MAX_PAGE_ROWS",
+    "MAX_PATCH_OPERATIONS",
     "MAX_PATH_LENGTH",
     "MAX_PLACEHOLDERS",
     "MAX_PROFILE_LENGTH",
@@ -56,6 +57,8 @@ MAX_FLAT_BYTES: Final = 4_194_304
 """Bytes of the flat keys and the values of one bundle or one answer together, in UTF-8."""
 MAX_PLACEHOLDERS: Final = 100_000
 """Replacements of placeholders for one answer; a placeholder counts each time it is replaced."""
+MAX_PATCH_OPERATIONS: Final = 1_000
+"""Operations of one JSON patch."""
 
 MAX_LOOKUPS: Final = 256
 """Bundles that one request may ask for: applications x profiles x labels."""

@@ -1,8 +1,9 @@
 """Reading, writing and listing the bundles of one store, with their history."""
 
+import asyncio
 import builtins
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -10,12 +11,14 @@ from pyfly.config_core import (
     ConfigKey,
     ConfigNotFoundError,
     ConfigObstructedError,
+    JsonValue,
     UnsupportedOperationError,
 )
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.composition.write_checks import check_remarks, check_storable
 from pyfly.config_server.storage import (
+    ABSENT,
     ConfigBackend,
     ConfigEntry,
     ConfigSource,
@@ -26,11 +29,15 @@ from pyfly.config_server.storage import (
     SupportsHistory,
     SupportsKeys,
     ability,
+    check_expected,
 )
 
 _Ability = TypeVar("_Ability")
 
 OnWrite: TypeAlias = Callable[[ConfigKey, bool], Awaitable[None]]
+
+Edit: TypeAlias = Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]]
+"""Returns the properties after a change. It is a pure function, and is called in a thread."""
 
 
 @runtime_checkable
@@ -165,6 +172,46 @@ class Bundles:
         store = self._able(SupportsConditionalSave, "conditional saves")
         async with self._announced(source.key):
             return await store.commit(source, expected=expected, author=author, message=message)
+
+    async def change(
+        self,
+        key: ConfigKey,
+        edit: Edit,
+        *,
+        expected: Expected,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Change the stored bundle if `expected` holds; return its new version.
+
+        The result replaces exactly the version that `edit` was called with. If nothing is stored
+        and `expected` allows that, `edit` gets an empty mapping, and the bundle is created.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold, or another writer stored the bundle
+                meanwhile. Nothing was written; the change is not tried again.
+            ConfigError: As `edit`, `load` and `commit`.
+        """
+        self._able(SupportsConditionalSave, "conditional saves")
+        try:
+            source = await self.load(key)
+        except ConfigNotFoundError:
+            source = None
+        current = None if source is None else source.version
+        check_expected(key, expected=expected, current=current)
+        properties = await asyncio.to_thread(edit, {} if source is None else source.properties)
+        changed = ConfigSource(
+            application=key.application,
+            profile=key.profile,
+            label=key.label,
+            properties=properties,
+        )
+        return await self.commit(
+            changed,
+            expected=ABSENT if current is None else current,
+            author=author,
+            message=message,
+        )
 
     async def delete(
         self,

@@ -5,7 +5,7 @@ from typing import Final
 
 from pyfly.config_server.http.charsets import decode
 from pyfly.config_server.http.errors import HttpError
-from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest
+from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest
 
 __all__ = ["BODY_SECONDS", "LARGE_BODY", "media_type", "read_body", "read_utf8", "unsupported_type"]
 
@@ -64,9 +64,10 @@ def media_type(request: HttpRequest) -> str:
     return _content_type(request)[0]
 
 
-def unsupported_type(*taken: str) -> HttpError:
+def unsupported_type(*taken: str, headers: Headers = ()) -> HttpError:
     """Return the error for a body of another media type than those in `taken`."""
-    return HttpError(415, "unsupported-media-type", f"send Content-Type: {' or '.join(taken)}")
+    message = f"send Content-Type: {' or '.join(taken)}"
+    return HttpError(415, "unsupported-media-type", message, headers=headers)
 
 
 def _charset(request: HttpRequest) -> str:

@@ -213,7 +213,7 @@ def _without_handler(request: HttpRequest, match: Match) -> HttpResponse:
         HttpError: 405; the request has another method.
     """
     if request.method == "OPTIONS":
-        return options_response(match.methods)
+        return options_response(match.methods, match.patch_types)
     allow = (b"allow", ", ".join(match.methods).encode())
     raise HttpError(405, "method-not-allowed", headers=(allow,))
 

@@ -83,7 +83,7 @@ class Endpoint:
     summary: str
     """One sentence for the OpenAPI document."""
     results: tuple[Result, ...]
-    method: Literal["GET", "PUT", "POST", "DELETE"] = "GET"
+    method: Literal["GET", "PUT", "PATCH", "POST", "DELETE"] = "GET"
     """`GET` includes `HEAD`. `OPTIONS` is answered everywhere."""
     parameters: tuple[AnyParameter, ...] = ()
     """The parameters of the path, in its order, then those of the query and the headers.

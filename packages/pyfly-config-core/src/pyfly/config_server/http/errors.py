@@ -16,6 +16,8 @@ from pyfly.config_core import (
     EncryptionKeyError,
     InvalidConfigKeyError,
     JsonValue,
+    PatchConflictError,
+    PatchTestError,
     UnsupportedOperationError,
 )
 from pyfly.config_server.composition.rendering import UnrenderableError
@@ -28,6 +30,8 @@ _TABLE: Final[dict[type[BaseException], tuple[int, str]]] = {
     ConfigNotFoundError: (404, "not-found"),
     ConfigObstructedError: (409, "obstructed"),
     ConfigConflictError: (412, "version-conflict"),
+    PatchTestError: (409, "patch-test-failed"),
+    PatchConflictError: (409, "patch-conflict"),
     UnrenderableError: (400, "not-renderable"),
     ConfigFormatError: (500, "broken-bundle"),
     EncryptionKeyError: (400, "no-such-key"),

@@ -1,6 +1,6 @@
 """Building responses: bodies with their validators (RFC 9110, RFC 9530), and errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -17,6 +17,7 @@ __all__ = [
     "JSON",
     "PROBLEM_JSON",
     "TEXT",
+    "accept_patch",
     "document_response",
     "empty_response",
     "error_response",
@@ -108,12 +109,23 @@ def empty_response(status: int) -> HttpResponse:
     return HttpResponse(status=status, headers=((b"content-length", b"0"), *_ALWAYS))
 
 
-def options_response(methods: Sequence[str]) -> HttpResponse:
-    """Return the response to `OPTIONS`."""
+def options_response(methods: Sequence[str], patch_types: Sequence[str] = ()) -> HttpResponse:
+    """Return the response to `OPTIONS`, with the media types of patches."""
+    patches = (accept_patch(patch_types),) if patch_types else ()
     return HttpResponse(
         status=200,
-        headers=((b"allow", ", ".join(methods).encode()), (b"content-length", b"0"), *_ALWAYS),
+        headers=(
+            (b"allow", ", ".join(methods).encode()),
+            *patches,
+            (b"content-length", b"0"),
+            *_ALWAYS,
+        ),
     )
+
+
+def accept_patch(media_types: Iterable[str]) -> tuple[bytes, bytes]:
+    """Return the header that names the media types of patches (RFC 5789)."""
+    return (b"accept-patch", ", ".join(media_types).encode())
 
 
 def error_response(request: HttpRequest, error: HttpError) -> HttpResponse:

@@ -57,6 +57,8 @@ class Match:
     """Decoded once."""
     methods: tuple[str, ...] = ()
     """All methods of this path if the endpoint does not accept the method; otherwise empty."""
+    patch_types: tuple[str, ...] = ()
+    """With `methods`: the media types of patches; empty if the path has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +192,12 @@ def _without_method(found: Sequence[Match]) -> Match | None:
         endpoint=found[0].endpoint,
         parameters=found[0].parameters,
         methods=(*methods, "OPTIONS"),
+        patch_types=tuple(
+            media_type
+            for match in found
+            if match.endpoint.method == "PATCH" and match.endpoint.body is not None
+            for media_type in match.endpoint.body.content
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from pyfly.config_server.http.endpoints import (
     listing,
     metrics_page,
     operations,
+    patches,
     resources,
 )
 
@@ -27,6 +28,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *listing.ENDPOINTS,
     *changes.ENDPOINTS,
     *bundles.ENDPOINTS,
+    *patches.ENDPOINTS,
     *history.ENDPOINTS,
     *encryption.ENDPOINTS,
     *flattened.ENDPOINTS,

@@ -36,10 +36,12 @@ from pyfly.config_server.storage import ABSENT, ConfigSource
 
 __all__ = [
     "BUNDLE_NAMES",
+    "CREATED",
     "ENDPOINTS",
     "READ_BUNDLE",
     "STORED",
     "bundle_response",
+    "created_response",
     "invalid_properties",
     "written_response",
 ]
@@ -82,8 +84,7 @@ async def _write(context: RequestContext) -> HttpResponse:
         raise invalid_properties(error) from error
     if expected is not ABSENT:
         return written_response(key, version, status=200)
-    location = (b"location", request.root_path + request.raw_path)
-    return written_response(key, version, status=201, headers=(location,))
+    return created_response(context, version)
 
 
 async def _delete(context: RequestContext) -> HttpResponse:
@@ -128,6 +129,12 @@ def written_response(
     )
 
 
+def created_response(context: RequestContext, version: str) -> HttpResponse:
+    """Return the name, the version and the location of a bundle that is new."""
+    location = (b"location", context.request.root_path + context.request.raw_path)
+    return written_response(context.key, version, status=201, headers=(location,))
+
+
 def invalid_properties(error: ConfigFormatError) -> HttpError:
     """Return the error for a body that cannot be stored."""
     return HttpError(422, "invalid-properties", str(error))
@@ -149,7 +156,7 @@ _WRITTEN: Final = Schema(name="Written", document=object_of(tuple(BUNDLE_NAMES),
 STORED: Final = Result(
     status=200, description="Stored; the ETag is the new version.", content={JSON: _WRITTEN}
 )
-_CREATED: Final = Result(
+CREATED: Final = Result(
     status=201, description="Created; the ETag is its version.", content={JSON: _WRITTEN}
 )
 READ_BUNDLE: Final = Endpoint(
@@ -171,7 +178,7 @@ _WRITE_BUNDLE: Final = Endpoint(
     summary="Stores a complete bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),
     body=Body(content={JSON: ANY_OBJECT, "application/yaml": ANY_OBJECT}),
-    results=(STORED, _CREATED),
+    results=(STORED, CREATED),
     errors={**WRITE_ERRORS, **BODY_ERRORS},
 )
 _DELETE_BUNDLE: Final = Endpoint(
