@@ -1,20 +1,20 @@
 """The plugin that serves a configuration server in a Litestar application."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from litestar import Request, route
+from litestar import route
 from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
 from litestar.exceptions import ImproperlyConfiguredException
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.routes import ASGIRoute, BaseRoute
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from pyfly.config_server import Authenticator, ConfigServer, ConfigServerApp, HostPolicy
 from pyfly.config_server.live import LiveOptions
 
 _LIVE: Final = LiveOptions()
-_ResponseT = TypeVar("_ResponseT")
 
 
 class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
@@ -52,30 +52,36 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         """Add the handler for every path below the base path.
 
         It is a route with a path parameter, because Litestar passes requests for `/configuration`
-        to a mount at `/config`. That costs some 3 microseconds per request.
+        to a mount at `/config`. The middleware of this route answers, so that Litestar makes no
+        request and no response of its own.
         """
-        front: Any = self._front  # Litestar has its own ASGI types
-        config_app: ASGIApp = front
-
-        async def serve_configuration() -> ASGIApp:
-            return config_app
-
         paths = [f"{self._base_path}/{{rest:path}}"]
         if self._base_path:
             paths.append(self._base_path)
         handler = route(
             paths,
             http_method=list(HttpMethod),
-            before_request=_do_nothing,  # the hooks of the application expect Litestar's responses
-            after_request=_keep_response,
-            dto=None,
-            return_dto=None,
+            middleware=[self._answering],
             include_in_schema=False,
         )
-        app_config.route_handlers.append(handler(serve_configuration))
+        app_config.route_handlers.append(handler(_never_called))
         app_config.on_startup.append(self._front.start)
         app_config.on_shutdown.insert(0, self._front.aclose)  # before the server is closed
         return app_config
+
+    def _answering(self, app: ASGIApp) -> ASGIApp:
+        """Return the innermost middleware of the route, which answers after the guards."""
+        del app
+        front: Any = self._front  # Litestar has its own ASGI types
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            handler: Any = scope["route_handler"]
+            if handler.resolve_guards():
+                connection = ASGIConnection[Any, Any, Any, Any](scope, receive, send)
+                await handler.authorize_connection(connection)
+            await front(scope, receive, send)
+
+        return answer
 
     def receive_route(self, route: BaseRoute) -> None:
         """Refuse a mount that hides the routes of the server."""
@@ -89,9 +95,5 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
             )
 
 
-async def _do_nothing(request: Request[Any, Any, Any]) -> None:
-    del request
-
-
-async def _keep_response(response: _ResponseT) -> _ResponseT:
-    return response
+async def _never_called() -> None:
+    """Stand for the route; its middleware answers."""
