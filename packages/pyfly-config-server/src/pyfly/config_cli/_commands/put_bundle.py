@@ -1,7 +1,6 @@
 """`put`: stores a whole bundle, or changes single properties of one."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -22,7 +21,7 @@ from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_cli._exit_codes import EXIT_FAILED
 from pyfly.config_cli._stores.lost_text import confirm, describe_lost_text, has_comments
 from pyfly.config_cli._stores.opening import open_store
-from pyfly.config_cli._stores.property_edits import with_property, without_property
+from pyfly.config_cli._stores.property_changes import PropertyChange, store_change
 from pyfly.config_cli._stores.writing import (
     describe_commit,
     describe_new_label,
@@ -32,19 +31,19 @@ from pyfly.config_cli._stores.writing import (
     print_change,
     store_bundle,
 )
-from pyfly.config_core import ConfigFormatError, ConfigKey, JsonValue
-from pyfly.config_server import Bundles
+from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
 from pyfly.config_server.formats.text import parse_mapping, parse_scalar
-from pyfly.config_server.storage import ABSENT, Expected
+from pyfly.config_server.storage import ABSENT
 
 _SUFFIXES: Final = {"yaml": ".yaml", "json": ".json"}
 
 _HELP: Final = """\
 Store a bundle: a whole one from --file, or a change of single properties.
 
-A whole bundle is created. To replace one, name its version with --expect. A change reads what is
-stored, and does not overwrite what another writer stores meanwhile. Values are read as YAML: 8080
+A whole bundle is created. To replace one, name its version with --expect. A change touches the
+properties that it names and no others: what another writer stores meanwhile stays, and if that
+concerns the same properties, nothing is changed. Values are read as YAML: 8080
 is a number, '8080' a text. Keep secrets off the command line: use --file.
 
 A text store writes the file anew, in its own format, without comments. If that loses something, a
@@ -69,58 +68,43 @@ class PutArguments(BundleArguments):
 
 async def put_bundle(arguments: PutArguments) -> int:
     """Store a bundle; return the exit code."""
-    key, changes = arguments.key, _parse_changes(arguments)
+    key, change = arguments.key, _parse_change(arguments)
     async with open_store(arguments.store) as bundles:
-        expected: Expected = ABSENT
+        whole, read = None, None
         if arguments.file is not None:
-            properties = _read_file(arguments.file, arguments.format)
+            whole = make_source(key, _read_file(arguments.file, arguments.format))
         else:
-            properties, expected = await _change(bundles, key, changes, arguments.remove)
+            read, _ = await load_current(bundles, key)
+            change.applied({} if read is None else read.properties)  # a mistake is told first
         remark = await describe_lost_text(bundles, key)
         if remark is not None and not confirm(remark, agreed=arguments.yes):
             print_note("nothing was stored")
             return EXIT_FAILED
         new_label = await describe_new_label(bundles, key.label)
-        version = await store_bundle(
-            bundles,
-            make_source(key, properties),
-            expected=expected if arguments.expect is None else expectation(arguments.expect),
-            info=describe_commit(arguments.author, arguments.message),
-        )
+        info = describe_commit(arguments.author, arguments.message)
+        expected = None if arguments.expect is None else expectation(arguments.expect)
+        if whole is None:
+            version = await store_change(bundles, change, read=read, expected=expected, info=info)
+        else:
+            condition = ABSENT if expected is None else expected
+            version = await store_bundle(bundles, whole, expected=condition, info=info)
     print_change(key, version, what="stored", as_json=arguments.as_json)
     if new_label is not None:
         print_note(new_label)
     return 0
 
 
-def _parse_changes(arguments: PutArguments) -> list[tuple[str, JsonValue]]:
-    """Return the properties to set; check that there is either a file or a change."""
-    changes = [*map(_parse_assignment, arguments.assignments, count(1))]
-    if (arguments.file is None) == (not changes and not arguments.remove):
+def _parse_change(arguments: PutArguments) -> PropertyChange:
+    """Return the change of single properties; check that there is either a file or a change."""
+    assignments = tuple(map(_parse_assignment, arguments.assignments, count(1)))
+    if (arguments.file is None) == (not assignments and not arguments.remove):
         raise ArgumentError(
             "name either --file FILE (or --file - for standard input), or what to change: "
             "KEY=VALUE ..., --remove KEY"
         )
-    return changes
-
-
-async def _change(
-    bundles: Bundles,
-    key: ConfigKey,
-    changes: Sequence[tuple[str, JsonValue]],
-    removals: Sequence[str],
-) -> tuple[dict[str, JsonValue], Expected]:
-    """Return the stored properties with the changes, and the condition that they are current."""
-    source, expected = await load_current(bundles, key)
-    properties = {} if source is None else dict(source.properties)
-    try:
-        for name, value in changes:
-            properties = with_property(properties, name, value)
-        for name in removals:
-            properties = without_property(properties, name)
-    except ConfigFormatError as error:
-        raise error.at(str(key)) from error
-    return properties, expected
+    return PropertyChange(
+        key=arguments.key, assignments=assignments, removals=tuple(arguments.remove)
+    )
 
 
 def _read_file(name: str, form: str | None) -> dict[str, JsonValue]:
@@ -173,7 +157,7 @@ COMMAND: Final = Command(
         ),
         click.Option(["--remove"], metavar="KEY", multiple=True, help="A property to remove."),
         click.Option(["--yes"], is_flag=True, help="Do not ask before comments are lost."),
-        expect_option("absent with --file, else the version that was read"),
+        expect_option("absent with --file, else the same properties as were read"),
         *commit_options(),
         json_option(),
     ],

@@ -54,6 +54,15 @@ def without_property(properties: Mapping[str, JsonValue], key: str) -> dict[str,
     return tree
 
 
+def values_at(properties: Mapping[str, JsonValue], key: str) -> list[JsonValue]:
+    """Return the values that a flat key names; several if names with dots make it ambiguous.
+
+    >>> values_at({"db": {"url": "a"}, "db.url": "b"}, "db.url")
+    ['b', 'a']
+    """
+    return [holder[name] for holder, name in _positions(dict(properties), key)]
+
+
 def _is_branch(value: JsonValue) -> bool:
     """True if a value is a mapping or a list that is not empty."""
     return isinstance(value, dict | list) and bool(value)
