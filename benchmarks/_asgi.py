@@ -23,6 +23,10 @@ class Plain:
     def __init__(self, app: Any) -> None:
         self._app = app
         self.dispatch = app
+        self.front = self
+
+    def recognize(self, scope: object) -> None:
+        """Know no request: each is answered by the application."""
 
     def lifespan(self) -> contextlib.AbstractAsyncContextManager[None]:
         app = self._app
@@ -39,7 +43,9 @@ async def serve(port: int, app: Any) -> None:
     listeners = bind("127.0.0.1", resolve("127.0.0.1", port))
     listen("127.0.0.1", listeners, backlog=BACKLOG)
     limits = ConnectionLimits(connections=connection_limit())
-    server = HttpServer(running, listeners, limits=limits, ready=lambda: None)
+    server = HttpServer(
+        running, listeners, limits=limits, ready=lambda: None, direct=running.direct
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.run()
     await running.aclose()

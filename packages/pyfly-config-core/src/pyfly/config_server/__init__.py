@@ -22,6 +22,7 @@ from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.health import HealthRepository, HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
+from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_app import MetricsApp
 from pyfly.config_server.live import LiveDocuments, LiveOptions
@@ -57,10 +58,12 @@ __all__ = [
     "InMemoryConfigBackend",
     "KeyRing",
     "KeyStoreFile",
+    "KnownRequest",
     "LiveDocuments",
     "LiveOptions",
     "MetricsApp",
     "Principal",
+    "ReadyResponse",
     "Right",
     "ServerOptions",
     "SharedCredential",

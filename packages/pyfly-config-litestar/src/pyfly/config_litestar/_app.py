@@ -38,7 +38,8 @@ class ReadyApp:
         """The application behind."""
         self.dispatch: Final[ASGIApp] = _dispatch(front, litestar)
         """The same as a call of this object, without its cost."""
-        self._front = front
+        self.front: Final = front
+        """The configuration server in front."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or handle the lifespan."""
@@ -54,7 +55,7 @@ class ReadyApp:
         Args:
             ends_connections: True to send `Connection: close` with these responses.
         """
-        self._front.release(ends_connections=ends_connections)
+        self.front.release(ends_connections=ends_connections)
 
 
 def create_app(  # noqa: PLR0913 - one keyword for each part

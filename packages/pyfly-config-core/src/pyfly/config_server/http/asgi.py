@@ -18,7 +18,7 @@ from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.document_handler import waited_headers
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.hot_path import HotAnswer, HotPath
+from pyfly.config_server.http.hot_path import HotAnswer, HotPath, KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.telemetry import Telemetry
@@ -154,14 +154,33 @@ class ConfigServerApp:
         if self.live is not None:
             await self.live.aclose()
 
+    def recognize(self, scope: Scope) -> KnownRequest | None:
+        """Return what `answer_now` needs to answer a request that was answered before.
+
+        For servers that know requests again by their bytes, before they call the application.
+        """
+        return None if self._hot is None else self._hot.recognize(scope)
+
+    def answer_now(self, request: KnownRequest) -> tuple[ReadyResponse, bytes] | None:
+        """Return the response to a request with its body, empty for 304, and count it.
+
+        `None` if the answer, the host or the credential has to be looked at: call the application.
+        """
+        started, hot = time.perf_counter(), self._hot
+        found = None if hot is None else hot.answer(request)
+        if found is not None:
+            seconds = time.perf_counter() - started
+            self._counters.answered(found[0].route, request.status, seconds)
+        return found
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, hot, was_held = time.perf_counter(), self._hot, False
+        started, hot = time.perf_counter(), self._hot
         found = None if hot is None else hot.find(scope)
+        was_held = False
         if found is not None:
             if found.wait is None:
-                status = 304 if found.body is None else 200
                 seconds = time.perf_counter() - started
-                self._counters.answered(found.ready.route, status, seconds)
+                self._counters.answered(found.ready.route, found.status, seconds)
                 await _send_ready(send, found)
                 return
             was_held = await self._hold(found, receive)
@@ -193,7 +212,7 @@ class ConfigServerApp:
             return False
         if found.body is not None:
             live.counters.woke(time.monotonic() - live.noticed_at)
-        self._counters.answered(found.ready.route, 304 if found.body is None else 200, None)
+        self._counters.answered(found.ready.route, found.status, None)
         await _send_ready(send, found, waited_headers(live, wait))
         return True
 
@@ -299,8 +318,8 @@ class _Messages:
 async def _send_ready(send: Send, found: HotAnswer, more: Headers = ()) -> None:
     """Send a response of the hot path; 304 without a body."""
     ready, body = found.ready, found.body
-    status, headers = (304, ready.known_headers) if body is None else (200, ready.headers)
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *more]})
+    headers = [*(ready.known_headers if body is None else ready.headers), *more]
+    await send({"type": "http.response.start", "status": found.status, "headers": headers})
     await send({"type": "http.response.body", "body": body or b"", "more_body": False})
 
 

@@ -2,8 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import ref
 
 from pyfly.config_server.access.principal import ANONYMOUS, Right
@@ -15,7 +15,7 @@ from pyfly.config_server.http.preferences import plain_wait
 from pyfly.config_server.http.responses import known_headers, representation_headers
 from pyfly.config_server.live import Entry, LiveDocuments
 
-__all__ = ["HotAnswer", "HotPath", "ReadyResponse"]
+__all__ = ["HotAnswer", "HotPath", "KnownRequest", "ReadyResponse"]
 
 _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
@@ -52,8 +52,7 @@ class ReadyResponse:
     """The headers of 304."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HotAnswer:
+class HotAnswer(NamedTuple):
     """What `HotPath` has decided about one request."""
 
     ready: ReadyResponse
@@ -62,6 +61,30 @@ class HotAnswer:
     wait: int | None
     """The seconds that the client grants for an answer that it does not have; `None` if it wants
     an answer at once."""
+
+    @property
+    def status(self) -> int:
+        """The status of the response: 200 or 304."""
+        return 304 if self.body is None else 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRequest:
+    """A request that was answered before: the same bytes mean the same again.
+
+    Sent again, it still needs a current answer, an accepted host and an accepted credential.
+    """
+
+    key: _Key
+    entity_tag: bytes | None
+    """The value of `If-None-Match`: with one the answer is 304, without one 200."""
+    host: bytes | None
+    authorization: bytes | None = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        """The status of the response: 200 or 304."""
+        return 200 if self.entity_tag is None else 304
 
 
 class HotPath:
@@ -98,7 +121,9 @@ class HotPath:
         """
         head = _head(scope)
         ready = None if head is None else self._current(_key(scope, head))
-        if head is None or ready is None or not self._may_have(head, ready.right):
+        if head is None or ready is None:
+            return None
+        if not self._may_have(ready.right, head.get(b"host"), head.get(b"authorization")):
             return None
         known, preferred = head.get(b"if-none-match"), head.get(b"prefer")
         wait = None if preferred is None else plain_wait(preferred)
@@ -113,6 +138,36 @@ class HotPath:
         entry.is_used = True
         self._counters.hits += 1
         return HotAnswer(ready=ready, body=None if has else entry.representation.body, wait=wait)
+
+    def recognize(self, scope: Mapping[str, Any]) -> KnownRequest | None:
+        """Return what `answer` needs for the same request; `None` if it was not answered before."""
+        head = _head(scope)
+        if head is None or b"prefer" in head:
+            return None
+        key = _key(scope, head)
+        if key not in self._responses:
+            return None
+        return KnownRequest(
+            key=key,
+            entity_tag=head.get(b"if-none-match"),
+            host=head.get(b"host"),
+            authorization=head.get(b"authorization"),
+        )
+
+    def answer(self, request: KnownRequest) -> tuple[ReadyResponse, bytes] | None:
+        """Return the response with its body, empty for 304; `None` if it has to be looked at."""
+        ready, tag = self._current(request.key), request.entity_tag
+        entry = None if ready is None else ready.entry()
+        if (
+            ready is None
+            or entry is None
+            or (tag is not None and tag != ready.entity_tag)
+            or not self._may_have(ready.right, request.host, request.authorization)
+        ):
+            return None
+        entry.is_used = True
+        self._counters.hits += 1
+        return ready, entry.representation.body if tag is None else b""
 
     def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:
         """Keep how a request was answered, if `find` can answer it."""
@@ -142,12 +197,14 @@ class HotPath:
         ready = self._responses[key] = _ready(newer, right=ready.right, route=ready.route)
         return ready
 
-    def _may_have(self, head: Mapping[bytes, bytes], right: Right | None) -> bool:
-        if self._checks_hosts and head.get(b"host") not in self._hosts:
+    def _may_have(
+        self, right: Right | None, host: bytes | None, authorization: bytes | None
+    ) -> bool:
+        if self._checks_hosts and host not in self._hosts:
             return False
         if self._header_auth is None:
             return right is None or right in ANONYMOUS.rights
-        principal = self._header_auth.principal_of(head.get(b"authorization"))
+        principal = self._header_auth.principal_of(authorization)
         return principal is not None and (right is None or right in principal.rights)
 
     def _note_host(self, head: Mapping[bytes, bytes]) -> None:

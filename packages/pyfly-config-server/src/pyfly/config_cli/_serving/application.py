@@ -7,6 +7,7 @@ from typing import cast
 
 from litestar.types import Message, Receive, Scope, Send
 
+from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import RELOAD_SECONDS
 from pyfly.config_litestar import ReadyApp
 
@@ -34,13 +35,22 @@ class ReplaceableApp:
             if not running.requests:
                 running.idle.set()
 
+    def direct(self) -> DirectAnswers | None:
+        """Return the direct answers of the current application; `None` if there must be none."""
+        return None if self._closing or self._current is None else self._current.direct
+
     async def replace(self, app: ReadyApp) -> None:
         """Start an application for new requests; the previous one ends after its last request.
 
         Raises:
             Exception: The start of the application failed. The previous one stays in use.
         """
-        running = _Running(app=app, idle=asyncio.Event(), retired=asyncio.Event())
+        running = _Running(
+            app=app,
+            direct=DirectAnswers(app.front),
+            idle=asyncio.Event(),
+            retired=asyncio.Event(),
+        )
         await running.start()
         before, self._current = self._current, running
         if before is not None:
@@ -68,6 +78,7 @@ class _Running:
     """A started application, and the number of its running requests."""
 
     app: ReadyApp
+    direct: DirectAnswers
     idle: asyncio.Event
     retired: asyncio.Event
     requests: int = 0

@@ -16,6 +16,7 @@ from typing import Final, cast
 
 import httptools
 
+from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import ConnectionLimits
 from pyfly.config_cli._serving.transport import ClosableTransport
 
@@ -33,10 +34,18 @@ _SWEEP_SECONDS: Final = 1.0
 
 
 class Connections:
-    """The open connections of one process."""
+    """The open connections of one process.
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    Args:
+        limits: Of each connection.
+        direct: Returns what answers requests from their bytes, `None` if nothing does.
+    """
+
+    def __init__(
+        self, limits: ConnectionLimits, direct: Callable[[], DirectAnswers | None]
+    ) -> None:
         self.limits = limits
+        self.direct = direct
         self._open: set[BoundedConnection] = set()
 
     def __len__(self) -> int:
@@ -70,12 +79,14 @@ class BoundedConnection(asyncio.Protocol):
 
     Args:
         connections: The open connections, with their limits.
-        make_protocol: Makes the protocol that answers requests. Not called for a connection
-            beyond the limit.
+        make_protocol: Makes the protocol that answers requests, and that calls its argument after
+            each of them. Not called for a connection beyond the limit.
     """
 
     def __init__(
-        self, connections: Connections, make_protocol: Callable[[], asyncio.Protocol]
+        self,
+        connections: Connections,
+        make_protocol: Callable[[Callable[[], None]], asyncio.Protocol],
     ) -> None:
         self._connections = connections
         self._limits = connections.limits
@@ -88,9 +99,12 @@ class BoundedConnection(asyncio.Protocol):
         self._in_head = True
         self._head = bytearray()
         self._target = b""
-        self._hosts: list[bytes] = []
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._is_plain = False
         self._requests = 0
+        self._answered = 0
         self._received = 0
+        self._idle_at: tuple[int, float] = (-1, math.inf)
         self._read_by = math.inf
         self._write_by = math.inf
 
@@ -107,13 +121,19 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
             self._read_by = self._loop.time() + self._limits.head_seconds
-            self._protocol = self._make_protocol()
+            self._protocol = self._make_protocol(self._note_answer)
             self._protocol.connection_made(ClosableTransport(transport))
 
     def data_received(self, data: bytes) -> None:
-        """Pass data on if it is within the limits."""
+        """Answer a request that is known, or pass data on if it is within the limits."""
         if len(data) <= _SLICE:
-            self._take(data)
+            direct = self._connections.direct() if self._is_idle() else None
+            response = None if direct is None else direct.find(data)
+            if response is None:
+                self._take(data, direct)
+            else:
+                self._requests += 1
+                self._respond(response)
             return
         for start in range(0, len(data), _SLICE):
             self._take(data[start : start + _SLICE])
@@ -146,14 +166,14 @@ class BoundedConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Note that a head has begun, perhaps in the same piece as the request before it."""
         self._received = max(self._received, 1)
-        self._target, self._hosts = b"", []
+        self._target, self._fields = b"", []
 
     def on_url(self, url: bytes) -> None:
         """Note the target of the request, or a part of it."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note the host that a request is for.
+        """Note a field of the head.
 
         Raises:
             ValueError: The field is after the body. The protocol would treat it as a field of the
@@ -161,8 +181,7 @@ class BoundedConnection(asyncio.Protocol):
         """
         if not self._in_head:
             raise ValueError("a trailer")
-        if name.lower() == b"host":
-            self._hosts.append(value)
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Note that a head is complete.
@@ -171,8 +190,16 @@ class BoundedConnection(asyncio.Protocol):
             ValueError: The target and `Host` name different hosts. The protocol ignores the host
                 of the target, although it has precedence (RFC 9112 section 3.2.2).
         """
-        if not self._target.startswith((b"/", b"*")) and self._hosts != [_authority(self._target)]:
-            raise ValueError("two hosts")
+        if not self._target.startswith((b"/", b"*")):
+            hosts = [value for name, value in self._fields if name == b"host"]
+            if hosts != [_authority(self._target)]:
+                raise ValueError("two hosts")
+        parser = self._parser
+        self._is_plain = (
+            parser.get_method() == b"GET"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+        )
         self._in_head = False
         self._requests += 1
         self._read_by = math.inf
@@ -197,6 +224,8 @@ class BoundedConnection(asyncio.Protocol):
                 self._write_by = now + self._limits.write_seconds
         elif now > self._read_by and transport.is_reading():
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif self._is_idle():
+            self._close_unused(transport, now)
 
     def abort(self) -> None:
         """Close at once, and drop what was not sent."""
@@ -207,10 +236,45 @@ class BoundedConnection(asyncio.Protocol):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
-    def _take(self, data: bytes) -> None:
+    def _is_idle(self) -> bool:
+        """True between requests: everything is received, answered, and taken by the system."""
+        return (
+            self._requests == self._answered
+            and not self._received
+            and self._protocol is not None
+            and self._write_by == math.inf
+        )
+
+    def _note_answer(self) -> None:
+        """Note that the protocol has answered a request."""
+        self._answered += 1
+
+    def _close_unused(self, transport: asyncio.Transport, now: float) -> None:
+        """Close the connection if it has been idle since too long ago."""
+        requests, since = self._idle_at
+        if requests != self._requests:
+            self._idle_at = self._requests, now
+        elif now - since > self._limits.idle_seconds and self._requests:
+            transport.close()
+
+    def _respond(self, response: bytes) -> None:
+        """Send a direct answer to the request that was received last."""
+        self._answered += 1
+        self._read_by = math.inf
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(response)
+
+    def _take(self, data: bytes, direct: DirectAnswers | None = None) -> None:
+        """Check data, and answer or pass it on.
+
+        Args:
+            data: What was received.
+            direct: What may answer a request that begins with these bytes.
+        """
         protocol = self._protocol
         if protocol is None:  # refused: what still arrives is dropped
             return
+        received = data
         self._received += len(data)
         if self._in_head:
             data = self._whole_head(data)
@@ -223,6 +287,11 @@ class BoundedConnection(asyncio.Protocol):
             return
         if self._received:
             self._bound_unfinished()
+        elif direct is not None and self._requests == passed_on + 1 and self._is_plain:
+            response = direct.learn(received, self._target, self._fields)
+            if response is not None:
+                self._respond(response)
+                return
         if self._protocol and data:
             protocol.data_received(data)
 

@@ -5,20 +5,23 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from functools import partial
 from typing import Any, Final
 
 import uvicorn
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pyfly.config_cli._serving.connections import BoundedConnection, Connections
+from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import STOP_SECONDS, ConnectionLimits
 
 _LOG: Final = logging.getLogger("uvicorn.error")
 
 BACKLOG: Final = 4096
 """Connections that the system keeps until they are accepted."""
+_NEVER_SECONDS: Final = 1_000_000_000
+_ANSWERED: Final = "pyfly_config_answered"
+"""The key in the state of a scope, of what its connection wants to be called."""
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +39,8 @@ class HttpServer:
         listeners: Bound sockets. They are closed at the end.
         limits: Of its connections.
         ready: Called once, as soon as requests are answered.
+        direct: Returns what answers requests from their bytes, if they can be; asked for each
+            request. The default answers none.
     """
 
     def __init__(
@@ -45,9 +50,10 @@ class HttpServer:
         *,
         limits: ConnectionLimits,
         ready: Callable[[], None],
+        direct: Callable[[], DirectAnswers | None] = lambda: None,
     ) -> None:
         self._listeners = list(listeners)
-        self._connections = Connections(limits)
+        self._connections = Connections(limits, direct)
         self._ready = ready
         self._started = asyncio.Event()
         self._stop = asyncio.Event()
@@ -55,7 +61,7 @@ class HttpServer:
         self._grace_seconds = STOP_SECONDS
         self._server = _Server(
             uvicorn.Config(
-                app,
+                _noting_the_end(app),
                 http=_bounded(self._connections),
                 ws="none",
                 lifespan="off",
@@ -66,7 +72,7 @@ class HttpServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_keep_alive=limits.idle_seconds,
+                timeout_keep_alive=_NEVER_SECONDS,  # `Connections` closes idle ones
                 callback_notify=self._notify,
             )
         )
@@ -114,12 +120,28 @@ class HttpServer:
         self._server.force_exit = True
 
 
+def _noting_the_end(app: ASGIApp) -> ASGIApp:
+    """Return an application that tells the connection when a request is answered."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        finally:
+            scope["state"][_ANSWERED]()
+
+    return answer
+
+
 def _bounded(connections: Connections) -> type[asyncio.Protocol]:
     """Return the protocol class of a server, with the signature that uvicorn expects."""
 
     class Bounded(BoundedConnection):
         def __init__(self, **options: Any) -> None:
-            super().__init__(connections, partial(HttpToolsProtocol, **options))
+            def make_protocol(answered: Callable[[], None]) -> asyncio.Protocol:
+                options["app_state"] = {_ANSWERED: answered}
+                return HttpToolsProtocol(**options)
+
+            super().__init__(connections, make_protocol)
 
     return Bounded
 

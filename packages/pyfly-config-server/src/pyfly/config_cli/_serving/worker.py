@@ -195,7 +195,7 @@ def _make_server(
     app: ReplaceableApp, listeners: Sequence[socket.socket], ready: Callable[[], None]
 ) -> HttpServer:
     limits = ConnectionLimits(connections=connection_limit())
-    return HttpServer(app, listeners, limits=limits, ready=ready)
+    return HttpServer(app, listeners, limits=limits, ready=ready, direct=app.direct)
 
 
 # --- a worker of the supervisor -------------------------------------------------------
