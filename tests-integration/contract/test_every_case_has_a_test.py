@@ -9,11 +9,7 @@ import pytest
 CASES = [*range(1, 106), *(f"S{number}" for number in range(1, 19))]
 LATER = {
     33: "needs the git backend",
-    95: "needs /monitor",
-    96: "needs /monitor",
-    97: "needs /monitor",
     "S13": "needs a backend with a token for every client",
-    "S16": "needs /monitor",
     "S17": "needs credentials that are limited to applications",
 }
 

@@ -43,6 +43,7 @@ ACCESS = {
     "ready": Audience.PUBLIC,
     "springHealth": Audience.PUBLIC,
     "metrics": Right.OPERATE,
+    "monitor": Audience.WEBHOOK,
     "listBundles": Right.INSPECT,
     "changes": Right.INSPECT,
     "readBundle": Right.INSPECT,
@@ -159,6 +160,8 @@ async def test_nobody_gets_in_without_a_credential_but_to_what_is_public(
         got = await status(endpoint, Rights(*Right), method=method, headers=[])
         if endpoint.access is Audience.PUBLIC:
             assert got in {200, 405}
+        elif endpoint.access is Audience.WEBHOOK:
+            assert got == {"POST": 403, "OPTIONS": 200}.get(method, 405)
         else:
             assert got == 401
 
@@ -193,7 +196,10 @@ async def test_names_are_checked_everywhere_but_for_what_is_public(endpoint: End
     server = ConfigServer(InMemoryConfigBackend())
     controller = Controller(server, auth=None, hosts=HostPolicy(), health=HealthSettings())
     got = await controller.handle(request_of(endpoint, headers=[(b"host", b"evil.example")]))
-    assert (got.status == 421) == (endpoint.access is not Audience.PUBLIC)
+    if endpoint.access is Audience.WEBHOOK:  # which refuses everything but signed requests
+        assert got.status == 403
+    else:
+        assert (got.status == 421) == (endpoint.access is not Audience.PUBLIC)
 
 
 async def test_an_authenticator_of_the_application_decides() -> None:

@@ -25,6 +25,7 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_app import MetricsApp
+from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.standby import StandbyBackend
 from pyfly.config_server.live.telemetry import Telemetry
@@ -69,6 +70,7 @@ __all__ = [
     "SharedCredential",
     "StandbyBackend",
     "Telemetry",
+    "WebhookSecret",
     "open_backend",
     "open_keys",
 ]

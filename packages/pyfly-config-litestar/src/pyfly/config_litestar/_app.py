@@ -15,6 +15,7 @@ from pyfly.config_server import (
     HealthSettings,
     HostPolicy,
     Telemetry,
+    WebhookSecret,
 )
 from pyfly.config_server.http.asgi import http_request
 from pyfly.config_server.live import LiveOptions
@@ -66,13 +67,14 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
     hosts: HostPolicy | None = None,
     live: LiveOptions | None = _LIVE,
     telemetry: Telemetry | None = None,
+    webhook_secret: WebhookSecret | None = None,
 ) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
-    It also serves `/actuator/health`, as a Spring server does, and `/metrics`. Health needs no
-    credential and gives no reasons. The server is closed at shutdown. The only OpenAPI document is
-    the one below the base path. Requests for these paths are answered in front of Litestar, which
-    gets all others.
+    It also serves `/actuator/health`, as a Spring server does, `/metrics` and `/monitor`. Health
+    needs no credential and gives no reasons. The server is closed at shutdown. The only OpenAPI
+    document is the one below the base path. Requests for these paths are answered in front of
+    Litestar, which gets all others.
 
     Args:
         server: The server, which the application owns and closes.
@@ -84,9 +86,17 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
         live: The options of the live layer. `None` reads the stores for every request.
         telemetry: Counts the responses and renders `/metrics`, which needs the right `operate`.
             `None` counts, and shows nothing.
+        webhook_secret: The secret with which providers of repositories sign requests to
+            `/monitor`. `None` accepts only requests with a credential there.
     """
     front, app = _front_and_behind(
-        server, auth=auth, health=health, hosts=hosts, live=live, telemetry=telemetry
+        server,
+        auth=auth,
+        health=health,
+        hosts=hosts,
+        live=live,
+        telemetry=telemetry,
+        webhook_secret=webhook_secret,
     )
     app.asgi_handler = _dispatch(front, app.asgi_handler)
     return app
@@ -100,13 +110,20 @@ def create_asgi_app(  # noqa: PLR0913 - as `create_app`
     hosts: HostPolicy | None = None,
     live: LiveOptions | None = _LIVE,
     telemetry: Telemetry | None = None,
+    webhook_secret: WebhookSecret | None = None,
 ) -> ReadyApp:
     """Return what `create_app` returns as an ASGI application with less work for each request.
 
     The arguments are those of `create_app`.
     """
     front, app = _front_and_behind(
-        server, auth=auth, health=health, hosts=hosts, live=live, telemetry=telemetry
+        server,
+        auth=auth,
+        health=health,
+        hosts=hosts,
+        live=live,
+        telemetry=telemetry,
+        webhook_secret=webhook_secret,
     )
     return ReadyApp(front, app)
 
@@ -119,10 +136,17 @@ def _front_and_behind(  # noqa: PLR0913 - as `create_app`
     hosts: HostPolicy | None,
     live: LiveOptions | None,
     telemetry: Telemetry | None,
+    webhook_secret: WebhookSecret | None,
 ) -> tuple[ConfigServerApp, Litestar]:
     health = HealthSettings() if health is None else health
     front = ConfigServerApp(
-        server, auth=auth, hosts=hosts, health=health, live=live, telemetry=telemetry
+        server,
+        auth=auth,
+        hosts=hosts,
+        health=health,
+        live=live,
+        telemetry=telemetry,
+        webhook_secret=webhook_secret,
     )
     app = Litestar(
         on_startup=[front.start],

@@ -26,6 +26,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     SupportsCheck,
     SupportsClose,
+    SupportsRefetch,
     ability,
 )
 
@@ -199,6 +200,19 @@ class ConfigServer:
             await backend.fetch(
                 options.default_application_name, options.default_profile, self.default_label
             )
+
+    async def refetch(self) -> None:
+        """Ask every store with the ability `SupportsRefetch` to copy its remote place soon.
+
+        Raises:
+            Exception: What the first store raised that could not be asked. The others were asked.
+        """
+        stores = [ability(backend, SupportsRefetch) for backend in self.backends]
+        results = await asyncio.gather(
+            *(store.refetch() for store in stores if store is not None), return_exceptions=True
+        )
+        for failure in filter(None, results):
+            raise failure
 
     async def __aenter__(self) -> Self:
         """Return this server."""

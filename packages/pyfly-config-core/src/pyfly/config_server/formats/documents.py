@@ -45,6 +45,6 @@ def version_document(version: ConfigVersion) -> dict[str, JsonValue]:
     }
 
 
-def encode_json(document: Mapping[str, JsonValue]) -> bytes:
+def encode_json(document: Mapping[str, JsonValue] | list[JsonValue]) -> bytes:
     """Return compact JSON in UTF-8, without infinities and NaN."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

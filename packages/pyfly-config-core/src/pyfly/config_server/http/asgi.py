@@ -20,6 +20,7 @@ from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import HotAnswer, HotPath, KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
+from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.telemetry import Telemetry
 
@@ -79,6 +80,9 @@ class ConfigServerApp:
             request reads the stores.
         telemetry: Counts the responses and renders `/metrics`, which is served where health is.
             `None` counts, and shows nothing.
+        webhook_secret: The secret with which providers of repositories sign requests to
+            `/monitor`, which is served where health is. `None` accepts only requests with a
+            credential there.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each part
@@ -90,6 +94,7 @@ class ConfigServerApp:
         health: HealthSettings | None = None,
         live: LiveOptions | None = _LIVE,
         telemetry: Telemetry | None = None,
+        webhook_secret: WebhookSecret | None = None,
     ) -> None:
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
@@ -98,7 +103,12 @@ class ConfigServerApp:
         )
         """The live layer; `None` if it is left out."""
         controller = Controller(
-            self.live or server, auth=auth, hosts=hosts, health=health, telemetry=telemetry
+            self.live or server,
+            auth=auth,
+            hosts=hosts,
+            health=health,
+            telemetry=telemetry,
+            webhook_secret=webhook_secret,
         )
         self._hot = None if self.live is None else HotPath(self.live, auth=auth, hosts=hosts)
         self._server = server
@@ -108,7 +118,7 @@ class ConfigServerApp:
         self._pending_bytes = 0
 
     def serves(self, scope: Scope) -> bool:
-        """True for HTTP requests at or below the base path, and for the health endpoints."""
+        """True for HTTP requests at or below the base path, and for the paths outside of it."""
         if scope["type"] != "http":
             return False
         path: str = scope["path"]

@@ -1,6 +1,6 @@
 """The context of a request: everything that a handler may use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -11,6 +11,7 @@ from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.messages import HttpRequest
 from pyfly.config_server.http.metrics_responder import MetricsResponder
 from pyfly.config_server.http.parameters import Parameter
+from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments
 
 __all__ = ["RequestContext"]
@@ -28,7 +29,9 @@ class RequestContext:
     query: Mapping[str, object]
     """The declared parameters of the query by name, parsed. Read them with `value`."""
     principal: Principal
-    """The sender of the request."""
+    """The sender of the request; anonymous if the endpoint checks that itself."""
+    authenticate: Callable[[], Awaitable[Principal]]
+    """Returns the sender of the request by its credential, as the authenticator does."""
     server: ConfigServer
     describe: Callable[[str], bytes]
     """Returns the OpenAPI document for a base path of the routes."""
@@ -42,6 +45,8 @@ class RequestContext:
     """The live layer; `None` to compose every document for its request."""
     metrics: MetricsResponder | None = None
     """Answers with metrics; `None` if they are disabled."""
+    webhook_secret: WebhookSecret | None = None
+    """The secret of webhooks; `None` if there is none."""
 
     def value(self, parameter: Parameter[T], default: T) -> T:
         """Return the value of a parameter of the query, or `default`."""

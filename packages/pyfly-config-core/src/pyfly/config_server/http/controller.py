@@ -4,7 +4,7 @@ import logging
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
 
@@ -38,6 +38,7 @@ from pyfly.config_server.http.routing import (
     RouteTable,
     is_too_long,
 )
+from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments
 from pyfly.config_server.live.counters import NO_ROUTE
 from pyfly.config_server.live.telemetry import Telemetry
@@ -46,6 +47,8 @@ __all__ = ["Controller"]
 
 _LOG: Final = logging.getLogger(__name__)
 _NO_QUERY: Final[Mapping[str, object]] = {}
+_UNCHECKED: Final = frozenset({Audience.PUBLIC, Audience.WEBHOOK})
+"""Who is not authenticated before the handler is called."""
 
 
 class _Found:
@@ -67,9 +70,12 @@ class Controller:
             writing is refused.
         hosts: The policy for `Host` headers. `None` accepts every host.
         health: The settings of the endpoints outside of the base path: `/health/live`,
-            `/health/ready` and `/actuator/health`. `None` does not serve them.
+            `/health/ready` and `/actuator/health`. `None` does not serve them, `/metrics` and
+            `/monitor`.
         endpoints: All endpoints, in order of precedence.
         telemetry: Counts the responses and renders `/metrics`. `None` counts, and shows nothing.
+        webhook_secret: The secret with which providers of repositories sign requests to
+            `/monitor`. `None` accepts only requests with a credential there.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each part
@@ -81,12 +87,14 @@ class Controller:
         health: HealthSettings | None = None,
         endpoints: Sequence[Endpoint] = ENDPOINTS,
         telemetry: Telemetry | None = None,
+        webhook_secret: WebhookSecret | None = None,
     ) -> None:
         self._live = server if isinstance(server, LiveDocuments) else None
         self._server = server.server if isinstance(server, LiveDocuments) else server
         self._auth = auth
         self._hosts = hosts
         self._health = health or HealthSettings()
+        self._webhook_secret = webhook_secret
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
         self._outages = Outages()
@@ -132,7 +140,7 @@ class Controller:
     async def _respond(self, request: HttpRequest, found: "_Found") -> HttpResponse:
         match = self._table.find_at_root(request.raw_path, request.method)
         principal = ANONYMOUS
-        if match is None or match.endpoint.access is not Audience.PUBLIC:
+        if match is None or match.endpoint.access not in _UNCHECKED:
             principal = await self._authenticate(request)
         if match is None:
             match = self._find(request)
@@ -147,6 +155,7 @@ class Controller:
                 parameters=match.parameters,
                 query=_parse_query(request, endpoint),
                 principal=principal,
+                authenticate=partial(self._authenticate, request),
                 server=self._server,
                 describe=self._describe,
                 health=self._health,
@@ -154,6 +163,7 @@ class Controller:
                 right=endpoint.access if isinstance(endpoint.access, Right) else None,
                 live=self._live,
                 metrics=self._metrics,
+                webhook_secret=self._webhook_secret,
             )
         )
 

@@ -29,6 +29,9 @@ class Audience(Enum):
 
     PUBLIC = "public"
     """Everybody; neither the credential nor the `Host` header is checked."""
+    WEBHOOK = "webhook"
+    """The holder of the secret of webhooks, and every principal that presents a credential and has
+    the right `OPERATE`. The handler checks both."""
     ANY_PRINCIPAL = "any principal"
     """Every principal, with any rights."""
 

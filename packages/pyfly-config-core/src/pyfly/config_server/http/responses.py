@@ -172,7 +172,7 @@ def text_response(text: str, media_type: str) -> HttpResponse:
 
 
 def json_response(
-    document: Mapping[str, JsonValue],
+    document: Mapping[str, JsonValue] | list[JsonValue],
     *,
     status: int,
     headers: Headers = (),

@@ -97,6 +97,11 @@ class Feeds:
         for feed in self.stores:
             feed.start()
 
+    def hint(self) -> None:
+        """Look at every store soon."""
+        for feed in self.stores:
+            feed.hint()
+
     async def aclose(self) -> None:
         """End the tasks."""
         await asyncio.gather(*(feed.aclose() for feed in self.stores))

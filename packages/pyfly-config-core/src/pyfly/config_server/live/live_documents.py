@@ -169,6 +169,11 @@ class LiveDocuments:
                 self.answers.catch_up(document, entry)
         await self.watching.wait(request, entity_tag, seconds=seconds, gone=gone)
 
+    def look_soon(self) -> None:
+        """Look at every store soon, because something may have changed. Calls are joined."""
+        self.start()
+        self.feeds.hint()
+
     @property
     def is_degraded(self) -> bool:
         """True if last good answers are served, because a store or a bundle fails."""

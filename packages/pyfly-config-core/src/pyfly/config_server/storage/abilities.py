@@ -38,6 +38,7 @@ __all__ = [
     "SupportsHistory",
     "SupportsKeys",
     "SupportsLabels",
+    "SupportsRefetch",
     "SupportsResources",
     "SupportsSnapshots",
     "SupportsUpgrade",
@@ -243,6 +244,21 @@ class SupportsChangeHints(Protocol):
 
         Do not rely on hints alone: they may be repeated, joined or missed. The iterator ends when
         the store is closed.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsRefetch(Protocol):
+    """Copies its content from a remote place at intervals, and can do it sooner."""
+
+    async def refetch(self) -> None:
+        """Ask for a copy that begins after this call.
+
+        Returns as soon as it is asked for, without waiting for the copy. Calls while a copy is
+        asked for are joined with it. The changes that the copy brings are listed by
+        `changes_since`, and signalled by `hints` if the store has hints. A copy that fails is an
+        error of later reads, or is tried again at the next interval.
         """
         ...
 

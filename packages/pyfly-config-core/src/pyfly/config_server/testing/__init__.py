@@ -65,6 +65,7 @@ from pyfly.config_server.testing._history import HistoryConformance  # noqa: E40
 from pyfly.config_server.testing._lifecycle import (  # noqa: E402 - the same
     CheckConformance,
     CloseConformance,
+    RefetchConformance,
     UpgradeConformance,
 )
 from pyfly.config_server.testing._owned import (  # noqa: E402 - the same
@@ -95,6 +96,7 @@ __all__ = [
     "HistoryConformance",
     "KeysConformance",
     "LabelsConformance",
+    "RefetchConformance",
     "ResourcesConformance",
     "SnapshotsConformance",
     "UpgradeConformance",

@@ -21,6 +21,7 @@ from pyfly.config_server.storage import (
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
+    SupportsRefetch,
     SupportsResources,
     SupportsSnapshots,
     SupportsUpgrade,
@@ -43,6 +44,7 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     ),
     SupportsKeys: (lambda b: anext(b.keys()),),
     SupportsLabels: (lambda b: b.has_label("main"), lambda b: b.labels()),
+    SupportsRefetch: (lambda b: b.refetch(),),
     SupportsResources: (
         lambda b: b.open_resource("main", "a.txt"),
         lambda b: anext(b.resources("main")),
@@ -64,6 +66,10 @@ class CheckBackend(ConfigBackend, SupportsCheck, Protocol):
 
 class CloseBackend(ConfigBackend, SupportsClose, Protocol):
     """A store that owns resources."""
+
+
+class RefetchBackend(ConfigBackend, SupportsRefetch, Protocol):
+    """A store that copies its content from a remote place."""
 
 
 class UpgradeBackend(ConfigBackend, SupportsUpgrade, Protocol):
@@ -96,6 +102,16 @@ class CheckConformance(Conformance, ability=SupportsCheck):
         await backend.save(bundle())
         await backend.check()
         assert len(await backend.list()) == 1
+
+
+class RefetchConformance(Conformance, ability=SupportsRefetch):
+    """Copies that are asked for. What they bring is tested by the package of the store."""
+
+    async def test_a_copy_can_be_asked_for_repeatedly(self, backend: RefetchBackend) -> None:
+        """Also at the same time; bundles can be read meanwhile."""
+        await asyncio.gather(*(backend.refetch() for _ in range(4)))
+        await backend.refetch()
+        assert await backend.list() == []
 
 
 class CloseConformance(Conformance, ability=SupportsClose):

@@ -22,6 +22,8 @@ class CompleteBackend(InMemoryConfigBackend):
     def __init__(self, *, lacking: frozenset[type] = frozenset()) -> None:
         super().__init__()
         self._lacking = lacking
+        self.refetches = 0
+        """How often `refetch` was called."""
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
         """Return this store, or `None` for a missing ability."""
@@ -34,6 +36,11 @@ class CompleteBackend(InMemoryConfigBackend):
         newest = sorted(str(row[0].version) for row in rows.values() if row)
         version = hashlib.sha256(" ".join(newest).encode()).hexdigest() if newest else None
         return ConfigSnapshot(sources=sources, version=version)
+
+    async def refetch(self) -> None:
+        """Count the call."""
+        await self.check()
+        self.refetches += 1
 
     async def upgrade(self) -> builtins.list[str]:
         """Return no steps."""

@@ -29,6 +29,7 @@ from pyfly.config_server.storage import (
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
+    SupportsRefetch,
     SupportsResources,
     SupportsSnapshots,
     ability,
@@ -274,6 +275,14 @@ class WrapperConformance(Conformance):
             await self.put(filled, wrapped, source)
 
         await told(hints, save, readers=1)
+
+    async def test_a_copy_is_asked_for_in_the_store_below(
+        self, backend: ConfigBackend, wrapped: CompleteBackend
+    ) -> None:
+        """Once for each call."""
+        refetching = _asked(backend, SupportsRefetch)
+        await refetching.refetch()
+        assert wrapped.refetches == 1
 
     async def test_closing_closes_the_store_below(
         self, backend: ConfigBackend, wrapped: ConfigBackend

@@ -11,7 +11,7 @@ from pyfly.config_cli._serving.limits import connection_limit
 from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.memory import collect_less_often, return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
-from pyfly.config_cli._settings.access import credential_of, host_policy_of
+from pyfly.config_cli._settings.access import credential_of, host_policy_of, webhook_secret_of
 from pyfly.config_cli._settings.encryption import encryption_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.live import live_of
@@ -165,4 +165,5 @@ def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCo
         hosts=host_policy_of(settings),
         telemetry=counters.telemetry(settings),
         live=live_of(settings, connections=connection_limit()),
+        webhook_secret=webhook_secret_of(settings),
     )

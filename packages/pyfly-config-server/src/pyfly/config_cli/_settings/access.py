@@ -1,4 +1,4 @@
-"""Access to the server: the credential, and the host names of a server without a credential."""
+"""Access to the server: credential, secret of webhooks, host names without a credential."""
 
 import contextlib
 import ipaddress
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pyfly.config_cli._settings.fields import SettingsConflictError, escaped
 from pyfly.config_cli._settings.model import ServerSettings
-from pyfly.config_server import HostPolicy, SharedCredential
+from pyfly.config_server import HostPolicy, SharedCredential, WebhookSecret
 
 
 def credential_of(settings: ServerSettings) -> SharedCredential | None:
@@ -31,6 +31,22 @@ def credential_of(settings: ServerSettings) -> SharedCredential | None:
         names = "{token}" if token is not None else "{username} and {password}"
         raise SettingsConflictError(f"{names} cannot be used: {escaped(str(error))}") from error
     return None
+
+
+def webhook_secret_of(settings: ServerSettings) -> WebhookSecret | None:
+    """Return the secret of webhooks; `None` if none is configured.
+
+    Raises:
+        SettingsConflictError: It cannot be used.
+    """
+    secret = settings.monitor_secret
+    if secret is None:
+        return None
+    try:
+        return WebhookSecret(secret.get_secret_value())
+    except ValueError as error:
+        message = f"{{monitor_secret}} cannot be used: {escaped(str(error))}"
+        raise SettingsConflictError(message) from error
 
 
 def host_policy_of(settings: ServerSettings) -> HostPolicy | None:

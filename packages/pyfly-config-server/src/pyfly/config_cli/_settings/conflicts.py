@@ -1,6 +1,6 @@
 """Settings that do not go together."""
 
-from pyfly.config_cli._settings.access import credential_of, host_policy_of
+from pyfly.config_cli._settings.access import credential_of, host_policy_of, webhook_secret_of
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.health import health_of
@@ -17,6 +17,7 @@ def check_conflicts(settings: ServerSettings) -> None:
     health_of(settings)
     credential_of(settings)
     host_policy_of(settings)
+    webhook_secret_of(settings)
     if settings.workers > 1 and any(url.startswith("memory:") for url in settings.backend):
         raise SettingsConflictError(
             "{backend}: 'memory:' belongs to one process; serve it with one worker"

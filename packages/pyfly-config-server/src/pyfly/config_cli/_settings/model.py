@@ -225,6 +225,10 @@ class ServerSettings(BaseSettings):
             "nothing else"
         ),
     )
+    monitor_secret: Annotated[Secret, Setting(is_secret=True)] = Field(
+        default=None,
+        description="secret with which providers of repositories sign requests to `/monitor`",
+    )
     username: Annotated[Secret, Setting(has_file=True)] = Field(
         default=None, description="user name that clients must present, with the password"
     )

@@ -15,6 +15,7 @@ from pyfly.config_server.http.endpoints import (
     history,
     listing,
     metrics_page,
+    monitor,
     operations,
     patches,
     resources,
@@ -25,6 +26,7 @@ __all__ = ["ENDPOINTS"]
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *operations.ENDPOINTS,
     *metrics_page.ENDPOINTS,
+    *monitor.ENDPOINTS,
     *listing.ENDPOINTS,
     *changes.ENDPOINTS,
     *bundles.ENDPOINTS,
