@@ -274,26 +274,30 @@ class BoundedConnection(asyncio.Protocol):
         protocol = self._protocol
         if protocol is None:  # refused: what still arrives is dropped
             return
-        received = data
         self._received += len(data)
-        if self._in_head:
-            data = self._whole_head(data)
-        passed_on = self._requests
+        whole = self._whole_head(data) if self._in_head else data
+        before = self._requests
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(whole)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._requests = passed_on  # a head may have ended just before what is wrong
+            self._requests = before  # a head may have ended just before what is wrong
             self._refuse(HTTPStatus.BAD_REQUEST)
             return
         if self._received:
             self._bound_unfinished()
-        elif direct is not None and self._requests == passed_on + 1 and self._is_plain:
-            response = direct.learn(received, self._target, self._fields)
+        elif direct is not None and self._requests == before + 1:
+            response = self._learn(data, direct)
             if response is not None:
                 self._respond(response)
                 return
-        if self._protocol and data:
-            protocol.data_received(data)
+        if self._protocol and whole:
+            protocol.data_received(whole)
+
+    def _learn(self, request: bytes, direct: DirectAnswers) -> bytes | None:
+        """Return the direct answer to a request that was parsed whole, if there is one."""
+        target, fields = self._target, self._fields
+        self._target, self._fields = b"", []  # an idle connection does not keep them
+        return direct.learn(request, target, fields) if self._is_plain else None
 
     def _whole_head(self, data: bytes) -> bytes:
         """Return nothing until a head is complete, then the head and the bytes behind it.

@@ -96,4 +96,7 @@ class DirectAnswers:
         if len(self._known) >= _MAX_REQUESTS:
             self._known.popitem(last=False)
         self._known[request] = _Known(request=known)
-        return self.find(request)
+        response = self.find(request)
+        if response is None:  # a refused credential, for example
+            del self._known[request]
+        return response
