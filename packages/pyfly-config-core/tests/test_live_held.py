@@ -17,6 +17,7 @@ from pyfly.config_server import (
     Principal,
     Right,
 )
+from pyfly.config_server.http.asgi import AT_END
 from pyfly.config_server.http.authentication import unauthorized
 from pyfly.config_server.live.deadlines import Deadlines, Waiter
 
@@ -137,6 +138,47 @@ async def test_a_limit_is_told_by_the_controller() -> None:
     assert app.live.counters.rejected_watchers == 1
     await app.aclose()
     assert (await soon(held)).status == 304
+
+
+class Server:
+    """An ASGI server with the extension `AT_END`."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.told: list[Any] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"] = {AT_END: self.told.append}
+        await self._app(scope, receive, send)
+
+
+async def test_a_server_that_tells_the_end_needs_no_task(app: Application) -> None:
+    tag, server = await warm(app), Server(app.app)
+    headers = {"if_none_match": tag, "prefer": "wait=300"}
+    left = asyncio.create_task(ask(server, ORDERS, **headers))
+    await app.held()
+    assert app.live.watching._receivers == set()
+    (leave,) = server.told
+    leave()
+    await soon(left)
+    stays = asyncio.create_task(ask(server, ORDERS, **headers))
+    await app.held()
+    await app.server.bundles.save(bundle(n=2))
+    assert (await soon(stays)).sources == [{"n": 2}]
+    assert [one is None for one in server.told] == [False, True, False, True]
+    assert app.live.watching.count == 0
+
+
+async def test_a_held_request_with_a_body_is_read(app: Application) -> None:
+    """Its end would not be noticed otherwise."""
+    tag, server = await warm(app), Server(app.app)
+    headers = {"if_none_match": tag, "prefer": "wait=300", "content_length": "5"}
+    held = asyncio.create_task(ask(server, ORDERS, **headers))
+    await app.held()
+    assert len(app.live.watching._receivers) == 1
+    await app.server.bundles.save(bundle(n=2))
+    assert (await soon(held)).sources == [{"n": 2}]
+    assert server.told == []
 
 
 # --- what a held request may have -------------------------------------------------------------

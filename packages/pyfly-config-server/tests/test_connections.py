@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import select
 import socket
 import time
-from collections.abc import AsyncGenerator
+import weakref
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer
 from pyfly.config_cli._serving.limits import ConnectionLimits
 from pyfly.config_cli._serving.listeners import bind, listen, resolve
+from pyfly.config_server.http.asgi import AT_END
 
 pytestmark = pytest.mark.anyio
 
@@ -282,3 +285,79 @@ async def test_a_stop_ends_held_connections_and_lets_a_running_request_finish() 
         assert b"\r\nconnection: close\r\n" in answer
         assert answer.endswith(b"\r\n\r\n2")
         await asyncio.gather(*held, stuck)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - nobody announces this condition
+        await asyncio.sleep(0.001)
+
+
+class Holding(App):
+    """Holds each request until its connection has ended; notes requests and ends."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Semaphore(0)
+        self.ends = asyncio.Semaphore(0)
+        self.at_end: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.at_end = scope["extensions"][AT_END]
+        if scope["path"] != "/held":
+            await super().__call__(scope, receive, send)
+            return
+        ended = asyncio.Event()
+        self.at_end(ended.set)
+        self.begun.release()
+        await ended.wait()
+        self.ends.release()
+
+
+@pytest.mark.parametrize("is_reset", [False, True])
+async def test_an_application_is_told_of_the_end_of_a_connection(is_reset: bool) -> None:
+    app = Holding()
+    async with serving(app=app) as (port, _), asyncio.timeout(PATIENCE):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + GET.replace(b"/ ", b"/held "))
+        await app.begun.acquire()
+        assert app.ends.locked()
+        if is_reset:
+            writer.transport.abort()
+        else:
+            writer.close()
+        await app.ends.acquire()
+        told: list[int] = []
+        app.at_end(lambda: told.append(1))  # too late: told at once
+        app.at_end(None)
+        assert told == [1]
+
+
+async def test_who_asked_to_be_forgotten_is_not_told() -> None:
+    app, told = Holding(), list[int]()
+    async with serving(app=app) as (port, server), asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        app.at_end(lambda: told.append(1))
+        app.at_end(None)
+        writer.close()
+        await until(lambda: not len(server._connections))
+    assert told == []
+
+
+async def test_a_closed_connection_leaves_nothing_for_the_collector() -> None:
+    """A collection stops the event loop while thousands of requests are held."""
+    app = Holding()
+    async with serving(app=app) as (port, server), asyncio.timeout(PATIENCE):
+        gc.disable()
+        try:
+            for target in (b"/ ", b"/held "):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(GET.replace(b"/ ", target))
+                await until(lambda: len(server._connections) > 0)
+                connection = weakref.ref(next(iter(server._connections._open)))
+                if target != b"/ ":
+                    await app.begun.acquire()
+                writer.close()
+                await until(lambda one=connection: one() is None)
+        finally:
+            gc.enable()

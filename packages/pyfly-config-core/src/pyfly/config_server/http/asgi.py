@@ -25,6 +25,7 @@ from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.telemetry import Telemetry
 
 __all__ = [
+    "AT_END",
     "MAX_PENDING_BYTES",
     "ConfigServerApp",
     "Message",
@@ -42,6 +43,11 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 _PIECE_BYTES: Final = 65_536
 MAX_PENDING_BYTES: Final = 134_217_728
 """The largest number of bytes of large responses that one application holds for slow clients."""
+
+AT_END: Final = "pyfly.at_end"
+"""An extension of ASGI that a server may offer: a function as `watching.AtEnd`. A request without
+a body is then held without a task that waits for its `http.disconnect`."""
+_NONE: Final[dict[str, Any]] = {}
 
 _BUSY_BODY: Final = b'{"status":503,"error":"Service Unavailable"}'
 _BUSY: Final = HttpResponse(
@@ -193,7 +199,7 @@ class ConfigServerApp:
                 self._counters.answered(found.ready.route, found.status, seconds)
                 await _send_ready(send, found)
                 return
-            was_held = await self._hold(found, receive)
+            was_held = await self._hold(found, scope, receive)
             if was_held and await self._answer_held(found, scope, send):
                 return
         response = await self._handle(http_request(scope, receive, was_held=was_held))
@@ -201,14 +207,18 @@ class ConfigServerApp:
             hot.remember(scope, response.reusable)
         await self._respond(response, send)
 
-    async def _hold(self, found: HotAnswer, receive: Receive) -> bool:
+    async def _hold(self, found: HotAnswer, scope: Scope, receive: Receive) -> bool:
         """Hold a request; false if too many are held."""
         live, wait = self.live, found.wait
         if live is None or wait is None or live.watching.is_full:
             return False
-        gone = _Messages(receive).disconnected
-        ready = found.ready
-        await live.watching.wait(ready.request, ready.entity_tag, seconds=wait, gone=gone)
+        await live.watching.wait(
+            found.ready.request,
+            found.ready.entity_tag,
+            seconds=wait,
+            gone=_Messages(receive).disconnected,
+            at_end=(scope.get("extensions") or _NONE).get(AT_END),
+        )
         return True
 
     async def _answer_held(self, before: HotAnswer, scope: Scope, send: Send) -> bool:

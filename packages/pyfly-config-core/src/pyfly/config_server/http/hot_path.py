@@ -31,7 +31,8 @@ _READ: Final = frozenset(
     {b"accept", b"accept-charset", b"authorization", b"host", b"if-none-match", b"prefer"}
 )
 _DECIDING: Final = frozenset({b"cache-control", b"if-modified-since", b"origin", b"sec-fetch-site"})
-_NOTED: Final = _READ | _DECIDING
+_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
+_NOTED: Final = _READ | _DECIDING | _BODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ class HotPath:
         wait = None if preferred is None else plain_wait(preferred)
         has = known == ready.entity_tag
         if (known is not None and not (has or was_held)) or (
-            preferred is not None and (wait is None or known is None)
+            preferred is not None and (wait is None or known is None or not _BODY.isdisjoint(head))
         ):
             return None
         entry = ready.entry()

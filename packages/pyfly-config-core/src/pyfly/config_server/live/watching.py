@@ -3,17 +3,22 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from pyfly.config_core import ConfigError
 from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.deadlines import Deadlines, Waiter
 
-__all__ = ["ANY_CHANGE", "TooManyWatchersError", "Watching"]
+__all__ = ["ANY_CHANGE", "AtEnd", "TooManyWatchersError", "Watching"]
 
 ANY_CHANGE: Final = "any change"
 """What a request waits for that wants to know about every change of a store."""
+
+AtEnd: TypeAlias = Callable[[Callable[[], None] | None], None]
+"""Takes a function that is called when the client has left, perhaps at once, or `None` in its
+place when nobody needs to know any more."""
 
 _RENDERERS: Final = 8
 """Documents that are composed at the same time for waiting requests."""
@@ -97,11 +102,12 @@ class Watching:
         *,
         seconds: float,
         gone: Callable[[], Coroutine[Any, Any, None]] | None,
+        at_end: AtEnd | None = None,
     ) -> None:
         """Return when the document has another entity tag, or cannot be composed any more.
 
-        It also returns after 0.8 to 1.0 of `seconds`, by chance, when `gone` returns, and when
-        `release` is called.
+        It also returns after 0.8 to 1.0 of `seconds`, by chance, when the client has left, and
+        when `release` is called.
 
         Args:
             request: The document, or `ANY_CHANGE`.
@@ -109,6 +115,7 @@ class Watching:
             seconds: The longest time to wait.
             gone: Returns when the client has left. It runs to its end, which is after the response
                 if the client stays. `None` if that is never noticed.
+            at_end: Tells the same without a task; `gone` is not used then.
 
         Raises:
             TooManyWatchersError: There are too many waiting requests.
@@ -126,11 +133,15 @@ class Watching:
         self._counters.watchers += 1
         longest = seconds * random.uniform(_SHORTEST, 1)  # noqa: S311 - hides nothing
         self._deadlines.add(waiter, longest)
-        if gone is not None:
+        if at_end is not None:
+            at_end(partial(_end, waiter))
+        elif gone is not None:
             self._notice_end(gone(), waiter)
         try:
             await waiter
         finally:
+            if at_end is not None:
+                at_end(None)
             self._remove(request, waiter)
 
     def changed(self, request: Hashable, entity_tag: bytes | None) -> None:

@@ -157,6 +157,7 @@ class BoundedConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection."""
         self._connections.discard(self)
+        del self._parser  # each refers to the other
         protocol, self._protocol = self._protocol, None
         if protocol:
             protocol.connection_lost(exc)

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from pyfly.config_cli._serving.connections import BoundedConnection, Connections
 from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import STOP_SECONDS, ConnectionLimits
+from pyfly.config_server.http.asgi import AT_END
 
 _LOG: Final = logging.getLogger("uvicorn.error")
 
@@ -29,6 +30,47 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Leave the signals to the command."""
         yield
+
+
+class _ConnectionEnd:
+    """The extension `AT_END`: whom to tell that a connection has ended."""
+
+    __slots__ = ("_has_ended", "_tell")
+
+    def __init__(self) -> None:
+        self._tell: Callable[[], None] | None = None
+        self._has_ended = False
+
+    def __call__(self, tell: Callable[[], None] | None) -> None:
+        """Call a function at the end, at once if that is over; `None` calls nobody."""
+        self._tell = tell
+        if self._has_ended:
+            self.note()
+
+    def note(self) -> None:
+        """Note that the connection has ended."""
+        self._has_ended = True
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP, with the extension `AT_END` for the applications."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._end = _ConnectionEnd()
+
+    def on_message_begin(self) -> None:
+        """Offer the extension with the next request."""
+        super().on_message_begin()
+        self.scope["extensions"] = {AT_END: self._end}  # type: ignore[typeddict-item] # our own
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits for it."""
+        super().connection_lost(exc)
+        self._end.note()
 
 
 class HttpServer:
@@ -138,8 +180,7 @@ def _bounded(connections: Connections) -> type[asyncio.Protocol]:
     class Bounded(BoundedConnection):
         def __init__(self, **options: Any) -> None:
             def make_protocol(answered: Callable[[], None]) -> asyncio.Protocol:
-                options["app_state"] = {_ANSWERED: answered}
-                return HttpToolsProtocol(**options)
+                return _Protocol(**options | {"app_state": {_ANSWERED: answered}})
 
             super().__init__(connections, make_protocol)
 
