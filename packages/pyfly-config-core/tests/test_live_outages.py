@@ -163,6 +163,22 @@ async def test_before_the_first_look_documents_are_composed_but_not_kept() -> No
     await app.aclose()
 
 
+async def test_a_document_before_the_first_look_is_as_old_as_its_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The look takes long because the process has much to do, so the store is not away."""
+    monkeypatch.setattr(f"{LIVE}.feeds._LOOK_SECONDS", 0.01)
+    store = ControlledStore()
+    store.hold("changes_since")
+    app = Application(store)
+    await store.wrapped.save(bundle(n=1))
+    reply = await soon(app.get(ORDERS))
+    assert reply.sources == [{"n": 1}]
+    assert not reply.is_stale
+    store.release("changes_since")
+    await app.aclose()
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_before_the_first_look_requests_share_compositions() -> None:
     store = ControlledStore()

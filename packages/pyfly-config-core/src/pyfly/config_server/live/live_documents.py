@@ -131,8 +131,14 @@ class LiveDocuments:
         entry = answers.cache.find(request)
         is_hit = entry is not None and answers.is_good(entry)
         answer = await (answers.first(request) if entry is None else answers.again(request, entry))
-        if not is_looked_at and answer.stale_for is None and not self.feeds.is_down:
-            answer = replace(answer, stale_for=self.feeds.age)
+        feeds = self.feeds
+        if (
+            not is_looked_at
+            and answer.stale_for is None
+            and feeds.have_looked
+            and not feeds.is_down
+        ):
+            answer = replace(answer, stale_for=feeds.age)
         if answer.stale_for is not None:
             self.counters.stale += 1
         elif is_hit:

@@ -65,7 +65,8 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Offer the extension with the next request."""
         super().on_message_begin()
-        self.scope["extensions"] = {AT_END: self._end}  # type: ignore[typeddict-item] # our own
+        scope: Any = self.scope  # its type knows the extensions of ASGI only
+        scope["extensions"] = {AT_END: self._end}
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits for it."""
