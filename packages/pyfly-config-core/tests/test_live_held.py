@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from live_stores import SELDOM, Application, Reply, ask, bundle, soon
+from live_stores import SELDOM, Application, ControlledStore, Reply, ask, bundle, soon
 
 from pyfly.config_server import (
     ConfigServer,
@@ -28,7 +28,7 @@ ORDERS = "/config/orders/prod"
 
 @pytest.fixture
 async def app() -> AsyncIterator[Application]:
-    app = Application(InMemoryConfigBackend())
+    app = Application(ControlledStore())  # without hints: a look would mark the answer once more
     await app.server.bundles.save(bundle(n=1))
     yield app
     await app.aclose()
