@@ -69,7 +69,7 @@ class _Protocol(HttpToolsProtocol):
         scope["extensions"] = {AT_END: self._end}
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for it."""
+        """Tell the application that holds a request."""
         super().connection_lost(exc)
         self._end.note()
 
