@@ -17,6 +17,7 @@ _SAMPLES: dict[str, Any] = {
     "int | None": 7,
     "float": 1.5,
     "bool": True,
+    "bytes": b"bytes",
     "object": {"message": "text"},
     "Sequence[str]": ("one", "two"),
     "Sequence[tuple[bytes, bytes]]": ((b"name", b"value"),),
@@ -69,6 +70,7 @@ def test_the_errors_of_every_package_are_found() -> None:
         "config_client",
         "config_server",
         "config_cli",
+        "config_git",
         "config_s3",
     }
 

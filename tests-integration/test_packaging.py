@@ -157,6 +157,7 @@ def test_the_server_alone_serves_files_to_a_client_alone(
 @pytest.mark.parametrize(
     ("url", "command"),
     [
+        ("git+https://host/config.git", "pip install 'pyfly-config-git'"),
         ("s3://bucket/config", "pip install 'pyfly-config-s3'"),
         ("sqlite:///config.db", "pip install 'pyfly-config-sql'"),
     ],
@@ -241,20 +242,21 @@ def test_the_extra_sql_of_the_server_serves_a_file_that_does_not_exist_yet(
     assert server.stop() == 0
 
 
-def test_two_extras_of_the_server_open_both_stores(install: Callable[..., Path]) -> None:
+def test_three_extras_of_the_server_open_their_stores(install: Callable[..., Path]) -> None:
     done = python(
-        install("pyfly-config-server[s3,sql]"),
+        install("pyfly-config-server[git,s3,sql]"),
         "from pyfly.config_server import open_backend\n"
-        "for url in ('s3://bucket/team?region=eu-central-1', 'sqlite:///config.db'):\n"
+        "urls = ('git+file:///r.git', 's3://bucket/team?region=eu-central-1', 'sqlite:///c.db')\n"
+        "for url in urls:\n"
         "    print(type(open_backend(url)).__name__)",
     )
-    assert done.stdout == "S3ConfigBackend\nSqlConfigBackend\n", done.stderr
+    assert done.stdout == "GitConfigBackend\nS3ConfigBackend\nSqlConfigBackend\n", done.stderr
 
 
 def test_the_adapter_alone_serves_in_an_application_without_the_command(
     install: Callable[..., Path],
 ) -> None:
-    interpreter = install("pyfly-config-litestar[s3,sql]")
+    interpreter = install("pyfly-config-litestar[git,s3,sql]")
     done = python(
         interpreter,
         "from importlib.util import find_spec\n"

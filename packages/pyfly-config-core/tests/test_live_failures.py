@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from live_stores import ControlledStore
 
+from pyfly.config_core import BackendStaleError
 from pyfly.config_server import (
     ConfigServer,
+    ConfigSource,
     Controller,
     FilesystemConfigBackend,
     HttpRequest,
+    InMemoryConfigBackend,
     LiveDocuments,
     LiveOptions,
 )
@@ -174,3 +178,24 @@ async def test_a_label_that_is_refused_does_not_hold_back_the_others(tmp_path: P
     assert not one.live.feeds.is_down
     assert stale_for(await one.get("orders/prod/release")) > 0
     await one.live.aclose()
+
+
+async def test_a_store_that_keeps_its_last_state_goes_on_composing_from_it() -> None:
+    memory = InMemoryConfigBackend()
+    for name in ("orders", "billing"):
+        await memory.save(ConfigSource(application=name, profile="prod", properties={"a": 1}))
+    store = ControlledStore(memory)
+    store.errors["changes_since"] = BackendStaleError("the remote is away", age=600)
+    live = LiveDocuments(ConfigServer(store), None)
+    one = _Served(live=live, controller=Controller(live, auth=None))
+    for path in ("orders/prod", "billing/prod"):  # never answered before
+        answer = await one.get(path)
+        assert (answer.status, 600 <= stale_for(answer) < 660) == (200, True)
+    assert (await one.get("orders/prod/absent")).status == 404
+    assert (live.is_degraded, live.has_answers) == (True, True)
+    store.errors.clear()
+    await live.feeds.look(fresh=True)
+    answer = await one.get("orders/prod")
+    assert b"x-config-stale" not in dict(answer.headers)
+    assert not live.is_degraded
+    await live.aclose()

@@ -10,6 +10,7 @@
     │   └── PatchTestError                       its `test` operation fails
     ├── BackendError                             the store failed; __cause__ is the driver's error
     │   ├── BackendUnavailableError              worth retrying
+    │   │   └── BackendStaleError                the last known state can still be read
     │   ├── BackendAccessDeniedError             not worth retrying
     │   └── UnsupportedOperationError            the store lacks the ability
     ├── BackendLookupError (LookupError)         raised by open_backend
@@ -36,6 +37,7 @@ __all__ = [
     "BackendError",
     "BackendLookupError",
     "BackendNotInstalledError",
+    "BackendStaleError",
     "BackendUnavailableError",
     "CipherError",
     "ConfigConflictError",
@@ -189,6 +191,18 @@ class BackendUnavailableError(BackendError):
 
     After a write the outcome is unknown unless the message says otherwise.
     """
+
+
+class BackendStaleError(BackendUnavailableError):
+    """A store cannot learn what has changed, and serves the last state that it knows.
+
+    `changes_since` raises it. Reads go on, and their answers are marked as stale.
+    """
+
+    def __init__(self, reason: str, *, age: float) -> None:
+        super().__init__(reason)
+        self.age = age
+        """Seconds since the state was known to be current."""
 
 
 class BackendAccessDeniedError(BackendError):

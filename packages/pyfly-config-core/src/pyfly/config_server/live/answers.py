@@ -197,7 +197,7 @@ class Answers:
         if may_keep and all(one.is_available for one in representation.inputs):
             return self._keep(request, representation, flight)
         if before is None:
-            return Answer(representation=representation)
+            return Answer(representation=representation, stale_for=self._feeds.lag)
         return self._fall_back(before, flight, ConfigError("a store was left out"))
 
     async def _represent(

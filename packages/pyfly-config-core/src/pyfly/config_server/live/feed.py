@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
-from pyfly.config_core import ConfigError
+from pyfly.config_core import BackendStaleError, ConfigError
 from pyfly.config_server.storage import (
     Change,
     ConfigBackend,
@@ -92,6 +92,11 @@ class Feed:
     def is_down(self) -> bool:
         """True if the store cannot be reached, as far as is known."""
         return self.error is not None or self.is_late
+
+    @property
+    def serves_last_state(self) -> bool:
+        """True if the store is down and can be read nevertheless: it keeps its last state."""
+        return isinstance(self.error, BackendStaleError)
 
     def start(self) -> None:
         """Begin to look."""
@@ -200,6 +205,8 @@ class Feed:
                 await self._take_changes()
         except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
             self._failed_at = begun
+            if isinstance(error, BackendStaleError):
+                self.looked_at = max(self.looked_at, begun - error.age)
             if not self.is_down:
                 _LOG.warning("%s: %s; the last good answers are served", self._name, _words(error))
             self.error = error

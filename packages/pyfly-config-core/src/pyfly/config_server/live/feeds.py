@@ -118,9 +118,9 @@ class Feeds:
 
     @property
     def away(self) -> list[ConfigBackend]:
-        """The stores that cannot be reached, as far as is known."""
+        """The stores that cannot be read, as far as is known."""
         pairs = zip(self._server.backends, self.stores, strict=True)
-        return [backend for backend, feed in pairs if feed.is_down]
+        return [backend for backend, feed in pairs if feed.is_down and not feed.serves_last_state]
 
     @property
     def outage(self) -> float | None:
@@ -129,17 +129,28 @@ class Feeds:
         return time.monotonic() - min(down) if down else None
 
     @property
+    def lag(self) -> float | None:
+        """Seconds since the last state was current that a store serves while it is down.
+
+        `None` if no store does.
+        """
+        behind = [feed.looked_at for feed in self.stores if feed.serves_last_state]
+        return time.monotonic() - min(behind) if behind else None
+
+    @property
     def age(self) -> float:
         """Seconds since the last answered look at the store that was looked at least lately."""
         return time.monotonic() - min(feed.looked_at for feed in self.stores)
 
     @property
     def error(self) -> BackendUnavailableError | None:
-        """Why stores cannot be reached.
+        """Why stores cannot be read.
 
         `None` if they can, if the reason is another one, or if the first look is still under way.
         """
         for feed in self.stores:
+            if feed.serves_last_state:
+                continue
             if isinstance(feed.error, BackendUnavailableError):
                 return BackendUnavailableError(str(feed.error))
             if feed.is_late and feed.contact is not None:

@@ -188,7 +188,7 @@ class LiveDocuments:
     @property
     def has_answers(self) -> bool:
         """True if there are answers that can be served while a store is down."""
-        return self.answers.exist
+        return self.answers.exist or self.feeds.lag is not None
 
     def find(self, request: DocumentRequest) -> Entry | None:
         """Return the answer in the cache, which may be out of date."""

@@ -231,6 +231,9 @@ class SupportsChanges(Protocol):
             cursor: The cursor of an earlier call, also in another process that sees the same
                 store. `None` asks for the present cursor only and returns no changes. A cursor
                 that is too old or unknown gives `EverythingChange`.
+
+        Raises:
+            BackendStaleError: The store cannot learn what has changed, but can be read as it was.
         """
         ...
 

@@ -22,6 +22,10 @@ __all__ = [
 GROUP: Final = "pyfly.config_server.backends"
 
 _PACKAGES: Final = {
+    "git+file": "pyfly-config-git",
+    "git+http": "pyfly-config-git",
+    "git+https": "pyfly-config-git",
+    "git+ssh": "pyfly-config-git",
     "mariadb": "pyfly-config-sql[mysql]",
     "mysql": "pyfly-config-sql[mysql]",
     "postgres": "pyfly-config-sql[postgres]",

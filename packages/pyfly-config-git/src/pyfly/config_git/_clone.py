@@ -1,0 +1,145 @@
+"""The commands that make, fill and tidy a bare clone. The caller holds the lock of the remote."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pyfly.config_git._cat_file import DamagedCloneError
+from pyfly.config_git._objects import Objects
+from pyfly.config_git._process import Git, GitError
+from pyfly.config_git._refs import FORMAT, Refs, parse_refs
+
+_LOG: Final = logging.getLogger(__name__)
+
+_REFSPECS: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_TIDY_SECONDS: Final = 600.0
+_MARK: Final = "pyfly-fetching"
+"""A file that is there while a fetch runs, and after one that failed or was killed."""
+_NAMED: Final = 20
+"""The number of branches that are looked at for a rewritten history."""
+_TIDY: Final = tuple(
+    part
+    for setting in (
+        "gc.auto=6000",
+        "gc.autoPackLimit=30",
+        "gc.autoDetach=false",
+        "gc.pruneExpire=2.weeks.ago",
+        "gc.writeCommitGraph=true",
+    )
+    for part in ("-c", setting)
+)
+
+
+class Clone:
+    """A bare clone.
+
+    Args:
+        local: Git for commands that reach no remote.
+        remote: Git for commands that reach the remote.
+    """
+
+    def __init__(self, local: Git, remote: Git) -> None:
+        self.local: Final = local
+        self._remote = remote
+
+    def fetch(self, address: str, *, deadline: float) -> None:
+        """Fetch all branches and tags. Makes the clone if it does not exist.
+
+        Raises:
+            GitError: The fetch failed. Some branches may have been fetched nevertheless.
+        """
+        directory = self.local.directory
+        if not (directory / "HEAD").is_file():
+            self._make("sha1", deadline)
+        if (directory / _MARK).exists():
+            remove_leftovers(directory)
+        (directory / _MARK).touch()
+        try:
+            self._fetch(address, deadline)
+        except GitError as error:
+            if "mismatched algorithms" not in error.reason:
+                raise
+            self._make("sha256", deadline)
+            self._fetch(address, deadline)
+        (directory / _MARK).unlink(missing_ok=True)
+
+    def _make(self, object_format: str, deadline: float) -> None:
+        """Make an empty clone. One with another object format must be empty, too."""
+        self.local.directory.mkdir(mode=0o700, exist_ok=True)
+        (self.local.directory / "config").unlink(missing_ok=True)
+        self.local.run(
+            *("init", "--quiet", "--bare", "--template=", f"--object-format={object_format}"),
+            deadline=deadline,
+        )
+
+    def _fetch(self, address: str, deadline: float) -> None:
+        self._remote.run(
+            *("fetch", "--no-write-fetch-head", "--prune", "--no-tags", "--force", "--quiet"),
+            *(address, *_REFSPECS),
+            deadline=deadline,
+        )
+
+    def refs(self, *, deadline: float) -> Refs:
+        """Return the branches and tags of the clone.
+
+        Raises:
+            GitError: The clone cannot be read.
+        """
+        command = ("for-each-ref", f"--format={FORMAT}", "refs/heads", "refs/tags")
+        refs, nested = parse_refs(self.local.run(*command, deadline=deadline))
+        if not nested:
+            return refs
+        with contextlib.closing(Objects(self.local)) as objects:
+            tags = dict(refs.tags)
+            for name, object_id in nested.items():
+                with contextlib.suppress(DamagedCloneError):
+                    commit = objects.peel(object_id, deadline=deadline)
+                    if commit is not None:
+                        tags[name] = commit
+        return Refs(branches=refs.branches, tags=tags)
+
+    def surprises(self, before: Refs, after: Refs) -> Iterator[str]:
+        """Yield what happened to branches beside new commits: removals, rewritten histories."""
+        for name in sorted(before.branches.keys() - after.branches.keys()):
+            yield f"the branch '{name}' was removed"
+        moved = [
+            (name, old, after.branches[name])
+            for name, old in sorted(before.branches.items())
+            if after.branches.get(name, old) != old
+        ]
+        deadline = time.monotonic() + _TIDY_SECONDS
+        for name, old, new in moved[:_NAMED]:
+            try:
+                self.local.run("merge-base", "--is-ancestor", old, new, deadline=deadline)
+            except GitError as error:
+                if error.code == 1:
+                    yield f"the history of the branch '{name}' was rewritten"
+
+    def tidy(self, *, is_new: bool) -> None:
+        """Pack what has piled up, now and then. Nothing that a reader may use is removed."""
+        deadline = time.monotonic() + _TIDY_SECONDS
+        command = ("commit-graph", "write", "--reachable", "--changed-paths", "--no-progress")
+        inherited = self._remote.inherited
+        git = replace(self.local, options=_TIDY, is_polite=True, inherited=inherited)
+        try:
+            if is_new:
+                git.run(*command, deadline=deadline)
+            git.run("gc", "--auto", "--quiet", deadline=deadline)
+        except GitError as error:
+            _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.reason)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed fetch left: temporary files, and locks that nobody holds."""
+    patterns = (
+        *("*.lock", "refs/**/*.lock", "objects/info/**/*.lock", "objects/tmp_*"),
+        *("objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/pack/*.keep"),
+        *("objects/[0-9a-f][0-9a-f]/tmp_*",),
+    )
+    for pattern in patterns:
+        for path in directory.glob(pattern):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+"""The commits, directories and files of one clone, by their ids. Blocking."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pyfly.config_core import ConfigFormatError
+from pyfly.config_git._cat_file import CatFile, DamagedCloneError, TooLargeError
+from pyfly.config_git._process import Git
+from pyfly.config_git._trees import (
+    RawEntry,
+    TreeEntry,
+    header_of,
+    raw_entries,
+    served_entries,
+)
+
+_MAX_TREE_BYTES: Final = 64 * 1024 * 1024
+_MAX_COMMIT_BYTES: Final = 1024 * 1024
+_CACHED_ENTRIES: Final = 200_000
+_CACHED_COMMITS: Final = 10_000
+_DEEPEST: Final = 64
+_PEELED: Final = 16
+
+_Entries = Mapping[str, TreeEntry]
+
+
+class Objects:
+    """Reads objects by id; directories are cached. Safe for use from several threads.
+
+    Every method takes a deadline of the monotonic clock, and may raise `DamagedCloneError`.
+
+    Args:
+        git: The repository.
+    """
+
+    def __init__(self, git: Git) -> None:
+        self.git: Final = git
+        self.cat_file: Final = CatFile(git)
+        self._trees: OrderedDict[str, _Entries] = OrderedDict()
+        self._entries = 0
+        self._roots: OrderedDict[str, str] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def root(self, commit: str, *, deadline: float) -> str:
+        """Return the id of the root directory of a commit."""
+        with self._guard:
+            known = self._roots.get(commit)
+        if known is not None:
+            return known
+        found = self.cat_file.read(commit, limit=_MAX_COMMIT_BYTES, deadline=deadline)
+        tree = header_of(found.data, "tree") if found.kind == "commit" else None
+        if tree is None:
+            raise DamagedCloneError(f"{commit} is not a commit")
+        with self._guard:
+            self._roots[commit] = tree
+            while len(self._roots) > _CACHED_COMMITS:
+                self._roots.popitem(last=False)
+        return tree
+
+    def directory(self, tree: str, *, deadline: float) -> _Entries:
+        """Return the files and directories of a tree."""
+        with self._guard:
+            known = self._trees.get(tree)
+            if known is not None:
+                self._trees.move_to_end(tree)
+                return known
+        entries = served_entries(self.raw_directory(tree, deadline=deadline))
+        with self._guard:
+            if tree not in self._trees:
+                self._trees[tree] = entries
+                self._entries += len(entries) + 1
+            while self._entries > _CACHED_ENTRIES and len(self._trees) > 1:
+                _, dropped = self._trees.popitem(last=False)
+                self._entries -= len(dropped) + 1
+        return entries
+
+    def raw_directory(self, tree: str, *, deadline: float) -> list[RawEntry]:
+        """Return all rows of a tree, as they are."""
+        try:
+            found = self.cat_file.read(tree, limit=_MAX_TREE_BYTES, deadline=deadline)
+        except TooLargeError as error:
+            raise ConfigFormatError("a directory of the repository is too large") from error
+        if found.kind != "tree":
+            raise DamagedCloneError(f"{tree} is not a directory")
+        return raw_entries(found.data, id_bytes=len(tree) // 2)
+
+    def find(self, commit: str, path: str, *, deadline: float) -> TreeEntry | None:
+        """Return the file or directory at a path; `None` if there is none."""
+        *parents, name = path.split("/")
+        entries = self.directory(self.root(commit, deadline=deadline), deadline=deadline)
+        for parent in parents:
+            entry = entries.get(parent)
+            if entry is None or not entry.is_directory:
+                return None
+            entries = self.directory(entry.object_id, deadline=deadline)
+        return entries.get(name)
+
+    def content(self, blob: str, *, limit: int, deadline: float) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            TooLargeError: It is larger than `limit`.
+        """
+        return self.cat_file.read(blob, limit=limit, deadline=deadline).data
+
+    def walk(self, tree: str, *, deadline: float, below: str = "") -> Iterator[str]:
+        """Yield the paths of all files below a directory, without hidden ones."""
+        if below.count("/") > _DEEPEST:
+            return
+        for name, entry in self.directory(tree, deadline=deadline).items():
+            if name.startswith("."):
+                continue
+            if entry.is_directory:
+                yield from self.walk(entry.object_id, deadline=deadline, below=f"{below}{name}/")
+            else:
+                yield below + name
+
+    def peel(self, object_id: str, *, deadline: float) -> str | None:
+        """Return the commit that a tag names, through other tags; `None` if it names another."""
+        for _ in range(_PEELED):
+            found = self.cat_file.read(object_id, limit=_MAX_COMMIT_BYTES, deadline=deadline)
+            if found.kind == "commit":
+                return object_id
+            following = header_of(found.data, "object") if found.kind == "tag" else None
+            if following is None:
+                return None
+            object_id = following
+        return None
+
+    def close(self) -> None:
+        """End the process that reads."""
+        self.cat_file.close()

@@ -1,0 +1,20 @@
+"""Never run: the type checker proves here that the backend fits the Protocols."""
+
+from pyfly.config_git import GitConfigBackend
+from pyfly.config_server import storage as s
+
+
+def the_backend_has_every_ability_but_hints_of_changes(backend: GitConfigBackend) -> None:
+    _required: s.ConfigBackend = backend
+    _keys: s.SupportsKeys = backend
+    _labels: s.SupportsLabels = backend
+    _batch: s.SupportsBatchFetch = backend
+    _snapshots: s.SupportsSnapshots = backend
+    _conditional: s.SupportsConditionalSave = backend
+    _delete: s.SupportsDelete = backend
+    _history: s.SupportsHistory = backend
+    _changes: s.SupportsChanges = backend
+    _refetch: s.SupportsRefetch = backend
+    _resources: s.SupportsResources = backend
+    _check: s.SupportsCheck = backend
+    _close: s.SupportsClose = backend
