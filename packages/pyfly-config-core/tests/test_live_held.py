@@ -27,8 +27,13 @@ ORDERS = "/config/orders/prod"
 
 
 @pytest.fixture
-async def app() -> AsyncIterator[Application]:
-    app = Application(ControlledStore())  # without hints: a look would mark the answer once more
+def store() -> ControlledStore:
+    return ControlledStore()  # without hints: a look would mark the answer once more
+
+
+@pytest.fixture
+async def app(store: ControlledStore) -> AsyncIterator[Application]:
+    app = Application(store)
     await app.server.bundles.save(bundle(n=1))
     yield app
     await app.aclose()
@@ -69,6 +74,33 @@ async def test_a_change_is_told_from_memory(app: Application) -> None:
     assert {reply.tag for reply in replies} == {(await app.get(ORDERS)).tag}
     assert sum(app.live.counters.wakes.counts) == 120
     assert app.live.counters.watchers == 0
+
+
+async def test_a_request_is_held_while_its_document_is_composed_anew(
+    app: Application, store: ControlledStore
+) -> None:
+    tag = await warm(app)
+    requests = handled(app)
+    gate = store.hold("fetch")
+    held = [app.hold(ORDERS, tag)]
+    await app.held()
+    await store.wrapped.save(bundle(n=2))
+    await app.look()
+    await soon(gate.reached.wait())
+    held += [app.hold(ORDERS, tag) for _ in range(10)]
+    await app.held(11)
+    store.release("fetch")
+    assert [reply.sources for reply in await soon(asyncio.gather(*held))] == [[{"n": 2}]] * 11
+    assert requests == []
+
+
+async def test_a_document_that_is_out_of_date_is_composed_for_the_first_who_waits(
+    app: Application, store: ControlledStore
+) -> None:
+    tag = await warm(app)
+    await store.wrapped.save(bundle(n=2))
+    await app.look()
+    assert (await soon(app.hold(ORDERS, tag))).sources == [{"n": 2}]
 
 
 async def test_the_next_reader_has_the_new_document_from_memory(app: Application) -> None:

@@ -212,7 +212,7 @@ class ConfigServerApp:
         live, wait = self.live, found.wait
         if live is None or wait is None or live.watching.is_full:
             return False
-        await live.watching.wait(
+        await live.wait(
             found.ready.request,
             found.ready.entity_tag,
             seconds=wait,

@@ -121,24 +121,43 @@ class HotPath:
                 then a client gets another document than the one whose entity tag it sends.
         """
         head = _head(scope)
-        ready = None if head is None else self._current(_key(scope, head))
-        if head is None or ready is None:
+        if head is None:
+            return None
+        if b"prefer" in head and not was_held:
+            return self._held(_key(scope, head), head)
+        ready = self._current(_key(scope, head))
+        if ready is None:
             return None
         if not self._may_have(ready.right, head.get(b"host"), head.get(b"authorization")):
             return None
-        known, preferred = head.get(b"if-none-match"), head.get(b"prefer")
-        wait = None if preferred is None else plain_wait(preferred)
+        known = head.get(b"if-none-match")
         has = known == ready.entity_tag
-        if (known is not None and not (has or was_held)) or (
-            preferred is not None and (wait is None or known is None or not _BODY.isdisjoint(head))
-        ):
-            return None
         entry = ready.entry()
-        if entry is None:
+        if entry is None or (known is not None and not (has or was_held)):
             return None
         entry.is_used = True
         self._counters.hits += 1
-        return HotAnswer(ready=ready, body=None if has else entry.representation.body, wait=wait)
+        return HotAnswer(ready=ready, body=None if has else entry.representation.body, wait=None)
+
+    def _held(self, key: _Key, head: Mapping[bytes, bytes]) -> HotAnswer | None:
+        """Return what a request may wait for: its client has the last answer.
+
+        The answer may be out of date: it is composed anew, because somebody waits for it.
+        """
+        ready, known = self._responses.get(key), head.get(b"if-none-match")
+        wait = plain_wait(head[b"prefer"])
+        if ready is None or known is None or wait is None or not _BODY.isdisjoint(head):
+            return None
+        if not self._may_have(ready.right, head.get(b"host"), head.get(b"authorization")):
+            return None
+        entry = self._find_entry(ready.request)
+        if entry is None or entry.error is not None or entry.representation.entity_tag != known:
+            return None
+        entry.is_used = True
+        self._counters.hits += 1
+        if ready.entity_tag != known:
+            ready = _ready(entry, right=ready.right, route=ready.route)
+        return HotAnswer(ready=ready, body=None, wait=wait)
 
     def recognize(self, scope: Mapping[str, Any]) -> KnownRequest | None:
         """Return what `answer` needs for the same request; `None` if it was not answered before."""

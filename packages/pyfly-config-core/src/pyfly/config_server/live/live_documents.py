@@ -16,7 +16,7 @@ from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.feeds import Feeds
 from pyfly.config_server.live.inputs import Touched
 from pyfly.config_server.live.live_options import LiveOptions
-from pyfly.config_server.live.watching import ANY_CHANGE, Watching
+from pyfly.config_server.live.watching import ANY_CHANGE, AtEnd, Watching
 
 __all__ = ["LiveDocuments"]
 
@@ -154,6 +154,7 @@ class LiveDocuments:
         *,
         seconds: float,
         gone: Callable[[], Coroutine[Any, Any, None]] | None,
+        at_end: AtEnd | None = None,
     ) -> None:
         """Return when the document may have another entity tag; see `Watching.wait`.
 
@@ -162,6 +163,7 @@ class LiveDocuments:
             entity_tag: What the client has.
             seconds: The longest time to wait.
             gone: See `Watching.wait`.
+            at_end: See `Watching.wait`.
 
         Raises:
             TooManyWatchersError: There are too many waiting requests.
@@ -173,7 +175,7 @@ class LiveDocuments:
                 return
             if not self.watching.is_watched(document):
                 self.answers.catch_up(document, entry)
-        await self.watching.wait(request, entity_tag, seconds=seconds, gone=gone)
+        await self.watching.wait(request, entity_tag, seconds=seconds, gone=gone, at_end=at_end)
 
     def look_soon(self) -> None:
         """Look at every store soon, because something may have changed. Calls are joined."""
@@ -191,8 +193,8 @@ class LiveDocuments:
         return self.answers.exist or self.feeds.lag is not None
 
     def find(self, request: DocumentRequest) -> Entry | None:
-        """Return the answer in the cache, which may be out of date."""
-        return self.answers.cache.find(request)
+        """Return the last good answer, which may be out of date."""
+        return self.answers.cache.find(request) if self.is_running else None
 
     def is_ready(self, entry: Entry) -> bool:
         """True if an answer of the cache can be used without waiting for anything."""
