@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from pyfly.config_client._client import ConfigClient, SyncConfigClient
     from pyfly.config_client._config import ClientConfig
     from pyfly.config_client._integration import apply_to_environ, config_lifespan
-    from pyfly.config_client._live import Live
-    from pyfly.config_client._live_async import AsyncLive
+    from pyfly.config_client._live import AsyncLive, Live, SyncLive
     from pyfly.config_client._live_binding import Rejection
-    from pyfly.config_client._live_sync import SyncLive
     from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
     from pyfly.config_client._scalars import DataSize
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "AsyncLive": "_live_async",
+    "AsyncLive": "_live",
     "AsyncWatcher": "_watch",
     "Change": "_changes",
     "ClientConfig": "_config",
@@ -48,7 +46,7 @@ _MODULES = {
     "Properties": "_properties",
     "Rejection": "_live_binding",
     "SyncConfigClient": "_client",
-    "SyncLive": "_live_sync",
+    "SyncLive": "_live",
     "Watcher": "_watch",
     "apply_to_environ": "_integration",
     "config_lifespan": "_integration",

@@ -22,8 +22,7 @@ from pyfly.config_client._steps import (
 from pyfly.config_client.errors import ConfigClientError, SnapshotError
 
 if TYPE_CHECKING:
-    from pyfly.config_client._live_async import AsyncLive
-    from pyfly.config_client._live_sync import SyncLive
+    from pyfly.config_client._live import AsyncLive, SyncLive
     from pyfly.config_client._live_values import LiveValues
     from pyfly.config_client._watch import AsyncWatcher, Watcher, WatchTiming
 
@@ -299,7 +298,7 @@ class ConfigClient(_Client):
         Raises:
             ValueError: As `watch`.
         """
-        from pyfly.config_client._live_async import AsyncLive, AsyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
+        from pyfly.config_client._live import AsyncLive, AsyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
 
         values: AsyncLiveValues = vars(self).setdefault(  # one, also if two threads call this
             "_live_values", AsyncLiveValues(self, self._refetch)
@@ -395,7 +394,7 @@ class SyncConfigClient(_Client):
             ConfigClientError: The first fetch failed, or its result does not fit the class.
             ValueError: As `ConfigClient.watch`.
         """
-        from pyfly.config_client._live_sync import SyncLive, SyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
+        from pyfly.config_client._live import SyncLive, SyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
 
         values: SyncLiveValues = vars(self).setdefault(  # one, also if two threads call this
             "_live_values", SyncLiveValues(self, self._live_watcher)

@@ -15,15 +15,15 @@ from pyfly.config_client._actions import (
     EXIT_INTERRUPTED,
     EXIT_MISSING,
     EXIT_USAGE,
+    doctor,
     env,
     get,
     print_note,
     run,
 )
+from pyfly.config_client._arguments import PREFIX, VARIABLES
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig, Policy
-from pyfly.config_client._doctor import doctor
-from pyfly.config_client._variables import PREFIX, VARIABLES
 from pyfly.config_client.errors import MissingPropertyError
 from pyfly.config_core import ConfigError
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
-from pyfly.config_client._arguments import check_argument, check_seconds, check_transport
+from pyfly.config_client._arguments import (
+    check_argument,
+    check_seconds,
+    check_transport,
+    read_variable,
+    read_variables,
+)
 from pyfly.config_client._exchange import TlsFiles, Transport
 from pyfly.config_client._files import read_file
 from pyfly.config_client._properties import Properties
@@ -20,7 +26,6 @@ from pyfly.config_client._requests import (
     parse_server,
 )
 from pyfly.config_client._snapshots import OFF, SnapshotCipher, SnapshotStore, make_cipher
-from pyfly.config_client._variables import read_variable, read_variables
 from pyfly.config_client.errors import ConfigClientError
 from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import DEFAULT_PROFILE

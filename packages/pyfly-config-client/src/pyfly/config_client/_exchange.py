@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from pyfly.config_client.errors import InvalidPayloadError
+from pyfly.config_core.limits import MAX_ANSWER_BYTES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class HttpRequest:
@@ -40,6 +43,30 @@ class HttpResponse:
             raise TypeError("a response needs a status that is a number, and a body of bytes")
         lower = {name.lower(): value for name, value in self.headers.items()}
         object.__setattr__(self, "headers", lower)
+
+
+class Body:
+    """Collects the body of a response, up to the largest size that is allowed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._content = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Append a chunk.
+
+        Raises:
+            InvalidPayloadError: The body becomes too large.
+        """
+        self._content += chunk
+        if len(self._content) > MAX_ANSWER_BYTES:
+            raise InvalidPayloadError(
+                f"{self._url}: the response is larger than {MAX_ANSWER_BYTES:,} bytes"
+            )
+
+    def response(self, status: int, headers: Mapping[str, str]) -> HttpResponse:
+        """Return the whole response."""
+        return HttpResponse(status=status, headers=headers, body=bytes(self._content))
 
 
 class Exchange(Protocol):

@@ -5,29 +5,24 @@ in an event loop in the pool of that loop.
 """
 
 import atexit
-import contextlib
-import os
-import socket
 import ssl
 import threading
 import time
-import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from pyfly.config_client._exchange import HttpRequest, HttpResponse, TlsFiles
+from pyfly.config_client._connections import IDLE_SECONDS, Connection, ProcessConnections, key_of
+from pyfly.config_client._exchange import Body, HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_client._forks import Openings, forget_after_fork
-from pyfly.config_client._network import make_context, root_cause, unreachable
+from pyfly.config_client._network import make_context, protocol_error, root_cause, unreachable
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
     ServerUnreachableError,
     late_response,
 )
-from pyfly.config_core.limits import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,6 +46,16 @@ _NOT_CONNECTED: Final = "connection.connect_tcp.failed"
 _SECURED: Final = "connection.start_tls.complete"
 
 Inner = httpx.AsyncBaseTransport | httpx.BaseTransport
+
+
+_AT_ONCE_SECONDS: Final = 1.0
+"""A request over a connection that the server has closed fails within this time."""
+_ONE_CONNECTION: Final[Mapping[str, Any]] = {
+    "trust_env": False,
+    "limits": httpx.Limits(
+        max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS
+    ),
+}
 
 
 async def send(request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> HttpResponse:
@@ -80,14 +85,15 @@ async def _send_in_loop(
     request: HttpRequest, tls: TlsFiles, loop: "asyncio.AbstractEventLoop"
 ) -> HttpResponse:
     """Send a request over an idle connection of an event loop, or over a new one."""
-    key = _key(request, tls)
+    key = key_of(request, tls)
     pool = await _process.pool_of(loop)
     idle, expired = pool.take(key)
     for one in expired:
         await one.transport.aclose()
     while True:
-        used = idle or _Connection(
-            httpx.AsyncHTTPTransport(verify=_verification(request.url, tls), **_ONE_CONNECTION)
+        used = idle or Connection(
+            httpx.AsyncHTTPTransport(verify=_verification(request.url, tls), **_ONE_CONNECTION),
+            _process.open,
         )
         began = time.monotonic()
         try:
@@ -111,13 +117,13 @@ async def _send_over(transport: Inner, request: HttpRequest) -> HttpResponse:
         client,
         client.stream("GET", request.url, headers=headers, extensions=traced) as response,
     ):
-        body = _Body(request.url)
+        body = Body(request.url)
         if response.is_stream_consumed:  # an inner transport may give it at once
             body.add(response.content)
         else:
             async for chunk in response.aiter_raw(_CHUNK_BYTES):
                 body.add(chunk)
-        return body.response(response)
+        return body.response(response.status_code, dict(response.headers))
 
 
 def _trace_in_loop(key: object) -> "Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]":
@@ -148,7 +154,7 @@ class BlockingExchange:
         self._inner = inner
         self._done = threading.Event()
         self._result: HttpResponse | BaseException | None = None
-        self._connection: _Connection[httpx.HTTPTransport] | None = None
+        self._connection: Connection[httpx.HTTPTransport] | None = None
         self._aborted = False
 
     def run(self) -> HttpResponse:
@@ -205,7 +211,7 @@ class BlockingExchange:
 
     def _send(self) -> HttpResponse:
         """Send the request over an idle connection of the threads, or over a new one."""
-        key, pool = _key(self._request, self._tls), _process.pool
+        key, pool = key_of(self._request, self._tls), _process.pool
         idle, expired = pool.take(key)
         for one in expired:
             one.close()
@@ -224,17 +230,18 @@ class BlockingExchange:
                 used.close()
             return response
 
-    def _new_connection(self) -> "_Connection[httpx.HTTPTransport]":
+    def _new_connection(self) -> Connection[httpx.HTTPTransport]:
         """Make a connection; forks wait, because OpenSSL holds locks, too."""
         for seconds in _openings.begin(self):
             time.sleep(seconds)
         try:
             verify = _verification(self._request.url, self._tls)
-            return _Connection(httpx.HTTPTransport(verify=verify, **_ONE_CONNECTION))
+            transport = httpx.HTTPTransport(verify=verify, **_ONE_CONNECTION)
+            return Connection(transport, _process.open)
         finally:
             _openings.end(self)
 
-    def _send_with(self, connection: "_Connection[httpx.HTTPTransport]") -> HttpResponse:
+    def _send_with(self, connection: Connection[httpx.HTTPTransport]) -> HttpResponse:
         self._connection = connection
         try:
             if self._aborted:
@@ -254,13 +261,13 @@ class BlockingExchange:
             client,
             client.stream("GET", request.url, headers=headers, extensions=traced) as response,
         ):
-            body = _Body(request.url)
+            body = Body(request.url)
             if response.is_stream_consumed:
                 body.add(response.content)
             else:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     body.add(chunk)
-            return body.response(response)
+            return body.response(response.status_code, dict(response.headers))
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         """Tell forks of a new connection, and keep its socket.
@@ -281,32 +288,6 @@ class BlockingExchange:
                 connection.shut_down()
         elif event == _SECURED:
             connection.secured(info["return_value"].get_extra_info("socket"))
-
-
-class _Body:
-    """Collects the body of a response, up to the largest size that is allowed."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._content = bytearray()
-
-    def add(self, chunk: bytes) -> None:
-        """Append a chunk.
-
-        Raises:
-            InvalidPayloadError: The body becomes too large.
-        """
-        self._content += chunk
-        if len(self._content) > MAX_ANSWER_BYTES:
-            raise InvalidPayloadError(
-                f"{self._url}: the response is larger than {MAX_ANSWER_BYTES:,} bytes"
-            )
-
-    def response(self, response: httpx.Response) -> HttpResponse:
-        """Return the whole response."""
-        return HttpResponse(
-            status=response.status_code, headers=dict(response.headers), body=bytes(self._content)
-        )
 
 
 class _Borrowed(httpx.AsyncBaseTransport, httpx.BaseTransport):
@@ -362,7 +343,7 @@ def translate(error: Exception, cause: BaseException, url: str) -> ConfigClientE
         return ServerUnreachableError(f"{url}: {reason}", permanent=True)
     host = httpx.URL(url).netloc.decode()
     if isinstance(error, httpx.RemoteProtocolError):
-        return _protocol_error(str(error), url, host)
+        return protocol_error(str(error), url, host)
     known = unreachable(url, host, cause)
     if isinstance(error, httpx.ProxyError):
         reason = f"the proxy did not connect to {host}"
@@ -375,19 +356,13 @@ def translate(error: Exception, cause: BaseException, url: str) -> ConfigClientE
     return ServerUnreachableError(f"{url}: {reason}")
 
 
-def _protocol_error(text: str, url: str, host: str) -> ServerUnreachableError:
-    secure = url.startswith("https:")
-    hint = "" if secure else "; the address may have to begin with https://"
-    if "illegal request line" in text:  # begins with a control character, as a TLS alert does
-        reason = f"{host} does not speak HTTP{hint}"
-        return ServerUnreachableError(f"{url}: {reason}", permanent=True)
-    if "without sending a response" in text:
-        reason = f"{host} closed the connection without a response{hint}"
-    elif "incomplete" in text or "without sending complete" in text:
-        reason = f"{host} cut off the response"
-    else:
-        reason = f"the response of {host} is not HTTP"
-    return ServerUnreachableError(f"{url}: {reason}")
+def _was_closed_while_idle(error: BaseException, began: float) -> bool:
+    """True if the server closed an idle connection before it received the request."""
+    if time.monotonic() - began > _AT_ONCE_SECONDS:
+        return False
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "without sending a response" in str(error)
+    return isinstance(error, httpx.ReadError | httpx.WriteError)
 
 
 def is_international_host(host: str) -> bool:
@@ -398,198 +373,8 @@ def is_international_host(host: str) -> bool:
         return False
 
 
-# --- connections ----------------------------------------------------------------------
-
-_Transport = TypeVar("_Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
-_Key: TypeAlias = tuple[object, ...]
-
-_IDLE_SECONDS: Final = 20.0
-"""An idle connection is not used after this time, because servers and proxies close it soon."""
-_MOST_IDLE: Final = 4
-"""How many idle connections to one server stay open."""
-_AT_ONCE_SECONDS: Final = 1.0
-"""A request over a connection that the server has closed fails within this time."""
-_ONE_CONNECTION: Final[Mapping[str, Any]] = {
-    "trust_env": False,
-    "limits": httpx.Limits(
-        max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS
-    ),
-}
-
-
-def _key(request: HttpRequest, tls: TlsFiles) -> _Key:
-    """Return what two requests have in common that may use the same connection.
-
-    The identities of the files for TLS belong to it, because renewed files need a new connection.
-    """
-    parts = urlsplit(request.url)
-    files = (tls.ca_file, tls.client_cert, tls.client_key) if parts.scheme == "https" else ()
-    return (parts.scheme, parts.netloc, *(one and _file_identity(one) for one in files))
-
-
-def _file_identity(path: "str | os.PathLike[str]") -> _Key:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - a text or a path
-    except OSError:
-        return (path,)
-    return (path, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _was_closed_while_idle(error: BaseException, began: float) -> bool:
-    """True if the server closed an idle connection before it received the request."""
-    if time.monotonic() - began > _AT_ONCE_SECONDS:
-        return False
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "without sending a response" in str(error)
-    return isinstance(error, httpx.ReadError | httpx.WriteError)
-
-
-class _Connection(Generic[_Transport]):
-    """A transport of httpx with one connection, for one exchange at a time.
-
-    A pool of httpx does not tell which socket serves a request until there is a response. Another
-    thread must be able to end an exchange before that, so every connection has its own transport.
-    """
-
-    def __init__(self, transport: _Transport) -> None:
-        self.transport: _Transport = transport
-        self.idle_since: float = 0.0
-        self._socket: socket.socket | None = None
-        self._duplicate: socket.socket | None = None
-        _process.open.add(self)
-
-    def connected(self, new: socket.socket) -> None:
-        """Keep a socket, and a duplicate of it, because TLS takes over the first."""
-        self._forget_duplicate()
-        self._socket, self._duplicate = new, new.dup()
-
-    def secured(self, new: socket.socket) -> None:
-        """Keep the socket of TLS instead."""
-        self._socket = new
-
-    def shut_down(self) -> None:
-        """End the exchange; from any thread."""
-        duplicate = self._duplicate
-        if duplicate is not None:
-            with contextlib.suppress(OSError):  # closed already
-                duplicate.shutdown(socket.SHUT_RDWR)
-
-    def close(self: "_Connection[httpx.HTTPTransport]") -> None:
-        """Close the connection of a transport for threads."""
-        self.transport.close()
-        self._forget_duplicate()
-
-    def leave(self) -> None:
-        """Close the sockets of a forked process, without sending anything."""
-        for one in (self._duplicate, self._socket):
-            if one is not None:
-                one.close()
-
-    def _forget_duplicate(self) -> None:
-        duplicate, self._duplicate = self._duplicate, None
-        if duplicate is not None:
-            duplicate.close()
-
-
-class _Pool(Generic[_Transport]):
-    """The idle connections of all threads, or of one event loop."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._idle: dict[_Key, list[_Connection[_Transport]]] = {}
-
-    def take(
-        self, key: _Key
-    ) -> tuple[_Connection[_Transport] | None, list[_Connection[_Transport]]]:
-        """Return an idle connection, if there is one, and others that the caller must close."""
-        oldest = time.monotonic() - _IDLE_SECONDS
-        with self._lock:
-            expired = [o for all_ in self._idle.values() for o in all_ if o.idle_since < oldest]
-            self._idle = {
-                known: kept
-                for known, all_ in self._idle.items()
-                if (kept := [one for one in all_ if one.idle_since >= oldest])
-            }
-            usable = self._idle.get(key)
-            return usable.pop() if usable else None, expired
-
-    def give(self, key: _Key, connection: _Connection[_Transport], response: HttpResponse) -> bool:
-        """Keep a connection after a response; False if the caller must close it."""
-        if "close" in response.headers.get("connection", "").lower():
-            return False
-        connection.idle_since = time.monotonic()
-        with self._lock:
-            kept = self._idle.setdefault(key, [])
-            if len(kept) >= _MOST_IDLE:
-                return False
-            kept.append(connection)
-        return True
-
-    def drain(self) -> list[_Connection[_Transport]]:
-        """Return all idle connections, which the caller must close."""
-        with self._lock:
-            drained, self._idle = self._idle, {}
-        return [one for all_ in drained.values() for one in all_]
-
-
-class _ProcessConnections:
-    """The connections of this process. A forked process begins without any."""
-
-    def __init__(self) -> None:
-        self._inherited: list[object] = []
-        self._begin()
-
-    def _begin(self) -> None:
-        self.open: weakref.WeakSet[_Connection[Any]] = weakref.WeakSet()
-        self.pool: _Pool[httpx.HTTPTransport] = _Pool()
-        self._lock = threading.Lock()
-        self._loops: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
-
-    async def pool_of(self, loop: "asyncio.AbstractEventLoop") -> _Pool[httpx.AsyncHTTPTransport]:
-        """Return the idle connections of an event loop; they are closed when it ends."""
-        found = self._loops.get(loop)
-        if found is None:
-            found = _LoopPool()
-            with self._lock:
-                running = {one: pool for one, pool in self._loops.items() if not one.is_closed()}
-                self._loops = running | {loop: found}
-            await anext(found.keeper)
-        return found.pool
-
-    def after_fork(self) -> None:
-        """Use no connection of the parent process."""
-        for one in self.open:
-            one.leave()
-        # Kept, because the end of a keeper would wake the event loop of the parent.
-        self._inherited.append(self._loops)
-        self._begin()
-
-    def close(self) -> None:
-        """Close the idle connections of all threads."""
-        for one in self.pool.drain():
-            one.close()
-
-
-class _LoopPool:
-    """The idle connections of one event loop.
-
-    An event loop closes its asynchronous generators when it ends, so a generator closes them.
-    """
-
-    def __init__(self) -> None:
-        self.pool: _Pool[httpx.AsyncHTTPTransport] = _Pool()
-        self.keeper = self._keep()
-
-    async def _keep(self) -> "AsyncGenerator[None]":
-        try:
-            yield
-        finally:
-            for one in self.pool.drain():
-                await one.transport.aclose()
-
-
 _openings: Final = Openings()
 _openings.delay_forks()
-_process: Final = _ProcessConnections()
+_process: Final = ProcessConnections[httpx.HTTPTransport, httpx.AsyncHTTPTransport]()
 atexit.register(_process.close)
 forget_after_fork(_process.after_fork)

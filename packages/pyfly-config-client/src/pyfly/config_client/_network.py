@@ -102,6 +102,28 @@ def unreachable(url: str, host: str, cause: BaseException) -> ServerUnreachableE
     return ServerUnreachableError(f"{url}: {reason}", permanent=permanent)
 
 
+def protocol_error(text: str, url: str, host: str) -> ServerUnreachableError:
+    """Return the error for a connection that does not carry HTTP.
+
+    Args:
+        text: What the parser of HTTP says.
+        url: The requested address, without credentials.
+        host: Its host and port.
+    """
+    secure = url.startswith("https:")
+    hint = "" if secure else "; the address may have to begin with https://"
+    if "illegal request line" in text:  # begins with a control character, as a TLS alert does
+        reason = f"{host} does not speak HTTP{hint}"
+        return ServerUnreachableError(f"{url}: {reason}", permanent=True)
+    if "without sending a response" in text:
+        reason = f"{host} closed the connection without a response{hint}"
+    elif "incomplete" in text or "without sending complete" in text:
+        reason = f"{host} cut off the response"
+    else:
+        reason = f"the response of {host} is not HTTP"
+    return ServerUnreachableError(f"{url}: {reason}")
+
+
 def _reason(host: str, cause: BaseException) -> tuple[str, bool]:
     """Return the reason, and whether a later attempt cannot help."""
     reason, permanent = "", False
