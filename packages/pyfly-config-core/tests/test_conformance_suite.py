@@ -189,6 +189,7 @@ class TestAsyncFixture(BackendConformance):
 """
 
 CHANGES = """
+import hashlib
 from pyfly.config_server.storage import ChangeBatch, BundleChange, EverythingChange
 
 
@@ -199,6 +200,14 @@ class Lost(InMemoryConfigBackend):
         await asyncio.sleep(0)
         present = await super().changes_since(None)
         return ChangeBatch(cursor=present.cursor, changes=batch.changes)
+
+
+class Costly(InMemoryConfigBackend):
+    # Reads everything to see that nothing has changed.
+    async def changes_since(self, cursor):
+        for source in await self.list():
+            hashlib.sha256(repr(dict(source.properties)).encode())
+        return await super().changes_since(cursor)
 
 
 class CursorBefore(InMemoryConfigBackend):
@@ -304,6 +313,7 @@ def suite(kind):
 
 
 TestLost = suite(Lost)
+TestCostly = suite(Costly)
 TestCursorBefore = suite(CursorBefore)
 TestCursorLate = suite(CursorLate)
 TestForgetsRemovals = suite(ForgetsRemovals)
@@ -510,6 +520,7 @@ def test_a_wrong_shape_fails_one_test_that_says_why(
     ("name", "test"),
     [
         ("Lost", "test_no_change_is_missed_while_several_write"),
+        ("Costly", "test_an_idle_look_costs_the_same_for_large_bundles"),
         ("CursorBefore", "test_every_save_is_named_and_moves_the_cursor"),
         ("CursorLate", "test_every_save_is_named_and_moves_the_cursor"),
         ("ForgetsRemovals", "test_a_removal_is_named"),

@@ -1,6 +1,7 @@
 """The suite for stores that list changes."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Protocol
 
@@ -30,6 +31,18 @@ _REMOVED = 2
 """The number of writers that remove their bundle at the end."""
 _OLDER = 32
 """The number of changes between an old cursor and the present cursor."""
+_LARGE = 4
+_LARGE_TEXT = 240_000
+"""The number of large bundles, and their size in characters."""
+_IDLE_LOOKS = 20
+_MOST_LOOKS = 120
+_LOOK_PAUSE = 0.02
+"""Seconds between two looks, because a store may look twice at what was written lately."""
+_COST_RATIO = 3
+_COST_SECONDS = 0.0003
+"""An idle look at large bundles may cost three times the CPU time of one at small bundles, and
+0.3 ms, in which nobody can read them. Both are measured in one process, so that its speed does not
+count."""
 
 
 class ChangesBackend(ConfigBackend, SupportsChanges, Protocol):
@@ -48,6 +61,23 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         await backend.fetch("absent", "prod")
         await backend.list()
         assert await backend.changes_since(start.cursor) == start
+
+    async def test_an_idle_look_costs_the_same_for_large_bundles(
+        self, backend: ChangesBackend
+    ) -> None:
+        """A look reads no content while nothing changes: its CPU time does not grow with it."""
+        sources = [bundle(f"app{number}") for number in range(_LARGE)]
+        for source in sources:
+            await backend.save(source)
+        small = await _idle_cost(backend, enough=0.0, most=_IDLE_LOOKS)
+        for source in sources:
+            await backend.save(replace(source, properties={"text": "x" * _LARGE_TEXT}))
+        allowed = _COST_RATIO * small + _COST_SECONDS
+        large = await _idle_cost(backend, enough=allowed, most=_MOST_LOOKS)
+        assert large <= allowed, (
+            f"a look without a change costs {large * 1000:.2f} ms of CPU time with large bundles, "
+            f"{small * 1000:.2f} ms with small ones; compare names and versions, not content"
+        )
 
     async def test_every_save_is_named_and_moves_the_cursor(self, backend: ChangesBackend) -> None:
         """A new bundle, new content, new types and a new label, each with a new cursor."""
@@ -196,6 +226,26 @@ class ChangesConformance(Conformance, ability=SupportsChanges):
         suite closes the returned object.
         """
         return None
+
+
+async def _idle_cost(backend: SupportsChanges, *, enough: float, most: int) -> float:
+    """Return the seconds of CPU time of the cheapest look without a change.
+
+    Args:
+        backend: The store.
+        enough: No further look is made after one that costs at most this.
+        most: The number of looks.
+    """
+    cursor, cheapest = (await backend.changes_since(None)).cursor, float("inf")
+    for _ in range(most):
+        began = time.process_time()
+        cursor = (await backend.changes_since(cursor)).cursor
+        cheapest = min(cheapest, time.process_time() - began)
+        if cheapest <= enough:
+            break
+        if enough:
+            await asyncio.sleep(_LOOK_PAUSE)
+    return cheapest
 
 
 def _names(batch: ChangeBatch, key: ConfigKey) -> bool:
