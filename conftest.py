@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,20 @@ SERVERS = frozenset(
 )
 """Fixtures that start a server process."""
 
+LONGEST = (
+    "tests-integration/outages/",
+    "tests-integration/spring/",
+    "packages/pyfly-config-server/tests/test_copied_documents.py",
+    "packages/pyfly-config-server/tests/test_copies_between_stores.py",
+    "tests-integration/",
+)
+"""Where the longest files are. They come first, so that no process is left alone with one."""
+
+UNTRACED = ("measured", "slow", "external", "packaging")
+"""Marks of tests that run without the tracing of coverage, as do the processes that they start."""
+
+_TRACING = "COVERAGE_PROCESS_CONFIG"  # tells a process to trace itself
+
 # The tests of the template run where a package was made of it.
 collect_ignore_glob = ["packages/*/src/pyfly/config_cli/_backend_template/*"]
 
@@ -41,11 +55,39 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark tests that start a server process, so that `scripts/test --quick` leaves them out."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that start a server process, and put the longest files first."""
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: next(
+            (rank for name, rank in ranks.items() if item.nodeid.startswith(name)), len(ranks)
+        )
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace only tests without a mark in `UNTRACED`, and the processes that those start.
+
+    The tracing of coverage takes as long as the code itself, and is part of every CPU time that is
+    measured. The other tests reach the same lines.
+    """
+    if not any(item.get_closest_marker(name) for name in UNTRACED):
+        return (yield)
+    trace, trace_of_threads = sys.gettrace(), threading.gettrace()
+    of_processes = os.environ.pop(_TRACING, None)
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        threading.settrace(trace_of_threads)
+        sys.settrace(trace)
+        if of_processes is not None:
+            os.environ[_TRACING] = of_processes
 
 
 @pytest.hookimpl(trylast=True)
@@ -101,22 +143,3 @@ def _import_path_as_it_was() -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-@pytest.fixture(autouse=True)
-def without_tracing(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Measure CPU time of the code alone: coverage traces every line, which costs several times it.
-
-    It applies to tests marked `measured`.
-    """
-    if request.node.get_closest_marker("measured") is None:
-        yield
-        return
-    trace, trace_of_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    try:
-        yield
-    finally:
-        threading.settrace(trace_of_threads)
-        sys.settrace(trace)
