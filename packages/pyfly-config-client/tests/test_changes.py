@@ -244,6 +244,28 @@ async def test_rejected_configurations_are_counted(make_client: Any, holding_ser
     assert watched.statuses.qsize() == 2
 
 
+async def test_the_change_after_a_rejected_configuration_is_seen_at_once(
+    watch: Any, holding_server: Any
+) -> None:
+    """With pauses that grow to the interval this test would take minutes."""
+
+    def validate(properties: Properties) -> None:
+        if properties.get("a", int) < 0:
+            raise ValueError
+
+    watched = await watch(validate=validate)
+    for number in range(1, 9):
+        holding_server.answer(a=-number)
+        await watched.status(lambda status, number=number: status.rejected == number)
+        await holding_server.until(lambda: holding_server.held == 1)
+    holding_server.answer(a=1)
+    change = await watched.change()
+    assert (change.previous["a"], change.properties["a"]) == (0, 1)
+    tags = [one.get("if-none-match") for one in holding_server.requests]
+    assert len({*tags[1:]}) == len(tags[1:]), "each request waits for another configuration to end"
+    await holding_server.until(lambda: holding_server.held == 1)
+
+
 async def test_staleness_is_told_when_it_begins_and_when_it_ends(
     watch: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

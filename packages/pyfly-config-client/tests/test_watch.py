@@ -243,6 +243,44 @@ def test_failures_are_followed_by_growing_pauses(monkeypatch: pytest.MonkeyPatch
     assert plan.pauses((35.0, unchanged(**HELD)), (0.0, refused)) == [1]
 
 
+def test_a_rejected_configuration_is_waited_for_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def validate(properties: Properties) -> None:
+        if properties.get("a", int) < 0:
+            raise ValueError
+
+    plan = Plan(monkeypatch)
+    plan.job = replace(plan.job, config=replace(plan.config, validate=validate))
+    wrong = plan.answer({"a": -1}, '"wrong"', **HELD)
+    turns = [
+        (5.0, wrong),
+        (35.0, unchanged(**HELD)),  # then it is checked again, and waited for again
+        (0.1, plan.answer({"a": -1}, '"wrong"')),
+        (5.0, plan.answer({"a": 1}, '"1"', **HELD)),
+        (35.0, unchanged(**HELD)),
+    ]
+    assert plan.pauses(*turns) == pytest.approx([0.15, 0.15, 0.0])
+    assert [step.headers for step in plan.sent] == [
+        {"If-None-Match": '"0"', "Prefer": "wait=40"},
+        {"If-None-Match": '"wrong"', "Prefer": "wait=40"},
+        {"If-None-Match": '"0"'},
+        {"If-None-Match": '"wrong"', "Prefer": "wait=40"},
+        {"If-None-Match": '"1"', "Prefer": "wait=40"},
+    ]
+    assert plan.current.properties["a"] == 1
+
+
+def test_a_rejected_configuration_of_a_server_that_does_not_hold_is_asked_for_ever_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def validate(properties: Properties) -> None:
+        raise ValueError
+
+    plan = Plan(monkeypatch)
+    plan.job = replace(plan.job, config=replace(plan.config, validate=validate))
+    turns = [(0.0, plan.answer({"a": 1}, '"1"')), (0.0, unchanged())] * 4
+    assert plan.pauses(*turns) == pytest.approx([0.15, 2, 0.15, 8, 0.15, 32, 0.15, 60])
+
+
 def test_a_server_that_comes_back_is_asked_to_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request without an entity tag cannot be held, so there is no need to wait for the next."""
     plan = Plan(monkeypatch)

@@ -152,9 +152,10 @@ def check_shrinking(job: Job, new: Loaded, before: Loaded | None) -> None:
     count = 0 if before is None else len(before.properties)
     allowed = job.config.allow_shrink or count < _SHRINK_THRESHOLD
     if not allowed and 2 * len(new.properties) < count:
-        raise InvalidPayloadError(
-            f"{new.snapshot.url}: only {len(new.properties)} properties, {count} before; "
-            "if that is intended, start once with allow_shrink=True"
+        raise _rejection(
+            new,
+            f"only {len(new.properties)} properties, {count} before; if that is intended, start "
+            "once with allow_shrink=True",
         )
 
 
@@ -232,7 +233,13 @@ def validate(job: Job, loaded: Loaded) -> Loaded:
         check(loaded.properties)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigClientError) else type(error).__name__
-        raise InvalidPayloadError(
-            f"{loaded.snapshot.url}: rejected by 'validate' of the program: {reason}"
-        ) from error
+        raise _rejection(loaded, f"rejected by 'validate' of the program: {reason}") from error
     return loaded
+
+
+def _rejection(loaded: Loaded, reason: str) -> InvalidPayloadError:
+    """Return the error for a configuration that arrived whole, and must not be used."""
+    found = loaded.snapshot
+    error = InvalidPayloadError(f"{found.url}: {reason}")
+    error.url, error.etag = found.url, found.etag
+    return error

@@ -84,24 +84,38 @@ class Revalidation:
     """Seconds that the server may hold a conditional request."""
     no_cache: bool = False
     """True if the server must look at its store before it responds."""
+    rejected: InvalidPayloadError | None = None
+    """A configuration that was rejected: ask for another one than that."""
 
     def headers(self, request: ConfigRequest) -> dict[str, str]:
         """Return the headers that are sent in addition."""
         headers = {"Cache-Control": "no-cache"} if self.no_cache else {}
-        snapshot = None if self.loaded is None else self.loaded.snapshot
-        if not self.is_conditional or snapshot is None or snapshot.url != request.url:
-            return headers
-        if snapshot.etag is not None:
-            headers["If-None-Match"] = snapshot.etag
+        etag = self._known_etag(request) if self.is_conditional else None
+        if etag is not None:
+            headers["If-None-Match"] = etag
             if self.wait:
                 headers["Prefer"] = f"wait={math.ceil(self.wait)}"
         return headers
 
-    def unchanged(self, request: ConfigRequest, response: HttpResponse) -> Loaded | None:
-        """Return the same configuration, confirmed by the server; `None` if it did not do so."""
+    def _known_etag(self, request: ConfigRequest) -> str | None:
+        """Return the entity tag of the response that is not needed again."""
+        if self.rejected is not None:
+            return self.rejected.etag if self.rejected.url == request.url else None
+        snapshot = None if self.loaded is None else self.loaded.snapshot
+        return None if snapshot is None or snapshot.url != request.url else snapshot.etag
+
+    def unchanged(
+        self, request: ConfigRequest, response: HttpResponse
+    ) -> Loaded | InvalidPayloadError | None:
+        """Return what the server still has: the same configuration, confirmed, or the rejection.
+
+        `None` if the response is another one.
+        """
         conditional = "If-None-Match" in self.headers(request)
-        if self.loaded is None or not conditional or response.status != _NOT_MODIFIED:
+        if not conditional or response.status != _NOT_MODIFIED:
             return None
+        if self.rejected is not None or self.loaded is None:
+            return self.rejected
         return Loaded(
             properties=self.loaded.properties.confirmed(request.url, stale_seconds(response)),
             snapshot=replace(self.loaded.snapshot, saved_at=time.time()),

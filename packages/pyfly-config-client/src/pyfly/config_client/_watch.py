@@ -19,7 +19,7 @@ from pyfly.config_client._fetch import Revalidation, backoff, revalidate
 from pyfly.config_client._forks import start_after_fork
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Plan, Sleep, UseConfiguration
-from pyfly.config_client.errors import ConfigClientError
+from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,21 +79,32 @@ def watch(
     job = yield from _first_job(make_job, timing)
     failures = early = 0
     problem = ""
+    rejected: InvalidPayloadError | None = None
     while True:
         job = _renewed(make_job, job)
         known = current()
         began = time.monotonic()
         # News of the server itself must not wait for a change of the configuration.
-        wait = 0.0 if failures or known.properties.from_snapshot else timing.wait
+        may_wait = rejected or not (failures or known.properties.from_snapshot)
+        wait = timing.wait if may_wait else 0.0
         try:
-            found = yield from revalidate(job, Revalidation(loaded=known, wait=wait))
+            found = yield from revalidate(
+                job, Revalidation(loaded=known, wait=wait, rejected=rejected)
+            )
         except ConfigClientError as error:
             if str(error) != problem:
                 _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
             problem = str(error)
-            yield Sleep(seconds=timing.after_failure(job, failures, error.retry_after))
+            is_same = rejected is not None and error is rejected
+            was_held = is_same and time.monotonic() - began >= _EARLY * timing.wait
+            rejected = None if is_same else _to_wait_for(error, timing)
+            if rejected is not None:
+                yield Sleep(seconds=_around(_SHORT_PAUSE))
+            elif not was_held:
+                yield Sleep(seconds=timing.after_failure(job, failures, error.retry_after))
             failures += 1
             continue
+        rejected = None
         if failures:
             _LOG.info("%s: the server responds again", job.name)
         failures, problem = 0, ""
@@ -106,6 +117,16 @@ def watch(
         pause = _pause(timing, found, asked=asked, early=early if job.pauses else 0)
         if pause or seconds < _SHORT_PAUSE:
             yield Sleep(seconds=pause or _around(_SHORT_PAUSE))
+
+
+def _to_wait_for(error: ConfigClientError, timing: WatchTiming) -> InvalidPayloadError | None:
+    """Return the error if the server can hold a request until what it rejects has changed.
+
+    The request after that one is not held, so that a configuration is checked again sometimes.
+    """
+    if not timing.wait or not isinstance(error, InvalidPayloadError) or error.etag is None:
+        return None
+    return error
 
 
 def _could_be_held(found: Loaded, known: Loaded) -> bool:

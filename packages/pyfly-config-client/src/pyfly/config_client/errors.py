@@ -73,7 +73,13 @@ class ServerRejectedError(ConfigClientError):
 
 
 class InvalidPayloadError(ConfigClientError, ValueError):
-    """The response is not the configuration that was requested, or is not complete."""
+    """The response is not the configuration that was requested, is not complete, or is rejected."""
+
+    url: str | None = None
+    """Where the configuration is from that `validate` or the check of its size has rejected;
+    `None` if the response itself cannot be used."""
+    etag: str | None = None
+    """Its entity tag, if the server sends one."""
 
 
 class StaleResponseError(InvalidPayloadError):
