@@ -303,15 +303,31 @@ async def test_broken_bundles_are_listed_and_can_be_replaced(
 async def test_files_that_a_save_would_damage_are_kept(
     serve: Any, root: Path, write: Callable[[str, str], Path]
 ) -> None:
-    several = write("main/orders-prod.yaml", "a: 1\n---\nb: 2\n")
+    text = "a: 1\n---\nb: 2\n---\na: 3\n"
+    several = write("main/orders-prod.yaml", text)
     write("main/billing-prod.properties", "a=1\n")
     send = client(serve(FilesystemConfigBackend(root), auth=CREDENTIAL))
     answer = await send("PUT", value={"a": 2}, If_Match="*")
     assert (answer.status, answer.json["code"]) == (409, "obstructed")
-    assert several.read_text(encoding="utf-8") == "a: 1\n---\nb: 2\n"
+    assert several.read_text(encoding="utf-8") == text
     path = "/config/_bundles/billing/prod/main"
     assert (await send("PUT", path, {"a": 2}, If_None_Match="*")).status == 412
-    assert (await send("PUT", path, {"a": 2}, If_Match="*")).status == 409
+    assert (await send("DELETE", path, If_Match="*")).status == 409
+
+
+async def test_a_write_keeps_the_text_of_a_file_or_says_what_it_lost(
+    serve: Any, root: Path, write: Callable[[str, str], Path]
+) -> None:
+    file = write("main/orders-prod.yaml", "# why\na: 1 # one\nb: 'x'\n")
+    send = client(serve(FilesystemConfigBackend(root), auth=CREDENTIAL))
+    answer = await send("PUT", value={"b": "x", "a": 2}, If_Match="*")
+    assert (answer.status, "remarks" in answer.json) == (200, False)
+    assert file.read_text(encoding="utf-8") == "# why\na: 2 # one\nb: 'x'\n"
+    write("main/orders-prod.yaml", "# why\na: [\n")
+    answer = await send("PUT", value={"a": 2}, If_Match="*")
+    assert answer.json["remarks"] == [
+        "main/orders-prod.yaml: it was written anew, without comments"
+    ]
 
 
 async def test_history_and_rollback(serve: Any) -> None:

@@ -205,17 +205,30 @@ async def test_author_and_message_are_those_of_the_request(serve: Any) -> None:
 async def test_files_that_a_patch_would_damage_are_kept(
     serve: Any, root: Path, write: Callable[[str, str], Path]
 ) -> None:
-    several = write("main/orders-prod.yaml", "a: 1\n---\nb: 2\n")
-    write("main/orders-eu.properties", "a=1\n")
+    text = "a: 1\n---\na: 2\n"
+    several = write("main/orders-prod.yaml", text)
+    write("main/orders-eu.properties", "a=1\n#---\nb=2\n")
     write("main/orders-dev.yaml", "a: [1\nsecret: hunter2\n")
     send = client(serve(FilesystemConfigBackend(root), auth=CREDENTIAL))
     for path in (BUNDLE, "/config/_bundles/orders/eu/main"):
-        answer = await send("PATCH", path, {"a": 2}, If_Match="*")
+        answer = await send("PATCH", path, {"a": 3, "c": 4}, If_Match="*")
         assert (answer.status, answer.json["code"]) == (409, "obstructed")
     broken = await send("PATCH", "/config/_bundles/orders/dev/main", {"a": 2}, If_Match="*")
     assert (broken.status, broken.json["code"]) == (500, "broken-bundle")
     assert b"hunter2" not in broken.body
-    assert several.read_text(encoding="utf-8") == "a: 1\n---\nb: 2\n"
+    assert several.read_text(encoding="utf-8") == text
+
+
+async def test_a_patch_changes_the_lines_of_its_keys(
+    serve: Any, root: Path, write: Callable[[str, str], Path]
+) -> None:
+    one = write("main/orders-prod.yaml", "# a\na: 1 # one\n---\nb: 2 # two\n")
+    other = write("main/orders-eu.properties", "# a\na = 1\n")
+    send = client(serve(FilesystemConfigBackend(root), auth=CREDENTIAL))
+    for path in (BUNDLE, "/config/_bundles/orders/eu/main"):
+        assert (await send("PATCH", path, {"a": 3}, If_Match="*")).status == 200
+    assert one.read_text(encoding="utf-8") == "# a\na: 3 # one\n---\nb: 2 # two\n"
+    assert other.read_text(encoding="utf-8") == "# a\na = 3\n"
 
 
 async def test_a_store_without_conditional_saves_cannot_be_patched(serve: Any) -> None:

@@ -194,8 +194,6 @@ async def test_what_a_save_must_not_rewrite_is_not_removed(
         expected = entry.version
     with pytest.raises(ConfigObstructedError, match=name):
         await backend.delete(ORDERS, expected=expected)
-    with pytest.raises(ConfigObstructedError, match=name):
-        await backend.commit(source("main"), expected=expected)
     assert path.read_text(encoding="utf-8") == text
 
 

@@ -47,7 +47,7 @@ async def properties(backend: FilesystemConfigBackend, *key: str) -> Any:
     [
         ("orders-prod.yaml", "a: 1\n", "b: 2\n"),
         ("orders-prod.yml", "a: 1\n", "b: 2\n"),
-        ("orders-prod.json", '{"a": 1}', '{\n  "b": 2\n}\n'),
+        ("orders-prod.json", '{"a": 1}', '{"b": 2}'),
     ],
 )
 async def test_a_save_writes_the_file_that_is_read_in_its_format(
@@ -105,9 +105,10 @@ async def test_a_name_that_a_file_name_cannot_hold_is_refused(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("orders-prod.properties", "a=1\n"),
-        ("orders-prod.yaml", "a: 1\n---\nb: 2\n"),
-        ("orders-prod.yml", "---\na: 1\n---\nb: 2\n"),
+        ("orders-prod.yaml", "a: 1\n---\na: 2\n"),
+        ("orders-prod.yaml", "a: 1\n---\nb: [\n"),
+        ("orders-prod.yml", "---\na: 1\n---\nb: 2\nc: &x 1\n---\na: 3\n"),
+        ("orders-prod.properties", "a=1\n#---\na=2\n"),
     ],
 )
 async def test_files_that_a_save_would_damage_are_left_alone(
@@ -119,7 +120,7 @@ async def test_files_that_a_save_would_damage_are_left_alone(
 ) -> None:
     write(f"main/{name}", text)
     with pytest.raises(ConfigObstructedError, match=name):
-        await backend.save(source({"a": 2}))
+        await backend.save(source({"a": 9}))
     assert names(tmp_path / "main") == [name]
     assert (tmp_path / "main" / name).read_text(encoding="utf-8") == text
 

@@ -130,7 +130,7 @@ async def check_write(backend: FilesystemConfigBackend, root: Path, chance: rand
         is_ambiguous_base = key.is_base and "-" in key.application
         assert (
             len(own) > 1
-            or own == [f"{key.stem}.properties"]
+            or (deletes and own == [f"{key.stem}.properties"])
             or is_ambiguous_base
             or (len(own) == 1 and b"---" in before[own[0]])
         )
@@ -143,7 +143,8 @@ async def check_write(backend: FilesystemConfigBackend, root: Path, chance: rand
         assert (found, changed) == (None, {*own})
     else:
         assert found is not None
-        assert found.properties == {"k": value}
+        texts = (own or [""])[0].endswith(".properties")
+        assert found.properties == {"k": str(value) if texts else value}
         assert changed == {*(own or [f"{key.stem}.yml"])}
         rows = [entry async for entry in backend.keys()]
         listed = [row for row in rows if row.key == key]

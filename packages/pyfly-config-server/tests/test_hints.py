@@ -227,27 +227,40 @@ def test_the_first_bundle_needs_no_remark(run: Run, tmp_path: Path, plain: Any) 
 
 
 COMMENTED = "# pool of the shop\ndb:\n  pool: 5   # tuned\nhosts:\n  - a\n"
+UNEDITABLE = "a: |+\n  x\nb: |\n  y\n\n# c\nz: 1\n"
+"""The blank line behind `b` would become a part of `a`."""
+
+
+def test_a_put_and_an_editor_keep_comments(
+    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = store / "main/orders-prod.yaml"
+    file.write_text(COMMENTED, encoding="utf-8")
+    assert run("put", store, "orders", "prod", "db.pool=6", "hosts[1]=b").err == ""
+    text = COMMENTED.replace("5", "6") + "  - b\n"
+    assert file.read_text(encoding="utf-8") == text
+    monkeypatch.setenv("EDITOR", "sed -i s/6/7/")
+    assert run("edit", store, "orders", "prod").err == ""
+    assert file.read_text(encoding="utf-8") == text.replace("6", "7")
+    given = tmp_path / "new.json"
+    given.write_text('{"hosts": ["a", "b"], "db": {"pool": 8}}', encoding="utf-8")
+    assert run("put", store, "orders", "prod", "--file", given, "--expect", "any").err == ""
+    assert file.read_text(encoding="utf-8") == text.replace("6", "8")
 
 
 def test_lost_comments_are_told_before(run: Run, store: Path) -> None:
     file = store / "main/orders-prod.yaml"
-    for put in (
-        ("a=1",),
-        ("--remove", "db.pool"),
-        ("a=1", "--expect", "wrong"),
-    ):
-        file.write_text(COMMENTED, encoding="utf-8")
+    for put in (("--remove", "b"), ("--remove", "b", "--expect", "wrong")):
+        file.write_text(UNEDITABLE, encoding="utf-8")
         done = run("put", store, "orders", "prod", *put)
         assert done.err.startswith(
-            "main/orders-prod.yaml is written anew: its comments and layout will be lost\n"
+            "main/orders-prod.yaml: a part of it is written anew and loses its comments"
         )
-    assert file.read_text(encoding="utf-8") == COMMENTED  # the condition did not hold
+    assert file.read_text(encoding="utf-8") == UNEDITABLE  # the condition did not hold
 
 
-def test_a_lost_layout_is_told_and_nothing_else(run: Run, store: Path) -> None:
-    done = run("put", store, "orders", "dev", "a=3")
-    assert done.err == "main/orders-dev.json is written anew: its layout will be lost\n"
-    assert run("put", store, "orders", "dev", "a=4").err == ""
+def test_a_text_that_is_edited_loses_nothing(run: Run, store: Path) -> None:
+    assert run("put", store, "orders", "dev", "a=3").err == ""
     assert run("put", store, "billing", "dev", "a=4").err == ""
     (store / "main/billing-dev.yaml").write_text("a: [", encoding="utf-8")
     given = store.parent / "new.yaml"
@@ -256,19 +269,30 @@ def test_a_lost_layout_is_told_and_nothing_else(run: Run, store: Path) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_properties_file_is_refused_without_a_word_about_its_layout(
-    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_properties_file_is_changed_and_not_read_as_a_bundle(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (store / "main/plain-prod.properties").write_text("a = 1\n", encoding="utf-8")
-    monkeypatch.setenv("EDITOR", f"touch {tmp_path / 'started'}")
-    for command in (("put", store, "plain", "prod", "a=2"), ("edit", store, "plain", "prod")):
-        done = run(*command)
-        assert done.code == 1
-        assert done.err.startswith("pyfly-config: main/plain-prod.properties is in the way")
-    assert not (tmp_path / "started").exists()
-    done = run("put", store, "new", "prod", "--file", store / "main/plain-prod.properties")
+    file = store / "main/plain-prod.properties"
+    file.write_text("# c\na = 1\n", encoding="utf-8")
+    assert run("put", store, "plain", "prod", "a=2").code == 0
+    monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
+    assert run("edit", store, "plain", "prod").code == 0
+    assert file.read_text(encoding="utf-8") == "# c\na = 3\n"
+    done = run("put", store, "new", "prod", "--file", file)
     assert done.code == 2
     assert done.err.endswith("is a .properties file; give the bundle as YAML or JSON\n")
+
+
+def test_a_change_of_one_of_several_documents_is_stored(run: Run, store: Path) -> None:
+    file = store / "main/orders-prod.yaml"
+    text = "a: 1 # all\n---\nspring.config.activate.on-profile: eu\nb: 2\n"
+    file.write_text(text, encoding="utf-8")
+    assert run("put", store, "orders", "prod", "b=3").code == 0
+    assert file.read_text(encoding="utf-8") == text.replace("2", "3")
+    done = run("put", store, "orders", "prod", "new=3")
+    assert done.code == 1
+    assert "none of its documents has the key 'new'" in done.err
+    assert file.read_text(encoding="utf-8") == text.replace("2", "3")
 
 
 def test_comments_of_a_given_file_are_told(run: Run, store: Path, tmp_path: Path) -> None:
@@ -296,25 +320,14 @@ def test_a_terminal_is_asked_before_comments_are_lost(
     code: int,
 ) -> None:
     file = store / "main/orders-prod.yaml"
-    file.write_text(COMMENTED, encoding="utf-8")
+    file.write_text(UNEDITABLE, encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr(sys, "stderr", shown := Terminal())
-    assert run("put", store, "orders", "prod", "a=1", *options).code == code
-    assert "comments and layout will be lost" in shown.getvalue()
+    assert run("put", store, "orders", "prod", "--remove", "b", *options).code == code
+    assert "loses its comments and layout" in shown.getvalue()
     assert ("Go on? [y/N]" in shown.getvalue()) == (not options)
     assert ("nothing was stored" in shown.getvalue()) == (code == 1)
-    assert (file.read_text(encoding="utf-8") == COMMENTED) == (code == 1)
-
-
-def test_an_editor_is_opened_after_the_remark(
-    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = store / "main/orders-prod.yaml"
-    file.write_text(COMMENTED, encoding="utf-8")
-    monkeypatch.setenv("VISUAL", "true")
-    done = run("edit", store, "orders", "prod")
-    assert (done.code, file.read_text(encoding="utf-8")) == (0, COMMENTED)
-    assert "comments and layout will be lost" in done.err
+    assert (file.read_text(encoding="utf-8") == UNEDITABLE) == (code == 1)
 
 
 @pytest.mark.parametrize(

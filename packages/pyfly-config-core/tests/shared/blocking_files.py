@@ -50,7 +50,8 @@ class BundleFiles:
 
     def save(self, source: ConfigSource, expected: Expected) -> str:
         note = ChangeNote()
-        return self._writer.save(source, expected=expected, note=note, deadline=_deadline())
+        saved = self._writer.save(source, expected=expected, note=note, deadline=_deadline())
+        return saved.version
 
     def delete(self, key: ConfigKey, expected: Expected) -> None:
         note = ChangeNote()

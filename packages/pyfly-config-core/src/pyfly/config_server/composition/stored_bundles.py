@@ -17,6 +17,7 @@ from pyfly.config_core import (
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.composition.write_checks import check_remarks, check_storable
+from pyfly.config_server.formats.merged_documents import merged_properties
 from pyfly.config_server.storage import (
     ABSENT,
     ConfigBackend,
@@ -88,6 +89,30 @@ class Bundles:
                 else "it holds several documents, not one bundle",
             )
         return source
+
+    async def load_merged(self, key: ConfigKey) -> ConfigSource:
+        """Return the bundle for a change of single keys, also if it has several documents.
+
+        Then its properties are those of all documents, the later ones winning, under dotted keys;
+        conditions are not evaluated. A store of text files saves a change of it if it is clear
+        which document must change.
+
+        Raises:
+            ConfigError: As `load`, except that several documents are no error.
+        """
+        source = await self.backend.fetch(key.application, key.profile, key.label)
+        if source is None:
+            raise ConfigNotFoundError("bundle", str(key))
+        if len(source.documents) <= 1:
+            return source
+        merge = partial(merged_properties, source.documents)
+        return ConfigSource(
+            application=key.application,
+            profile=key.profile,
+            label=key.label,
+            properties=await run(merge, large=is_large(one.properties for one in source.documents)),
+            version=source.version,
+        )
 
     async def entries(
         self, label: str | None = None, *, after: ConfigKey | None = None
@@ -186,6 +211,7 @@ class Bundles:
 
         The result replaces exactly the version that `edit` was called with. If nothing is stored
         and `expected` allows that, `edit` gets an empty mapping, and the bundle is created.
+        Several documents are changed as `load_merged` returns them.
 
         Raises:
             ConfigConflictError: `expected` does not hold, or another writer stored the bundle
@@ -194,7 +220,7 @@ class Bundles:
         """
         self._able(SupportsConditionalSave, "conditional saves")
         try:
-            source = await self.load(key)
+            source = await self.load_merged(key)
         except ConfigNotFoundError:
             source = None
         current = None if source is None else source.version

@@ -1,102 +1,176 @@
-"""Finding the one of several files that a change of a bundle concerns, and changing its tree.
+"""Finding the places of a change in a bundle of several files or documents.
 
 Pure functions. Nested and dotted keys are equal; a list is one value.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from pyfly.config_core import JsonValue
+from pyfly.config_core import ConfigFormatError, JsonValue
+from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
+from pyfly.config_server.formats.merged_documents import (
+    Leaves,
+    Path,
+    leaves_of,
+    merged_leaves,
+    parts_of,
+)
+from pyfly.config_server.formats.properties_editor import property_texts
 from pyfly.config_server.formats.text import same_tree
+from pyfly.config_server.storage import ConfigDocument
 
 __all__ = ["edit_one_file"]
 
-_Path: TypeAlias = tuple[str, ...]
-_Leaves: TypeAlias = dict[_Path, JsonValue]
 _Tree: TypeAlias = Mapping[str, JsonValue]
+_Files: TypeAlias = Mapping[str, Sequence[ConfigDocument]]
 
 _ABSENT: Final = object()
 
 
-def edit_one_file(
-    files: Mapping[str, _Tree], wanted: _Tree
-) -> tuple[str, dict[str, JsonValue]] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A change of a bundle."""
+
+    paths: frozenset[Path]
+    after: Leaves
+
+
+def edit_one_file(files: _Files, wanted: _Tree) -> tuple[str, list[_Tree]] | None:
     """Return the only file that must change for a bundle to have the wanted properties.
 
     A file must change if it has a key that is removed or gets another value. New keys go to that
-    file.
-
-    >>> edit_one_file({"a.yml": {"x": 1}, "a.yaml": {"x": 0, "y": {"z": 1}}}, {"x": 1, "y.z": 2})
-    ('a.yaml', {'x': 0, 'y': {'z': 2}})
-    >>> edit_one_file({"a.yml": {"x": 1}, "a.yaml": {"x": 0}}, {"x": 2}) is None
-    True
+    file if it has one document.
 
     Args:
-        files: The trees of all files, the highest precedence first.
-        wanted: The wanted properties of the bundle.
+        files: The documents of all files: the files with the highest precedence first, the
+            documents of a file with the lowest first.
+        wanted: The wanted properties of the bundle, as `merged_properties` returns them.
 
     Returns:
-        The name of the file with its new tree; `None` if there is not exactly one such file.
+        The name of the file with the new trees of its documents; `None` if there is not exactly
+        one such file.
+
+    Raises:
+        ConfigFormatError: A changed key is not in exactly one document of the file, or it is in
+            one document twice. Names the key and the lines.
     """
-    trees = [*files.values()]
-    before, after = _merged(trees), _leaves(wanted)
-    changed = {path for path in before.keys() | after.keys() if _differs(before, after, path)}
-    concerned = [name for name, tree in files.items() if changed & _leaves(tree).keys()]
+    change = _change(files, wanted)
+    concerned = [
+        name
+        for name, documents in files.items()
+        if any(change.paths & leaves_of(one.properties).keys() for one in documents)
+    ]
+    if len(files) == 1:
+        concerned = [*files]
     if len(concerned) != 1:
         return None
     name = concerned[0]
-    edited = _edited(files[name], (), changed, after)
-    for path in sorted(changed & after.keys() - _leaves(files[name]).keys()):
-        _add(edited, path, after[path])
-    result = _merged([edited if one == name else tree for one, tree in files.items()])
-    is_wanted = not any(_differs(result, after, path) for path in result.keys() | after.keys())
-    return (name, edited) if is_wanted else None
+    trees = _edited_trees(files[name], change)
+    edited = {**files, name: [ConfigDocument(properties=tree) for tree in trees]}
+    result = merged_leaves(_in_order(edited))
+    is_wanted = result.keys() == change.after.keys() and all(
+        same_tree(result[path], value) for path, value in change.after.items()
+    )
+    return (name, trees) if is_wanted else None
 
 
-def _merged(trees: Sequence[_Tree]) -> _Leaves:
-    merged: _Leaves = {}
-    for tree in reversed(trees):
-        merged |= _leaves(tree)
-    return merged
+def _change(files: _Files, wanted: _Tree) -> _Change:
+    before, after = merged_leaves(_in_order(files)), leaves_of(wanted)
+    for name, documents in files.items():
+        if name.endswith(PROPERTIES_SUFFIX):
+            after |= _same_texts(documents, before, after)
+    paths = {
+        path
+        for path in before.keys() | after.keys()
+        if not same_tree(before.get(path, _ABSENT), after.get(path, _ABSENT))
+    }
+    return _Change(paths=frozenset(paths), after=after)
 
 
-def _leaves(tree: _Tree, prefix: _Path = ()) -> _Leaves:
-    found: _Leaves = {}
+def _same_texts(documents: Sequence[ConfigDocument], before: Leaves, after: Leaves) -> Leaves:
+    """Return the texts of a `.properties` file that say the same as the wanted values."""
+    return {
+        path: before[path]
+        for one in documents
+        for path in leaves_of(one.properties)
+        if path in after and property_texts({"": after[path]}) == {"": before[path]}
+    }
+
+
+def _edited_trees(documents: Sequence[ConfigDocument], change: _Change) -> list[_Tree]:
+    """Return the new trees of the documents of one file."""
+    if len(documents) > 1:
+        for path in sorted(change.paths):
+            _check_in_one(path, documents)
+    for one in documents:
+        _check_spelled_once(one, change.paths)
+    trees: list[_Tree] = []
+    for one in documents or [ConfigDocument(properties={})]:
+        edited = _edited(one.properties, (), change)
+        if len(documents) <= 1:
+            for path in sorted(
+                change.paths & change.after.keys() - leaves_of(one.properties).keys()
+            ):
+                _add(edited, path, change.after[path])
+        trees.append(edited)
+    return trees
+
+
+def _check_in_one(path: Path, documents: Sequence[ConfigDocument]) -> None:
+    holders = [one for one in documents if path in leaves_of(one.properties)]
+    key = ".".join(path)
+    if not holders:
+        raise ConfigFormatError(f"none of its documents has the key {key!r}")
+    if len(holders) > 1:
+        lines = [one.origins[key].partition(":")[0] for one in holders if key in one.origins]
+        places = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
+        raise ConfigFormatError(f"several of its documents have the key {key!r}{places}")
+
+
+def _check_spelled_once(document: ConfigDocument, paths: frozenset[Path]) -> None:
+    spellings: dict[Path, list[str]] = {}
+    for path, spelling in _spelled(document.properties):
+        spellings.setdefault(path, []).append(spelling)
+    for path in sorted(paths):
+        if len(spellings.get(path, ())) > 1:
+            raise ConfigFormatError(
+                f"the key {'.'.join(path)!r} is given twice: as {' and '.join(spellings[path])}"
+            )
+
+
+def _in_order(files: _Files) -> list[ConfigDocument]:
+    return [one for documents in reversed([*files.values()]) for one in documents]
+
+
+def _spelled(tree: _Tree, prefix: Path = (), above: str = "") -> list[tuple[Path, str]]:
+    """Return the paths of all values, each with its keys as they are written."""
+    found: list[tuple[Path, str]] = []
     for key, value in tree.items():
-        path = (*prefix, *_parts(key))
+        path, spelling = (*prefix, *parts_of(key)), f"{above}'{key}'"
         if isinstance(value, dict) and value:
-            found |= _leaves(value, path)
+            found += _spelled(value, path, f"{spelling} / ")
         else:
-            found[path] = value
+            found.append((path, spelling))
     return found
 
 
-def _parts(key: str) -> list[str]:
-    return [key] if "[" in key else key.split(".")
-
-
-def _differs(one: _Leaves, other: _Leaves, path: _Path) -> bool:
-    return not same_tree(one.get(path, _ABSENT), other.get(path, _ABSENT))
-
-
-def _edited(
-    tree: _Tree, prefix: _Path, changed: set[_Path], after: _Leaves
-) -> dict[str, JsonValue]:
+def _edited(tree: _Tree, prefix: Path, change: _Change) -> dict[str, JsonValue]:
     """Return a tree with new values for its keys, in the same places."""
     edited: dict[str, JsonValue] = {}
     for key, value in tree.items():
-        path = (*prefix, *_parts(key))
+        path = (*prefix, *parts_of(key))
         if isinstance(value, dict) and value:
-            if below := _edited(value, path, changed, after):
+            if below := _edited(value, path, change):
                 edited[key] = below
-        elif path not in changed:
+        elif path not in change.paths:
             edited[key] = value
-        elif path in after:
-            edited[key] = after[path]
+        elif path in change.after:
+            edited[key] = change.after[path]
     return edited
 
 
-def _add(tree: dict[str, JsonValue], path: _Path, value: JsonValue) -> None:
+def _add(tree: dict[str, JsonValue], path: Path, value: JsonValue) -> None:
     """Add a new key beside keys with the same beginning."""
     for depth, part in enumerate(path[:-1]):
         below = tree.get(part)

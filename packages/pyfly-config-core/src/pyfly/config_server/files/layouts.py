@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 PROPERTIES_SUFFIX: Final = ".properties"
-"""The suffix of files that are read, but never rewritten or removed."""
+"""The suffix of files that are read and edited, but never made or removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

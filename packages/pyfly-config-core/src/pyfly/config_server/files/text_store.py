@@ -29,6 +29,7 @@ from pyfly.config_server.storage import (
     ResourceEntry,
     SupportsConditionalSave,
     SupportsDelete,
+    note_save_remark,
 )
 
 __all__ = ["TextStore"]
@@ -200,6 +201,9 @@ class TextStore:
     ) -> str:
         """Replace the bundle if `expected` holds; return its new version.
 
+        The text of an existing file is edited. Where a part of it was written anew instead, which
+        loses comments, a remark is noted; see `save_remarks`.
+
         Raises:
             ConfigConflictError: `expected` does not hold.
             ConfigObstructedError: As `save`.
@@ -207,7 +211,10 @@ class TextStore:
         """
         note = ChangeNote(author=author, message=message)
         save = partial(self._writer.save, source, expected=expected, note=note)
-        return await self._threads.write(self._tree.turn(source.key), save)
+        saved = await self._threads.write(self._tree.turn(source.key), save)
+        if saved.remark is not None:
+            note_save_remark(saved.remark)
+        return saved.version
 
     async def delete(
         self,

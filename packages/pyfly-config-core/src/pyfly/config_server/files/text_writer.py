@@ -1,8 +1,9 @@
 """Saving and removing the bundles in the text files of a tree. Blocking."""
 
+import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, TypeVar
@@ -13,11 +14,10 @@ from pyfly.config_core import (
     ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
-    JsonValue,
 )
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.files.bundle_edits import edit_one_file
-from pyfly.config_server.files.bundle_files import bundle_version, parse_file
+from pyfly.config_server.files.bundle_files import bundle_version
+from pyfly.config_server.files.bundle_texts import NewText, edited_file, in_several_files
 from pyfly.config_server.files.file_tree import (
     UNCHANGED,
     ChangeNote,
@@ -29,10 +29,12 @@ from pyfly.config_server.files.file_tree import (
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX, Layout
 from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.formats.text import dump_text, holds_several_documents
+from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected, check_expected
 
-__all__ = ["TextWriter"]
+__all__ = ["SavedText", "TextWriter"]
 
+_LOG: Final = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _PAUSE_SECONDS: Final = 0.002
@@ -59,6 +61,16 @@ class _StoredFiles:
         return bundle_version(self.versions) if self.contents else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedText:
+    """The result of a save."""
+
+    version: str
+    """The new version of the bundle."""
+    remark: str | None
+    """What the user must know: that comments were lost."""
+
+
 class TextWriter:
     """Writes the bundles of a tree. Safe for use from several threads and processes.
 
@@ -77,16 +89,18 @@ class TextWriter:
 
     def save(
         self, source: ConfigSource, *, expected: Expected, note: ChangeNote, deadline: float
-    ) -> str:
-        """Replace the file that a reader uses, in its format; return the new version.
+    ) -> SavedText:
+        """Change the file that a reader uses, in its format and as little as possible.
 
         A refused or failed save leaves no directory behind.
 
         Raises:
             ConfigConflictError: `expected` does not hold.
-            ConfigObstructedError: The bundle lies in several files and not exactly one of them
-                has to change, or in a `.properties` file, or in one of several documents. Or it
-                lies in several files and the tree does not lock them for a condition.
+            ConfigObstructedError: The bundle lies in several files, or in several documents of a
+                file, and it is not clear which of them has to change. Or there is an ignored
+                `.properties` file, or the bundle lies in several files and the tree does not lock
+                them for a condition.
+            ConfigFormatError: The format of the file cannot hold the properties.
             InvalidConfigKeyError: The file would be read as another bundle.
         """
         key = source.key
@@ -95,21 +109,28 @@ class TextWriter:
         new_suffix = self._layout.new_suffix
         whole = dump_text(source.properties, suffix=new_suffix)  # refused before it is made
 
-        def save(writer: FileWriter) -> str:
+        def save(writer: FileWriter) -> SavedText:
             stored = self._stored(writer, key, deadline)
             check_expected(key, expected=expected, current=stored.version)
             self._check_covered(key, stored, expected)
-            name, properties = self._plan(stored, source)
-            suffix = PurePosixPath(name).suffix
-            is_whole = properties is source.properties and suffix == new_suffix
-            text = whole if is_whole else dump_text(properties, suffix=suffix)
-            condition = ANY if expected is ANY else stored.contents.get(name, ABSENT)
-            obsolete = () if self._layout.reads_all else [n for n in stored.names if n != name]
-            version = writer.replace(name, text, obsolete=obsolete, condition=condition, note=note)
+            if stored.contents:
+                new = edited_file(key, stored.contents, source.properties)
+            else:
+                new = NewText(name=self._new_name(key), data=whole, level=EditLevel.ENTRIES)
+            obsolete = [] if self._layout.reads_all else [n for n in stored.names if n != new.name]
+            _check_removable(key, obsolete)
+            condition = ANY if expected is ANY else stored.contents.get(new.name, ABSENT)
+            version = writer.replace(
+                new.name, new.data, obsolete=obsolete, condition=condition, note=note
+            )
             self._loss.saw_content()
-            return bundle_version(stored.versions | {name: version})
+            version = bundle_version(stored.versions | {new.name: version})
+            return SavedText(version=version, remark=new.remark(key.label))
 
-        return self._write(key, save, deadline)
+        saved = self._write(key, save, deadline)
+        if saved.remark is not None:
+            _LOG.warning("%s", saved.remark)
+        return saved
 
     def delete(
         self, key: ConfigKey, *, expected: Expected, note: ChangeNote, deadline: float
@@ -128,8 +149,9 @@ class TextWriter:
             check_expected(key, expected=expected, current=stored.version)
             if stored.contents:
                 if len(stored.contents) > 1:
-                    raise _in_several_files(key, stored)
-                _check_rewritable(key, stored, stored.names)
+                    raise in_several_files(key, stored.contents)
+                _check_removable(key, stored.names)
+                _check_one_document(key, stored)
                 used = next(iter(stored.contents.values()))
                 condition = ANY if expected is ANY else used
                 with self._loss.removal(deadline=deadline):
@@ -153,20 +175,6 @@ class TextWriter:
                 f"the bundle is also in {', '.join(others)}; this store cannot check a condition "
                 "on several files, but can save without a condition",
             )
-
-    def _plan(
-        self, stored: _StoredFiles, source: ConfigSource
-    ) -> tuple[str, Mapping[str, JsonValue]]:
-        """Return the file that a save writes, and its new tree."""
-        key = source.key
-        if len(stored.contents) <= 1:
-            _check_rewritable(key, stored, stored.names)
-            return next(iter(stored.contents), self._new_name(key)), source.properties
-        edit = edit_one_file(_trees(key, stored), source.properties)
-        if edit is None:
-            raise _in_several_files(key, stored)
-        _check_rewritable(key, stored, [edit[0]])
-        return edit
 
     def _new_name(self, key: ConfigKey) -> str:
         names = self._layout.file_names(key)
@@ -214,43 +222,27 @@ class TextWriter:
             raise InvalidConfigKeyError("label", label, f"this store has only the label '{only}'")
 
 
-def _trees(key: ConfigKey, stored: _StoredFiles) -> dict[str, Mapping[str, JsonValue]]:
-    """Return the trees of several files.
+def _check_removable(key: ConfigKey, names: Iterable[str]) -> None:
+    """Refuse to remove `.properties` files.
 
     Raises:
-        ConfigFormatError: A file does not parse.
-        ConfigObstructedError: A file holds several documents.
-    """
-    trees: dict[str, Mapping[str, JsonValue]] = {}
-    for name, content in stored.contents.items():
-        where = f"{key.label}/{name}"
-        documents = parse_file(content, name=name, where=where).checked().documents
-        if len(documents) > 1:
-            raise ConfigObstructedError(where, "it holds several documents")
-        trees[name] = documents[0].properties if documents else {}
-    return trees
-
-
-def _in_several_files(key: ConfigKey, stored: _StoredFiles) -> ConfigObstructedError:
-    first, *others = stored.contents
-    return ConfigObstructedError(
-        f"{key.label}/{first}",
-        f"the bundle is also in {', '.join(others)}, and the change is not in exactly one of these "
-        "files",
-    )
-
-
-def _check_rewritable(key: ConfigKey, stored: _StoredFiles, names: Iterable[str]) -> None:
-    """Refuse a save, or a removal, that would lose other content of the files.
-
-    Raises:
-        ConfigObstructedError: There is a `.properties` file, or a file of several documents.
+        ConfigObstructedError: There is a `.properties` file.
     """
     for name in names:
-        where = f"{key.label}/{name}"
         if name.endswith(PROPERTIES_SUFFIX):
-            raise ConfigObstructedError(where, "a .properties file is never rewritten or removed")
-        content = stored.contents.get(name)
-        suffix = PurePosixPath(name).suffix
-        if content is not None and holds_several_documents(content.data, suffix=suffix):
-            raise ConfigObstructedError(where, "it holds several documents, which would be lost")
+            raise ConfigObstructedError(
+                f"{key.label}/{name}", "a .properties file is never removed"
+            )
+
+
+def _check_one_document(key: ConfigKey, stored: _StoredFiles) -> None:
+    """Refuse to remove files of several documents.
+
+    Raises:
+        ConfigObstructedError: A file holds several documents.
+    """
+    for name, content in stored.contents.items():
+        if holds_several_documents(content.data, suffix=PurePosixPath(name).suffix):
+            raise ConfigObstructedError(
+                f"{key.label}/{name}", "it holds several documents, which would be lost"
+            )

@@ -6,13 +6,14 @@ key. The rules: docs/reference/protocol.md, Documents of a file.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyfly.config_core import ConfigFormatError, FlatBudget, JsonValue
 from pyfly.config_server.storage import ConfigDocument
 
-__all__ = ["parse_properties"]
+__all__ = ["PropertyLine", "decode_properties", "parse_properties", "property_lines"]
 
 _LINE: Final = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _SEPARATOR: Final = re.compile(r"[#!]---\s*")
@@ -22,6 +23,28 @@ _KEY_END: Final = re.compile(r"\\.|([=: \t\f])", re.DOTALL)
 _BEFORE_VALUE: Final = re.compile(r"[ \t\f]*[=:]?[ \t\f]*")
 _ESCAPE: Final = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _CONTROLS: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertyLine:
+    """A key and its value, with their positions in the text."""
+
+    document: int
+    """The index of its document, among those that are not empty."""
+    key: str
+    value: str = field(repr=False)
+    number: int
+    """The number of its first line, counted from 1."""
+    column: int
+    """The column of its value in the joined lines, counted from 1."""
+    start: int
+    """The beginning of its first line."""
+    key_end: int
+    value_start: int
+    end: int
+    """The end of its last line, before the line break."""
+    after: int
+    """The beginning of the next line."""
 
 
 def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
@@ -36,29 +59,49 @@ def parse_properties(data: bytes, *, limit: int) -> tuple[ConfigDocument, ...]:
     """
     if len(data) > limit:
         raise ConfigFormatError(f"larger than {limit:,} bytes")
-    documents = [_Document()]
+    documents: list[tuple[dict[str, JsonValue], dict[str, str]]] = []
     budget = FlatBudget()
+    text, _ = decode_properties(data)
+    for line in property_lines(text):
+        budget.take(len(line.key.encode()) + len(line.value.encode()))
+        if line.document == len(documents):
+            documents.append(({}, {}))
+        properties, origins = documents[line.document]
+        properties.pop(line.key, None)
+        properties[line.key] = line.value
+        origins[line.key] = f"{line.number}:{line.column}"
+    return tuple(
+        ConfigDocument(properties=properties, origins=origins) for properties, origins in documents
+    )
+
+
+def property_lines(text: str) -> Iterator[PropertyLine]:
+    """Yield the lines with a key, those of the same key included.
+
+    Raises:
+        ConfigFormatError: An escape is broken.
+    """
+    document = 0
+    has_keys = False
     mark_before = ""
-    for number, line in _logical_lines(_decoded(data)):
-        if not line:
+    for line in _logical_lines(text):
+        if not line.text:
             mark_before = ""
             continue
-        mark = _comment_mark(line)
+        mark = _comment_mark(line.text)
         if not mark:
-            documents[-1].read_pair(line, number, budget)
             mark_before = ""
-        elif mark != mark_before and _SEPARATOR.fullmatch(line):
-            if documents[-1].properties:
-                documents.append(_Document())
+            found = _property(line, document)
+            if found.key:
+                has_keys = True
+                yield found
+        elif mark != mark_before and _SEPARATOR.fullmatch(line.text):
+            if has_keys:
+                document, has_keys = document + 1, False
         else:
-            if not documents[-1].properties and len(documents) > 1:
-                documents.pop()  # Spring ignores such a separator
+            if not has_keys and document:
+                document, has_keys = document - 1, True  # Spring ignores such a separator
             mark_before = mark
-    return tuple(
-        ConfigDocument(properties=one.properties, origins=one.origins)
-        for one in documents
-        if one.properties
-    )
 
 
 def _comment_mark(line: str) -> str:
@@ -66,55 +109,81 @@ def _comment_mark(line: str) -> str:
     return first if first in _MARKS else ""
 
 
-class _Document:
-    """A document under construction."""
-
-    __slots__ = ("origins", "properties")
-
-    def __init__(self) -> None:
-        self.properties: dict[str, JsonValue] = {}
-        self.origins: dict[str, str] = {}
-
-    def read_pair(self, line: str, number: int, budget: FlatBudget) -> None:
-        """Add the key and the value of a logical line."""
-        end = next((found.start() for found in _KEY_END.finditer(line) if found[1]), len(line))
-        before = _BEFORE_VALUE.match(line, end)
-        column = end if before is None else before.end()
-        key = _unescaped(line[:end], number)
-        value = _unescaped(line[column:], number)
-        if key:
-            budget.take(len(key.encode()) + len(value.encode()))
-            self.properties.pop(key, None)
-            self.properties[key] = value
-            self.origins[key] = f"{number}:{column + 1}"
+def _property(line: "_LogicalLine", document: int) -> PropertyLine:
+    """Return the key and the value of a logical line."""
+    text, number = line.text, line.number
+    end = next((found.start() for found in _KEY_END.finditer(text) if found[1]), len(text))
+    before = _BEFORE_VALUE.match(text, end)
+    column = end if before is None else before.end()
+    return PropertyLine(
+        document=document,
+        key=_unescaped(text[:end], number),
+        value=_unescaped(text[column:], number),
+        number=number,
+        column=column + 1,
+        start=line.start,
+        key_end=line.position(end),
+        value_start=line.position(column),
+        end=line.end,
+        after=line.after,
+    )
 
 
-def _decoded(data: bytes) -> str:
+def decode_properties(data: bytes) -> tuple[str, str]:
+    """Return the text without a byte order mark, and the name of its encoding."""
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return data.decode("latin-1"), "latin-1"
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the logical lines with their numbers; continued lines are joined and trimmed left."""
+@dataclass(slots=True, kw_only=True)
+class _LogicalLine:
+    """A line with the lines that continue it, joined and trimmed left."""
+
+    number: int
+    text: str
+    start: int
+    end: int
+    after: int
+    pieces: Sequence[tuple[int, int]]
+    """Where each line begins in `text`, and where in the file."""
+
+    def position(self, offset: int) -> int:
+        """Return the position in the file of a position in `text`."""
+        begin, position = [piece for piece in self.pieces if piece[0] <= offset][-1]
+        return position + offset - begin
+
+
+def _logical_lines(text: str) -> Iterator[_LogicalLine]:
+    """Yield the logical lines. A blank line has no text; a comment keeps its blanks."""
     pieces: list[str] = []
-    first = 0
+    places: list[tuple[int, int]] = []
+    first = start = length = 0
     for number, found in enumerate(_LINE.finditer(text), start=1):
         line = found[1]
         stripped = line.lstrip(_BLANKS)
         if not pieces:
-            if not stripped or stripped[0] in _MARKS:
-                yield number, line if stripped else ""
+            first, start, length = number, found.start(), 0
+            places.clear()
+        place = (length, found.start() + len(line) - len(stripped))
+        if pieces or (stripped and stripped[0] not in _MARKS):
+            places.append(place)
+            if _is_continued(stripped) and found.end() < len(text):
+                pieces.append(stripped[:-1])
+                length += len(stripped) - 1
                 continue
-            first = number
-        if _is_continued(stripped):
-            pieces.append(stripped[:-1])
-            continue
-        yield first, "".join((*pieces, stripped))
+            stripped = stripped[:-1] if _is_continued(stripped) else stripped
+            line = "".join((*pieces, stripped))
+        yield _LogicalLine(
+            number=first,
+            text=line if stripped or pieces else "",
+            start=start,
+            end=found.end(1),
+            after=found.end(),
+            pieces=[*places],
+        )
         pieces.clear()
-    if pieces:
-        yield first, "".join(pieces)
 
 
 def _is_continued(line: str) -> bool:

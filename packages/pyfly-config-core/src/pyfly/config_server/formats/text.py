@@ -22,10 +22,12 @@ from pyfly.config_server.formats.properties import parse_properties
 from pyfly.config_server.storage import ConfigDocument
 
 __all__ = [
+    "ROOT_KEY",
     "SUFFIXES",
     "dump_for_reading",
     "dump_text",
     "holds_several_documents",
+    "is_nothing",
     "parse_documents",
     "parse_mapping",
     "parse_scalar",
@@ -34,9 +36,10 @@ __all__ = [
 ]
 
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".properties")
-"""In the order in which a reader looks for a file. `.properties` files are never written."""
+"""In the order in which a reader looks for a file. New bundles are never `.properties` files."""
 
-_ROOT_KEY: Final = "document"
+ROOT_KEY: Final = "document"
+"""The key of a list or a single value at the top level."""
 _LINE: Final = re.compile("[^\r\n\x85\u2028\u2029]+")
 _BLANKS: Final = " \t"
 _LONGEST_ORIGIN: Final = 16
@@ -53,7 +56,7 @@ def parse_text(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
             adds `where`.
     """
     value = _parse(data, suffix)
-    return {} if _is_nothing(value) else _mapping(value)
+    return {} if is_nothing(value) else _mapping(value)
 
 
 def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
@@ -72,7 +75,7 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
         return parse_properties(data, limit=MAX_DOCUMENT_BYTES)
     if suffix == ".json":
         value = _parse(data, suffix)
-        return () if _is_nothing(value) else (ConfigDocument(properties=_mapping(value)),)
+        return () if is_nothing(value) else (ConfigDocument(properties=_mapping(value)),)
     # The size of the values is counted where they are flattened; origins are flattened here.
     budget = FlatBudget(limit=MAX_FLAT_BYTES + MAX_PROPERTIES * _LONGEST_ORIGIN)
     return tuple(
@@ -81,7 +84,7 @@ def parse_documents(data: bytes, *, suffix: str) -> tuple[ConfigDocument, ...]:
             origins=_texts(_mapping(origins), budget),
         )
         for value, origins in yaml.load_with_origins(_decoded(data))
-        if not _is_nothing(value)
+        if not is_nothing(value)
     )
 
 
@@ -114,12 +117,13 @@ def parse_scalar(text: str) -> bool | int | float | str | None:
     return text if isinstance(value, dict | list) or "#" in text else value
 
 
-def _is_nothing(value: JsonValue) -> bool:
+def is_nothing(value: JsonValue) -> bool:
+    """True if a value at the top level makes an empty document."""
     return value is None or value in ("", [])
 
 
 def _mapping(value: JsonValue) -> dict[str, JsonValue]:
-    return value if isinstance(value, dict) else {_ROOT_KEY: value}
+    return value if isinstance(value, dict) else {ROOT_KEY: value}
 
 
 def _texts(tree: Mapping[str, JsonValue], budget: FlatBudget) -> dict[str, str]:

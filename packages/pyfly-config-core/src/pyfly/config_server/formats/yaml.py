@@ -5,6 +5,7 @@ alias as a copy, so that a small hostile file cannot become a large tree.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import yaml
@@ -32,6 +33,7 @@ from pyfly.config_server.formats.yaml_scalars import (
 __all__ = [
     "load_documents",
     "load_with_origins",
+    "parse_events",
 ]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -74,7 +76,7 @@ def load_with_origins(text: str) -> list[tuple[JsonValue, JsonValue]]:
         raise ConfigFormatError(f"more than {_MAX_TAG_DIRECTIVES} lines begin with %TAG")
     builder = _Builder()
     try:
-        for event in yaml.parse(text, Loader=_Loader):
+        for event in parse_events(text):
             builder.take(event)
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
@@ -87,6 +89,15 @@ def load_with_origins(text: str) -> list[tuple[JsonValue, JsonValue]]:
             raise
         raise ConfigFormatError("not YAML that can be read") from error
     return builder.documents
+
+
+def parse_events(text: str) -> Iterator[Event]:
+    """Yield the events of a YAML text.
+
+    Raises:
+        yaml.YAMLError: The text does not parse.
+    """
+    return yaml.parse(text, Loader=_Loader)
 
 
 class _Finished(NamedTuple):

@@ -16,6 +16,7 @@ __all__ = [
     "Merge",
     "Scalar",
     "bracketed",
+    "float_text",
     "java_float",
     "resolve_plain",
     "resolve_tagged",
@@ -103,6 +104,12 @@ def bracketed(key: float) -> str:
     if isinstance(key, bool):
         return "[true]" if key else "[false]"
     return f"[{key}]" if isinstance(key, int) else f"[{java_float(key)}]"
+
+
+def float_text(value: float) -> str:
+    """Return a float so that YAML 1.1 reads it as the same float: `1.0e+16`, `-.inf`."""
+    text = repr(value).replace("inf", ".inf").replace("nan", ".nan")
+    return text if "." in text else text.replace("e", ".0e")
 
 
 def java_float(value: float) -> str:

@@ -23,6 +23,7 @@ from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_server.formats.yaml_scalars import (
     TAG_PREFIX,
     Scalar,
+    float_text,
     java_float,
     resolve_plain,
 )
@@ -94,7 +95,7 @@ def _events(root: JsonValue, scalar: Callable[[Scalar], ScalarEvent]) -> Iterato
 
 def _plain_event(value: Scalar) -> ScalarEvent:
     """Return the event that writes a value so that it is read back, floats as `1.0e+16`."""
-    return _scalar_event(value, _float_text)
+    return _scalar_event(value, float_text)
 
 
 def _spring_event(value: Scalar) -> ScalarEvent:
@@ -118,11 +119,6 @@ def _scalar_event(value: Scalar, float_text: Callable[[float], str]) -> ScalarEv
         text = float_text(value) if isinstance(value, float) else str(value)
     tag = TAG_PREFIX + _TAG_NAMES[type(value)]
     return ScalarEvent(None, tag, (_meaning(text) is type(value), False), text)
-
-
-def _float_text(value: float) -> str:
-    text = repr(value).replace("inf", ".inf").replace("nan", ".nan")
-    return text if "." in text else text.replace("e", ".0e")
 
 
 def _meaning(text: str) -> type | None:

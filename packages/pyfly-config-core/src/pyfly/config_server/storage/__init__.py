@@ -39,6 +39,11 @@ from pyfly.config_server.storage.preconditions import (
     Precondition,
     check_expected,
 )
+from pyfly.config_server.storage.save_remarks import (
+    note_save_remark,
+    noted_save_remarks,
+    save_remarks,
+)
 from pyfly.config_server.storage.values import (
     BundleChange,
     Change,
@@ -101,4 +106,7 @@ __all__ = [
     "default_is_base",
     "has_base_bundles",
     "max_staleness",
+    "note_save_remark",
+    "noted_save_remarks",
+    "save_remarks",
 ]

@@ -14,7 +14,7 @@ from pyfly.config_cli._cli.command import Command, callback_of
 from pyfly.config_cli._cli.parameters import BundleArguments, bundle_parameters, commit_options
 from pyfly.config_cli._console.output import print_note, print_result
 from pyfly.config_cli._errors import ArgumentError
-from pyfly.config_cli._stores.lost_text import check_editable, describe_lost_text
+from pyfly.config_cli._stores.lost_text import describe_lost_text
 from pyfly.config_cli._stores.opening import open_store
 from pyfly.config_cli._stores.writing import (
     describe_commit,
@@ -31,7 +31,8 @@ _HELP: Final = """\
 Open a bundle as YAML in $VISUAL, $EDITOR or vi, and store the result.
 
 Nothing is stored if another writer has changed the bundle meanwhile, or if the text does not
-parse; your text is kept. A text store writes the file anew, without comments.
+parse; your text is kept. The editor shows the properties without the comments of a file. A text
+store changes only the lines of the file that say something else now; its comments stay.
 """
 
 
@@ -48,10 +49,7 @@ async def edit_bundle(arguments: EditArguments) -> int:
     key = arguments.key
     async with open_store(arguments.store) as bundles:
         source, expected = await load_current(bundles, key)
-        check_editable(source)
         before = b"" if source is None else dump_text(source.properties, suffix=".yaml")
-        if (remark := await describe_lost_text(bundles, key)) is not None:
-            print_note(remark)
         new_label = await describe_new_label(bundles, key.label)
         with _scratch_file(f"{key.application}-{key.profile}.yaml", before) as path:
             _open_editor(path)
@@ -60,6 +58,8 @@ async def edit_bundle(arguments: EditArguments) -> int:
                 print_result(f"{key}: nothing changed")
                 return 0
             changed = make_source(key, _parse(after, path.name))
+            if (remark := await describe_lost_text(bundles, key, changed.properties)) is not None:
+                print_note(remark)
             info = describe_commit(arguments.author, arguments.message)
             version = await store_bundle(bundles, changed, expected=expected, info=info)
     print_change(key, version, what="stored", as_json=False)

@@ -26,7 +26,7 @@ from pyfly.config_cli._stores.writing import (
     describe_commit,
     describe_new_label,
     expectation,
-    load_current,
+    load_for_change,
     make_source,
     print_change,
     store_bundle,
@@ -46,8 +46,10 @@ properties that it names and no others: what another writer stores meanwhile sta
 concerns the same properties, nothing is changed. Values are read as YAML: 8080
 is a number, '8080' a text. Keep secrets off the command line: use --file.
 
-A text store writes the file anew, in its own format, without comments. If that loses something, a
-remark says so before; on a terminal --yes agrees to it.
+A text store changes only the lines of the file that say something else now: comments, order and
+quotes stay. A change of a file with several documents, or of a bundle in several files, is stored
+if exactly one of them has each changed key. Where an edit of the text is impossible, it is written
+anew; a remark says before that comments are lost, and on a terminal --yes agrees to it.
 """
 
 
@@ -72,11 +74,13 @@ async def put_bundle(arguments: PutArguments) -> int:
     async with open_store(arguments.store) as bundles:
         whole, read = None, None
         if arguments.file is not None:
-            whole = make_source(key, _read_file(arguments.file, arguments.format))
+            properties = _read_file(arguments.file, arguments.format)
+            whole = make_source(key, properties)
         else:
-            read, _ = await load_current(bundles, key)
-            change.applied({} if read is None else read.properties)  # a mistake is told first
-        remark = await describe_lost_text(bundles, key)
+            read = await load_for_change(bundles, key)
+            # a mistake is told first
+            properties = change.applied({} if read is None else read.properties)
+        remark = await describe_lost_text(bundles, key, properties)
         if remark is not None and not confirm(remark, agreed=arguments.yes):
             print_note("nothing was stored")
             return EXIT_FAILED

@@ -43,9 +43,10 @@ async def roll_back(arguments: RollbackArguments) -> int:
         _, expected = await load_current(bundles, key)
         if arguments.expect is not None:
             expected = expectation(arguments.expect)
-        remark = await describe_lost_text(bundles, key)
-        if remark is not None and ability(bundles.backend, SupportsHistory) is not None:
-            print_note(remark)
+        if ability(bundles.backend, SupportsHistory) is not None:
+            old = await bundles.load_version(key, version)
+            if (remark := await describe_lost_text(bundles, key, old.properties)) is not None:
+                print_note(remark)
         info = describe_commit(arguments.author, arguments.message)
         new = await bundles.rollback(
             key, version=version, expected=expected, author=info.author, message=info.message

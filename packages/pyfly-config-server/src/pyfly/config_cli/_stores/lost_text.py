@@ -1,15 +1,16 @@
-"""The comments and the layout that a save of a text file loses."""
+"""The comments and the layout that a save of a text file loses, where its text cannot be edited."""
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
 from pyfly.config_cli._console.output import is_terminal, print_note
-from pyfly.config_core import ConfigError, ConfigKey, ConfigObstructedError
+from pyfly.config_core import ConfigError, ConfigKey, JsonValue
 from pyfly.config_server import Bundles
-from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
-from pyfly.config_server.formats.text import dump_text
+from pyfly.config_server.formats.edits import edit_text
+from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import ConfigSource, SupportsResources, ability
 
 _COMMENT: Final = re.compile(rb"(?:^|[ \t])#", re.MULTILINE)
@@ -21,37 +22,33 @@ def has_comments(data: bytes, *, suffix: str) -> bool:
     return suffix != _JSON and _COMMENT.search(data) is not None
 
 
-async def describe_lost_text(bundles: Bundles, key: ConfigKey) -> str | None:
-    """Return a remark if a save of a stored bundle will lose comments or layout.
+async def describe_lost_text(
+    bundles: Bundles, key: ConfigKey, properties: Mapping[str, JsonValue]
+) -> str | None:
+    """Return a remark if a save will write a part of a text anew, without its comments.
+
+    Args:
+        bundles: The store.
+        key: The name of the bundle.
+        properties: Its new properties.
 
     Returns:
-        `None` if nothing is lost, or the store does not keep texts.
+        `None` if all lines that say the same will stay, or the store does not keep texts.
     """
     try:
         source = await bundles.load(key)
         data = await _load_text(bundles, source)
-        suffix = PurePosixPath(source.resource or "").suffix
-        if data is None or suffix == PROPERTIES_SUFFIX:
+        if data is None or source.resource is None:
             return None
-        if data == dump_text(source.properties, suffix=suffix):
-            return None
+        suffix = PurePosixPath(source.resource).suffix
+        edit = edit_text(data, properties, suffix=suffix)
     except ConfigError:  # nothing is stored, or the save will report the error
         return None
-    what = "comments and layout" if has_comments(data, suffix=suffix) else "layout"
-    return f"{key.label}/{source.resource} is written anew: its {what} will be lost"
-
-
-def check_editable(source: ConfigSource | None) -> None:
-    """Check that a bundle can be rewritten, before a person edits it.
-
-    Raises:
-        ConfigObstructedError: It is a `.properties` file.
-    """
-    name = "" if source is None else source.resource or ""
-    if source is not None and name.endswith(PROPERTIES_SUFFIX):
-        raise ConfigObstructedError(
-            f"{source.label}/{name}", "a .properties file is never rewritten or removed"
-        )
+    if edit.level < EditLevel.MAPPING:
+        return None
+    lost = "comments and layout" if has_comments(data, suffix=suffix) else "layout"
+    part = "a part of it is" if edit.level is EditLevel.MAPPING else "it is"
+    return f"{key.label}/{source.resource}: {part} written anew and loses its {lost}"
 
 
 def confirm(remark: str, *, agreed: bool) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyfly.config_cli._stores.property_edits import values_at, with_property, without_property
-from pyfly.config_cli._stores.writing import CommitInfo, load_current, make_source, store_bundle
+from pyfly.config_cli._stores.writing import CommitInfo, load_for_change, make_source, store_bundle
 from pyfly.config_core import ConfigConflictError, ConfigFormatError, ConfigKey, JsonValue
 from pyfly.config_server import Bundles
 from pyfly.config_server.formats.text import same_tree
@@ -103,7 +103,7 @@ async def store_change(
                 change.key, edit, expected=condition, author=info.author, message=info.message
             )
         except _KeysChangedError:
-            current, _ = await load_current(bundles, change.key)
+            current = await load_for_change(bundles, change.key)
             version = None if current is None else current.version
             raise ConfigConflictError(str(change.key), version) from None
         except ConfigConflictError as error:

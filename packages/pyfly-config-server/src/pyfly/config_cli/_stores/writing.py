@@ -65,6 +65,18 @@ async def load_current(bundles: Bundles, key: ConfigKey) -> tuple[ConfigSource |
     return source, ANY if source.version is None else source.version
 
 
+async def load_for_change(bundles: Bundles, key: ConfigKey) -> ConfigSource | None:
+    """Return the stored bundle for a change of single keys; `None` if it is not stored.
+
+    Raises:
+        ConfigError: As `Bundles.load_merged`, except for a missing bundle.
+    """
+    try:
+        return await bundles.load_merged(key)
+    except ConfigNotFoundError:
+        return None
+
+
 async def store_bundle(
     bundles: Bundles, source: ConfigSource, *, expected: Expected, info: CommitInfo
 ) -> str | None:

@@ -16,7 +16,7 @@ from pyfly.config_server.http.condition_headers import (
     required_condition,
 )
 from pyfly.config_server.http.context import RequestContext
-from pyfly.config_server.http.endpoint import Body, Endpoint, Result
+from pyfly.config_server.http.endpoint import Body, Endpoint, Handler, Result
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import Headers, HttpResponse
 from pyfly.config_server.http.negotiation import select_media_type
@@ -28,11 +28,17 @@ from pyfly.config_server.http.schemas import (
     TEXT_OR_NULL,
     TEXT_SCHEMA,
     Schema,
+    list_of,
     object_of,
 )
 from pyfly.config_server.http.version_message import MESSAGE, version_message
 from pyfly.config_server.live.standby_reads import standby_reads
-from pyfly.config_server.storage import ABSENT, ConfigSource
+from pyfly.config_server.storage import (
+    ABSENT,
+    ConfigSource,
+    noted_save_remarks,
+    save_remarks,
+)
 
 __all__ = [
     "BUNDLE_NAMES",
@@ -43,6 +49,7 @@ __all__ = [
     "bundle_response",
     "created_response",
     "invalid_properties",
+    "telling_remarks",
     "written_response",
 ]
 
@@ -87,6 +94,16 @@ async def _write(context: RequestContext) -> HttpResponse:
     return created_response(context, version)
 
 
+def telling_remarks(handler: Handler) -> Handler:
+    """Return a handler whose `written_response` has the remarks of the store."""
+
+    async def handle(context: RequestContext) -> HttpResponse:
+        with save_remarks():
+            return await handler(context)
+
+    return handle
+
+
 async def _delete(context: RequestContext) -> HttpResponse:
     key, request = context.key, context.request
     await context.server.bundles.delete(
@@ -121,9 +138,12 @@ async def bundle_response(context: RequestContext, source: ConfigSource) -> Http
 def written_response(
     key: ConfigKey, version: str, *, status: int, headers: Headers = ()
 ) -> HttpResponse:
-    """Return the name and the new version of a written bundle."""
+    """Return the name and the new version of a written bundle, and what the store remarked."""
+    document = name_document(key) | {"version": version}
+    if remarks := noted_save_remarks():
+        document["remarks"] = [*remarks]
     return json_response(
-        name_document(key) | {"version": version},
+        document,
         status=status,
         headers=((b"etag", entity_tag(version)), *headers),
     )
@@ -152,7 +172,10 @@ _BUNDLE: Final = Schema(
     name="Bundle",
     document=object_of((*BUNDLE_NAMES, "properties"), **BUNDLE_NAMES, properties=ANY_OBJECT),
 )
-_WRITTEN: Final = Schema(name="Written", document=object_of(tuple(BUNDLE_NAMES), **BUNDLE_NAMES))
+_WRITTEN: Final = Schema(
+    name="Written",
+    document=object_of(tuple(BUNDLE_NAMES), **BUNDLE_NAMES, remarks=list_of(TEXT_SCHEMA)),
+)
 STORED: Final = Result(
     status=200, description="Stored; the ETag is the new version.", content={JSON: _WRITTEN}
 )
@@ -174,7 +197,7 @@ _WRITE_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path,
     method="PUT",
     access=Right.WRITE,
-    handler=_write,
+    handler=telling_remarks(_write),
     summary="Stores a complete bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),
     body=Body(content={JSON: ANY_OBJECT, "application/yaml": ANY_OBJECT}),

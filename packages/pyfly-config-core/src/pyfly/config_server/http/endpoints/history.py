@@ -21,6 +21,7 @@ from pyfly.config_server.http.endpoints.bundles import (
     STORED,
     bundle_response,
     invalid_properties,
+    telling_remarks,
     written_response,
 )
 from pyfly.config_server.http.errors import HttpError
@@ -134,7 +135,7 @@ _ROLL_BACK_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path + "/rollback",
     method="POST",
     access=Right.WRITE,
-    handler=_roll_back,
+    handler=telling_remarks(_roll_back),
     summary="Stores the content of an old version again.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, MESSAGE),
     body=Body(content={JSON: _ROLLBACK}),

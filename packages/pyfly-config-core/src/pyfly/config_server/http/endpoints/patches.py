@@ -30,6 +30,7 @@ from pyfly.config_server.http.endpoints.bundles import (
     STORED,
     created_response,
     invalid_properties,
+    telling_remarks,
     written_response,
 )
 from pyfly.config_server.http.errors import HttpError
@@ -148,7 +149,7 @@ _PATCH_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path,
     method="PATCH",
     access=Right.WRITE,
-    handler=_patch,
+    handler=telling_remarks(_patch),
     summary="Changes a part of a bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),
     body=Body(content={_MERGE_PATCH: ANY_OBJECT, _JSON_PATCH: _JSON_PATCH_SCHEMA}),
