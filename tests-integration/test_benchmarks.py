@@ -120,3 +120,10 @@ def test_memory_and_descriptors_do_not_grow_under_mixed_load() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_git_repository_is_compared_with_a_directory(
+    bench: Callable[..., dict[str, Any]],
+) -> None:
+    ratios = bench("git", "--rounds", "1", needs=("git",))["ratio"]
+    assert {"open / directory", "cold / read", "warm / read", "pushed / warm"} <= set(ratios)

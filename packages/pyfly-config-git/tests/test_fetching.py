@@ -207,17 +207,17 @@ def _unpack(clone: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_killed_fetch_leaves_nothing_that_matters(
-    repository: Repository, open_store: Open, tmp_path: Path
+    repository: Repository, open_store: Open, tmp_path: Path, times: int
 ) -> None:
     repository.commit({"orders-prod.yml": "port: 0"})
     store = open_store()
     assert await port(store) == 0
-    for number in range(1, 11):
+    for number in range(1, 10 * times + 1):
         commit = repository.commit(
             {"orders-prod.yml": f"port: {number}", "big.bin": os.urandom(300_000)}
         )
         await store.refetch()
-        await asyncio.sleep(0.004 * number)
+        await asyncio.sleep(0.004 * (number % 25))
         for process in [*store._mirror._running._processes]:
             if "fetch" in str(process.args):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -255,16 +255,19 @@ async def test_two_processes_share_a_clone(repository: Repository, open_store: O
     assert (await other.changes_since(cursors[1])).changes
 
 
-async def test_many_fetches_leave_few_packs(repository: Repository, open_store: Open) -> None:
+async def test_many_fetches_leave_few_packs(
+    repository: Repository, open_store: Open, times: int
+) -> None:
     repository.commit({"orders-prod.yml": "port: 0"})
     store = open_store()
     assert await port(store) == 0
     mirror = store._mirror
-    for number in range(1, 12):
+    last = 4 + 10 * times
+    for number in range(1, last + 1):
         files = {f"x{n}": f"{number} {n}" for n in range(120)}  # too many objects to unpack
         repository.commit({**files, "orders-prod.yml": f"port: {number}"})
         await asyncio.to_thread(mirror.fetch, since=time.time())
-    assert await port(store) == 11
+    assert await port(store) == last
     snapshot = mirror.snapshot()
     assert snapshot is not None
     clone = mirror.local(snapshot.state.clone)

@@ -146,7 +146,9 @@ async def test_a_repository_with_sha256_is_read(tmp_path: Path, open_store: Open
     assert [await port(store, label) for label in ("main", commit, commit[:10])] == [1, 1, 1]
 
 
-async def test_every_answer_comes_from_one_commit(repository: Repository, open_store: Open) -> None:
+async def test_every_answer_comes_from_one_commit(
+    repository: Repository, open_store: Open, times: int
+) -> None:
     keys = [ConfigKey(application=name, profile="prod") for name in ("a", "b", "c")]
     commits: dict[str, int] = {}
 
@@ -158,7 +160,7 @@ async def test_every_answer_comes_from_one_commit(repository: Repository, open_s
 
     publish(0)
     store = open_store()
-    for number in range(1, 20):
+    for number in range(1, 10 * times + 1):
         commit = publish(number)
         waiting = asyncio.ensure_future(until_fetched(store, "main", commit))
         while not waiting.done():

@@ -20,7 +20,7 @@ from pyfly.config_server.storage import (
     check_limit,
 )
 
-LIMITS: Final = StoreLimits(read=10.0, listing=60.0, wait=20.0, write=60.0)
+LIMITS: Final = StoreLimits(read=60.0, listing=300.0, wait=20.0, write=60.0)
 _TRIES: Final = 5
 
 
@@ -87,6 +87,18 @@ class GitConfigBackend(TextStore):
         labels = dict.fromkeys(key.label for key in keys)
         found = (self._files.commit(label, deadline=deadline) for label in labels)
         return refs, [commit for commit in found if commit is not None]
+
+    async def check(self) -> None:
+        """Return if git is new enough and there is a state of the repository.
+
+        The first fetch of a clone is waited for, however long it takes.
+        """
+        while True:
+            try:
+                return await super().check()
+            except BackendUnavailableError:
+                if not self._refresher.is_first_under_way:
+                    raise
 
     async def history(
         self, key: ConfigKey, *, limit: int = DEFAULT_PAGE_ROWS, before: str | None = None

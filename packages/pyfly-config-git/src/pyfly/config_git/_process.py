@@ -16,7 +16,8 @@ _MAX_FILE_BLOCKS: Final = 8 * 1024 * 1024
 """The largest file that git may write, in blocks of 512 bytes: 4 GiB."""
 _SHELL: Final = 'ulimit -f "$1" && shift && exec nice -n 10 "$@"'
 _MAX_REASON: Final = 300
-_NOISE: Final = ("hint:", "Please make sure", "and the repository exists")
+_LINES: Final = 4
+_NOISE: Final = ("hint:", "Please make sure", "and the repository exists", "@")
 """Lines of git that say nothing about the reason."""
 _MIN_SECONDS: Final = 0.05
 
@@ -118,7 +119,7 @@ class Git:
             text = text.replace(secret, "…")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         told = [line for line in lines if not line.startswith(_NOISE)]
-        shown = "".join(one if one.isprintable() else " " for one in "; ".join(told))
+        shown = "".join(one if one.isprintable() else " " for one in "; ".join(told[-_LINES:]))
         return f"git {command}: {shown[:_MAX_REASON]}" if shown else f"git {command} failed"
 
 

@@ -19,6 +19,8 @@ _RECENT: Final = 0.5
 _FIRST_SECONDS: Final = 5.0
 """How long reads wait for the first fetch of a process, if there is a state from before."""
 _POLL_SECONDS: Final = 0.05
+_MARGIN_SECONDS: Final = 1.0
+"""Reads give up so long before their deadline, so that they can say what they waited for."""
 
 
 class Refresher:
@@ -41,6 +43,11 @@ class Refresher:
         self._error: BackendUnavailableError | None = None
         self._failed_at = 0.0
         self._give_up_at = 0.0
+
+    @property
+    def is_first_under_way(self) -> bool:
+        """True until the first fetch of this process has ended."""
+        return not self._tried.is_set()
 
     def current(self, *, deadline: float) -> Snapshot:
         """Return the last known state. Only the first fetch of this process is waited for.
@@ -93,7 +100,7 @@ class Refresher:
         """Wait for the first fetch, for a short time if there is a state from before."""
         while not self._tried.is_set():
             has_state = self._mirror.snapshot() is not None
-            until = min(deadline, self._give_up_at) if has_state else deadline
+            until = min(deadline, self._give_up_at) if has_state else deadline - _MARGIN_SECONDS
             if time.monotonic() >= until:
                 return
             self._tried.wait(min(_POLL_SECONDS, max(0.0, until - time.monotonic())))
