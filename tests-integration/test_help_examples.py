@@ -15,6 +15,7 @@ import tomllib
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -27,8 +28,8 @@ from pyfly.config_sql import SqlConfigBackend
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
 SECONDS = 60
-IN_A_SHELL = re.compile(r"serve |completion|settings schema")
-"""Examples that are run by a shell, or that serve."""
+IN_A_SHELL = re.compile(r"serve |compare |completion|settings schema")
+"""Examples that are run by a shell, that serve, or that need a server."""
 SET = re.compile(r"([A-Z_]+)=(.*)")
 
 EXAMPLES = {
@@ -54,6 +55,8 @@ EXAMPLES = {
     "diff sqlite:///config.db orders prod --version 41": "+ number: 2",
     "copy ./config file:///etc/pyfly --dry-run": "created  main         orders       dev",
     "copy ./config ./new --label main --verify": "2 created, 0 updated",
+    "compare https://config.example.com/config ./config": "5 documents compared, 0 differ",
+    "compare http://localhost:8888 ./config --applications orders --json": '"different": 0',
     "encrypt --settings server.toml": "{cipher}AQ",
     "encrypt --key 2027 < password.txt": "{cipher}{key:2027}",
     "decrypt '{cipher}AQB3...' --settings server.toml": "secret",
@@ -210,6 +213,17 @@ def test_an_example_serves(example: str, place: Path, free_port: Callable[[], in
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
+
+
+def test_an_example_compares(
+    place: Path, start_server: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = start_server(place / "config").url
+    for example in [name for name in EXAMPLES if name.startswith("compare ")]:
+        line = example.replace("https://config.example.com", url)
+        line = line.replace("http://localhost:8888", f"{url}/config")
+        assert main(shlex.split(line)) == 0, capsys.readouterr().err
+        assert EXAMPLES[example] in capsys.readouterr().out
 
 
 def test_an_example_writes_a_schema_that_the_settings_of_the_examples_fit(place: Path) -> None:

@@ -22,6 +22,7 @@ COMMANDS: Final = (
     _entry("rollback", "rollback", "Store an old version again."),
     _entry("diff", "diff_bundles", "Compare two bundles."),
     _entry("copy", "copy_bundles", "Copy bundles into another store."),
+    _entry("compare", "compare_servers", "Compare a running server with stores."),
     _entry("encrypt", "encrypt", "Encrypt a text for a bundle."),
     _entry("decrypt", "decrypt", "Decrypt a value of a bundle."),
     _entry("key", "public_key", "Print the public key."),
