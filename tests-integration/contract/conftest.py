@@ -126,7 +126,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def patient_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a store a minute, because another process may have the machine."""
-    for name in ("feeds._LOOK_SECONDS", "answers._COMPOSE_SECONDS"):
+    for name in ("feed_group._LOOK_SECONDS", "answers._COMPOSE_SECONDS"):
         monkeypatch.setattr(f"pyfly.config_server.live.{name}", 60.0)
 
 

@@ -315,8 +315,8 @@ def opened() -> Iterator[Opened]:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyfly.config_server.live.feeds._LOOK_SECONDS", 60.0)
-    monkeypatch.setattr("pyfly.config_server.live.feeds._FRESH_SECONDS", 60.0)
+    monkeypatch.setattr("pyfly.config_server.live.feed_group._LOOK_SECONDS", 60.0)
+    monkeypatch.setattr("pyfly.config_server.live.feed_group._FRESH_SECONDS", 60.0)
 
 
 @pytest.fixture(params=POLICIES)

@@ -117,7 +117,7 @@ class Watcher:
     task: "asyncio.Task[Reply]"
 
 
-_MODULES = ("feed", "feeds", "live_documents")
+_MODULES = ("feed", "feed_group", "feeds", "live_documents")
 
 
 class Live(RuleBasedStateMachine):

@@ -35,8 +35,8 @@ async def app(store: ControlledStore) -> AsyncIterator[Application]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{LIVE}.feed._PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.feed._TICK_SECONDS", 0.01)
-    monkeypatch.setattr(f"{LIVE}.feeds._LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(f"{LIVE}.feeds._FRESH_SECONDS", 0.01)
+    monkeypatch.setattr(f"{LIVE}.feed_group._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(f"{LIVE}.feed_group._FRESH_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.answers._COMPOSE_SECONDS", 0.01)
     monkeypatch.setattr(f"{LIVE}.answers._RETRY_SECONDS", 0.01)
 
@@ -167,7 +167,7 @@ async def test_a_document_before_the_first_look_is_as_old_as_its_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The look takes long because the process has much to do, so the store is not away."""
-    monkeypatch.setattr(f"{LIVE}.feeds._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(f"{LIVE}.feed_group._LOOK_SECONDS", 0.01)
     store = ControlledStore()
     store.hold("changes_since")
     app = Application(store)

@@ -370,6 +370,8 @@ class Composer:
 class Request:
     """A name of a document."""
 
+    application = "orders"
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -29,7 +29,7 @@ from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.standby import StandbyBackend
 from pyfly.config_server.live.telemetry import Telemetry
-from pyfly.config_server.storage import ConfigBackend, ConfigSource
+from pyfly.config_server.storage import ConfigBackend, ConfigSource, RoutingBackend, StoreRoute
 from pyfly.config_server.storage.registry import open_backend
 from pyfly.config_server.stores.filesystem import FilesystemConfigBackend
 from pyfly.config_server.stores.memory import InMemoryConfigBackend
@@ -66,9 +66,11 @@ __all__ = [
     "Principal",
     "ReadyResponse",
     "Right",
+    "RoutingBackend",
     "ServerOptions",
     "SharedCredential",
     "StandbyBackend",
+    "StoreRoute",
     "Telemetry",
     "WebhookSecret",
     "open_backend",

@@ -12,7 +12,7 @@ from pyfly.config_server.composition.lookups import Lookup, plan_lookups
 from pyfly.config_server.composition.options import ServerOptions, overrides_source
 from pyfly.config_server.composition.property_sources import unique_sources
 from pyfly.config_server.composition.reader import LookupResult, StoreReader
-from pyfly.config_server.storage import ConfigBackend
+from pyfly.config_server.composition.store_selection import StoreSelection
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -24,17 +24,17 @@ class Composer:
     """Reads the stores of a server and composes one document.
 
     Args:
-        backends: The stores, the highest precedence first. Their owner closes them.
+        selection: The stores. Their owner closes them.
         options: The options of composing.
     """
 
-    def __init__(self, backends: Sequence[ConfigBackend], options: ServerOptions) -> None:
-        self._backends = backends
+    def __init__(self, selection: StoreSelection, options: ServerOptions) -> None:
+        self._selection = selection
         self._options = options
         self._overrides = overrides_source(options.overrides)
         self._readers = tuple(
-            StoreReader(backend, suffix=f" (store #{number})" if number else "")
-            for number, backend in enumerate(backends)
+            StoreReader(backend, suffix=f" (store #{rank})" if rank else "")
+            for backend, rank in zip(selection.stores, selection.ranks, strict=True)
         )
 
     async def compose(
@@ -52,7 +52,8 @@ class Composer:
             ConfigError: As `ConfigServer.compose`.
         """
         plans = self._plans(application, profile, label)
-        results = await self._read(plans)
+        positions = self._selection.positions(application)
+        results = await self._read(plans, positions)
         stores = [result for result in results if not isinstance(result, BaseException)]
         self._check_labels(next(iter(plans.values())), stores)
         sources = unique_sources(
@@ -64,10 +65,10 @@ class Composer:
             name=application,
             profiles=(profile,),
             label=shown_label,
-            version=self._version(stores),
+            version=self._version(stores) if len(positions) == 1 else None,
             property_sources=(*self._overrides, *await self._decrypted(sources)),
         )
-        inputs = tuple(_inputs(position, result) for position, result in enumerate(results))
+        inputs = tuple(map(_inputs, positions, results))
         return Composition(environment=environment, inputs=inputs)
 
     def _plans(self, application: str, profile: str, label: str) -> dict[bool, tuple[Lookup, ...]]:
@@ -84,19 +85,21 @@ class Composer:
             for default_is_base in {reader.default_is_base for reader in self._readers}
         }
 
-    async def _read(self, plans: Mapping[bool, Sequence[Lookup]]) -> list[_StoreResult]:
-        """Return the results of each store for every lookup, the highest store first."""
+    async def _read(
+        self, plans: Mapping[bool, Sequence[Lookup]], positions: Sequence[int]
+    ) -> list[_StoreResult]:
+        """Return the results of the stores at `positions` for every lookup."""
         budget = AnswerBudget()
-        reads = [
-            _read_store(reader, plans[reader.default_is_base], budget) for reader in self._readers
-        ]
+        readers = [self._readers[position] for position in positions]
+        reads = [_read_store(reader, plans[reader.default_is_base], budget) for reader in readers]
         if len(reads) == 1:
             return [await reads[0]]
         results = await asyncio.gather(*reads, return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]
         is_strict = self._options.fail_on_composite_error
         if not is_strict:
-            for backend, result in zip(self._backends, results, strict=True):
+            for position, result in zip(positions, results, strict=True):
+                backend = self._selection.stores[position]
                 if isinstance(result, BaseException):
                     what = str(result) if isinstance(result, ConfigError) else type(result).__name__
                     _LOG.error("left out: %s: %s", type(backend).__name__, what)
@@ -126,8 +129,6 @@ class Composer:
 
     def _version(self, stores: Sequence[Sequence[LookupResult]]) -> str | None:
         """Return the versions of the labels that exist, in the order of the request."""
-        if len(self._backends) > 1:
-            return None
         labels = [found.label for found in reversed(stores[0])]
         versions = (label.version for label in labels if label.is_present)
         joined = ",".join(version for version in versions if version is not None)

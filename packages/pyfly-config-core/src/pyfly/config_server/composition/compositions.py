@@ -44,7 +44,7 @@ class StoreInputs:
     """Everything that was looked up in one store."""
 
     store: int
-    """The position of the store among those of the server, 0 for the highest precedence."""
+    """The position of the store in `ConfigServer.backends`."""
     is_available: bool = True
     """False if the store failed and was left out of the answer."""
     labels: tuple[LabelInput, ...] = ()
@@ -65,7 +65,7 @@ class Composition:
 
     environment: Environment
     inputs: tuple[StoreInputs, ...]
-    """One for each store, the highest precedence first."""
+    """One for each store of the request, the highest precedence first."""
 
     @property
     def is_large(self) -> bool:
@@ -82,4 +82,4 @@ class ResourceComposition:
     resource: ConfigResource | None
     """The file; `None` if no store has it."""
     inputs: tuple[StoreInputs, ...]
-    """One for each store, the highest precedence first."""
+    """One for each store of the request, the highest precedence first."""

@@ -61,6 +61,11 @@ class DocumentRequest(Hashable, Protocol):
     answer depends on, and nothing about the sender.
     """
 
+    @property
+    def application(self) -> str:
+        """One application or a comma list, as requested: it decides which stores are asked."""
+        ...
+
     async def represent(self, server: ConfigServer) -> Representation | None:
         """Compose and render the document; `None` if there is no such plain file.
 

@@ -7,8 +7,8 @@ from pyfly.config_core import check_path, split_names, split_profiles
 from pyfly.config_server.composition.budgets import check_lookups
 from pyfly.config_server.composition.compositions import ResourceInput
 from pyfly.config_server.composition.options import ServerOptions
+from pyfly.config_server.composition.store_selection import StoreSelection
 from pyfly.config_server.storage import (
-    ConfigBackend,
     ConfigResource,
     SupportsResources,
     ability,
@@ -22,19 +22,20 @@ class ResourceResult:
     resource: ConfigResource | None
     """The file; `None` if no store has it."""
     tried: tuple[tuple[ResourceInput, ...], ...]
-    """For each store of the server, the paths in the order in which they were tried."""
+    """For each store of the request, the paths in the order in which they were tried."""
 
 
 class ResourceSearch:
     """Finds plain files.
 
     Args:
-        backends: The stores, the highest precedence first. Their owner closes them.
+        selection: The stores. Their owner closes them.
         options: The options of the server, with the order of locations.
     """
 
-    def __init__(self, backends: Sequence[ConfigBackend], options: ServerOptions) -> None:
-        self._stores = [ability(backend, SupportsResources) for backend in backends]
+    def __init__(self, selection: StoreSelection, options: ServerOptions) -> None:
+        self._selection = selection
+        self._stores = [ability(backend, SupportsResources) for backend in selection.stores]
         self._options = options
 
     async def find(self, application: str, profile: str, label: str, path: str) -> ResourceResult:
@@ -48,20 +49,23 @@ class ResourceSearch:
         variants = _variants(path, split_profiles(profile), self._options.default_profile)
         labels = split_names("label", label)
         check_lookups(profiles=len(variants), labels=len(labels))
-        tried: list[list[ResourceInput]] = [[] for _ in self._stores]
+        stores = [self._stores[position] for position in self._selection.positions(application)]
+        tried: list[list[ResourceInput]] = [[] for _ in stores]
         found: ConfigResource | None = None
-        for position, store, one in self._places(labels):
-            found = await _first(store, one, variants, tried[position])
+        for rank, store, one in self._places(stores, labels):
+            found = await _first(store, one, variants, tried[rank])
             if found is not None:
                 break
         return ResourceResult(resource=found, tried=tuple(map(tuple, tried)))
 
-    def _places(self, labels: Sequence[str]) -> Iterator[tuple[int, SupportsResources, str]]:
-        """Yield a position, a store with plain files and a label for each step of the search."""
+    def _places(
+        self, stores: Sequence[SupportsResources | None], labels: Sequence[str]
+    ) -> Iterator[tuple[int, SupportsResources, str]]:
+        """Yield the rank of a store, the store and a label for each step of the search."""
         places = [
-            (position, store, label)
+            (rank, store, label)
             for label in reversed(labels)
-            for position, store in enumerate(self._stores)
+            for rank, store in enumerate(stores)
             if store is not None
         ]
         yield from reversed(places) if self._options.reverse_location_order else places

@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import contextlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,9 @@ from typing import Final, Self
 from pyfly.config_core import (
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
+    ConfigError,
     ConfigFormatError,
+    ConfigKey,
     JsonValue,
     check_name,
     encode_environment,
@@ -20,6 +23,7 @@ from pyfly.config_server.composition.composer import Composer
 from pyfly.config_server.composition.compositions import Composition, ResourceComposition
 from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.composition.resource_search import ResourceSearch
+from pyfly.config_server.composition.store_selection import StoreSelection
 from pyfly.config_server.composition.stored_bundles import Bundles, first_writable
 from pyfly.config_server.storage import (
     ConfigBackend,
@@ -30,6 +34,7 @@ from pyfly.config_server.storage import (
     ability,
 )
 
+_LOG: Final = logging.getLogger(__name__)
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -38,7 +43,7 @@ class ConfigServer:
 
     It has no state: every call reads the stores. It owns its stores and closes them in `aclose`,
     or at the end of `async with`. `bundles` writes and lists in the first store that can save
-    under conditions.
+    under conditions. Of the stores of a `RoutingBackend`, one answers a request.
 
     Args:
         backend: Any object with the three methods of `ConfigBackend`. Further abilities are found
@@ -68,13 +73,32 @@ class ConfigServer:
                 "of letters, digits and . _ ~ -, without '.' and '..' between slashes"
             )
         check_name("label", default_label)
-        self.backends: Final = (backend, *further)
-        self.bundles: Final = Bundles(first_writable(self.backends))
+        self.options: Final = options or ServerOptions()
+        given = (backend, *further)
+        self._selection = StoreSelection(given, self.options.default_application_name)
+        self.backends: Final = self._selection.stores
+        """All stores, those of a `RoutingBackend` one by one."""
+        self.bundles: Final = Bundles(first_writable(given))
         self.base_path: Final = base_path
         self.default_label: Final = default_label
-        self.options: Final = options or ServerOptions()
-        self._composer = Composer(self.backends, self.options)
-        self._resources = ResourceSearch(self.backends, self.options)
+        self._composer = Composer(self._selection, self.options)
+        self._resources = ResourceSearch(self._selection, self.options)
+
+    def stores_for(self, application: str) -> tuple[int, ...]:
+        """Return the positions in `backends` of the stores that answer a request.
+
+        Args:
+            application: One name or a comma list.
+
+        Raises:
+            InvalidConfigKeyError: A name is not acceptable, or the applications are in different
+                stores of a `RoutingBackend`. Without one, the result is all stores.
+        """
+        return self._selection.positions(application)
+
+    def store_of(self, key: ConfigKey) -> int:
+        """Return the position in `backends` of the store in which `bundles` has a key."""
+        return self._selection.position_of(self.bundles.backend, key)
 
     async def fetch(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
@@ -103,8 +127,8 @@ class ConfigServer:
         Its label is the requested label: `None` without a label.
 
         Raises:
-            InvalidConfigKeyError: A name is not acceptable, or the names make more than 256
-                lookups.
+            InvalidConfigKeyError: A name is not acceptable, the names make more than 256 lookups,
+                or the applications are in different stores of a `RoutingBackend`.
             ConfigNotFoundError: The label does not exist, or nothing is stored and
                 `accept_empty` is false.
             ConfigFormatError: A stored text that is needed does not parse, or the answer would be
@@ -179,6 +203,8 @@ class ConfigServer:
     async def check(self) -> None:
         """Return if requests can be answered. Unreadable bundles do not matter.
 
+        Of the stores of a `RoutingBackend` one is enough; the others are logged.
+
         Raises:
             BackendError: A store that is needed cannot be read; the message gives the reason. A
                 third-party store may raise any error.
@@ -186,8 +212,19 @@ class ConfigServer:
         results = await asyncio.gather(
             *(self._check(backend) for backend in self.backends), return_exceptions=True
         )
-        failures = [result for result in results if result is not None]
-        if failures and (self.options.fail_on_composite_error or len(failures) == len(results)):
+        failures: list[BaseException] = []
+        alternatives = self._selection.alternatives
+        for positions in alternatives:
+            failed = [(one, error) for one in positions if (error := results[one]) is not None]
+            if len(failed) == len(positions):
+                failures.append(failed[0][1])
+                continue
+            for position, error in failed:
+                what = str(error) if isinstance(error, ConfigError) else type(error).__name__
+                _LOG.error("its applications fail: %r: %s", self.backends[position], what)
+        if failures and (
+            self.options.fail_on_composite_error or len(failures) == len(alternatives)
+        ):
             raise failures[0]
 
     async def _check(self, backend: ConfigBackend) -> None:

@@ -18,6 +18,7 @@ from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.live.cache import AnswerCache, Entry
 from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.failures import Failures
+from pyfly.config_server.live.feed_group import FeedGroup
 from pyfly.config_server.live.feeds import Feeds
 from pyfly.config_server.live.flights import Flight, Flights
 from pyfly.config_server.live.inputs import Touched, input_keys
@@ -103,7 +104,7 @@ class Answers:
         Raises:
             BackendUnavailableError: A store that is needed cannot be reached.
         """
-        error, may_answer = self._feeds.error, bool(self._standbys)
+        error, may_answer = self._group(request).error, bool(self._standbys)
         if error is not None and self._server.options.fail_on_composite_error and not may_answer:
             raise error
         return await self._flights.join(request)
@@ -127,7 +128,7 @@ class Answers:
 
     async def refresh(self, request: DocumentRequest) -> None:
         """Compose a document for those who wait for it. It is tried again after an outage."""
-        if self._feeds.is_down:
+        if self._group(request).is_down:
             return
         entry = self.cache.find(request)
         if entry is None:
@@ -138,7 +139,7 @@ class Answers:
     def is_good(self, entry: Entry) -> bool:
         """True if an answer is current, or if none can be composed now."""
         is_current = self.cache.is_current(entry)
-        return is_current or self._feeds.is_down or not self._may_try(entry)
+        return is_current or self._group(entry.request).is_down or not self._may_try(entry)
 
     def catch_up(self, request: DocumentRequest, entry: Entry | None) -> None:
         """Compose a document that changed before somebody waited for it, once somebody does."""
@@ -166,12 +167,15 @@ class Answers:
 
     def _stale_for(self, entry: Entry) -> float | None:
         """Return the seconds since an answer was known to be current; `None` if it is now."""
-        outage = self._feeds.outage
+        outage = self._group(entry.request).outage
         if outage is None and entry.error is None:
             return None
         if self.cache.is_current(entry):
             return outage
         return max(outage or 0.0, time.monotonic() - entry.changed_at)
+
+    def _group(self, request: DocumentRequest) -> FeedGroup:
+        return self._feeds.group(request.application)
 
     def _may_try(self, entry: Entry) -> bool:
         """True if the pause after an error is over."""
@@ -180,7 +184,8 @@ class Answers:
     async def _compose(self, request: DocumentRequest, flight: Flight[Answer]) -> Answer:
         before = self.cache.find(request)
         # what is composed before the store has told its changes may miss some later
-        may_keep = before is not None or (self._feeds.have_looked and not self._feeds.is_down)
+        group = self._group(request)
+        may_keep = before is not None or (group.have_looked and not group.is_down)
         self._counters.rendered += 1
         try:
             representation, stale_for = await self._represent(request, before)
@@ -197,7 +202,7 @@ class Answers:
         if may_keep and all(one.is_available for one in representation.inputs):
             return self._keep(request, representation, flight)
         if before is None:
-            return Answer(representation=representation, stale_for=self._feeds.lag)
+            return Answer(representation=representation, stale_for=group.lag)
         return self._fall_back(before, flight, ConfigError("a store was left out"))
 
     async def _represent(

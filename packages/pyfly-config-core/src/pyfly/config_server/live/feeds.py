@@ -12,6 +12,7 @@ from pyfly.config_core import BackendAccessDeniedError, BackendUnavailableError,
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.live.counters import Counters
 from pyfly.config_server.live.feed import Feed
+from pyfly.config_server.live.feed_group import FeedGroup
 from pyfly.config_server.live.inputs import InputKey, Touched, label_of, touched_by
 from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.storage import (
@@ -25,12 +26,8 @@ from pyfly.config_server.storage import (
 
 __all__ = ["Feeds", "FeedsObserver"]
 
-_LOOK_SECONDS: Final = 2.0
-"""How long a request waits for a look at a store, if that does not become late before."""
 _LABEL_SECONDS: Final = 1.0
 """How long a removal waits for the store to say whether the label still exists."""
-_FRESH_SECONDS: Final = 5.0
-"""The same for a request that needs what was written before it, while the store can be reached."""
 
 
 class FeedsObserver(Protocol):
@@ -41,7 +38,7 @@ class FeedsObserver(Protocol):
         ...
 
     def recover(self) -> None:
-        """Note that all stores can be reached again."""
+        """Note that a store can be reached again."""
         ...
 
     def had_label(self, store: int, label: str) -> bool | None:
@@ -77,7 +74,7 @@ class Feeds:
         self._server = server
         self._observer = observer
         self._counters = counters
-        self._was_down = False
+        self._down: set[int] = set()
         self._labels = [ability(backend, SupportsLabels) for backend in server.backends]
         self.stores: Final = tuple(
             Feed(
@@ -89,6 +86,8 @@ class Feeds:
             )
             for position, backend in enumerate(server.backends)
         )
+        self._all = FeedGroup(self.stores)
+        self._groups: dict[tuple[int, ...], FeedGroup] = {}
         self.fresh_until = -math.inf
         """Until this time of the monotonic clock, all stores were looked at lately enough."""
 
@@ -109,12 +108,12 @@ class Feeds:
     @property
     def is_down(self) -> bool:
         """True if a store cannot be reached, as far as is known."""
-        return any(feed.is_down for feed in self.stores)
+        return self._all.is_down
 
     @property
-    def have_looked(self) -> bool:
-        """True if every store was looked at: no change after that is missed."""
-        return all(feed.contact is not None for feed in self.stores)
+    def lag(self) -> float | None:
+        """As `FeedGroup.lag`, of all stores."""
+        return self._all.lag
 
     @property
     def away(self) -> list[ConfigBackend]:
@@ -122,73 +121,36 @@ class Feeds:
         pairs = zip(self._server.backends, self.stores, strict=True)
         return [backend for backend, feed in pairs if feed.is_down and not feed.serves_last_state]
 
-    @property
-    def outage(self) -> float | None:
-        """Seconds since the last contact with a store that is down; `None` if none is."""
-        down = [feed.looked_at for feed in self.stores if feed.is_down]
-        return time.monotonic() - min(down) if down else None
-
-    @property
-    def lag(self) -> float | None:
-        """Seconds since the last state was current that a store serves while it is down.
-
-        `None` if no store does.
-        """
-        behind = [feed.looked_at for feed in self.stores if feed.serves_last_state]
-        return time.monotonic() - min(behind) if behind else None
-
-    @property
-    def age(self) -> float:
-        """Seconds since the last answered look at the store that was looked at least lately."""
-        return time.monotonic() - min(feed.looked_at for feed in self.stores)
-
-    @property
-    def error(self) -> BackendUnavailableError | None:
-        """Why stores cannot be read.
-
-        `None` if they can, if the reason is another one, or if the first look is still under way.
-        """
-        for feed in self.stores:
-            if feed.serves_last_state:
-                continue
-            if isinstance(feed.error, BackendUnavailableError):
-                return BackendUnavailableError(str(feed.error))
-            if feed.is_late and feed.contact is not None:
-                return BackendUnavailableError("the store does not answer")
-        return None
-
-    async def look(self, *, fresh: bool) -> bool:
-        """Return when all stores were looked at lately, or after now; or some seconds later.
+    def group(self, application: str) -> FeedGroup:
+        """Return the feeds of the stores that answer a request.
 
         Args:
-            fresh: True for a look that begins after this call. Otherwise a store that is known to
-                be down is not waited for.
+            application: One name or a comma list, as requested.
 
-        Returns:
-            True if every store that was waited for has answered such a look.
+        Raises:
+            InvalidConfigKeyError: As `ConfigServer.stores_for`.
         """
-        now = time.monotonic()
-        if not fresh and now < self.fresh_until:
+        positions = self._server.stores_for(application)
+        if len(positions) == len(self.stores):
+            return self._all
+        group = self._groups.get(positions)
+        if group is None:
+            group = FeedGroup([self.stores[position] for position in positions])
+            self._groups[positions] = group
+        return group
+
+    async def look(self, *, fresh: bool, group: FeedGroup | None = None) -> bool:
+        """Return when all stores of a group, or of the server, were looked at; see `FeedGroup`."""
+        if not fresh and time.monotonic() < self.fresh_until:
             return True
-        looks = [
-            feed.look(
-                now if fresh else now - feed.max_staleness,
-                seconds=_FRESH_SECONDS if fresh and not feed.is_down else _LOOK_SECONDS,
-            )
-            for feed in self.stores
-            if fresh or not feed.is_down
-        ]
-        if len(looks) == 1:
-            return await looks[0]
-        return all(await asyncio.gather(*looks))
+        return await (group or self._all).look(fresh=fresh)
 
     async def wrote(self, key: ConfigKey, *, removed: bool) -> None:
         """Note a write of this process, so that it is visible at once.
 
         Only a removal asks the store, because a bundle that was saved has a label.
         """
-        backend = self._server.bundles.backend
-        store = next(n for n, one in enumerate(self._server.backends) if one is backend)
+        store = self._server.store_of(key)
         self._observer.touch(touched_by(store, [BundleChange(key=key)]))
         had_label = self._observer.had_label(store, key.label)
         labels = self._labels[store]
@@ -237,11 +199,12 @@ class Feeds:
             failed = self.stores[store].error is not None
             self._counters.looked(store + 1, begun, error=failed)
         until = min(feed.looked_at + feed.max_staleness for feed in self.stores)
-        is_down = self.is_down
-        self.fresh_until = -math.inf if is_down else until
-        if self._was_down and not is_down:
+        self.fresh_until = -math.inf if self.is_down else until
+        if self.stores[store].is_down:
+            self._down.add(store)
+        elif store in self._down:
+            self._down.remove(store)
             self._observer.recover()
-        self._was_down = is_down
 
 
 async def _is_present(labels: SupportsLabels, label: str) -> bool | None:

@@ -126,19 +126,19 @@ class LiveDocuments:
             ConfigError: As `ConfigServer.compose`; there is no good answer from before.
         """
         self.start()
-        is_looked_at = await self.feeds.look(fresh=fresh)
+        group = self.feeds.group(request.application)
+        is_looked_at = await self.feeds.look(fresh=fresh, group=group)
         answers = self.answers
         entry = answers.cache.find(request)
         is_hit = entry is not None and answers.is_good(entry)
         answer = await (answers.first(request) if entry is None else answers.again(request, entry))
-        feeds = self.feeds
         if (
             not is_looked_at
             and answer.stale_for is None
-            and feeds.have_looked
-            and not feeds.is_down
+            and group.have_looked
+            and not group.is_down
         ):
-            answer = replace(answer, stale_for=feeds.age)
+            answer = replace(answer, stale_for=group.age)
         if answer.stale_for is not None:
             self.counters.stale += 1
         elif is_hit:

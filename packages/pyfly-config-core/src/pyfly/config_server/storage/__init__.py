@@ -44,6 +44,7 @@ from pyfly.config_server.storage.save_remarks import (
     noted_save_remarks,
     save_remarks,
 )
+from pyfly.config_server.storage.store_routing import RoutingBackend, StoreRoute
 from pyfly.config_server.storage.values import (
     BundleChange,
     Change,
@@ -84,6 +85,8 @@ __all__ = [
     "Precondition",
     "ResourceChange",
     "ResourceEntry",
+    "RoutingBackend",
+    "StoreRoute",
     "SupportsBatchFetch",
     "SupportsChangeHints",
     "SupportsChanges",

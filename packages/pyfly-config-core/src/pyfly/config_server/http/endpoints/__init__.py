@@ -7,6 +7,7 @@ from typing import Final
 
 from pyfly.config_server.http.endpoint import Endpoint
 from pyfly.config_server.http.endpoints import (
+    bundle_patches,
     bundles,
     changes,
     encryption,
@@ -17,7 +18,6 @@ from pyfly.config_server.http.endpoints import (
     metrics_page,
     monitor,
     operations,
-    patches,
     resources,
 )
 
@@ -30,7 +30,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *listing.ENDPOINTS,
     *changes.ENDPOINTS,
     *bundles.ENDPOINTS,
-    *patches.ENDPOINTS,
+    *bundle_patches.ENDPOINTS,
     *history.ENDPOINTS,
     *encryption.ENDPOINTS,
     *flattened.ENDPOINTS,

@@ -65,6 +65,11 @@ class _EnvironmentRequest:
     media_type: str
     keys: KeySelection | None
 
+    @property
+    def application(self) -> str:
+        """The applications in the path."""
+        return self.names[0]
+
     async def represent(self, server: ConfigServer) -> Representation:
         """Return the document with all its property sources, and the selected keys in them."""
         composition = await server.compose(*self.names)

@@ -44,6 +44,11 @@ class _FlattenedRequest:
     resolve: bool
     keys: KeySelection | None
 
+    @property
+    def application(self) -> str:
+        """The applications in the path."""
+        return self.names[0]
+
     async def represent(self, server: ConfigServer) -> Representation:
         """Return the effective properties as one text."""
         composition = await server.compose(*self.names)

@@ -52,6 +52,11 @@ class _ResourceRequest:
     charsets: bytes | None
     """The `Accept-Charset` of the request: charsets of the file, the preferred one first."""
 
+    @property
+    def application(self) -> str:
+        """The applications in the path."""
+        return self.names[0]
+
     async def represent(self, server: ConfigServer) -> Representation | None:
         """Return the file; `None` if there is none."""
         composition = await server.compose_resource(*self.names, self.path)
