@@ -15,8 +15,8 @@ _SPARE: Final = 1_000
 class Deadlines:
     """Ends waits when their time is over.
 
-    Thousands of timers in the event loop would slow down every other timer, and a wait that ended
-    before is forgotten later, together with others.
+    A timer for each would be made and cancelled with each wait, and most waits end before their
+    time. Here such a wait is forgotten later, together with others.
     """
 
     def __init__(self) -> None:

@@ -80,6 +80,8 @@ class DirectAnswers:
         self._known.pop(request, None)  # it comes last again
         if len(request) > _LONGEST_REQUEST or not target.startswith(b"/"):
             return None
+        if b"prefer" in dict(fields):  # it may be held
+            return None
         url = httptools.parse_url(target)
         known = self._app.recognize(
             {
