@@ -111,7 +111,7 @@ async def test_a_rewritten_history_is_served_and_logged(
     assert {LabelChange(label=old), LabelChange(label="gone")} <= set(
         (await store.changes_since(start.cursor)).changes
     )
-    while "rewritten" not in caplog.text:  # noqa: ASYNC110 - another thread logs
+    while "rewritten" not in caplog.text:
         await asyncio.sleep(0.01)
     assert "the branch 'gone' was removed" in caplog.text
 
@@ -193,7 +193,7 @@ async def test_a_damaged_clone_is_unreachable_until_it_is_replaced(
             await asyncio.sleep(0.02)
         else:
             break
-    while [path.name for path in (tmp_path / "state").glob("*/clone-*")] != ["clone-2"]:  # noqa: ASYNC110
+    while [path.name for path in (tmp_path / "state").glob("*/clone-*")] != ["clone-2"]:
         await asyncio.sleep(0.02)
 
 
@@ -342,3 +342,17 @@ async def test_closing_ends_all_processes(repository: Repository, open_store: Op
     await store.aclose()
     listed = subprocess.run(["ps", "-o", "pid=", "-p", str(pid)], capture_output=True, check=False)
     assert listed.stdout == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a repository of another user")
+async def test_a_repository_of_another_user_is_read_if_the_url_says_so(
+    repository: Repository, open_store: Open
+) -> None:
+    repository.commit({"orders-prod.yml": "port: 1"})
+    for path in (repository.path, *repository.path.rglob("*")):
+        os.chown(path, 65534, 65534)
+    with pytest.raises(BackendUnavailableError, match="dubious ownership"):
+        await port(open_store())
+    store = open_store(trust_owner="true", refresh="3599")
+    await until_current(store)
+    assert await port(store) == 1

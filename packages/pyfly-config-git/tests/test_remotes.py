@@ -159,7 +159,7 @@ async def test_answers_that_are_cut_or_hang_leave_the_last_state(
     assert await port(store) == 2
     http.mode = "hang"
     await store.refetch()
-    while http.requests[-1][0] == http.requests[-2][0]:  # noqa: ASYNC110 - a server answers
+    while http.requests[-1][0] == http.requests[-2][0]:
         await asyncio.sleep(0.02)
     began = time.monotonic()
     assert await port(store) == 2

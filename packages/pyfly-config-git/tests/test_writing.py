@@ -88,7 +88,7 @@ async def test_a_tag_and_a_commit_do_not_move(
     head = repository.head()
     repository.git("tag", "v1")
     await store.refetch()
-    while not await store.has_label("v1"):  # noqa: ASYNC110 - another thread fetches
+    while not await store.has_label("v1"):
         await asyncio.sleep(0.01)
     for label in ("v1", head, head[:7]):
         with pytest.raises(ConfigObstructedError, match="does not move"):

@@ -92,7 +92,7 @@ class Repository:
 async def until_fetched(backend: GitConfigBackend, label: str, commit: str) -> None:
     """Return when a branch has been fetched as far as a commit."""
     await backend.refetch()
-    while (await backend.run(lambda *, deadline: _commit(backend, label, deadline))) != commit:  # noqa: ASYNC110 - another thread fetches
+    while (await backend.run(lambda *, deadline: _commit(backend, label, deadline))) != commit:
         await asyncio.sleep(0.01)
 
 

@@ -130,7 +130,8 @@ class Clone:
                 git.run(*command, deadline=deadline)
             git.run("gc", "--auto", "--quiet", deadline=deadline)
         except GitError as error:
-            _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.reason)
+            if error.code is None or error.code >= 0:  # it was not killed by closing the store
+                _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.reason)
 
 
 def remove_leftovers(directory: Path) -> None:

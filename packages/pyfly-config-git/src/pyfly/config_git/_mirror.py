@@ -226,7 +226,7 @@ class Mirror:
         for other in self._directory.clones():
             if other != name and current is not None and current.state.clone == name:
                 self._directory.remove_clone(other)
-        if is_new or before is None or before.refs != refs:
+        if refs.listed and (is_new or before is None or before.refs != refs):
             clone.tidy(is_new=is_new)
 
     def _new_name(self) -> str:
