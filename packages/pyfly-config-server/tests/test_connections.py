@@ -355,9 +355,12 @@ async def test_a_closed_connection_leaves_nothing_for_the_collector() -> None:
                 writer.write(GET.replace(b"/ ", target))
                 await until(lambda: len(server._connections) > 0)
                 connection = weakref.ref(next(iter(server._connections._open)))
-                if target != b"/ ":
+                if target == b"/ ":
+                    await until(lambda: app.at_end is not None)
+                else:
                     await app.begun.acquire()
                 writer.close()
+                app.at_end = None  # it belongs to the connection
                 await until(lambda one=connection: one() is None)
         finally:
             gc.enable()

@@ -16,7 +16,7 @@ from pyfly.config_server.encryption import (
     KeyStoreFile,
     open_keys,
 )
-from pyfly.config_server.http.asgi import ConfigServerApp
+from pyfly.config_server.http.asgi import AT_END, ConfigServerApp
 from pyfly.config_server.http.authentication import Authenticator, SharedCredential
 from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.errors import HttpError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pyfly.config_client import ConfigClient as ConfigClient  # outside __all__: optional
 
 __all__ = [
+    "AT_END",
     "MAX_BODY_BYTES",
     "Authenticator",
     "Bundles",

@@ -79,14 +79,14 @@ class BoundedConnection(asyncio.Protocol):
 
     Args:
         connections: The open connections, with their limits.
-        make_protocol: Makes the protocol that answers requests, and that calls its argument after
-            each of them. Not called for a connection beyond the limit.
+        make_protocol: Makes the protocol that answers the requests of a connection, and that calls
+            its `note_answer` after each of them. Not called for a connection beyond the limit.
     """
 
     def __init__(
         self,
         connections: Connections,
-        make_protocol: Callable[[Callable[[], None]], asyncio.Protocol],
+        make_protocol: Callable[["BoundedConnection"], asyncio.Protocol],
     ) -> None:
         self._connections = connections
         self._limits = connections.limits
@@ -104,6 +104,8 @@ class BoundedConnection(asyncio.Protocol):
         self._requests = 0
         self._answered = 0
         self._received = 0
+        self._has_ended = False
+        self._tell_end: Callable[[], None] | None = None
         self._idle_at: tuple[int, float] = (-1, math.inf)
         self._read_by = math.inf
         self._write_by = math.inf
@@ -121,7 +123,7 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
             self._read_by = self._loop.time() + self._limits.head_seconds
-            self._protocol = self._make_protocol(self._note_answer)
+            self._protocol = self._make_protocol(self)
             self._protocol.connection_made(ClosableTransport(transport))
 
     def data_received(self, data: bytes) -> None:
@@ -157,10 +159,27 @@ class BoundedConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection."""
         self._connections.discard(self)
+        self._has_ended = True
         del self._parser  # each refers to the other
         protocol, self._protocol = self._protocol, None
         if protocol:
             protocol.connection_lost(exc)
+        tell, self._tell_end = self._tell_end, None
+        if tell is not None:
+            tell()
+
+    # --- for the requests -------------------------------------------------------------
+
+    def note_answer(self) -> None:
+        """Note that the protocol has answered a request."""
+        self._answered += 1
+
+    def at_end(self, tell: Callable[[], None] | None) -> None:
+        """Call a function when the connection ends, now if it has ended; `None` calls nobody."""
+        if tell is not None and self._has_ended:
+            tell()
+        else:
+            self._tell_end = tell
 
     # --- callbacks of the parser ------------------------------------------------------
 
@@ -245,10 +264,6 @@ class BoundedConnection(asyncio.Protocol):
             and self._protocol is not None
             and self._write_by == math.inf
         )
-
-    def _note_answer(self) -> None:
-        """Note that the protocol has answered a request."""
-        self._answered += 1
 
     def _close_unused(self, transport: asyncio.Transport, now: float) -> None:
         """Close the connection if it has been idle since too long ago."""

@@ -14,15 +14,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from pyfly.config_cli._serving.connections import BoundedConnection, Connections
 from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import STOP_SECONDS, ConnectionLimits
-from pyfly.config_server.http.asgi import AT_END
+from pyfly.config_server import AT_END
 
 _LOG: Final = logging.getLogger("uvicorn.error")
 
 BACKLOG: Final = 4096
 """Connections that the system keeps until they are accepted."""
 _NEVER_SECONDS: Final = 1_000_000_000
-_ANSWERED: Final = "pyfly_config_answered"
-"""The key in the state of a scope, of what its connection wants to be called."""
+_CONNECTION: Final = "pyfly_config_connection"
+"""The key in the state of a scope, of its connection."""
 
 
 class _Server(uvicorn.Server):
@@ -30,48 +30,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Leave the signals to the command."""
         yield
-
-
-class _ConnectionEnd:
-    """The extension `AT_END`: whom to tell that a connection has ended."""
-
-    __slots__ = ("_has_ended", "_tell")
-
-    def __init__(self) -> None:
-        self._tell: Callable[[], None] | None = None
-        self._has_ended = False
-
-    def __call__(self, tell: Callable[[], None] | None) -> None:
-        """Call a function at the end, at once if that is over; `None` calls nobody."""
-        self._tell = tell
-        if self._has_ended:
-            self.note()
-
-    def note(self) -> None:
-        """Note that the connection has ended."""
-        self._has_ended = True
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell()
-
-
-class _Protocol(HttpToolsProtocol):
-    """HTTP, with the extension `AT_END` for the applications."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._end = _ConnectionEnd()
-
-    def on_message_begin(self) -> None:
-        """Offer the extension with the next request."""
-        super().on_message_begin()
-        scope: Any = self.scope  # its type knows the extensions of ASGI only
-        scope["extensions"] = {AT_END: self._end}
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application that holds a request."""
-        super().connection_lost(exc)
-        self._end.note()
 
 
 class HttpServer:
@@ -104,7 +62,7 @@ class HttpServer:
         self._grace_seconds = STOP_SECONDS
         self._server = _Server(
             uvicorn.Config(
-                _noting_the_end(app),
+                _with_connections(app),
                 http=_bounded(self._connections),
                 ws="none",
                 lifespan="off",
@@ -163,14 +121,18 @@ class HttpServer:
         self._server.force_exit = True
 
 
-def _noting_the_end(app: ASGIApp) -> ASGIApp:
-    """Return an application that tells the connection when a request is answered."""
+def _with_connections(app: ASGIApp) -> ASGIApp:
+    """Return an application whose requests know their connections, and tell them their ends."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        state: Any = scope["state"]
+        connection: BoundedConnection = state.pop(_CONNECTION)
+        untyped: Any = scope  # its type knows the extensions of ASGI only
+        untyped["extensions"] = {AT_END: connection.at_end}
         try:
             await app(scope, receive, send)
         finally:
-            scope["state"][_ANSWERED]()
+            connection.note_answer()
 
     return answer
 
@@ -180,8 +142,8 @@ def _bounded(connections: Connections) -> type[asyncio.Protocol]:
 
     class Bounded(BoundedConnection):
         def __init__(self, **options: Any) -> None:
-            def make_protocol(answered: Callable[[], None]) -> asyncio.Protocol:
-                return _Protocol(**options | {"app_state": {_ANSWERED: answered}})
+            def make_protocol(connection: BoundedConnection) -> asyncio.Protocol:
+                return HttpToolsProtocol(**options | {"app_state": {_CONNECTION: connection}})
 
             super().__init__(connections, make_protocol)
 
