@@ -16,7 +16,7 @@ import pytest
 from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer
 from pyfly.config_cli._serving.limits import ConnectionLimits
 from pyfly.config_cli._serving.listeners import bind, listen, resolve
-from pyfly.config_server.http.asgi import AT_END
+from pyfly.config_server import AT_END
 
 pytestmark = pytest.mark.anyio
 
