@@ -143,7 +143,8 @@ def _bounded(connections: Connections) -> type[asyncio.Protocol]:
     class Bounded(BoundedConnection):
         def __init__(self, **options: Any) -> None:
             def make_protocol(connection: BoundedConnection) -> asyncio.Protocol:
-                return HttpToolsProtocol(**options | {"app_state": {_CONNECTION: connection}})
+                own: dict[str, Any] = {**options, "app_state": {_CONNECTION: connection}}
+                return HttpToolsProtocol(**own)
 
             super().__init__(connections, make_protocol)
 
