@@ -220,6 +220,34 @@ def test_json_is_edited_between_its_brackets(
     assert edited(text, tree, ".json")[0] == text.replace(old, new, 1)
 
 
+@pytest.mark.parametrize(
+    ("before", "changes", "after"),
+    [
+        (b"a = 1\nb=2", {"b": "3"}, b"a = 1\nb=3"),
+        (b"a = 1\r\nb=2\r\n", {"c": True}, b"a = 1\r\nb=2\r\nc=true\r\n"),
+        (b"a = 1\rb=2", {"c": 1.5}, b"a = 1\rb=2\rc=1.5"),
+        (b"a: x\n", {"a": "\u00fc\u20ac"}, b"a: \\u00FC\\u20AC\n"),  # ASCII stays ASCII
+        ("# \u00e9\na: x\n".encode(), {"a": "\u20ac"}, "# \u00e9\na: \u20ac\n".encode()),
+        (b"# \xe9\na: x\n", {"a": "\u00fc\u20ac"}, b"# \xe9\na: \xfc\\u20AC\n"),  # Latin-1
+        (b"\xef\xbb\xbfa=1\n", {"a": "2"}, b"\xef\xbb\xbfa=2\n"),
+        (b"a=1\nb=x\na=2\n", {"a": "3"}, b"a=1\nb=x\na=3\n"),  # the last one counts
+        (b"a=1\nb=x\na=2\n", {"a": None}, b"b=x\n"),
+        (b"a 1\nb\n", {"a": ":x", "b": "y"}, b"a =:x\nb=y\n"),
+        (b"a=1 \\\n   2\nb=3\n", {"a": " z"}, b"a=\\ z\nb=3\n"),
+        (b"# c\n", {"a b": "\t"}, b"# c\na\\ b=\\t\n"),
+        (b"a.b=1\nz=2\n", {"a.c": "3"}, b"a.b=1\na.c=3\nz=2\n"),
+    ],
+)
+def test_properties_keep_their_encoding_and_their_lines(
+    before: bytes, changes: dict[str, Any], after: bytes
+) -> None:
+    documents = parse_documents(before, suffix=".properties")
+    tree = dict(documents[0].properties) if documents else {}
+    wanted = {key: value for key, value in (tree | changes).items() if value is not None}
+    edit = edit_text(before, wanted, suffix=".properties")
+    assert edit == TextEdit(data=after, level=EditLevel.ENTRIES)
+
+
 def test_documents_are_edited_one_by_one() -> None:
     text = "a: 1 # x\n---\n# none\n---\nb: 2\n--- {c: 3}\n"
     trees = [dict(one.properties) for one in parse_documents(text.encode(), suffix=".yaml")]
