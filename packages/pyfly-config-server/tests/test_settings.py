@@ -125,7 +125,7 @@ def test_names_are_checked_unless_there_is_a_credential_or_everybody_may_read(
         (("memory:", "--workers", "2"), {}, "one worker"),
         (("memory:", "--workers", "-1"), {}, "--workers: must be a number from 1 to 256, not '-1'"),
         (("memory:",), {"PROT": "1"}, "did you mean PYFLY_CONFIG_SERVER_PORT?"),
-        (("memory:",), {"ZZZ": "1"}, "known are: BACKEND, HOST"),
+        (("memory:",), {"ZZZ": "1"}, "known are: BACKEND, STORE, HOST"),
         (("memory:",), {"USERNAME": "u"}, "belong together"),
         (("memory:",), {"USERNAME": "u", "PASSWORD": "p", "TOKEN": "t"}, "not both"),
         (("memory:",), {"USERNAME": "u:v", "PASSWORD": "p"}, "without ':'"),

@@ -28,8 +28,10 @@ from pyfly.config_litestar import ReadyApp, create_asgi_app
 from pyfly.config_server import (
     ConfigBackend,
     ConfigServer,
+    RoutingBackend,
     ServerOptions,
     StandbyBackend,
+    StoreRoute,
     open_backend,
 )
 
@@ -65,12 +67,12 @@ def store_locations(settings: ServerSettings) -> list[StoreLocation]:
     Raises:
         ConfigError: No store is named, or a directory does not exist.
     """
-    if not settings.backend:
+    if not settings.store_urls:
         raise SettingsError(
             f"there is nothing to serve: name a directory or a URL, or set "
             f"{variable_of('backend')}; for example: pyfly-config serve ./config"
         )
-    return [find_store(text) for text in settings.backend]
+    return [find_store(text) for text in settings.store_urls]
 
 
 def open_server(settings: ServerSettings) -> ConfigServer:
@@ -83,13 +85,29 @@ def open_server(settings: ServerSettings) -> ConfigServer:
     try:
         options = _options_of(settings)
         return ConfigServer(
-            *(_open_store(store, settings.standby) for store in stores),
+            *_routed(settings, [_open_store(store, settings.standby) for store in stores]),
             base_path=settings.base_path,
             default_label=settings.default_label,
             options=options,
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def _routed(settings: ServerSettings, stores: list[ConfigBackend]) -> list[ConfigBackend]:
+    """Return the stores, as one if they have patterns.
+
+    Raises:
+        ValueError: A pattern is not acceptable, or never decides.
+    """
+    tables = settings.store[:-1]
+    if not tables:
+        return stores
+    routes = [
+        StoreRoute(backend=store, applications=table.applications)
+        for store, table in zip(stores, tables, strict=False)  # the main store is behind them
+    ]
+    return [RoutingBackend(stores[-1], routes)]
 
 
 def _open_store(store: StoreLocation, standby: str) -> ConfigBackend:

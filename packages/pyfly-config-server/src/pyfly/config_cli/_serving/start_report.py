@@ -12,6 +12,7 @@ from pyfly.config_cli._serving.setup import store_locations
 from pyfly.config_cli._settings.access import credential_of
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._stores.location import find_store
 from pyfly.config_core import (
     DEFAULT_PROFILE,
     SHARED_APPLICATION,
@@ -19,7 +20,7 @@ from pyfly.config_core import (
     ConfigKey,
     encode_slashes,
 )
-from pyfly.config_server import Bundles, ConfigServer, SharedCredential
+from pyfly.config_server import Bundles, ConfigServer, RoutingBackend, SharedCredential
 
 _MAX_NAMES: Final = 12
 _MAX_EXAMPLES: Final = 3
@@ -60,6 +61,7 @@ async def make_report(server: ConfigServer, settings: ServerSettings) -> str:
         lines = _counts(keys, server.default_label)
     except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
         lines = [f"  bundles       not counted: {_reason(error)}"]
+    lines += _routes(server, settings)
     lines.append(f"  credential    {credential.scheme if credential else 'none'}")
     if urls := _metrics_urls(settings):
         lines.append(f"  metrics       {', '.join(urls)}")
@@ -76,6 +78,22 @@ async def make_report(server: ConfigServer, settings: ServerSettings) -> str:
             lines.append(f"Try: curl {url_of(settings)}/{path}{_curl_options(credential)}")
             break
     return "\n".join(lines)
+
+
+def _routes(server: ConfigServer, settings: ServerSettings) -> list[str]:
+    """Return a line for each store with patterns, and one for each overlap of patterns."""
+    tables = settings.store[:-1]
+    lines = [
+        f"  store         {find_store(one.url).shown}: {', '.join(one.applications)}"
+        for one in tables
+    ]
+    backend = server.bundles.backend
+    if isinstance(backend, RoutingBackend):
+        lines += [
+            f"  overlap       {one} decides where {other} matches, too"
+            for one, other in backend.overlaps()
+        ]
+    return lines
 
 
 def _reason(error: Exception) -> str:

@@ -29,7 +29,7 @@ def serve(load: Callable[[], ServerSettings]) -> int:
         ConfigError: A setting, the store or the address cannot be used; nothing was started.
     """
     settings = load()
-    report_misplaced_files(settings.backend)
+    report_misplaced_files(settings.store_urls)
     store_locations(settings)
     if settings.workers > 1 and os.name != "posix":
         raise SettingsError("several workers need a POSIX system; serve with one worker")

@@ -169,7 +169,7 @@ def check_reload(old: ServerSettings, new: ServerSettings) -> None:
     Raises:
         SettingsError: The new settings need a restart, or would lose a store.
     """
-    if any(url.startswith("memory:") for url in old.backend):
+    if any(url.startswith("memory:") for url in old.store_urls):
         raise SettingsError("'memory:' keeps its bundles in this process; a reload would lose them")
     for name in ("host", "port", "workers", "metrics", "metrics_listen"):
         if getattr(old, name) != getattr(new, name):

@@ -18,7 +18,10 @@ def check_conflicts(settings: ServerSettings) -> None:
     credential_of(settings)
     host_policy_of(settings)
     webhook_secret_of(settings)
-    if settings.workers > 1 and any(url.startswith("memory:") for url in settings.backend):
+    if settings.backend and settings.store:
+        raise SettingsConflictError("set either {backend} or {store}, not both")
+    if settings.workers > 1 and any(url.startswith("memory:") for url in settings.store_urls):
+        place = "{store}" if settings.store else "{backend}"
         raise SettingsConflictError(
-            "{backend}: 'memory:' belongs to one process; serve it with one worker"
+            f"{place}: 'memory:' belongs to one process; serve it with one worker"
         )

@@ -24,6 +24,7 @@ from pyfly.config_cli._settings.fields import (
 )
 from pyfly.config_cli._settings.names import PREFIX
 from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
+from pyfly.config_cli._settings.store_tables import Stores
 from pyfly.config_core import DEFAULT_LABEL, DEFAULT_PROFILE, SHARED_APPLICATION
 
 _SALT: Final = "deadbeef"
@@ -57,6 +58,15 @@ class ServerSettings(BaseSettings):
         description=(
             "directories or URLs to serve, such as `file:///etc/pyfly`, one in a line (in the file "
             "a list), the first of highest precedence"
+        ),
+    )
+    store: Annotated[Stores, Setting(spring="git.repos.*")] = Field(
+        default=(),
+        repr=False,
+        description=(
+            "instead of `backend`: stores by pattern, in the file tables `[[store]]` with `url` "
+            "and `applications`, of which the first match serves a request and the last one, "
+            "without `applications`, every other; elsewhere a JSON or YAML list"
         ),
     )
     host: Annotated[Text, Setting(argument="--host")] = Field(
@@ -251,6 +261,11 @@ class ServerSettings(BaseSettings):
     settings: Annotated[Text, Setting(argument="--settings", in_settings_file=False)] = Field(
         default="", description="the settings file"
     )
+
+    @property
+    def store_urls(self) -> tuple[str, ...]:
+        """The directories or URLs of all stores."""
+        return tuple(one.url for one in self.store) or self.backend
 
     @classmethod
     def settings_customise_sources(

@@ -185,4 +185,5 @@ def _has_secret(model: type[BaseSettings], values: Mapping[str, object]) -> bool
     settings = settings_of(model)
     if any(name in settings and settings[name].is_secret for name in values):
         return True
-    return _PASSWORD_IN_URL.search(str(values.get("backend", ""))) is not None
+    urls = f"{values.get('backend', '')} {values.get('store', '')}"
+    return _PASSWORD_IN_URL.search(urls) is not None
