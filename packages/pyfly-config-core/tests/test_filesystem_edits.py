@@ -147,6 +147,18 @@ async def test_a_change_that_is_not_in_one_document_is_refused(
     assert path.read_text(encoding="utf-8") == DOCUMENTS
 
 
+async def test_a_document_does_not_lose_its_condition_unseen(
+    backend: FilesystemConfigBackend, write: Write
+) -> None:
+    text = "a: 1\n---\nspring.config.activate.on-profile: eu\nb: 2\n"
+    path = write("main/orders-prod.yaml", text)
+    with pytest.raises(ConfigObstructedError, match="would count for every request"):
+        await backend.save(bundle({"a": 1, "b": 3}))
+    assert path.read_text(encoding="utf-8") == text
+    await backend.save(bundle({"a": 1}))  # the whole document goes with it
+    assert path.read_text(encoding="utf-8") == "a: 1\n---\n{}\n"
+
+
 async def test_a_key_with_two_spellings_in_a_document_is_refused(
     backend: FilesystemConfigBackend, write: Write
 ) -> None:

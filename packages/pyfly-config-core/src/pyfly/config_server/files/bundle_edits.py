@@ -26,6 +26,7 @@ _Tree: TypeAlias = Mapping[str, JsonValue]
 _Files: TypeAlias = Mapping[str, Sequence[ConfigDocument]]
 
 _ABSENT: Final = object()
+_CONDITION: Final = "spring.config.activate."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ def edit_one_file(files: _Files, wanted: _Tree) -> tuple[str, list[_Tree]] | Non
 
     Raises:
         ConfigFormatError: A changed key is not in exactly one document of the file, or it is in
-            one document twice. Names the key and the lines.
+            one document twice, or it is removed and is the condition of a document that stays.
+            Names the key and the lines.
     """
     change = _change(files, wanted)
     concerned = [
@@ -108,6 +110,8 @@ def _edited_trees(documents: Sequence[ConfigDocument], change: _Change) -> list[
     trees: list[_Tree] = []
     for one in documents or [ConfigDocument(properties={})]:
         edited = _edited(one.properties, (), change)
+        if len(documents) > 1 and edited:
+            _check_condition_kept(one, change)
         if len(documents) <= 1:
             for path in sorted(
                 change.paths & change.after.keys() - leaves_of(one.properties).keys()
@@ -126,6 +130,20 @@ def _check_in_one(path: Path, documents: Sequence[ConfigDocument]) -> None:
         lines = [one.origins[key].partition(":")[0] for one in holders if key in one.origins]
         places = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
         raise ConfigFormatError(f"several of its documents have the key {key!r}{places}")
+
+
+def _check_condition_kept(document: ConfigDocument, change: _Change) -> None:
+    """Refuse to remove the condition of a document that keeps other keys.
+
+    A writer who does not know of the documents would make it count for every profile.
+    """
+    for path in leaves_of(document.properties):
+        key = ".".join(path)
+        is_condition = key.lower().startswith(_CONDITION)
+        if is_condition and path in change.paths and path not in change.after:
+            raise ConfigFormatError(
+                f"without the key {key!r}, one of its documents would count for every request"
+            )
 
 
 def _check_spelled_once(document: ConfigDocument, paths: frozenset[Path]) -> None:
