@@ -1,3 +1,4 @@
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_an_unknown_scheme_lists_what_is_installed() -> None:
     assert "marker" not in str(caught.value)
 
 
-@pytest.mark.parametrize("scheme", ["git", "git+ssh", "https", "jdbc", "vault"])
+@pytest.mark.parametrize("scheme", ["svn", "jdbc", "vault"])
 def test_no_advice_is_given_for_what_is_not_published(scheme: str) -> None:
     with pytest.raises(UnknownBackendError) as caught:
         open_backend(f"{scheme}://user:marker@host/x")
@@ -74,10 +75,12 @@ def test_no_advice_is_given_for_what_is_not_published(scheme: str) -> None:
         ("postgressql://user:marker@host/db", "postgresql:"),
         ("postgresql+psycopg://user:marker@host/db", "postgresql:"),
         ("memroy:", "memory:"),
+        ("git+shh://git@host/x", "git+ssh:"),
+        ("https://user:marker@host/x.git", "git+https:"),
     ],
 )
 def test_a_misspelt_scheme_is_asked_about(url: str, near: str) -> None:
-    with pytest.raises(UnknownBackendError, match=f"did you mean '{near}'") as caught:
+    with pytest.raises(UnknownBackendError, match=re.escape(f"did you mean '{near}'")) as caught:
         open_backend(url)
     assert "marker" not in str(caught.value)
 

@@ -1,6 +1,6 @@
 """The history of a bundle: the commits that changed one of its files. Blocking."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -126,7 +126,18 @@ class BundleHistory:
 
 
 def _commits(snapshot: Snapshot, commit: str, names: tuple[str, ...], deadline: float) -> list[str]:
-    """Return the commits that changed one of these files, newest first."""
+    """Return the commits that changed one of these files, newest first.
+
+    The index of changed paths serves one path at a time, and only one of the names was ever used
+    in most cases.
+    """
+    found = [ids for name in names if (ids := _listed(snapshot, commit, [name], deadline))]
+    if len(found) > 1:
+        return _listed(snapshot, commit, names, deadline)
+    return found[0] if found else []
+
+
+def _listed(snapshot: Snapshot, commit: str, names: Sequence[str], deadline: float) -> list[str]:
     paths = [f":(literal){name}" for name in names]
     try:
         output = snapshot.objects.git.run("rev-list", commit, "--", *paths, deadline=deadline)
