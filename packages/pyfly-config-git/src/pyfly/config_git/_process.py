@@ -14,7 +14,8 @@ from pyfly.config_core import BackendUnavailableError
 
 _MAX_FILE_BLOCKS: Final = 8 * 1024 * 1024
 """The largest file that git may write, in blocks of 512 bytes: 4 GiB."""
-_SHELL: Final = 'ulimit -f "$1" && shift && exec nice -n 10 "$@"'
+_SHELL: Final = 'ulimit -f "$1" 2>/dev/null; shift; exec nice -n 10 "$@"'
+"""A limit that is lower already stays."""
 _MAX_REASON: Final = 300
 _LINES: Final = 4
 _NOISE: Final = ("hint:", "Please make sure", "and the repository exists", "@")
