@@ -170,5 +170,6 @@ async def test_a_base_bundle_that_would_be_listed_as_that_of_a_profile_is_refuse
 async def test_json_files_are_plain_files(write: Write, backend: FilesystemConfigBackend) -> None:
     write("orders.json", '{"a": 1}')
     write("orders.yml", "a: 1\n")
-    assert [entry.path async for entry in backend.resources("main")] == ["orders.json"]
+    listed = [entry.path async for entry in backend.resources("main")]
+    assert listed == ["orders.json", "orders.yml"]
     assert len(await backend.list()) == 1

@@ -13,9 +13,11 @@ from pyfly.config_server.storage import (
     Change,
     ChangeBatch,
     ConfigEntry,
+    ConfigResource,
     ConfigSnapshot,
     ConfigVersion,
     Expected,
+    RequestedNames,
     SupportsBatchFetch,
     SupportsChanges,
     SupportsConditionalSave,
@@ -23,6 +25,7 @@ from pyfly.config_server.storage import (
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
+    SupportsSearchLocations,
     SupportsSnapshots,
     SupportsUpgrade,
     WrapperBackend,
@@ -101,6 +104,20 @@ class PrefixBackend(WrapperBackend):
         inner = self.inner(SupportsSnapshots)
         found = await inner.fetch_snapshot([self.there(key) for key in keys])
         return replace(found, sources=tuple(self.source_here(source) for source in found.sources))
+
+    async def fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> ConfigSnapshot:
+        inner = self.inner(SupportsSearchLocations)
+        there = replace(names, applications=tuple(self.prefix + one for one in names.applications))
+        found = await inner.fetch_requested([self.there(key) for key in keys], there)
+        return replace(found, sources=tuple(self.source_here(source) for source in found.sources))
+
+    async def find_resource(
+        self, label: str, paths: Sequence[str], names: RequestedNames, *, last_first: bool = False
+    ) -> ConfigResource | None:
+        inner = self.inner(SupportsSearchLocations)
+        return await inner.find_resource(label, paths, names, last_first=last_first)
 
     async def keys(
         self, label: str | None = None, *, after: ConfigKey | None = None

@@ -8,6 +8,7 @@ from typing import Final
 from pyfly.config_core import ConfigKey
 from pyfly.config_server.files import ChangeNote, DirectoryTree, LabelsLayout, ListedKey
 from pyfly.config_server.files.loss import LossDetector
+from pyfly.config_server.files.text_lister import TextLister
 from pyfly.config_server.files.text_reader import TextReader
 from pyfly.config_server.files.text_writer import TextWriter
 from pyfly.config_server.storage import ConfigEntry, ConfigSource, Expected
@@ -24,6 +25,7 @@ class BundleFiles:
         tree, layout = DirectoryTree(root), LabelsLayout()
         loss = LossDetector(tree)
         self._reader = TextReader(tree, layout, loss)
+        self._lister = TextLister(tree, layout, self._reader)
         self._writer = TextWriter(tree, layout, loss)
         self._tree = tree
 
@@ -31,19 +33,19 @@ class BundleFiles:
         return self._reader.fetch_many(keys, deadline=_deadline())
 
     def keys(self) -> list[ListedKey]:
-        return self._reader.keys(deadline=_deadline())
+        return self._lister.keys(deadline=_deadline())
 
     def entries(self, rows: Sequence[ListedKey]) -> list[ConfigEntry]:
-        return self._reader.entries(rows, deadline=_deadline())
+        return self._lister.entries(rows, deadline=_deadline())
 
     def sources(self, rows: Sequence[ListedKey]) -> list[ConfigSource]:
-        return self._reader.sources(rows, deadline=_deadline())
+        return self._lister.sources(rows, deadline=_deadline())
 
     def labels(self) -> list[str]:
-        return self._reader.labels(deadline=_deadline())
+        return self._lister.labels(deadline=_deadline())
 
     def has_label(self, label: str) -> bool:
-        return self._reader.has_label(label, deadline=_deadline())
+        return self._lister.has_label(label, deadline=_deadline())
 
     def check(self) -> None:
         self._tree.check(deadline=_deadline())

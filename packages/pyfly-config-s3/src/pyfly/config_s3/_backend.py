@@ -65,7 +65,7 @@ class S3ConfigBackend(TextStore):
         )
         super().__init__(tree, location.layout, limits=LIMITS, name="pyfly-config-s3")
         self.max_staleness: Final = max(_LIVE_STALENESS, location.max_staleness)
-        self._history = BundleHistory(bucket, ObjectLayout(label=label), location.layout, self.run)
+        self._history = BundleHistory(bucket, ObjectLayout(label=label), self.paths, self.run)
 
     @classmethod
     def from_url(cls, url: str) -> Self:

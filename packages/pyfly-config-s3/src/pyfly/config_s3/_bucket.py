@@ -158,21 +158,44 @@ class Bucket:
             deadline: Of the monotonic clock.
             most: The number of names at most.
         """
+        rows, _, following = self._page(begin, token, deadline, most=most, deep=deep)
+        return rows, following
+
+    def directories(
+        self, begin: str, *, token: str | None, deadline: float
+    ) -> tuple[list[str], str | None]:
+        """Return one page of the names between a prefix and the next slash, as `names` does."""
+        _, directories, following = self._page(begin, token, deadline)
+        return directories, following
+
+    def _page(
+        self,
+        begin: str,
+        token: str | None,
+        deadline: float,
+        *,
+        deep: bool = False,
+        most: int = 1000,
+    ) -> tuple[list[StoredName], list[str], str | None]:
+        """Return the names and the directories of a page, and the token of the next page."""
         extra: dict[str, Any] = {} if token is None else {"ContinuationToken": token}
         extra |= {} if deep else {"Delimiter": "/"}
         with translated("list the bucket", deadline):
+            whole = self.prefix + begin
             answer = self._client.list_objects_v2(
-                Bucket=self.name, Prefix=self.prefix + begin, MaxKeys=most, **extra
+                Bucket=self.name, Prefix=whole, MaxKeys=most, **extra
             )
             self._check_listing(answer, begin)
             rows = [name_row(row, prefix=self.prefix) for row in answer.get("Contents", ())]
-            count = len(rows) + len(answer.get("CommonPrefixes", ()))
+            prefixes = [row["Prefix"] for row in answer.get("CommonPrefixes", ())]
+            count = len(rows) + len(prefixes)
             if answer.get("KeyCount", count) != count:
                 raise BackendUnavailableError("a listing of the bucket arrived incomplete")
             following: str | None = answer.get("NextContinuationToken")
             if answer["IsTruncated"] and (following is None or following == token):
                 raise BackendUnavailableError("a listing of the bucket repeats a page")
-            return rows, following if answer["IsTruncated"] else None
+            directories = [one.removeprefix(whole).removesuffix("/") for one in prefixes]
+            return rows, directories, following if answer["IsTruncated"] else None
 
     def version_tag(self, name: str, *, version_id: str, deadline: float) -> str | None:
         """Return the entity tag of a version, empty for a removal; `None` if there is none."""

@@ -17,7 +17,6 @@ from pyfly.config_s3._integrity import notes_of
 from pyfly.config_s3._object_layout import ObjectLayout, version_of
 from pyfly.config_s3._objects import StoredObject, StoredVersion
 from pyfly.config_s3._views import content_of
-from pyfly.config_server.files import Layout
 from pyfly.config_server.files.bundle_files import bundle_of, parse_file
 from pyfly.config_server.storage import ConfigSource, ConfigVersion
 
@@ -41,20 +40,26 @@ Run: TypeAlias = Callable[[_WithDeadline], Awaitable[Any]]
 """Runs a blocking function in a thread."""
 
 
+class Paths(Protocol):
+    """Returns the paths of the files that may hold a bundle, until a deadline."""
+
+    def __call__(self, key: ConfigKey, *, deadline: float) -> Sequence[str]: ...
+
+
 class BundleHistory:
     """Reads histories. The cost depends on the page, not on the number of versions.
 
     Args:
         bucket: The bucket.
         objects: The rules for object names.
-        layout: The rules for file names.
+        paths: Returns the paths of the files that may hold a bundle, the highest first.
         run: Runs calls in threads with deadlines.
     """
 
-    def __init__(self, bucket: Bucket, objects: ObjectLayout, layout: Layout, run: Run) -> None:
+    def __init__(self, bucket: Bucket, objects: ObjectLayout, paths: Paths, run: Run) -> None:
         self._bucket = bucket
         self._objects = objects
-        self._layout = layout
+        self._paths = paths
         self._run = run
 
     async def page(self, key: ConfigKey, *, limit: int, before: str | None) -> list[ConfigVersion]:
@@ -120,7 +125,8 @@ class BundleHistory:
             )
         if not self._objects.has(key.label):
             return None
-        names = [self._objects.name(key.label, one) for one in self._layout.file_names(key)]
+        paths = await self._run(partial(self._paths, key))
+        names = [self._objects.name(key.label, path) for path in paths]
         newest = await asyncio.gather(*(self._rows(name, None, 1) for name in names))
         return object_with_history([row for rows in newest for row in rows])
 

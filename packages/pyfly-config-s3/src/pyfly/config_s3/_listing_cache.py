@@ -104,6 +104,14 @@ class ListingCache:
             if (listing := self._listings.get(begin)) is not None:
                 self._listings[begin] = replace(listing, fresh_until=0.0)
 
+    def forget_ending(self, end: str) -> None:
+        """List again at the next call, as `forget`, every prefix with this end."""
+        with self._guard:
+            for begin in [one for one in (*self._requests, *self._listings) if one.endswith(end)]:
+                self._requests.pop(begin, None)
+                if (listing := self._listings.get(begin)) is not None:
+                    self._listings[begin] = replace(listing, fresh_until=0.0)
+
     def expire(self) -> None:
         """List everything again at the next call, because names have changed somewhere."""
         with self._guard:

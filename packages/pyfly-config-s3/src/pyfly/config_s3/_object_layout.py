@@ -32,12 +32,18 @@ class ObjectLayout:
         """Return the path under a label of an object."""
         return name.removeprefix(self.begin(label))
 
-    def siblings(self, key: ConfigKey) -> str:
-        """Return the prefix of the listing that includes a bundle.
+    def siblings(self, key: ConfigKey, path: str | None = None) -> str:
+        """Return the prefix of the listing that includes a file of a bundle.
 
-        The bundles of an application in all profiles are one listing, its base bundle another.
+        The bundles of an application in all profiles are one listing in each directory, its base
+        bundle another.
+
+        Args:
+            key: The bundle.
+            path: The path of the file; `None` for one directly under the label.
         """
-        return self.name(key.label, key.application + ("." if key.is_base else "-"))
+        directory = "" if path is None else path.rpartition(".")[0].removesuffix(key.stem)
+        return self.name(key.label, directory + key.application + ("." if key.is_base else "-"))
 
     def split(self, name: str) -> tuple[str, str]:
         """Return the label of a listed object, possibly not an acceptable one, and its file."""

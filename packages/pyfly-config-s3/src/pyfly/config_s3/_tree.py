@@ -14,7 +14,7 @@ from pyfly.config_s3._object_layout import ObjectLayout, is_hidden
 from pyfly.config_s3._objects import StoredName, StoredVersion
 from pyfly.config_s3._scanner import BucketScanner
 from pyfly.config_s3._version_ids import VersionIds
-from pyfly.config_s3._views import BucketView, BucketWriter, LabelObjects
+from pyfly.config_s3._views import DIRECTORIES, BucketView, BucketWriter, LabelObjects
 from pyfly.config_server.files import FileChanges, Layout, Listing
 from pyfly.config_server.storage import ResourceEntry
 
@@ -84,12 +84,14 @@ class BucketTree:
             for row in self._rows(begin, deep=False, deadline=deadline)
         )
 
-    def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files, of one label or of all, without hidden files."""
+    def listing(
+        self, label: str | None, *, with_versions: bool, deep: bool = False, deadline: float
+    ) -> Listing:
+        """Return the paths of files, of one label or of all, without hidden files."""
         begin = "" if label is None else self._objects.begin(label)
         if label is not None and not self._objects.has(label):
             return {}
-        deep = label is None and self.label is None
+        deep = deep or (label is None and self.label is None)
         rows = [
             row
             for row in self._rows(begin, deep=deep, deadline=deadline)
@@ -159,6 +161,8 @@ class BucketTree:
             )
         finally:
             self._listings.forget(self._objects.siblings(key))
+            self._listings.forget_ending("/" + self._objects.siblings(key))
+            self._listings.forget_ending(DIRECTORIES)
 
     # --- listings ---------------------------------------------------------------------
 
@@ -168,7 +172,21 @@ class BucketTree:
         )
 
     def _siblings(self, begin: str, *, deadline: float) -> Names:
+        if begin == DIRECTORIES or begin.endswith(f"/{DIRECTORIES}"):
+            above = begin.removesuffix(DIRECTORIES)
+            return frozenset(self._directories(above, deadline))
         return frozenset(row.name for row in self._rows(begin, deep=False, deadline=deadline))
+
+    def _directories(self, begin: str, deadline: float) -> Iterator[str]:
+        """Yield the names of the directories directly below a prefix, in pages."""
+        token: str | None = None
+        while True:
+            page, token = self._bucket.directories(
+                begin, token=token, deadline=_page_deadline(deadline)
+            )
+            yield from page
+            if token is None:
+                return
 
     def _rows(self, begin: str, *, deep: bool, deadline: float) -> Iterator[StoredName]:
         """Yield the objects with a prefix, in pages."""

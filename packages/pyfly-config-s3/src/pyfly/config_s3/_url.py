@@ -18,7 +18,7 @@ _FORM: Final = "write an s3: URL as s3://bucket or s3://bucket/prefix"
 _OPTIONS: Final = frozenset(
     {
         *("default_label", "endpoint_url", "label", "layout", "max_staleness", "profiles"),
-        "region",
+        *("region", "search"),
     }
 )
 
@@ -113,7 +113,7 @@ def check_location(location: S3Location) -> S3Location:
 
 
 def _layout(options: dict[str, str]) -> tuple[Layout, str | None]:
-    names = ("layout", "label", "profiles")
+    names = ("layout", "label", "profiles", "search")
     try:
         return parse_layout({name: options[name] for name in names if name in options})
     except BackendLookupError as error:

@@ -1,8 +1,9 @@
 """The files of one label in a bucket: for reading, and for one write."""
 
+import itertools
 import logging
 import secrets
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from os.path import commonprefix
@@ -31,6 +32,11 @@ _LOG: Final = logging.getLogger(__name__)
 _Identity: TypeAlias = tuple[str, str | None]
 """Entity tag and version."""
 _Pages: TypeAlias = Callable[[str], Names]
+_Unconfirmed: TypeAlias = tuple[Future[Names], str, Names, Collection[str] | None]
+"""A requested listing, what it lists, the names that were used of the old one, and the names that
+matter."""
+DIRECTORIES: Final = "/"
+"""Behind a prefix in the cache of listings: the listing of the directories directly below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,28 +99,42 @@ class BucketView:
     objects: LabelObjects
     listings: ListingCache
     _listed: dict[str, str] = field(default_factory=dict[str, str])
-    _unconfirmed: list[tuple[Future[Names], str, dict[str, bool]]] = field(
-        default_factory=list[tuple[Future[Names], str, dict[str, bool]]]
-    )
+    _unconfirmed: list[_Unconfirmed] = field(default_factory=list["_Unconfirmed"])
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
-        """Return the existing names, in the same order."""
-        begin = self.objects.layout.siblings(key)
-        deadline = self.objects.deadline
+        """Return the existing names, in the same order. Each directory has a listing."""
+        found: list[str] = []
+        for begin, listed_together in _by_listing(self.objects.layout, key, names):
+            wanted = {self.objects.name(name): name for name in listed_together}
+            listed = self._names(begin, str(key), wanted)
+            present = [name for whole, name in wanted.items() if whole in listed]
+            self._listed |= dict.fromkeys(present, begin)
+            found += present
+        return found
+
+    def directories(self, path: str) -> Collection[str]:
+        """Return the names of the directories directly below a path, without hidden ones."""
+        begin = self.objects.name(f"{path}/" if path else "") + DIRECTORIES
+        names = self._names(begin, f"{self.objects.label}/{path}", None)
+        return [name for name in names if name[0] != "."]
+
+    def _names(self, begin: str, what: str, wanted: Collection[str] | None) -> Names:
+        """Return a listing; `confirm` waits for a new one if it is too old.
+
+        Args:
+            begin: The prefix.
+            what: What is listed, for errors.
+            wanted: The names that matter; `None` for all.
+        """
         listed = self.listings.fresh(begin)
         if listed is None:
-            asked = self.listings.refresh(begin, deadline=deadline)
+            asked = self.listings.refresh(begin, deadline=self.objects.deadline)
             listed = self.listings.last(begin)
             if listed is None:
-                listed = result_of(asked, deadline)
-            else:
-                used = {
-                    self.objects.name(name): self.objects.name(name) in listed for name in names
-                }
-                self._unconfirmed.append((asked, str(key), used))
-        found = [name for name in names if self.objects.name(name) in listed]
-        self._listed |= dict.fromkeys(found, begin)
-        return found
+                return result_of(asked, self.objects.deadline)
+            used = listed if wanted is None else listed & frozenset(wanted)
+            self._unconfirmed.append((asked, what, used, wanted))
+        return listed
 
     def read(
         self, path: str, *, limit: int, known: Hashable = None
@@ -139,10 +159,18 @@ class BucketView:
             FilesChangedError: They differ from the listings that were used.
         """
         while self._unconfirmed:
-            asked, key, used = self._unconfirmed.pop()
+            asked, what, used, wanted = self._unconfirmed.pop()
             names = result_of(asked, self.objects.deadline)
-            if any((name in names) != existed for name, existed in used.items()):
-                raise _disagreement(key)
+            if used != (names if wanted is None else names & frozenset(wanted)):
+                raise _disagreement(what)
+
+
+def _by_listing(
+    layout: ObjectLayout, key: ConfigKey, names: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the prefix of each listing with the names that it includes, in the same order."""
+    for begin, together in itertools.groupby(names, lambda name: layout.siblings(key, name)):
+        yield begin, [*together]
 
 
 def _disagreement(what: str) -> FilesChangedError:
@@ -163,10 +191,17 @@ class BucketWriter:
 
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
         """Return the names that exist now, in the same order."""
-        del key  # the layout has chosen the names
-        begin = commonprefix(names)  # noqa: RUF071 - a prefix of texts, not of directories
-        listed = self.list_names(self.objects.name(begin))
-        return [name for name in names if self.objects.name(name) in listed]
+        found: list[str] = []
+        for _, together in _by_listing(self.objects.layout, key, names):
+            begin = commonprefix(together)  # noqa: RUF071 - a prefix of texts, not of directories
+            listed = self.list_names(self.objects.name(begin))
+            found += [name for name in together if self.objects.name(name) in listed]
+        return found
+
+    def directories(self, path: str) -> Collection[str]:
+        """Return the names of the directories directly below a path now, without hidden ones."""
+        begin = self.objects.name(f"{path}/" if path else "")
+        return [name for name in self.list_names(begin + DIRECTORIES) if name[0] != "."]
 
     def read(
         self, path: str, *, limit: int, known: Hashable = None

@@ -5,7 +5,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from pyfly.config_core import ConfigError, ConfigNotFoundError, Environment, PropertySource
+from pyfly.config_core import (
+    ConfigError,
+    ConfigNotFoundError,
+    Environment,
+    InvalidConfigKeyError,
+    PropertySource,
+)
 from pyfly.config_server.composition.budgets import AnswerBudget
 from pyfly.config_server.composition.compositions import Composition, StoreInputs
 from pyfly.config_server.composition.lookups import Lookup, plan_lookups
@@ -96,6 +102,9 @@ class Composer:
             return [await reads[0]]
         results = await asyncio.gather(*reads, return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]
+        refused = [one for one in failures if isinstance(one, InvalidConfigKeyError)]
+        if refused:  # not the store is at fault but the request
+            raise refused[0]
         is_strict = self._options.fail_on_composite_error
         if not is_strict:
             for position, result in zip(positions, results, strict=True):

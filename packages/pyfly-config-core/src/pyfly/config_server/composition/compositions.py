@@ -35,8 +35,9 @@ class ResourceInput:
 
     label: str
     path: str
+    """Below the label, or below one of several directories if no file was opened."""
     is_present: bool
-    """False if there is no such file. Adding one would change the answer."""
+    """False if no such file was opened. Adding one could change the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

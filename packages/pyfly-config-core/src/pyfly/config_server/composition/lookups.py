@@ -11,6 +11,7 @@ from pyfly.config_core import (
     split_profiles,
 )
 from pyfly.config_server.composition.budgets import check_lookups
+from pyfly.config_server.storage import RequestedNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Lookup:
     """The bundles with a profile."""
     profiles: frozenset[str]
     """The requested profiles, for the activation conditions of documents."""
+    names: RequestedNames
+    """The names in the request, for search locations."""
     base_keys: tuple[ConfigKey, ...]
     """The base bundles, of lower precedence than `keys`."""
 
@@ -65,6 +68,7 @@ def plan_lookups(
         profiles = (*(name for name in profiles if name != base_profile), base_profile)
     labels = split_names("label", label)
     check_lookups(applications=len(applications), profiles=len(profiles), labels=len(labels))
+    names = RequestedNames(applications=asked, profiles=requested)
     return tuple(
         Lookup(
             label=one,
@@ -74,6 +78,7 @@ def plan_lookups(
                 for a in applications
             ),
             profiles=frozenset(requested),
+            names=names,
             base_keys=tuple(
                 ConfigKey(application=a, profile=BASE_PROFILE, label=one) for a in applications
             ),

@@ -138,10 +138,11 @@ def _active(part: _Part, profiles: frozenset[str], budget: FlatBudget) -> FlatPr
 
 
 def _named(part: _Part, flat: FlatProperties, suffix: str) -> BundleSource:
-    label = part.key.label.replace("-", "%2D").replace(",", "%2C")
+    directory, slash, file_name = part.file_name.rpartition("/")
+    begin = f"{part.key.label}/{directory}{slash}".replace("-", "%2D").replace(",", "%2C")
     number = "" if part.number is None else f" (document #{part.number})"
     source = PropertySource(
-        name=f"{label}/{part.file_name}{number}{suffix}",
+        name=f"{begin}{file_name}{number}{suffix}",
         source=dict(flat.values),  # a copy, because the document is shared
         origins=dict(part.document.origins),
     )

@@ -15,8 +15,10 @@ from pyfly.config_server.storage import (
     ConfigBackend,
     ConfigSnapshot,
     ConfigSource,
+    RequestedNames,
     SupportsBatchFetch,
     SupportsLabels,
+    SupportsSearchLocations,
     SupportsSnapshots,
     ability,
     default_is_base,
@@ -55,6 +57,7 @@ class StoreReader:
         self._labels = ability(backend, SupportsLabels)
         self._batch = ability(backend, SupportsBatchFetch)
         self._snapshots = ability(backend, SupportsSnapshots)
+        self._search = ability(backend, SupportsSearchLocations)
 
     async def read(self, lookup: Lookup, budget: AnswerBudget) -> LookupResult:
         """Return the result of a lookup. Large bundles are flattened in a thread.
@@ -69,7 +72,7 @@ class StoreReader:
             BackendError: The store failed.
         """
         keys = (*lookup.keys, *lookup.base_keys) if self._has_base_bundles else lookup.keys
-        stored = await self._fetch_many(keys, budget)
+        stored = await self._fetch_many(keys, lookup.names, budget)
         bundles = [source for source in stored.sources if source is not None]
         sources = await run(
             partial(compose_sources, bundles, lookup.profiles, budget.flat, suffix=self._suffix),
@@ -82,8 +85,14 @@ class StoreReader:
             bundles=tuple(map(_bundle_input, keys, stored.sources)),
         )
 
-    async def _fetch_many(self, keys: Sequence[ConfigKey], budget: AnswerBudget) -> ConfigSnapshot:
+    async def _fetch_many(
+        self, keys: Sequence[ConfigKey], names: RequestedNames, budget: AnswerBudget
+    ) -> ConfigSnapshot:
         """Read a few bundles at a time, or all bundles at once for a snapshot."""
+        if self._search is not None:
+            found = await self._search.fetch_requested(keys, names)
+            budget.take(found.sources)
+            return found
         if self._snapshots is not None:
             snapshot = await self._snapshots.fetch_snapshot(keys)
             budget.take(snapshot.sources)

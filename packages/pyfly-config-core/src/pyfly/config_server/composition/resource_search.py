@@ -9,8 +9,11 @@ from pyfly.config_server.composition.compositions import ResourceInput
 from pyfly.config_server.composition.options import ServerOptions
 from pyfly.config_server.composition.store_selection import StoreSelection
 from pyfly.config_server.storage import (
+    ConfigBackend,
     ConfigResource,
+    RequestedNames,
     SupportsResources,
+    SupportsSearchLocations,
     ability,
 )
 
@@ -25,6 +28,20 @@ class ResourceResult:
     """For each store of the request, the paths in the order in which they were tried."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Store:
+    """A store with plain files."""
+
+    files: SupportsResources
+    search: SupportsSearchLocations | None
+
+    @classmethod
+    def of(cls, backend: ConfigBackend) -> "_Store | None":
+        files = ability(backend, SupportsResources)
+        search = ability(backend, SupportsSearchLocations)
+        return None if files is None else cls(files=files, search=search)
+
+
 class ResourceSearch:
     """Finds plain files.
 
@@ -35,7 +52,7 @@ class ResourceSearch:
 
     def __init__(self, selection: StoreSelection, options: ServerOptions) -> None:
         self._selection = selection
-        self._stores = [ability(backend, SupportsResources) for backend in selection.stores]
+        self._stores = [_Store.of(backend) for backend in selection.stores]
         self._options = options
 
     async def find(self, application: str, profile: str, label: str, path: str) -> ResourceResult:
@@ -44,23 +61,32 @@ class ResourceSearch:
         Raises:
             ConfigError: As `ConfigServer.compose_resource`.
         """
-        split_names("application", application)
+        names = RequestedNames(
+            applications=split_names("application", application), profiles=split_profiles(profile)
+        )
         check_path(path)
-        variants = _variants(path, split_profiles(profile), self._options.default_profile)
+        variants = _variants(path, names.profiles, self._options.default_profile)
         labels = split_names("label", label)
         check_lookups(profiles=len(variants), labels=len(labels))
+        last_first = self._options.reverse_location_order
         stores = [self._stores[position] for position in self._selection.positions(application)]
         tried: list[list[ResourceInput]] = [[] for _ in stores]
         found: ConfigResource | None = None
         for rank, store, one in self._places(stores, labels):
-            found = await _first(store, one, variants, tried[rank])
+            if store.search is not None:
+                found = await store.search.find_resource(
+                    one, variants, names, last_first=last_first
+                )
+                tried[rank] += _searched(one, variants, found)
+            else:
+                found = await _first(store.files, one, variants, tried[rank])
             if found is not None:
                 break
         return ResourceResult(resource=found, tried=tuple(map(tuple, tried)))
 
     def _places(
-        self, stores: Sequence[SupportsResources | None], labels: Sequence[str]
-    ) -> Iterator[tuple[int, SupportsResources, str]]:
+        self, stores: Sequence[_Store | None], labels: Sequence[str]
+    ) -> Iterator[tuple[int, _Store, str]]:
         """Yield the rank of a store, the store and a label for each step of the search."""
         places = [
             (rank, store, label)
@@ -81,6 +107,19 @@ async def _first(
         if found is not None:
             return found
     return None
+
+
+def _searched(
+    label: str, variants: Sequence[str], found: ConfigResource | None
+) -> list[ResourceInput]:
+    """Return what was tried in several directories: every variant, and the opened file.
+
+    A file that is added anywhere may be found earlier, so that the answer depends on all variants.
+    """
+    tried = [ResourceInput(label=label, path=path, is_present=False) for path in variants]
+    if found is not None and found.path is not None:
+        tried.append(ResourceInput(label=label, path=found.path, is_present=True))
+    return tried
 
 
 def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:

@@ -29,6 +29,12 @@ class ParsedFile:
     error: ConfigFormatError | None = None
     """The reason why it does not parse. It is kept so that requests do not parse again."""
 
+    def at_place(self, place: int) -> "ParsedFile":
+        """Return this file in a directory of this rank."""
+        if all(document.place == place for document in self.documents):
+            return self
+        return replace(self, documents=tuple(one.at_place(place) for one in self.documents))
+
     def checked(self) -> "ParsedFile":
         """Return this file if it parses.
 

@@ -67,18 +67,27 @@ class DirectoryTree:
         with self.view(label, deadline=deadline) as view:
             return view is not None
 
-    def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files. In a listing of all labels, an unreadable label has `None`."""
+    def listing(
+        self, label: str | None, *, with_versions: bool, deep: bool = False, deadline: float
+    ) -> Listing:
+        """Return the paths of files. In a listing of all labels, an unreadable label has `None`."""
         del with_versions, deadline
         with translated("list the root" if label is None else f"list '{label}'"):
             if self.label is not None:
-                return {self.label: dict.fromkeys(list_directory(self.root, ""))}
+                names = list_directory(self.root, "")
+                paths = self._paths_below() if deep else ()
+                return {self.label: dict.fromkeys((*names, *paths))}
             if label is not None:
                 return {label: dict.fromkeys(list_directory(self.root, label))}
             return {
                 found: None if names is None else dict.fromkeys(names)
                 for found, names in walk_labels(self.root).items()
             }
+
+    def _paths_below(self) -> Iterator[str]:
+        """Yield the paths of the files in subdirectories that are not hidden."""
+        for directory, names in walk_labels(self.root).items():
+            yield from (f"{directory}/{name}" for name in names or ())
 
     def files(self, label: str, *, deadline: float) -> Iterator[ResourceEntry]:
         """Yield all files below the directory of a label, without unreadable directories."""

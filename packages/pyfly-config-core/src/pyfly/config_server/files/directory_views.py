@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,12 @@ from pyfly.config_server.files.file_tree import (
     FilesChangedError,
     Unchanged,
 )
-from pyfly.config_server.files.label_directories import create_label, remove_empty_label
-from pyfly.config_server.files.safe_io import open_file, opened, translated
+from pyfly.config_server.files.label_directories import (
+    create_directories,
+    create_label,
+    remove_empty_label,
+)
+from pyfly.config_server.files.safe_io import open_file, open_inside, opened, translated
 from pyfly.config_server.files.settling import (
     FileIdentity,
     file_identity,
@@ -30,6 +34,7 @@ from pyfly.config_server.files.settling import (
     read_file,
     settled,
 )
+from pyfly.config_server.files.walk import list_subdirectories
 
 __all__ = [
     "DirectoryNames",
@@ -100,6 +105,12 @@ class DirectoryView:
             return [name for name in names if self._exists(name)]
         return [n for n in names if n in known or ("/" in n and self._exists(n))]
 
+    def directories(self, path: str) -> Collection[str]:
+        """Return the names of the directories directly below a path, without hidden ones."""
+        where = self.place.path(path) if path else self.place.path("").rstrip("/")
+        with translated(f"list '{where}'"):
+            return list_subdirectories(self.place.root, where)
+
     def _exists(self, name: str) -> bool:
         try:
             os.stat(name, dir_fd=self.directory, follow_symlinks=False)
@@ -166,17 +177,43 @@ class DirectoryWriter(DirectoryView):
             FilesChangedError: The directory was removed.
         """
         del condition, note  # the lock makes the condition true; files have no history
+        parent, _, file_name = name.rpartition("/")
         try:
-            replace_file(self.directory, name, data)
+            if not parent:
+                replace_file(self.directory, name, data)
+            elif not self._replace_below(parent, file_name, data):
+                create_directories(
+                    self.place.root, self.place.path(parent), name=file_name, data=data
+                )
         except FileNotFoundError as error:
             raise removed(self.place.label) from error
-        remove_files(self.directory, obsolete)
+        self._remove(obsolete)
         return version_of(data)
+
+    def _replace_below(self, parent: str, file_name: str, data: bytes) -> bool:
+        """Replace or create a file in a subdirectory; return false if that does not exist."""
+        directory = open_inside(self.place.root, self.place.path(parent))
+        if directory is None:
+            return False
+        with opened(directory):
+            replace_file(directory, file_name, data)
+        return True
+
+    def _remove(self, names: Sequence[str]) -> None:
+        remove_files(self.directory, [name for name in names if "/" not in name])
+        for name in names:
+            parent, _, file_name = name.rpartition("/")
+            if (
+                parent
+                and (found := open_inside(self.place.root, self.place.path(parent))) is not None
+            ):
+                with opened(found):
+                    remove_files(found, [file_name])
 
     def remove(self, names: Sequence[str], *, condition: FileCondition, note: ChangeNote) -> None:
         """Remove files, and the directory of the label if it is empty then."""
         del condition, note  # as in `replace`
-        remove_files(self.directory, names)
+        self._remove(names)
         if self.place.has_directory:
             remove_empty_label(self.place.root, self.place.label, self.directory)
         mark_emptied(self.place.root, has_directories=self.place.has_directory)
@@ -193,6 +230,11 @@ class NewLabelWriter:
     def present(self, key: ConfigKey, names: Sequence[str]) -> Sequence[str]:
         """Return nothing."""
         del key, names
+        return ()
+
+    def directories(self, path: str) -> Collection[str]:
+        """Return nothing."""
+        del path
         return ()
 
     def read(self, path: str, *, limit: int, known: Hashable = None) -> None:

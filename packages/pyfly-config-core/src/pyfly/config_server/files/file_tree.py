@@ -89,8 +89,8 @@ FileCondition: TypeAlias = FileContent | Precondition
 """The condition of a write: the file has this content, `ABSENT`, or `ANY` for no condition."""
 
 Listing: TypeAlias = Mapping[str, Mapping[str, str | None] | None]
-"""For each label the names of its files, without subdirectories, each with its version if the
-listing has it. `None` for a label that cannot be read."""
+"""For each label the paths of its files, each with its version if the listing has it. `None` for a
+label that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,17 @@ class FileView(Protocol):
 
         Args:
             key: The bundle of the files. A tree may list further names in the same call.
-            names: Paths below the label.
+            names: Paths below the label, in one or several directories.
+        """
+        ...
+
+    def directories(self, path: str) -> Collection[str]:
+        """Return the names of the directories directly below a path, without hidden ones.
+
+        A link out of the root is left out. The result is empty if the path does not exist.
+
+        Args:
+            path: The path of a directory below the label; empty for the label itself.
         """
         ...
 
@@ -214,13 +224,17 @@ class FileTree(Protocol):
         """True if the label exists."""
         ...
 
-    def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
-        """Return the names of files, of one label or of all labels.
+    def listing(
+        self, label: str | None, *, with_versions: bool, deep: bool = False, deadline: float
+    ) -> Listing:
+        """Return the paths of files, of one label or of all labels.
 
         Args:
             label: The only label to list. It need not exist. If it cannot be read, the listing
                 raises.
             with_versions: False if the caller needs no versions.
+            deep: True to list the files in subdirectories, too, without hidden directories. Not
+                possible for a tree with a directory for each label.
             deadline: A time of the monotonic clock.
         """
         ...

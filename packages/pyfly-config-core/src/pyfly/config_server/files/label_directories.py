@@ -13,6 +13,7 @@ from pyfly.config_server.files.safe_io import DIRECTORY, open_at, open_root, ope
 
 __all__ = [
     "STAGING_NAME",
+    "create_directories",
     "create_label",
     "remove_empty_label",
 ]
@@ -65,6 +66,26 @@ def create_label(root: Path, label: str, *, name: str, data: bytes, deadline: fl
                         raise
                     return False
     return True
+
+
+def create_directories(root: Path, path: str, *, name: str, data: bytes) -> None:
+    """Make a directory below the root, and its missing parents, with a first file, atomically.
+
+    The caller must hold the lock of the root, and the directory does not exist.
+
+    Raises:
+        BackendAccessDeniedError: A link leads out of the root.
+        BackendUnavailableError: The root does not exist.
+        FileNotFoundError: The directory was made or removed in the meantime.
+        OSError: Another failure, as in `create_label`.
+    """
+    parts = PurePosixPath(path).parts
+    with opened(open_root(root)) as top:
+        parent, count = _deepest(top, root, parts)
+        with opened(parent):
+            if count == len(parts):
+                raise FileNotFoundError(errno.ENOENT, "made in the meantime")
+            _create(parent, parts[count:], name, data)
 
 
 def _deepest(top: int, root: Path, parts: Sequence[str]) -> tuple[int, int]:

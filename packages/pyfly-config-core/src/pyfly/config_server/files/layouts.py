@@ -4,7 +4,7 @@ A layout is a value. `LabelsLayout` is the default; `SpringLayout` is the layout
 Spring Cloud Config. Pure functions; no file is opened here.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
@@ -25,6 +25,8 @@ from pyfly.config_server.files.bundle_names import (
     splits_of,
     stems_of,
 )
+from pyfly.config_server.files.search_locations import ROOT, SearchLocations, below, parse_search
+from pyfly.config_server.storage import RequestedNames
 
 __all__ = [
     "PROPERTIES_SUFFIX",
@@ -34,6 +36,8 @@ __all__ = [
     "SpringLayout",
     "parse_layout",
 ]
+
+_ROOT_ONLY: Final = SearchLocations()
 
 PROPERTIES_SUFFIX: Final = ".properties"
 """The suffix of files that are read and edited, but never made or removed."""
@@ -62,16 +66,31 @@ class Layout(Protocol):
     new_suffix: ClassVar[str]
     """The suffix of the file of a new bundle; one of `file_names` ends with it."""
 
+    @property
+    def search(self) -> SearchLocations:
+        """The directories below a label with files of bundles."""
+        ...
+
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
-        """Return the names of the files of a bundle, the highest precedence first."""
+        """Return the names of the files of a bundle in one directory, the highest first."""
         ...
 
     def keys(self, label: str, names: Iterable[str]) -> list[ListedKey]:
-        """Return the bundles of the files of a label, ordered, each once."""
+        """Return the bundles of the files of a label, ordered, each once.
+
+        Args:
+            label: The label.
+            names: Paths below the label.
+        """
         ...
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
-        """Return every bundle that a fetch could read from a file; empty for a plain file."""
+        """Return every bundle that a fetch could read from a file; empty for a plain file.
+
+        Args:
+            label: The label.
+            name: The path below a search location.
+        """
         ...
 
     def check_writable(self, key: ConfigKey, names: Callable[[], Collection[str]]) -> None:
@@ -79,7 +98,7 @@ class Layout(Protocol):
 
         Args:
             key: The bundle to save.
-            names: Returns the names of the files of its label.
+            names: Returns the paths of the files of its label.
 
         Raises:
             InvalidConfigKeyError: The file would be listed as another bundle.
@@ -100,6 +119,11 @@ class LabelsLayout:
     default_is_base: ClassVar = True
     reads_all: ClassVar = False
     new_suffix: ClassVar = ".yaml"
+
+    @property
+    def search(self) -> SearchLocations:
+        """The directory of the label itself."""
+        return _ROOT_ONLY
 
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
         """Return the names that a reader tries, in order."""
@@ -154,6 +178,8 @@ class SpringLayout:
 
     profiles: frozenset[str] = frozenset()
     """Names that a listing always takes as profiles."""
+    search: SearchLocations = _ROOT_ONLY
+    """The directories with files of bundles."""
 
     suffixes: ClassVar = (".properties", ".yml", ".yaml")
     has_label_directories: ClassVar = False
@@ -175,22 +201,50 @@ class SpringLayout:
         it is the base bundle of `a-b`. The application `application` and the profile `default`
         always count. The result is a guess unless exactly one split is possible, or the name has
         no `-`.
+
+        A file counts only as a bundle that a fetch looks for in its directory.
         """
-        stems = set(stems_of(names, self.suffixes))
+        files = [*self._files(names)]
+        stems = {stem for stem, _ in files}
         profiles = self.profiles | {DEFAULT_PROFILE} | _proven_profiles(stems)
-        rows = (self._listed(stem, label, stems, profiles) for stem in stems)
-        return _ordered({row.key: row for row in rows if row is not None}.values())
+        found: dict[ConfigKey, ListedKey] = {}
+        for stem, directory in files:
+            row = self._listed(stem, directory, label, stems, profiles)
+            if row is not None and not (row.key in found and row.is_guess):
+                found[row.key] = row
+        return _ordered(found.values())
+
+    def _files(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield the files of bundles as names without suffixes, with their directories."""
+        if self.search.is_root_only:
+            for stem in stems_of(names, self.suffixes):
+                yield stem, ROOT
+            return
+        for path in names:
+            directory, _, name = path.rpartition("/")
+            for stem in stems_of([name], self.suffixes):
+                yield stem, directory
 
     def _listed(
-        self, stem: str, label: str, stems: Collection[str], profiles: Collection[str]
+        self,
+        stem: str,
+        directory: str,
+        label: str,
+        stems: Collection[str],
+        profiles: Collection[str],
     ) -> ListedKey | None:
-        splits = [*splits_of(stem)]
+        def key_of(application: str, profile: str) -> ConfigKey | None:
+            key = key_or_none(application, profile, label)
+            is_found = key is not None and self.search.includes(directory, key)
+            return key if is_found else None
+
+        splits = [split for split in splits_of(stem) if key_of(*split) is not None]
         with_file = [split for split in splits if _is_application(split[0], stems)]
         proven = with_file + [
             split for split in splits if split[1] in profiles and split not in with_file
         ]
         bases = [(stem, BASE_PROFILE)]  # too long a name cannot be that of an application
-        keys = (key_or_none(*names, label) for names in (*proven[:1], *bases, *splits[:1]))
+        keys = (key_of(*names) for names in (*proven[:1], *bases, *splits[:1]))
         key = next((key for key in keys if key is not None), None)
         is_guess = bool(splits) and len(proven) != 1
         return None if key is None else ListedKey(key=key, is_guess=is_guess)
@@ -209,7 +263,9 @@ class SpringLayout:
         if "/" in key.application:
             raise _nested(key)
         if key.is_base and "-" in key.application:
-            present = {*names(), key.stem + self.new_suffix}
+            new = key.stem + self.new_suffix
+            places = self.search.locations(RequestedNames.of_key(key), key.label)
+            present = {*names(), *(below(place, new) for place in places)}
             if all(row.key != key for row in self.keys(key.label, present)):
                 raise _misread(
                     key,
@@ -218,11 +274,15 @@ class SpringLayout:
                 )
 
 
-def parse_layout(options: dict[str, str]) -> tuple[Layout, str | None]:
-    """Return the layout for the options of a URL: `layout`, `label`, `profiles`.
+def parse_layout(options: dict[str, str], *, in_git: bool = False) -> tuple[Layout, str | None]:
+    """Return the layout for the options of a URL: `layout`, `label`, `profiles`, `search`.
+
+    Args:
+        options: The options; those of the layout are removed.
+        in_git: True for a Git store, where labels are branches and tags; see `parse_search`.
 
     Returns:
-        The layout, and the only label; `None` if each label is a directory.
+        The layout, and the only label; `None` if each label is a directory, a branch or a tag.
 
     Raises:
         BackendLookupError: The layout is unknown, or does not have one of the options.
@@ -230,16 +290,21 @@ def parse_layout(options: dict[str, str]) -> tuple[Layout, str | None]:
     """
     name = options.pop("layout", "labels")
     if name == "labels":
-        if given := sorted({"label", "profiles"} & options.keys()):
+        if given := sorted({"label", "profiles", "search"} & options.keys()):
             raise BackendLookupError(f"use {given[0]}= with layout=spring only")
         return LabelsLayout(), None
     if name not in {"spring", "flat"}:
         raise BackendLookupError("layout= must be 'labels' or 'spring'")
+    profiles = options.pop("profiles", "")
+    layout = SpringLayout(
+        profiles=frozenset(split_profiles(profiles) if profiles else ()),
+        search=parse_search(options.pop("search", ROOT), in_git=in_git),
+    )
+    if in_git:
+        return layout, None
     label = options.pop("label", DEFAULT_LABEL)
     check_name("label", label)
-    profiles = options.pop("profiles", "")
-    listed = split_profiles(profiles) if profiles else ()
-    return SpringLayout(profiles=frozenset(listed)), label
+    return layout, label
 
 
 def _proven_profiles(stems: Collection[str]) -> set[str]:

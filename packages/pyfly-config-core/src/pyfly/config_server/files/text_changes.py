@@ -70,11 +70,16 @@ class TextChanges:
                     yield LabelChange(label=directory)
 
     def _changes_of(self, path: str) -> Iterator[Change]:
+        """Yield the changes of a file, as the whole path and as a name in each location."""
         for label, name in self._places(path):
-            if _is_place(label, name):
-                yield ResourceChange(label=label, path=name)
-                for key in self._layout.readings(label, name):
-                    yield BundleChange(key=key)
+            searched = [*self._layout.search.names_below(label, name)]
+            for path_below in dict.fromkeys((name, *searched)):
+                if _is_place(label, path_below):
+                    yield ResourceChange(label=label, path=path_below)
+            for path_below in searched:
+                if _is_place(label, path_below):
+                    for key in self._layout.readings(label, path_below):
+                        yield BundleChange(key=key)
 
     def _places(self, path: str) -> Iterator[tuple[str, str]]:
         """Yield the possible labels of a file, each with the path below that label."""

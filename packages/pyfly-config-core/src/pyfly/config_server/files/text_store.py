@@ -13,10 +13,12 @@ from pyfly.config_core import (
     check_path,
 )
 from pyfly.config_server.files.file_tree import ChangeNote, FileTree
-from pyfly.config_server.files.layouts import Layout, ListedKey
+from pyfly.config_server.files.layouts import Layout
 from pyfly.config_server.files.loss import LossDetector
+from pyfly.config_server.files.search_locations import check_search
 from pyfly.config_server.files.store_threads import StoreLimits, StoreThreads, WithDeadline
 from pyfly.config_server.files.text_changes import TextChanges
+from pyfly.config_server.files.text_lister import TextLister
 from pyfly.config_server.files.text_reader import TextReader
 from pyfly.config_server.files.text_writer import TextWriter
 from pyfly.config_server.storage import (
@@ -24,11 +26,15 @@ from pyfly.config_server.storage import (
     ChangeBatch,
     ConfigEntry,
     ConfigResource,
+    ConfigSnapshot,
     ConfigSource,
     Expected,
+    RequestedNames,
     ResourceEntry,
     SupportsConditionalSave,
     SupportsDelete,
+    SupportsSearchLocations,
+    check_stored_bytes,
     note_save_remark,
 )
 
@@ -67,8 +73,10 @@ class TextStore:
     ) -> None:
         self.default_is_base: Final = layout.default_is_base
         self._tree = tree
+        self._search = layout.search
         self._loss = LossDetector(tree)
         self._reader = TextReader(tree, layout, self._loss)
+        self._lister = TextLister(tree, layout, self._reader)
         self._writer = TextWriter(tree, layout, self._loss)
         self._changes = TextChanges(tree, layout, self._loss)
         self._threads = StoreThreads(
@@ -76,8 +84,14 @@ class TextStore:
         )
 
     def ability(self, kind: type[_Ability]) -> _Ability | None:
-        """Return this store if it has an ability. A read-only tree has no abilities that write."""
+        """Return this store if it has an ability.
+
+        A read-only tree has no abilities that write. A layout without search locations has not
+        `SupportsSearchLocations`.
+        """
         if kind in {SupportsConditionalSave, SupportsDelete} and not self._tree.is_writable():
+            return None
+        if kind is SupportsSearchLocations and self._search.is_root_only:
             return None
         return _instance(self, kind)
 
@@ -100,6 +114,49 @@ class TextStore:
     async def _fetch(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
         return await self._threads.read_settled(partial(self._reader.fetch_many, keys))
 
+    async def fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> ConfigSnapshot:
+        """Return bundles of one label as a request for `names` finds them, without a version.
+
+        Raises:
+            ConfigFormatError: A file does not parse, a location matches more than 64 directories,
+                or there are more than 8 MiB of text.
+            InvalidConfigKeyError: There are more than 256 lookups, or the path of a location would
+                be too long.
+        """
+        check_search(self._search, keys, names)
+        if not self._tree.is_slow:
+            return ConfigSnapshot(sources=tuple(await self._fetch_requested(keys, names)))
+        found: builtins.list[ConfigSource | None] = []
+        for step in _steps(keys):
+            sources = await asyncio.gather(*(self._fetch_requested([key], names) for key in step))
+            found += [source for (source,) in sources]
+            check_stored_bytes(sum(source.size for source in found if source is not None))
+        return ConfigSnapshot(sources=tuple(found))
+
+    async def _fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> builtins.list[ConfigSource | None]:
+        read = partial(self._reader.fetch_requested, keys, names)
+        return await self._threads.read_settled(read)
+
+    async def find_resource(
+        self, label: str, paths: Sequence[str], names: RequestedNames, *, last_first: bool = False
+    ) -> ConfigResource | None:
+        """Return the first existing plain file in the search locations, or `None`.
+
+        Raises:
+            InvalidConfigKeyError: A path is not acceptable.
+            ConfigFormatError: The file is larger than 10 MiB, or a location matches more than 64
+                directories.
+        """
+        check_name("label", label)
+        for path in paths:
+            check_path(path)
+        find = partial(self._reader.find_resource, label, paths, names, last_first=last_first)
+        return await self._threads.read_settled(find)
+
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the plain file at `path` under a label, or `None`.
 
@@ -112,7 +169,7 @@ class TextStore:
         return await self._threads.read_settled(partial(self._reader.open_resource, label, path))
 
     async def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
-        """Yield the plain files under a label, ordered by path, without bundles."""
+        """Yield the plain files under a label, ordered by path, bundles included."""
         check_name("label", label)
         for entry in await self._threads.list(partial(self._reader.resources, label)):
             yield entry
@@ -120,17 +177,17 @@ class TextStore:
     async def has_label(self, label: str) -> bool:
         """True if the label exists."""
         check_name("label", label)
-        return await self._threads.read(partial(self._reader.has_label, label))
+        return await self._threads.read(partial(self._lister.has_label, label))
 
     # --- listing ----------------------------------------------------------------------
 
     async def list(self) -> builtins.list[ConfigSource]:
         """Return every readable bundle, ordered by label, application, profile."""
-        rows = await self._threads.list(self._reader.keys)
+        rows = await self._threads.list(self._lister.keys)
         found: builtins.list[ConfigSource] = []
         for step in _steps(rows):
             parts = [[row] for row in step] if self._tree.is_slow else [step]
-            calls = [self._threads.list(partial(self._reader.sources, part)) for part in parts]
+            calls = [self._threads.list(partial(self._lister.sources, part)) for part in parts]
             for sources in await asyncio.gather(*calls):
                 found += sources
         return found
@@ -145,23 +202,23 @@ class TextStore:
         """
         if self._tree.lists_versions:
             for entry in await self._threads.list(
-                partial(self._reader.listed_entries, label, after)
+                partial(self._lister.listed_entries, label, after)
             ):
                 yield entry
             return
-        rows = await self._threads.list(partial(self._reader.keys, label, after))
+        rows = await self._threads.list(partial(self._lister.keys, label, after))
         for step in _steps(rows):
-            for entry in await self._threads.list(partial(self._reader.entries, step)):
+            for entry in await self._threads.list(partial(self._lister.entries, step)):
                 yield entry
 
     async def list_names(self) -> AsyncIterator[ConfigKey]:
         """Yield the names that `keys` yields, in the same order, without reading a file."""
-        for row in await self._threads.list(self._reader.keys):
+        for row in await self._threads.list(self._lister.keys):
             yield row.key
 
     async def labels(self) -> builtins.list[str]:
         """Return the labels that have a bundle or cannot be read, sorted."""
-        return await self._threads.list(self._reader.labels)
+        return await self._threads.list(self._lister.labels)
 
     async def changes_since(self, cursor: str | None) -> ChangeBatch:
         """Scan the names and identities of all files; return the changes.
@@ -236,6 +293,17 @@ class TextStore:
             partial(self._writer.delete, key, expected=expected, note=note),
         )
 
+    def paths(self, key: ConfigKey, *, deadline: float) -> builtins.list[str]:
+        """Return the paths of all files that may hold a bundle, the highest precedence first.
+
+        Blocking: for `run`.
+
+        Raises:
+            InvalidConfigKeyError: The path of a search location would be too long.
+            ConfigFormatError: A search location matches more than 64 directories.
+        """
+        return self._reader.paths(key, deadline=deadline)
+
     # --- owning -----------------------------------------------------------------------
 
     async def run(self, function: WithDeadline[_Result]) -> _Result:
@@ -255,7 +323,7 @@ class TextStore:
         await self.aclose()
 
 
-def _steps(rows: Sequence[ListedKey]) -> builtins.list[Sequence[ListedKey]]:
+def _steps(rows: Sequence[_Result]) -> builtins.list[Sequence[_Result]]:
     return [rows[start : start + _LISTING_STEP] for start in range(0, len(rows), _LISTING_STEP)]
 
 

@@ -14,9 +14,11 @@ from pyfly.config_core import (
     ConfigKey,
     ConfigObstructedError,
     InvalidConfigKeyError,
+    UnsupportedOperationError,
 )
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.files.bundle_files import bundle_version
+from pyfly.config_server.files.bundle_paths import BundlePaths
 from pyfly.config_server.files.bundle_texts import NewText, edited_file, in_several_files
 from pyfly.config_server.files.file_tree import (
     UNCHANGED,
@@ -28,9 +30,17 @@ from pyfly.config_server.files.file_tree import (
 )
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX, Layout
 from pyfly.config_server.files.loss import LossDetector
+from pyfly.config_server.files.search_locations import below
 from pyfly.config_server.formats.text import dump_text, holds_several_documents
 from pyfly.config_server.formats.tree_editor import EditLevel
-from pyfly.config_server.storage import ABSENT, ANY, ConfigSource, Expected, check_expected
+from pyfly.config_server.storage import (
+    ABSENT,
+    ANY,
+    ConfigSource,
+    Expected,
+    RequestedNames,
+    check_expected,
+)
 
 __all__ = ["SavedText", "TextWriter"]
 
@@ -177,8 +187,21 @@ class TextWriter:
             )
 
     def _new_name(self, key: ConfigKey) -> str:
+        """Return the path of the file of a new bundle: in the first location without `*`.
+
+        Raises:
+            UnsupportedOperationError: There is no such location.
+        """
+        locations = self._layout.search.locations(RequestedNames.of_key(key), key.label)
+        directory = next((one for one in locations if "*" not in one), None)
+        if directory is None:
+            raise UnsupportedOperationError(
+                "a store without a search location for this bundle that names one directory",
+                "saving a new bundle",
+            )
         names = self._layout.file_names(key)
-        return next(name for name in names if name.endswith(self._layout.new_suffix))
+        new = next(name for name in names if name.endswith(self._layout.new_suffix))
+        return below(directory, new)
 
     def _write(
         self, key: ConfigKey, write: Callable[[FileWriter], _Result], deadline: float
@@ -197,7 +220,7 @@ class TextWriter:
             attempt = min(attempt + 1, 10)
 
     def _stored(self, writer: FileWriter, key: ConfigKey, deadline: float) -> _StoredFiles:
-        names = writer.present(key, self._layout.file_names(key))
+        names = writer.present(key, [*BundlePaths(writer, self._layout).of(key)])
         contents: dict[str, FileContent] = {}
         for name in names:
             try:
@@ -213,7 +236,8 @@ class TextWriter:
         return _StoredFiles(names=names, contents=contents)
 
     def _names(self, label: str, deadline: float) -> Collection[str]:
-        listing = self._tree.listing(label, with_versions=False, deadline=deadline)
+        deep = not self._layout.search.is_root_only
+        listing = self._tree.listing(label, with_versions=False, deep=deep, deadline=deadline)
         return listing.get(label) or ()
 
     def _check_label(self, label: str) -> None:

@@ -19,7 +19,14 @@ from pyfly.config_server.files.safe_io import (
 )
 from pyfly.config_server.storage import ResourceEntry
 
-__all__ = ["has_file", "has_label", "list_directory", "walk_files", "walk_labels"]
+__all__ = [
+    "has_file",
+    "has_label",
+    "list_directory",
+    "list_subdirectories",
+    "walk_files",
+    "walk_labels",
+]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -56,6 +63,46 @@ def list_directory(root: Path, directory: str) -> list[str]:
         return []
     with opened(opened_directory), os.scandir(opened_directory) as entries:
         return [entry.name for entry in entries if not _is_directory(entry)]
+
+
+def list_subdirectories(root: Path, directory: str) -> list[str]:
+    """Return the names of the directories in one directory, without hidden ones.
+
+    A link to a directory counts while it stays inside the root.
+
+    Args:
+        root: The root directory.
+        directory: The path below the root; empty for the root itself.
+
+    Raises:
+        BackendUnavailableError: The root does not exist.
+        BackendAccessDeniedError: The directory is a link out of the root.
+        OSError: The directory cannot be listed.
+    """
+    try:
+        found = open_inside(root, directory) if directory else open_root(root)
+    except NotADirectoryError:
+        found = None
+    if found is None:
+        return []
+    with opened(found), os.scandir(found) as entries:
+        shown = [entry for entry in entries if entry.name[0] != "."]
+        below = f"{directory}/" if directory else ""
+        return [one.name for one in shown if _is_inside(root, below + one.name, one)]
+
+
+def _is_inside(root: Path, path: str, entry: os.DirEntry[str]) -> bool:
+    """True if an entry is a directory, or a link to a directory inside the root."""
+    try:
+        if not entry.is_symlink():
+            return entry.is_dir(follow_symlinks=False)
+        target = open_inside(root, path)
+    except (ConfigError, OSError):  # it leads out of the root or nowhere
+        return False
+    if target is None:
+        return False
+    os.close(target)
+    return True
 
 
 def has_label(root: Path) -> bool:

@@ -37,6 +37,7 @@ from pyfly.config_server.storage import (
     ConfigSnapshot,
     ConfigSource,
     Expected,
+    RequestedNames,
     ResourceEntry,
     SupportsBatchFetch,
     SupportsChanges,
@@ -45,6 +46,7 @@ from pyfly.config_server.storage import (
     SupportsDelete,
     SupportsLabels,
     SupportsResources,
+    SupportsSearchLocations,
     SupportsSnapshots,
     WrapperBackend,
     ability,
@@ -167,6 +169,32 @@ class StandbyBackend(WrapperBackend):
             lambda kept: decode_snapshot(kept[0], keys),
             lambda: self.inner(SupportsSnapshots).fetch_snapshot(keys),
             lambda found: {**dict(zip(records, found.sources, strict=True)), whole: found},
+        )
+
+    async def fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> ConfigSnapshot:
+        """Return the bundles from the store, or the last ones of the same request."""
+        record = RecordKey.of_request(keys, names)
+        return await self._read(
+            [record],
+            lambda kept: decode_snapshot(kept[0], keys),
+            lambda: self.inner(SupportsSearchLocations).fetch_requested(keys, names),
+            lambda found: {record: found},
+        )
+
+    async def find_resource(
+        self, label: str, paths: Sequence[str], names: RequestedNames, *, last_first: bool = False
+    ) -> ConfigResource | None:
+        """Return the plain file from the store, or as it was kept."""
+        record = RecordKey.of_found(label, paths, names, last_first=last_first)
+        return await self._read(
+            [record],
+            lambda kept: decode_resource(kept[0]),
+            lambda: self.inner(SupportsSearchLocations).find_resource(
+                label, paths, names, last_first=last_first
+            ),
+            lambda resource: {record: resource},
         )
 
     async def has_label(self, label: str) -> bool:

@@ -92,6 +92,7 @@ class _Touched:
         self._labels: set[str] = set()
         self._keys: set[RecordKey] = set()
         self._bundles: set[tuple[str, ...]] = set()
+        self._with_files: set[str] = set()
         for change in changes:
             match change:
                 case EverythingChange():
@@ -100,6 +101,7 @@ class _Touched:
                     self._labels.add(label)
                 case ResourceChange(label=label, path=path):
                     self._keys.add(RecordKey.of_resource(label, path))
+                    self._with_files.add(label)
                 case BundleChange(key=key):
                     self._keys |= {RecordKey.of_bundle(key), RecordKey.of_label(key.label)}
                     self._bundles.add(RecordKey.of_bundle(key).names)
@@ -108,5 +110,7 @@ class _Touched:
         if self._everything or key in self._keys:
             return True
         if self._labels and not self._labels.isdisjoint(key.labels):
+            return True
+        if key.kind == "found" and not self._with_files.isdisjoint(key.labels):
             return True
         return key.kind == "snapshot" and not self._bundles.isdisjoint(key.bundles)

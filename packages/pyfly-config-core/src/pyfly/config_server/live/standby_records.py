@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from pyfly.config_core import ConfigFormatError, ConfigKey
+from pyfly.config_server.storage import RequestedNames
 
 __all__ = [
     "MAX_HEAD_BYTES",
@@ -50,7 +51,7 @@ _STATES: Final[Mapping[bytes, State]] = {
 class RecordKey:
     """The call that gave a result."""
 
-    kind: Literal["bundle", "label", "resource", "snapshot"]
+    kind: Literal["bundle", "found", "label", "resource", "snapshot"]
     names: tuple[str, ...]
     """The arguments of the call; three names for each bundle."""
 
@@ -74,6 +75,22 @@ class RecordKey:
         """Return the key for a snapshot of these bundles, in this order."""
         names = (name for key in keys for name in cls.of_bundle(key).names)
         return cls(kind="snapshot", names=tuple(names))
+
+    @classmethod
+    def of_request(cls, keys: Sequence[ConfigKey], asked: RequestedNames) -> "RecordKey":
+        """Return the key for these bundles in a request: a snapshot, with the request in front."""
+        label = keys[0].label if keys else ""
+        request = (",".join(asked.applications), ",".join(asked.profiles), label)
+        return cls(kind="snapshot", names=(*request, *cls.of_snapshot(keys).names))
+
+    @classmethod
+    def of_found(
+        cls, label: str, paths: Sequence[str], asked: RequestedNames, *, last_first: bool
+    ) -> "RecordKey":
+        """Return the key for a plain file that is looked for in several directories."""
+        request = (",".join(asked.applications), ",".join(asked.profiles))
+        order = "last" if last_first else "first"
+        return cls(kind="found", names=(label, *request, order, *paths))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def encode_result(value: Kept) -> tuple[State, bytes]:
         return "unknown", b""
     if isinstance(value, ConfigResource):
         modified = None if value.modified is None else value.modified.isoformat()
-        return "present", json.dumps(modified).encode() + b"\n" + value.content
+        head = modified if value.path is None else [modified, value.path]
+        return "present", json.dumps(head).encode() + b"\n" + value.content
     if isinstance(value, ConfigSource):
         return "present", json.dumps(_fields(value)).encode()
     sources = [None if source is None else _fields(source) for source in value.sources]
@@ -94,10 +95,13 @@ def decode_resource(record: Record) -> ConfigResource | None:
 
     def read() -> ConfigResource:
         line, _, content = record.payload.partition(b"\n")
-        modified = json.loads(line)
+        head: Any = json.loads(line)
+        is_found = not isinstance(head, str | None)
+        modified, path = head if is_found else (head, None)
         return ConfigResource(
             content=content,
             modified=None if modified is None else datetime.fromisoformat(modified),
+            path=path,
         )
 
     return guarded(read)

@@ -19,6 +19,7 @@ from pyfly.config_server.storage.abilities import (
     SupportsLabels,
     SupportsRefetch,
     SupportsResources,
+    SupportsSearchLocations,
     SupportsSnapshots,
     SupportsUpgrade,
 )
@@ -57,6 +58,7 @@ from pyfly.config_server.storage.values import (
     ConfigVersion,
     EverythingChange,
     LabelChange,
+    RequestedNames,
     ResourceChange,
     ResourceEntry,
 )
@@ -83,6 +85,7 @@ __all__ = [
     "FlatProperties",
     "LabelChange",
     "Precondition",
+    "RequestedNames",
     "ResourceChange",
     "ResourceEntry",
     "RoutingBackend",
@@ -99,6 +102,7 @@ __all__ = [
     "SupportsLabels",
     "SupportsRefetch",
     "SupportsResources",
+    "SupportsSearchLocations",
     "SupportsSnapshots",
     "SupportsUpgrade",
     "WrapperBackend",

@@ -23,6 +23,7 @@ from pyfly.config_server.storage.values import (
     ConfigSnapshot,
     ConfigSource,
     ConfigVersion,
+    RequestedNames,
     ResourceEntry,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "SupportsLabels",
     "SupportsRefetch",
     "SupportsResources",
+    "SupportsSearchLocations",
     "SupportsSnapshots",
     "SupportsUpgrade",
 ]
@@ -268,7 +270,7 @@ class SupportsRefetch(Protocol):
 
 @runtime_checkable
 class SupportsResources(Protocol):
-    """Holds plain files beside the bundles."""
+    """Holds plain files beside the bundles. In a text store, the files of bundles are such, too."""
 
     async def open_resource(self, label: str, path: str) -> ConfigResource | None:
         """Return the file at `path` under `label`, or `None`."""
@@ -276,6 +278,47 @@ class SupportsResources(Protocol):
 
     def resources(self, label: str) -> AsyncIterator[ResourceEntry]:
         """Yield the plain files under `label`, ordered by path; nothing for an unknown label."""
+        ...
+
+
+@runtime_checkable
+class SupportsSearchLocations(Protocol):
+    """Looks for files in several directories, whose names may depend on the request.
+
+    All other methods look for a bundle where a request for nothing but its own application and
+    profile would find it.
+    """
+
+    async def fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> ConfigSnapshot:
+        """Return each bundle as a request for `names` finds it: what `fetch_snapshot` returns.
+
+        The keys have one label. The version is `None` without `SupportsSnapshots`. The documents
+        have their places.
+
+        Raises:
+            InvalidConfigKeyError: These are more than 256 lookups, bundles with a profile times
+                directories, where a pattern for several directories counts once. Or the path of a
+                directory would be too long.
+            ConfigFormatError: Too many directories match, or there is too much text.
+        """
+        ...
+
+    async def find_resource(
+        self, label: str, paths: Sequence[str], names: RequestedNames, *, last_first: bool = False
+    ) -> ConfigResource | None:
+        """Return the first existing plain file, with its path; `None` if there is none.
+
+        Args:
+            label: The label.
+            paths: Paths below the directories of the request; the first one wins within each.
+            names: The names in the request.
+            last_first: True to look in the directories in reverse order.
+
+        Raises:
+            ConfigError: As `fetch_requested` and `open_resource`.
+        """
         ...
 
 

@@ -1,11 +1,18 @@
 """The values of the storage interface: bundles, rows of listings and histories, changes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from pyfly.config_core import DEFAULT_LABEL, ConfigKey, JsonValue, copy_properties
+from pyfly.config_core import (
+    DEFAULT_LABEL,
+    ConfigKey,
+    JsonValue,
+    check_name,
+    check_profile,
+    copy_properties,
+)
 from pyfly.config_server.storage.flat import FlatProperties, flatten_document
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "ConfigVersion",
     "EverythingChange",
     "LabelChange",
+    "RequestedNames",
     "ResourceChange",
     "ResourceEntry",
 ]
@@ -38,7 +46,10 @@ class ConfigDocument:
     """The name of its file, without the label, if the bundle has several files."""
     place: int = 0
     """The rank of the directory of its file; higher ranks win. 0 if a store has one directory."""
-    _flat: FlatProperties | None = field(default=None, init=False, repr=False, compare=False)
+    _flat: list[FlatProperties] = field(
+        default_factory=list[FlatProperties], init=False, repr=False, compare=False
+    )
+    """Empty, or the flat keys. Shared by the documents of one tree at several places."""
 
     @property
     def flat(self) -> FlatProperties:
@@ -47,16 +58,24 @@ class ConfigDocument:
         Raises:
             ConfigFormatError: The tree is too deep, too large or has too many properties.
         """
-        flat = self._flat
+        flat = next(iter(self._flat), None)
         if flat is None:  # two threads may compute it at the same time, with the same result
             flat = flatten_document(self.properties)
-            object.__setattr__(self, "_flat", flat)
+            self._flat[:] = [flat]
         return flat
 
     @property
     def is_flattened(self) -> bool:
         """True if `flat` is computed already."""
-        return self._flat is not None
+        return bool(self._flat)
+
+    def at_place(self, place: int) -> Self:
+        """Return this document at another place. Its flat keys are still computed once."""
+        if place == self.place:
+            return self
+        moved = replace(self, place=place)
+        object.__setattr__(moved, "_flat", self._flat)
+        return moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +180,31 @@ class ConfigSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedNames:
+    """The names in a request, for a store whose directories are named after them.
+
+    Raises:
+        InvalidConfigKeyError: A name is not acceptable.
+    """
+
+    applications: tuple[str, ...]
+    """In the order of the request, each once, without the shared application."""
+    profiles: tuple[str, ...]
+    """In the order of the request, each once. Empty for a base bundle."""
+
+    def __post_init__(self) -> None:
+        for application in self.applications:
+            check_name("application", application)
+        for profile in self.profiles:
+            check_profile(profile)
+
+    @classmethod
+    def of_key(cls, key: ConfigKey) -> Self:
+        """Return the names in a request for one stored bundle."""
+        return cls(applications=(key.application,), profiles=() if key.is_base else (key.profile,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigEntry:
     """One row of a listing: a name without its values."""
 
@@ -172,6 +216,8 @@ class ConfigEntry:
     """The reason why the bundle cannot be read, without values; `None` if it was not noticed."""
     is_guess: bool = False
     """True if the name of its file could also be the name of another bundle."""
+    files: tuple[str, ...] = ()
+    """Text stores: the files of the bundle, without the label, the highest precedence first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +255,8 @@ class ConfigResource:
     """The complete content."""
     modified: datetime | None = None
     """The time of the last change, in UTC; `None` if unknown."""
+    path: str | None = None
+    """The opened path below the label if a store has looked in several directories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ from pyfly.config_server.testing._lifecycle import (  # noqa: E402 - the same
 from pyfly.config_server.testing._owned import (  # noqa: E402 - the same
     BaseBundlesConformance,
     ResourcesConformance,
+    SearchLocationsConformance,
 )
 from pyfly.config_server.testing._reading import (  # noqa: E402 - the same
     BatchFetchConformance,
@@ -98,6 +99,7 @@ __all__ = [
     "LabelsConformance",
     "RefetchConformance",
     "ResourcesConformance",
+    "SearchLocationsConformance",
     "SnapshotsConformance",
     "UpgradeConformance",
     "WrapperConformance",

@@ -11,6 +11,7 @@ from pyfly.config_core import BackendUnavailableError
 from pyfly.config_server.storage import (
     ANY,
     ConfigBackend,
+    RequestedNames,
     SupportsBatchFetch,
     SupportsChangeHints,
     SupportsChanges,
@@ -23,6 +24,7 @@ from pyfly.config_server.storage import (
     SupportsLabels,
     SupportsRefetch,
     SupportsResources,
+    SupportsSearchLocations,
     SupportsSnapshots,
     SupportsUpgrade,
     ability,
@@ -48,6 +50,10 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     SupportsResources: (
         lambda b: b.open_resource("main", "a.txt"),
         lambda b: anext(b.resources("main")),
+    ),
+    SupportsSearchLocations: (
+        lambda b: b.fetch_requested([ORDERS], RequestedNames.of_key(ORDERS)),
+        lambda b: b.find_resource("main", ["a.txt"], RequestedNames.of_key(ORDERS)),
     ),
     SupportsSnapshots: (
         lambda b: b.fetch_snapshot([bundle().key]),

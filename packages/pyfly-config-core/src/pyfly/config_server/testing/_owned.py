@@ -1,4 +1,4 @@
-"""The suites for base bundles and plain files."""
+"""The suites for base bundles, plain files and search locations."""
 
 from datetime import timedelta
 from typing import Protocol
@@ -18,11 +18,13 @@ from pyfly.config_server.storage import (
     ConfigBackend,
     EverythingChange,
     LabelChange,
+    RequestedNames,
     ResourceChange,
     SupportsChanges,
     SupportsConditionalSave,
     SupportsDelete,
     SupportsResources,
+    SupportsSearchLocations,
     ability,
 )
 from pyfly.config_server.testing._suite import (
@@ -39,6 +41,10 @@ _CONTENT = bytes(range(256)) * 40
 
 class ResourcesBackend(ConfigBackend, SupportsResources, Protocol):
     """A store with plain files."""
+
+
+class SearchBackend(ConfigBackend, SupportsSearchLocations, Protocol):
+    """A store with search locations."""
 
 
 class BaseBundlesConformance(Conformance):
@@ -210,3 +216,44 @@ class ResourcesConformance(Conformance, ability=SupportsResources):
             except InvalidConfigKeyError:
                 continue
             assert found is None
+
+
+class SearchLocationsConformance(Conformance, ability=SupportsSearchLocations):
+    """Reading for a request. The suite does not know the directories of the store."""
+
+    async def test_a_request_for_one_bundle_finds_what_a_fetch_finds(
+        self, backend: SearchBackend
+    ) -> None:
+        """Present or absent, in the order of the keys."""
+        await backend.save(bundle())
+        await backend.save(bundle("billing"))
+        for source in (bundle(), bundle("billing"), bundle("absent")):
+            names = RequestedNames.of_key(source.key)
+            found = await backend.fetch_requested([source.key], names)
+            assert found.sources == (await fetched(backend, source),)
+        both = [bundle().key, bundle("orders", "absent").key]
+        found = await backend.fetch_requested(both, RequestedNames.of_key(bundle().key))
+        assert [one is not None for one in found.sources] == [True, False]
+
+    async def test_a_file_that_is_not_there_is_none(self, backend: SearchBackend) -> None:
+        """In either order of the directories, and under an unknown label."""
+        names = RequestedNames.of_key(bundle().key)
+        for label in ("main", "feature/x"):
+            for last_first in (False, True):
+                found = await backend.find_resource(
+                    label, ["absent-prod.txt", "absent.txt"], names, last_first=last_first
+                )
+                assert found is None
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    async def test_a_hostile_name_is_refused(self, backend: SearchBackend, name: str) -> None:
+        """No name of a request becomes a path before it was checked."""
+        await backend.save(bundle())
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.fetch_requested(
+                [bundle().key], RequestedNames(applications=(name,), profiles=("prod",))
+            )
+        with pytest.raises(InvalidConfigKeyError):
+            await backend.find_resource(
+                "main", ["a.txt"], RequestedNames(applications=("orders",), profiles=(name,))
+            )

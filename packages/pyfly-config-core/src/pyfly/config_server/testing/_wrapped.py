@@ -3,10 +3,11 @@
 import builtins
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from pyfly.config_core import ConfigKey
-from pyfly.config_server.storage import ConfigSnapshot
+from pyfly.config_server.storage import ConfigResource, ConfigSnapshot, RequestedNames
 from pyfly.config_server.stores.memory import InMemoryConfigBackend
 
 _Ability = TypeVar("_Ability")
@@ -41,6 +42,24 @@ class CompleteBackend(InMemoryConfigBackend):
         """Count the call."""
         await self.check()
         self.refetches += 1
+
+    async def fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> ConfigSnapshot:
+        """Return what `fetch_snapshot` returns."""
+        del names
+        return await self.fetch_snapshot(keys)
+
+    async def find_resource(
+        self, label: str, paths: Sequence[str], names: RequestedNames, *, last_first: bool = False
+    ) -> ConfigResource | None:
+        """Return the first existing file."""
+        del names, last_first
+        for path in paths:
+            found = await self.open_resource(label, path)
+            if found is not None:
+                return replace(found, path=path)
+        return None
 
     async def upgrade(self) -> builtins.list[str]:
         """Return no steps."""

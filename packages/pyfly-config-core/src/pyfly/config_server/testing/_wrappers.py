@@ -20,6 +20,7 @@ from pyfly.config_server.storage import (
     ConfigSource,
     EverythingChange,
     LabelChange,
+    RequestedNames,
     SupportsBatchFetch,
     SupportsChangeHints,
     SupportsChanges,
@@ -31,6 +32,7 @@ from pyfly.config_server.storage import (
     SupportsLabels,
     SupportsRefetch,
     SupportsResources,
+    SupportsSearchLocations,
     SupportsSnapshots,
     ability,
     default_is_base,
@@ -190,6 +192,14 @@ class WrapperConformance(Conformance):
         for source in _SOURCES:
             assert len(await history.history(source.key)) > 1
         assert await history.history(_ABSENT.key) == []
+
+    async def test_a_request_finds_what_single_fetches_find(self, filled: ConfigBackend) -> None:
+        """Bundles through the search locations of a request, present and absent ones."""
+        search = _asked(filled, SupportsSearchLocations)
+        for key in await _all_keys(filled):
+            names = RequestedNames.of_key(key)
+            found = await search.fetch_requested([key], names)
+            assert [*found.sources] == await _single(filled, [key])
 
     async def test_every_listed_resource_can_be_opened(
         self, filled: ConfigBackend, wrapped: CompleteBackend

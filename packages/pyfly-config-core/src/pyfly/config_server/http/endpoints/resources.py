@@ -29,7 +29,6 @@ from pyfly.config_server.http.parameters import (
 )
 from pyfly.config_server.http.responses import TEXT
 from pyfly.config_server.http.results import RENDER_ERRORS, readable
-from pyfly.config_server.http.routing import split_flattened
 from pyfly.config_server.http.schemas import TEXT_SCHEMA
 from pyfly.config_server.storage import ConfigResource
 
@@ -61,7 +60,7 @@ class _ResourceRequest:
         """Return the file; `None` if there is none."""
         composition = await server.compose_resource(*self.names, self.path)
         found = composition.resource
-        if found is None or _is_bundle(self.path):
+        if found is None:
             return None
 
         def encode() -> Representation:
@@ -119,10 +118,6 @@ def _requested(context: RequestContext) -> _ResourceRequest:
         media_type=media_type,
         charsets=context.request.header(b"accept-charset"),
     )
-
-
-def _is_bundle(path: str) -> bool:
-    return "/" not in path and split_flattened(path) is not None
 
 
 def _decoded(content: bytes, accept: bytes | None) -> str:
