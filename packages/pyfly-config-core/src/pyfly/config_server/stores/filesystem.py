@@ -66,7 +66,8 @@ class FilesystemConfigBackend(TextStore):
         """Open `file:///absolute/directory` or `file:relative/directory`.
 
         With `?layout=spring` the files are in the directory itself, under the label `main` or the
-        label of `&label=`. `&profiles=` lists names that are profiles.
+        label of `&label=`. `&profiles=` lists names that are profiles, and `&search=` the
+        directories with files of bundles.
 
         Raises:
             BackendLookupError: The URL names a host, has no path or has another query.

@@ -14,6 +14,7 @@ from pyfly.config_server.storage import (
     SupportsLabels,
     SupportsResources,
     ability,
+    default_is_base,
 )
 
 _LARGE = 1_000
@@ -110,8 +111,11 @@ async def _plain_files(
     if store is None:
         return
     bundled = {f"{entry.key.label}/{entry.key.stem}" for entry in contents.entries}
+    # where every file of a bundle is read, JSON files are not of bundles
+    suffixes = [one for one in SUFFIXES if one != ".json" or default_is_base(bundles.backend)]
+    files = {f"{entry.key.label}/{file}" for entry in contents.entries for file in entry.files}
     async for entry in store.resources(label):
         path = PurePosixPath(label, entry.path)
-        is_bundle = path.suffix in SUFFIXES and str(path.with_suffix("")) in bundled
-        if "/" not in entry.path or not is_bundle:
+        is_shadowed = path.suffix in suffixes and str(path.with_suffix("")) in bundled
+        if str(path) not in files and not is_shadowed:
             yield UncopiedItem(label=label, path=entry.path, reason="plain files are not copied")

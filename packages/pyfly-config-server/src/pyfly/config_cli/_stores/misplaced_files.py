@@ -59,13 +59,14 @@ def describe_misplaced_files(name: str) -> str | None:
 def _look(name: str) -> _Survey | None:
     url = find_store(name).url
     parts = urlsplit(url)
-    if parts.scheme != "file" or not parts.path:
+    options = parse_qs(parts.query)
+    if parts.scheme != "file" or not parts.path or "search" in options:
         return None
     path = Path(unquote(parts.path) if url == name else name)  # a directory has become a URL
     return _Survey(
         name=name,
         path=path,
-        is_flat=parse_qs(parts.query).get("layout", ["labels"]) != ["labels"],
+        is_flat=options.get("layout", ["labels"]) != ["labels"],
         files=_files(path),
         labels=[*islice(_labels(path), _MAX_SHOWN + 1)],
     )
