@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from git_repositories import Repository, until_fetched
 from pyfly.config_core import ConfigFormatError, ConfigKey, InvalidConfigKeyError
 from pyfly.config_git import GitConfigBackend
+from pyfly.config_server import ConfigServer
 from pyfly.config_server.storage import (
     BundleChange,
     LabelChange,
@@ -116,7 +118,7 @@ async def test_links_submodules_and_hostile_names_are_no_files(
     store = open_store()
     await store.check()
     assert [one.key.stem async for one in store.keys("hostile")] == ["good"]
-    assert [one.path async for one in store.resources("hostile")] == []
+    assert [one.path async for one in store.resources("hostile")] == ["good.yml"]
     pid = store._mirror.snapshot().objects.cat_file.pid  # type: ignore[union-attr]
     for path in ("link.yml", "sub", "sub/x", "good.yml/x", "c"):
         assert await store.open_resource("hostile", path) is None
@@ -200,3 +202,37 @@ async def test_a_store_without_write_has_no_writes(
     store = open_store()
     assert ability(store, SupportsConditionalSave) is None
     assert ability(store, SupportsDelete) is None
+
+
+async def test_the_root_is_the_first_of_the_search_locations(
+    repository: Repository, open_store: Open
+) -> None:
+    repository.commit(
+        {
+            "orders.yml": "a: 1",
+            "config/orders.yml": "a: 2",
+            "main/orders.yml": "a: 3",
+            "teams/b/application.yml": "a: 4",
+            "teams/a/orders-prod.yml": "a: 5",
+            "teams/.x/orders.yml": "a: 6",
+            "teams/a/nginx.conf": "teams",
+        }
+    )
+    store = open_store(search="config,%7Blabel%7D,teams/*")
+    document: Any = await ConfigServer(store).fetch("orders", "prod")
+    assert [source["name"].removeprefix("main/") for source in document["propertySources"]] == [
+        *("teams/a/orders-prod.yml", "teams/b/application.yml"),
+        *("main/orders.yml", "config/orders.yml", "orders.yml"),
+    ]
+    assert document["version"] == repository.head()
+    found = await ConfigServer(store).compose_resource("orders", "prod", None, "nginx.conf")
+    assert found.resource is not None
+    assert found.resource.path == "teams/a/nginx.conf"
+    listed = {str(entry.key): entry.files async for entry in store.keys()}
+    assert listed == {
+        "application/-/main": ("teams/b/application.yml",),
+        "orders/-/main": ("main/orders.yml", "config/orders.yml", "orders.yml"),
+        "orders/prod/main": ("teams/a/orders-prod.yml",),
+    }
+    key = ConfigKey(application="orders", profile="prod")
+    assert len(await store.history(key)) == 1

@@ -9,7 +9,7 @@ import spring_repository
 from pyfly.config_core import BASE_PROFILE, ConfigConflictError, ConfigKey, ConfigObstructedError
 from pyfly.config_s3 import S3ConfigBackend, S3Location
 from pyfly.config_server import ConfigServer, ConfigSource
-from pyfly.config_server.files import SpringLayout
+from pyfly.config_server.files import SpringLayout, parse_layout
 from pyfly.config_server.storage import ABSENT, ANY, PRESENT, BundleChange, ConfigDocument
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_a_new_bundle_is_a_yml_object_and_an_existing_one_keeps_its_object
     rows = connect(address).list_objects_v2(Bucket=where.bucket, Prefix=f"{where.prefix}/")
     names = [row["Key"].rpartition("/")[2] for row in rows["Contents"]]
     assert names == ["orders-prod.yml", "orders.json", "orders.yaml"]
-    assert [entry.path async for entry in backend.resources("main")] == ["orders.json"]
+    assert [entry.path async for entry in backend.resources("main")] == names
     entries = [entry async for entry in backend.keys()]
     assert [(entry.key.profile, entry.is_guess) for entry in entries] == [
         (BASE_PROFILE, False),
@@ -148,3 +148,55 @@ def _source(**properties: Any) -> ConfigSource:
 
 def _shown(document: ConfigDocument) -> tuple[str | None, dict[str, Any]]:
     return document.resource, dict(document.properties)
+
+
+async def test_a_bucket_has_search_locations(
+    address: str,
+    location: Callable[..., S3Location],
+    connect: Callable[[str], Any],
+    open_s3: Callable[..., S3ConfigBackend],
+) -> None:
+    search = "config,{application}/{profile},common/*,"
+    layout, _ = parse_layout({"layout": "spring", "search": search})
+    where = location(address, layout=layout, max_staleness=0.0)
+
+    def put(name: str, text: str) -> None:
+        connect(address).put_object(Bucket=where.bucket, Key=f"{where.prefix}/{name}", Body=text)
+
+    put("config/application.yml", "a: 1")
+    put("common/b/orders.yml", "a: 2")
+    put("common/a/orders.yml", "a: 3")
+    put("common/.hidden/orders.yml", "a: 4")
+    put("orders/prod/application-prod.yml", "a: 5")
+    put("orders.yml", "a: 6")
+    backend = open_s3(where)
+    cursor = (await backend.changes_since(None)).cursor
+
+    async def served() -> list[str]:
+        document: Any = await ConfigServer(backend).fetch("orders", "prod")
+        return [name for name, _ in sources_of(document["propertySources"])]
+
+    files = ["orders.yml", "common/b/orders.yml", "common/a/orders.yml", "config/application.yml"]
+    assert await served() == ["orders/prod/application-prod.yml", *files]
+    put("common/c/orders-prod.yml", "a: 7")
+    assert await served() == [
+        *("common/c/orders-prod.yml", "orders/prod/application-prod.yml"),
+        *files,
+    ]
+    changes = (await backend.changes_since(cursor)).changes
+    assert BundleChange(key=ConfigKey(application="orders", profile="prod")) in changes
+    listed = {str(entry.key): entry async for entry in backend.keys()}
+    assert [*listed] == ["application/-/main", "orders/-/main", "orders/prod/main"]
+    assert listed["orders/-/main"].files == (*files[:3],)
+    for entry in listed.values():
+        found = await backend.fetch(entry.key.application, entry.key.profile)
+        assert found is not None
+        assert found.version == entry.version
+    put("common/a/nginx.conf", "common")
+    resource = await ConfigServer(backend).compose_resource("orders", "prod", None, "nginx.conf")
+    assert resource.resource is not None
+    assert resource.resource.path == "common/a/nginx.conf"
+    await backend.save(ConfigSource(application="new", profile="eu", properties={"a": 8}))
+    saved = await backend.fetch("new", "eu")
+    assert saved is not None
+    assert saved.resource == "config/new-eu.yml"

@@ -1,7 +1,7 @@
 """The backend that keeps bundles in a Git repository."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, Self
 
@@ -17,6 +17,7 @@ from pyfly.config_server.storage import (
     ConfigSnapshot,
     ConfigSource,
     ConfigVersion,
+    RequestedNames,
     check_limit,
 )
 
@@ -72,9 +73,31 @@ class GitConfigBackend(TextStore):
 
         For keys of several labels, the version has the commits of all, separated by commas.
         """
+        return await self._snapshot(keys, partial(self.fetch_many, keys))
+
+    async def fetch_requested(
+        self, keys: Sequence[ConfigKey], names: RequestedNames
+    ) -> ConfigSnapshot:
+        """Return bundles as a request for `names` finds them, and their commit.
+
+        Raises:
+            ConfigError: As in `TextStore`.
+        """
+        found = super().fetch_requested
+
+        async def fetch() -> Sequence[ConfigSource | None]:
+            return (await found(keys, names)).sources
+
+        return await self._snapshot(keys, fetch)
+
+    async def _snapshot(
+        self,
+        keys: Sequence[ConfigKey],
+        fetch: Callable[[], Awaitable[Sequence[ConfigSource | None]]],
+    ) -> ConfigSnapshot:
         for _ in range(_TRIES):
             refs, commits = await self.run(partial(self._commits, keys))
-            sources = await self.fetch_many(keys)
+            sources = await fetch()
             again, _ = await self.run(partial(self._commits, keys))
             if refs is again:  # it is the same object as long as nothing has changed
                 return ConfigSnapshot(sources=tuple(sources), version=",".join(commits) or None)

@@ -14,6 +14,7 @@ from pyfly.config_git._views import CommitView
 from pyfly.config_git._writer import subject_of
 from pyfly.config_server.files import FileContent, Layout
 from pyfly.config_server.files.bundle_files import bundle_of, bundle_version, parse_file
+from pyfly.config_server.files.bundle_paths import BundlePaths
 from pyfly.config_server.storage import ConfigSource, ConfigVersion
 
 _MAX_COMMIT_BYTES: Final = 1024 * 1024
@@ -70,7 +71,8 @@ class BundleHistory:
         commit = self._tree.commit_in(snapshot, key.label, deadline=deadline)
         if commit is None:
             return
-        names = self._layout.file_names(key)
+        now = CommitView(objects=snapshot.objects, commit=commit, deadline=deadline)
+        names = [*BundlePaths(now, self._layout).of(key)]
         seen: set[str] = set()
         for changed in _commits(snapshot, commit, names, deadline):
             view = CommitView(objects=snapshot.objects, commit=changed, deadline=deadline)
@@ -125,7 +127,7 @@ class BundleHistory:
         )
 
 
-def _commits(snapshot: Snapshot, commit: str, names: tuple[str, ...], deadline: float) -> list[str]:
+def _commits(snapshot: Snapshot, commit: str, names: Sequence[str], deadline: float) -> list[str]:
     """Return the commits that changed one of these files, newest first.
 
     The index of changed paths serves one path at a time, and only one of the names was ever used

@@ -198,7 +198,7 @@ def _layout(options: dict[str, str]) -> Layout:
     given: dict[str, str] = {name: options[name] for name in _LAYOUT_OPTIONS if name in options}
     given.setdefault("layout", "spring")
     try:
-        layout, _ = parse_layout(given)
+        layout, _ = parse_layout(given, in_git=True)
     except BackendLookupError as error:
         raise BackendLookupError(f"{_FORM}; {error}") from error
     if given:  # `parse_layout` has taken the options that it knows

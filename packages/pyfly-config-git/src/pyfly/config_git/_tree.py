@@ -15,6 +15,7 @@ from pyfly.config_git._cat_file import DamagedCloneError
 from pyfly.config_git._check import check_git
 from pyfly.config_git._labels import LabelResolver
 from pyfly.config_git._mirror import Mirror, Snapshot
+from pyfly.config_git._objects import Objects
 from pyfly.config_git._process import GitError
 from pyfly.config_git._refresher import Refresher
 from pyfly.config_git._refs import Refs
@@ -80,7 +81,9 @@ class GitTree:
         """Return the branches and tags. While nothing changes, it is the same object."""
         return self._refresher.current(deadline=deadline).refs
 
-    def listing(self, label: str | None, *, with_versions: bool, deadline: float) -> Listing:
+    def listing(
+        self, label: str | None, *, with_versions: bool, deep: bool = False, deadline: float
+    ) -> Listing:
         """Return the files of the root directories, of one label or of all branches and tags."""
         del with_versions
         with self.reading(deadline) as snapshot:
@@ -90,6 +93,10 @@ class GitTree:
                 commit = self._labels.commit(snapshot, label, deadline=deadline)
                 commits = {} if commit is None else {label: commit}
             objects = snapshot.objects
+            if deep:
+                return {
+                    name: _listed_below(objects, one, deadline) for name, one in commits.items()
+                }
             roots = {name: objects.root(one, deadline=deadline) for name, one in commits.items()}
             return {
                 name: listed(objects.directory(root, deadline=deadline))
@@ -199,6 +206,13 @@ class GitTree:
         with self._mirror.lock(deadline=deadline) as lock, self.reading(deadline) as snapshot:
             commit = self._labels.commit(snapshot, key.label, deadline=deadline)
             yield open_writer(self._mirror, snapshot, key, commit=commit, lock=lock)
+
+
+def _listed_below(objects: Objects, commit: str, deadline: float) -> dict[str, str | None]:
+    """Return all files of a commit, without hidden ones, each with its version."""
+    view = CommitView(objects=objects, commit=commit, deadline=deadline)
+    paths = objects.walk(objects.root(commit, deadline=deadline), deadline=deadline)
+    return {path: view.blob(path) for path in paths}
 
 
 def _changed_paths(snapshot: Snapshot, old: str, new: str, deadline: float) -> list[str] | None:

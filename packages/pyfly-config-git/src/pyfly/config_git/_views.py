@@ -1,6 +1,6 @@
 """The files of one commit, for reading."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from pyfly.config_core import ConfigFormatError, ConfigKey
@@ -23,6 +23,19 @@ class CommitView:
         """Return the existing files, in the same order."""
         del key  # the layout has chosen the names
         return [name for name in names if self.blob(name) is not None]
+
+    def directories(self, path: str) -> Collection[str]:
+        """Return the names of the directories directly below a path, without hidden ones."""
+        if self.commit is None:
+            return ()
+        tree = self.objects.root(self.commit, deadline=self.deadline)
+        if path:
+            found = self.objects.find(self.commit, path, deadline=self.deadline)
+            if found is None or not found.is_directory:
+                return ()
+            tree = found.object_id
+        entries = self.objects.directory(tree, deadline=self.deadline)
+        return [name for name, one in entries.items() if one.is_directory and name[0] != "."]
 
     def blob(self, path: str) -> str | None:
         """Return the id of a file; `None` if there is none."""
