@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pyfly.config_server import KeyStoreFile
+from reference_corpus import LOCATIONS
 
 HERE = Path(__file__).parent
 BUILD_SECONDS = 600
@@ -127,6 +128,29 @@ def reference(
         f"--encrypt.rsa.algorithm={stronger_keys.algorithm}",
         "--encrypt.rsa.strong=true",
         f"--encrypt.rsa.salt={stronger_keys.salt}",
+        path="/orders/default",
+    )
+    return url, base
+
+
+@pytest.fixture(scope="session")
+def located_reference(
+    jar: Callable[..., Path], run_jar: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """Return the address of a Spring Cloud Config server with search locations, and a directory.
+
+    Each directory in that is what the server serves under the label of its name.
+    """
+    base = tmp_path_factory.mktemp("located")
+    native = "--spring.cloud.config.server.native"
+    root = f"{base.as_uri()}/{{label}}/"
+    places = ",".join(f"{root}{place}/" if place else root for place in LOCATIONS)
+    url = run_jar(
+        jar("reference-server"),
+        "--spring.profiles.active=native",
+        f"{native}.search-locations={places}",
+        f"{native}.add-label-locations=false",
+        f"{native}.default-label=main",
         path="/orders/default",
     )
     return url, base

@@ -351,3 +351,59 @@ def _requests(label: str, subject: Subject, chance: random.Random) -> Iterator[R
         for name in subject.plain:
             if "-" not in name:
                 yield Request(path=f"/{application}/{profile}/{label}/{name}")
+
+
+LOCATIONS: Final = (
+    "config",
+    "{application}",
+    "{application}/{profile}",
+    "common/*",
+    "{profile}",
+    "",
+)
+"""The search locations of `located_repository`, in the form of both servers."""
+
+
+def located_repository(label: str, seed: int) -> Repository:
+    """Return a repository whose files lie in search locations, and requests for it.
+
+    Below a `*` there is one file for each profile: the native backend orders several of them by
+    application before directory.
+    """
+    chance = random.Random(f"{label}{seed}")
+    applications, profiles = ("application", "orders", "billing"), ("prod", "eu", "default")
+    stems = [*_stems(Subject(applications=applications, profiles=profiles))]
+    places = ["config", "", *applications, *profiles, "elsewhere", "orders/elsewhere"]
+    places += [f"{one}/{other}" for one in applications for other in profiles]
+    paths = [f"{place}/{stem}.{end}" for place in places for stem in stems for end in _ENDINGS]
+    chosen = chance.sample(paths, k=len(paths) // 3)
+    for profile in ("", "-prod", "-eu"):
+        chosen.append(f"common/{chance.choice('abc')}/{chance.choice(applications)}{profile}.yml")
+    files = {path.removeprefix("/"): _located(path).encode() for path in chosen}
+    plain = ("app.conf", "app-eu.conf")
+    names = [f"{place}/{name}".lstrip("/") for place in places for name in plain]
+    for name in chance.sample(names, k=len(names) // 4):
+        files[name] = f"{name}: ${{who}}\n".encode()
+    asked = [*applications, "nobody", "orders,billing", "billing,orders", "application,orders"]
+    wanted = [*profiles, "x", "prod,eu", "eu,prod", "default,eu", "prod,default"]
+    requests = [
+        Request(path=path)
+        for application, profile in itertools.product(asked, wanted)
+        for path in (
+            f"/{application}/{profile}/{label}",
+            *(f"/{label}/{application}-{profile}.{ending}" for ending in FLATTENED),
+            f"/{application}/{profile}/{label}/app.conf",
+            f"/{application}/{profile}/{label}/orders.yml",
+        )
+    ]
+    return Repository(label=label, files=files, requests=tuple(requests))
+
+
+_ENDINGS: Final = ("properties", "yml")
+
+
+def _located(path: str) -> str:
+    """Return a text that names its file."""
+    sign = "=" if path.endswith(".properties") else ": "
+    own = path.lstrip("/").replace("/", "_").replace("-", "_").replace(".", "_")
+    return f"who{sign}{path.lstrip('/')}\nown.{own}{sign}1\n"

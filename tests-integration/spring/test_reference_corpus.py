@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 import boto3
 import httpx
@@ -25,7 +26,14 @@ from pyfly.config_core import flatten
 from pyfly.config_litestar import ConfigServerPlugin
 from pyfly.config_server import ConfigServer, open_backend
 from reference_answers import Answer, dumped, told
-from reference_corpus import Repository, Request, repositories, rules_repository
+from reference_corpus import (
+    LOCATIONS,
+    Repository,
+    Request,
+    located_repository,
+    repositories,
+    rules_repository,
+)
 
 pytestmark = pytest.mark.external
 
@@ -231,3 +239,25 @@ def test_every_rule_for_files_shows_in_a_bucket_as_in_the_reference(
         for name, content in repository.files.items():
             client.put_object(Bucket="rules", Key=f"team/{name}", Body=content)
     compare_rules(reference, rules, f"{store}&layout=spring&label={repository.label}")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_answer_from_search_locations_is_that_of_the_reference(
+    located_reference: tuple[str, Path], seed: int
+) -> None:
+    url, base = located_reference
+    repository = located_repository(f"located{seed}", seed)
+    root = base / repository.label
+    write(repository, root)
+    store = f"{store_of(root, repository.label)}&search={quote(','.join(LOCATIONS))}"
+
+    async def compare() -> Pairs:
+        async with httpx.AsyncClient(base_url=url, timeout=SECONDS) as theirs:
+            return await ask_both(theirs, repository, root, store)
+
+    pairs = asyncio.run(compare())
+    unequal = [pair for pair in pairs.values() if pair.found != pair.expected]
+    print(f"locations, seed {seed}: {len(pairs)} answers, {len(unequal)} unequal")  # noqa: T201
+    assert len(pairs) >= 300
+    assert sum(pair.found.status == 200 for pair in pairs.values()) > 150
+    assert unequal == []
