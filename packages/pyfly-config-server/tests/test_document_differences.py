@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_cli._migration.comparison import Request, requests
+from pyfly.config_cli._migration.compared_documents import Request, requests
 from pyfly.config_cli._migration.document_differences import What, differences, file_part
 from pyfly.config_core import ConfigKey, Environment, PropertySource
 

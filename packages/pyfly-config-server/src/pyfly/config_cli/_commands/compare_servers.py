@@ -15,7 +15,7 @@ from pyfly.config_core import FlatValue, JsonValue
 from pyfly.config_server import Bundles, ConfigServer
 
 if TYPE_CHECKING:
-    from pyfly.config_cli._migration.comparison import ComparedDocument, Request
+    from pyfly.config_cli._migration.compared_documents import ComparedDocument, Request
     from pyfly.config_cli._migration.document_differences import DocumentDifference
 
 _HELP: Final = """\
@@ -56,7 +56,7 @@ class CompareArguments:
 async def compare_servers(arguments: CompareArguments) -> int:
     """Print what differs; return the exit code."""
     # httpx and pydantic are not imported to complete a command line
-    from pyfly.config_cli._migration.comparison import compare  # noqa: PLC0415
+    from pyfly.config_cli._migration.compared_documents import compare  # noqa: PLC0415
     from pyfly.config_cli._migration.old_server import OldServer, read_credential  # noqa: PLC0415
 
     server = _open_server(arguments)
@@ -93,7 +93,7 @@ def _open_server(arguments: CompareArguments) -> ConfigServer:
 
 
 async def _requests(server: ConfigServer, arguments: CompareArguments) -> "list[Request]":
-    from pyfly.config_cli._migration.comparison import requests  # noqa: PLC0415 - as above
+    from pyfly.config_cli._migration.compared_documents import requests  # noqa: PLC0415 - as above
 
     keys = [key for backend in server.backends async for key in Bundles(backend).names()]
     return requests(
