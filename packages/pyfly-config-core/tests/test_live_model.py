@@ -259,7 +259,12 @@ class Live(RuleBasedStateMachine):
     def has_faults(self) -> bool:
         """True if the server may know of a fault, which may be repaired already."""
         was_broken = any(BROKEN in one.values() for one in self.states[self.first_state() :])
-        return bool(self.store.errors) or was_broken or self.app.live.feeds.is_down
+        live, now = self.app.live, time.monotonic()
+        pauses = any(  # after a failure that no look has noticed
+            isinstance(one.error, BackendUnavailableError) and one.retry_at > now
+            for one in live.answers.cache
+        )
+        return bool(self.store.errors) or was_broken or live.feeds.is_down or pauses
 
     def ask(self, path: str, **headers: str) -> Reply:
         may_fail = self.has_faults
@@ -398,6 +403,7 @@ class Live(RuleBasedStateMachine):
 
     @invariant()
     def nothing_leaks(self) -> None:
+        self.run(self._settle())  # what was woken is answered
         watching = self.app.live.watching
         assert watching.count == sum(not one.task.done() for one in self.watchers)
         assert watching.count == sum(len(one) for one in watching._waiters.values())

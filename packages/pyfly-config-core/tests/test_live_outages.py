@@ -62,6 +62,21 @@ async def test_the_last_good_answer_is_served_and_marked(
     assert (reply.sources, reply.is_stale) == ([{"n": 2}], False)
 
 
+async def test_a_store_that_is_back_is_read_at_once_after_a_failure(
+    app: Application, store: ControlledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{LIVE}.answers._RETRY_SECONDS", 3600)
+    await store.wrapped.save(bundle(n=2))
+    await app.look()
+    store.take_away()
+    assert (await app.get(ORDERS)).is_stale  # it is composed, and that fails
+    await app.look()
+    store.bring_back()
+    await app.look()
+    reply = await app.get(ORDERS)
+    assert (reply.sources, reply.is_stale) == ([{"n": 2}], False)
+
+
 async def test_what_was_never_answered_is_an_error(
     app: Application, store: ControlledStore
 ) -> None:

@@ -147,6 +147,12 @@ class Answers:
             pause = 0 if entry is None else max(0.0, entry.retry_at - time.monotonic() + _TICK)
             asyncio.get_running_loop().call_later(pause, self._watching.want, [request])
 
+    def try_again(self) -> None:
+        """End the pause after failures of a store, because it can be reached again."""
+        for entry in self.cache:
+            if isinstance(entry.error, BackendUnavailableError):
+                entry.retry_at = time.monotonic()
+
     def _kept(self, entry: Entry) -> Answer:
         """Return an answer of the cache.
 

@@ -213,6 +213,7 @@ class LiveDocuments:
 
     def recover(self) -> None:
         """Compose what changed during an outage for those who wait for it."""
+        self.answers.try_again()
         self.watching.want(
             cast("DocumentRequest", one) for one in self.watching.requests if one != ANY_CHANGE
         )
