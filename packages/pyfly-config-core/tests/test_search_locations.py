@@ -10,6 +10,7 @@ import pytest
 from pyfly.config_core import (
     BASE_PROFILE,
     BackendLookupError,
+    BackendUnavailableError,
     ConfigError,
     ConfigFormatError,
     ConfigKey,
@@ -17,7 +18,12 @@ from pyfly.config_core import (
     InvalidConfigKeyError,
     UnsupportedOperationError,
 )
-from pyfly.config_server import ConfigServer, ConfigSource, FilesystemConfigBackend
+from pyfly.config_server import (
+    ConfigServer,
+    ConfigSource,
+    FilesystemConfigBackend,
+    StandbyBackend,
+)
 from pyfly.config_server.files.search_locations import SearchLocations, parse_search
 from pyfly.config_server.storage import (
     ANY,
@@ -304,6 +310,24 @@ async def test_a_change_anywhere_names_the_bundle_and_the_file(write: Write, ope
     assert ResourceChange(label="main", path="orders/prod/application-prod.yml") in found
     assert ResourceChange(label="main", path="app.conf") in found
     assert len(found) == len({*found})
+
+
+async def test_a_standby_keeps_what_a_request_found_in_its_locations(
+    write: Write, open_at: Open, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    write("orders/application.yml", "a: 1\n")
+    write("common/x/app.conf", "text")
+    directory = tmp_path_factory.mktemp("standby")
+    async with ConfigServer(StandbyBackend(open_at(), directory, store="one")) as server:
+        document = await server.fetch("orders", "prod")
+        found = await server.compose_resource("orders", "prod", None, "app.conf")
+    tmp_path.rename(tmp_path.with_name("away"))
+    async with ConfigServer(StandbyBackend(open_at(), directory, store="one")) as server:
+        assert await server.fetch("orders", "prod") == document
+        again = await server.compose_resource("orders", "prod", None, "app.conf")
+        assert again.resource == found.resource
+        with pytest.raises(BackendUnavailableError):
+            await server.fetch("billing", "prod")
 
 
 # --- saves ----------------------------------------------------------------------------
