@@ -11,6 +11,7 @@ import pytest
 from pyfly.config_core import (
     ConfigFormatError,
     FlatBudget,
+    JsonValue,
     check_collisions,
     copy_properties,
     flatten,
@@ -18,6 +19,9 @@ from pyfly.config_core import (
 )
 from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend
 from pyfly.config_server.composition import check_storable
+from pyfly.config_server.encryption.prefix import split_prefix
+from pyfly.config_server.formats.edits import edit_text
+from pyfly.config_server.formats.patches import parse_operations
 from pyfly.config_server.formats.text import parse_documents, parse_mapping
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +91,34 @@ def test_paths_of_empty_mappings_are_not_made() -> None:
     tree = deep({f"a{number}": {} for number in range(15_000)})
     for work in (flatten, check_collisions, copy_properties):
         assert seconds(lambda: work(tree)) < 3 * 0.05  # noqa: B023 - called at once
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [
+        pytest.param('{"a":"' + "x" * 1_000_000 + '"}', ".json", id="a long text"),
+        pytest.param('{"a":"' + r"\n" * 500_000 + '"}', ".json", id="a text of escapes"),
+        pytest.param("a: 1\n" + "#\n" * 500_000, ".yaml", id="comments"),
+        pytest.param("a: 1\n" + "\r\n" * 500_000, ".yaml", id="empty lines"),
+    ],
+)
+def test_an_edit_takes_memory_for_the_text_not_for_each_of_its_characters(
+    text: str, suffix: str
+) -> None:
+    data = text.encode()
+    tree = parse_mapping(data, suffix=suffix)
+    assert peak(lambda: edit_text(data, {**tree, "b": 1}, suffix=suffix)) < 30_000_000
+
+
+@pytest.mark.parametrize("pointer", ["/" * 1_000_000, "/a" * 500_000, "/" + "a" * 1_000_000])
+def test_a_long_pointer_of_a_patch_takes_memory_for_its_tokens_only(pointer: str) -> None:
+    patch: list[JsonValue] = [{"op": "remove", "path": pointer}]
+    assert peak(lambda: parse_operations(patch)) < 30_000_000
+
+
+def test_a_long_prefix_of_a_cipher_text_takes_no_more_memory_than_the_text() -> None:
+    text = "{a:}" * 250_000
+    assert peak(lambda: split_prefix(text)) < 10_000_000
 
 
 def test_the_trees_of_one_budget_are_bounded_together() -> None:

@@ -11,7 +11,6 @@ CIPHER_MARK: Final = "{cipher}"
 _PLAIN: Final = "{plain}"
 # Names are words. Spring accepts any text as a name and therefore loses the text {"user":"x"}.
 _PAIR: Final = re.compile(r"\{([A-Za-z0-9._-]+):([^{}]*)\}")
-_PAIRS: Final = re.compile(rf"(?:{_PAIR.pattern})*")
 _IGNORED: Final = frozenset({"name", "profiles"})
 
 
@@ -50,7 +49,10 @@ def split_prefix(text: str) -> PrefixedText:
     >>> split_prefix("te}xt{a:b}").text
     'te}xt{a:b}'
     """
-    leading = _PAIRS.match(text)
-    end = leading.end() if leading else 0
-    pairs = {name: value for name, value in _PAIR.findall(text[:end]) if name not in _IGNORED}
+    pairs: dict[str, str] = {}
+    end = 0
+    while found := _PAIR.match(text, end):  # one expression for all pairs takes much memory
+        end = found.end()
+        if found[1] not in _IGNORED:
+            pairs[found[1]] = found[2]
     return PrefixedText(pairs=pairs, text=text[end:].removeprefix(_PLAIN))

@@ -145,10 +145,11 @@ def _candidates(
     lines = Lines(text)
     # While it is edited, every line has a line break.
     added = lines.newline if text and lines.start(len(text)) < len(text) else ""
-    candidates = _edited_texts(text + added, Lines(text + added), wanted, suffix)
     if not added:
+        candidates = _edited_texts(text, lines, wanted, suffix)
         yield from ((bom + new.encode(), level) for new, level in candidates)
         return
+    candidates = _edited_texts(text + added, Lines(text + added), wanted, suffix)
     for new, level in _with_open_block(text, added, candidates, wanted, suffix):
         yield bom + new.removesuffix(added).encode(), level
         yield bom + new.encode(), level

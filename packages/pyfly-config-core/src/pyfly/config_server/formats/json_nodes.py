@@ -10,7 +10,8 @@ from pyfly.config_server.formats.nodes import MappingNode, Node, Pair, ScalarNod
 __all__ = ["json_root"]
 
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^ \t\r\n,\]}"]+')
+_TOKEN: Final = re.compile(r'"(?:[^"\\]+|\\.)*+"|[^ \t\r\n,\]}"]+')
+"""Possessive, because it would otherwise remember each step, at 100 bytes a step."""
 
 
 def json_root(text: str) -> Node:

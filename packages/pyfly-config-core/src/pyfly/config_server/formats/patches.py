@@ -28,7 +28,7 @@ _MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "copy": ("path", "from"),
     "test": ("path", "value"),
 }
-_POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+_LONE_TILDE: Final = re.compile(r"~(?![01])")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -124,7 +124,11 @@ def _operation(number: int, raw: JsonValue) -> PatchOperation:
 
 def _tokens(number: int, member: str, pointer: JsonValue) -> tuple[str, ...]:
     """Return the tokens of a JSON pointer (RFC 6901), the empty one of the root first."""
-    if not isinstance(pointer, str) or not _POINTER.fullmatch(pointer):
+    if (
+        not isinstance(pointer, str)
+        or pointer[:1] not in {"", "/"}
+        or _LONE_TILDE.search(pointer) is not None
+    ):
         raise ConfigFormatError(
             f"operation {number}: {member!r} is not a JSON pointer, such as '/db/url'; "
             "write '~' as '~0' and '/' in a name as '~1'"

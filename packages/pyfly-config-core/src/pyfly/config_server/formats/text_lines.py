@@ -1,6 +1,7 @@
 """The lines of a text, and replacing parts of a text."""
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -26,10 +27,14 @@ class Lines:
     """The lines of a text with any line breaks of YAML. Positions are indexes into the text."""
 
     def __init__(self, text: str) -> None:
-        found = [*_BREAK.finditer(text)]
-        self._starts = [0, *(one.end() for one in found)]
-        self._ends = [*(one.start() for one in found), len(text)]
-        self.newline: Final = found[0][0] if found else "\n"
+        self._starts, self._ends = array("L", [0]), array("L")
+        for found in _BREAK.finditer(text):
+            self._ends.append(found.start())
+            self._starts.append(found.end())
+        self._ends.append(len(text))
+        self.newline: Final = (
+            text[self._ends[0] : self._starts[1]] if len(self._starts) > 1 else "\n"
+        )
         """The first line break."""
 
     def start(self, position: int) -> int:
