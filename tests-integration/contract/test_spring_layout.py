@@ -113,7 +113,6 @@ async def test_a_new_bundle_is_a_yml_file_and_an_existing_one_keeps_its_file(
     ("files", "told"),
     [
         ({"orders.yaml": "a: 1\n", "orders.yml": "a: 1\nb: 2\n"}, r"orders\.yml.* orders\.yaml"),
-        ({"orders.properties": "a=1\n"}, r"orders\.properties"),
         ({"orders.yml": "a: 1\n---\na: 2\n"}, r"orders\.yml"),
     ],
 )
@@ -130,6 +129,14 @@ async def test_what_a_save_would_damage_is_refused_and_left_alone(
     assert {path.name: path.read_text("utf-8") for path in root.iterdir()} == files
 
 
+async def test_a_change_of_properties_edits_their_file(
+    root: Path, write: Write, backend: FilesystemConfigBackend
+) -> None:
+    write("orders.properties", "# ours\na : 1\nb=2\n")
+    await backend.save(source("orders", BASE_PROFILE, a="3", b="2"))
+    assert (root / "orders.properties").read_text("utf-8") == "# ours\na : 3\nb=2\n"
+
+
 async def test_a_change_of_one_of_several_files_edits_that_file(
     root: Path, write: Write, backend: FilesystemConfigBackend
 ) -> None:
@@ -144,7 +151,7 @@ async def test_a_change_of_one_of_several_files_edits_that_file(
     assert {path.name: path.read_text("utf-8") for path in root.iterdir()} == {
         "orders.properties": "db.user=x\n",
         "orders.yml": "db: {url: a}\nports: [1, 2]\n",
-        "orders.yaml": "db:\n  url: old\n  pool: 6\n  new: 1\n",
+        "orders.yaml": "db: {url: old, pool: 6, new: 1}\n",
     }
     after = await backend.fetch("orders", BASE_PROFILE)
     assert after is not None

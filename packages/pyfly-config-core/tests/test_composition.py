@@ -122,6 +122,34 @@ async def test_labels_that_do_not_exist_are_named() -> None:
         await ConfigServer(backend).compose("orders", "prod", "v1,v2")
 
 
+class LabelsLater(InMemoryConfigBackend):
+    """A store in which a label may come into being right after bundles were read."""
+
+    def __init__(self, *, saves: bool) -> None:
+        super().__init__()
+        self.saves = saves
+
+    async def fetch_many(self, keys: Sequence[ConfigKey]) -> list[ConfigSource | None]:
+        found = [*await super().fetch_many(keys)]
+        if self.saves:
+            await self.save(bundle("orders", label="v1", a=1))
+        return found
+
+
+async def test_a_label_that_comes_while_it_is_read_is_read_with_its_bundles() -> None:
+    composition = await ConfigServer(LabelsLater(saves=True)).compose("orders", "prod", "v1")
+    assert [source.source for source in composition.environment.property_sources] == [{"a": 1}]
+
+
+async def test_a_label_without_the_application_has_an_empty_document() -> None:
+    backend = LabelsLater(saves=False)
+    await backend.save(bundle("billing", label="v1", a=1))
+    composition = await ConfigServer(backend).compose("orders", "prod", "v1")
+    assert composition.environment.property_sources == ()
+    with pytest.raises(ConfigNotFoundError):
+        await ConfigServer(backend).compose("orders", "prod", "v2")
+
+
 class Snapshots(InMemoryConfigBackend):
     """A store whose labels have versions."""
 

@@ -86,8 +86,10 @@ class Store(ControlledStore):
     async def fetch(
         self, application: str, profile: str, label: str = "main"
     ) -> ConfigSource | None:
+        key = ConfigKey(application=application, profile=profile, label=label)
+        is_broken = key in self.broken  # when it is read, not when the reading ends
         found = await super().fetch(application, profile, label)
-        if ConfigKey(application=application, profile=profile, label=label) in self.broken:
+        if is_broken:
             raise ConfigFormatError("broken")
         return found
 

@@ -72,18 +72,33 @@ class StoreReader:
             BackendError: The store failed.
         """
         keys = (*lookup.keys, *lookup.base_keys) if self._has_base_bundles else lookup.keys
-        stored = await self._fetch_many(keys, lookup.names, budget)
+        stored, known = await self._fetch_in_label(keys, lookup, budget)
         bundles = [source for source in stored.sources if source is not None]
         sources = await run(
             partial(compose_sources, bundles, lookup.profiles, budget.flat, suffix=self._suffix),
             large=_takes_long(bundles),
         )
-        known = bool(sources) or self._labels is None or await self._labels.has_label(lookup.label)
         return LookupResult(
             sources=sources,
             label=LabelInput(label=lookup.label, is_present=known, version=stored.version),
             bundles=tuple(map(_bundle_input, keys, stored.sources)),
         )
+
+    async def _fetch_in_label(
+        self, keys: Sequence[ConfigKey], lookup: Lookup, budget: AnswerBudget
+    ) -> tuple[ConfigSnapshot, bool]:
+        """Read bundles, and return whether their label exists.
+
+        If there are none, but there is the label, it may have come into being in between, with
+        them: they are read again, so that no client gets an empty document of a new label.
+        """
+        stored = await self._fetch_many(keys, lookup.names, budget)
+        if self._labels is None or any(stored.sources):
+            return stored, True
+        if not await self._labels.has_label(lookup.label):
+            return stored, False
+        stored = await self._fetch_many(keys, lookup.names, budget)
+        return stored, any(stored.sources) or await self._labels.has_label(lookup.label)
 
     async def _fetch_many(
         self, keys: Sequence[ConfigKey], names: RequestedNames, budget: AnswerBudget
