@@ -9,8 +9,9 @@ from pyfly.config_client._acceptance import Job, Loaded
 from pyfly.config_client._arguments import check_seconds
 from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, register
 from pyfly.config_client._config import ClientConfig
-from pyfly.config_client._fetch import Revalidation, load, revalidate
+from pyfly.config_client._fetch import load, revalidate
 from pyfly.config_client._properties import Properties
+from pyfly.config_client._rounds import Revalidation
 from pyfly.config_client._snapshots import SnapshotStore
 from pyfly.config_client._steps import (
     AsyncDriver,

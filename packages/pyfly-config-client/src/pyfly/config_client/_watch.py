@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, Never, Self
 
 from pyfly.config_client._acceptance import Job, Loaded
 from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, difference
-from pyfly.config_client._fetch import Revalidation, backoff, revalidate
+from pyfly.config_client._fetch import revalidate
 from pyfly.config_client._forks import start_after_fork
 from pyfly.config_client._properties import Properties
+from pyfly.config_client._rounds import Revalidation, backoff
 from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Plan, Sleep, UseConfiguration
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 
