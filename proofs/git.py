@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TESTS = (
+    "packages/pyfly-config-git/tests/test_damage.py",
     "packages/pyfly-config-git/tests/test_fetching.py",
     "packages/pyfly-config-git/tests/test_reading.py",
     "packages/pyfly-config-git/tests/test_remotes.py",

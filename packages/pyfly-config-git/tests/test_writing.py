@@ -96,7 +96,7 @@ async def test_a_tag_and_a_commit_do_not_move(
     assert repository.git("for-each-ref", "--format=%(refname)") == "refs/heads/main\nrefs/tags/v1"
 
 
-@pytest.mark.parametrize("label", ["x.lock", "a/b.lock", "end."])
+@pytest.mark.parametrize("label", ["x.lock", "a/b.lock", "end.", "HEAD"])
 async def test_a_name_that_git_refuses_is_no_new_branch(
     store: GitConfigBackend, label: str
 ) -> None:
@@ -239,3 +239,16 @@ async def test_equal_content_in_a_history_has_versions_of_its_own(
     while page := await store.history(ORDERS, limit=1, before=pages[-1]):
         pages += [row.version for row in page]
     assert pages == versions
+
+
+async def test_a_save_that_was_pushed_is_done_though_the_clone_cannot_note_it(
+    repository: Repository, store: GitConfigBackend, tmp_path: Path
+) -> None:
+    await store.save(orders(2))
+    (clone,) = (tmp_path / "state").glob("*/clone-1")
+    (clone / "refs/heads/main.lock").touch()  # what a killed save leaves
+    await store.save(orders(3))
+    assert repository.git("show", "main:orders-prod.yml") == "port: 3"
+    await store.save(orders(4))
+    await until_fetched(store, "main", repository.head())
+    assert (await store.fetch("orders", "prod")).properties["port"] == 4  # type: ignore[union-attr]

@@ -2,8 +2,9 @@
 
 import contextlib
 import logging
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 _REFSPECS: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _TIDY_SECONDS: Final = 600.0
+_VERIFY_SECONDS: Final = 120.0
 _MARK: Final = "pyfly-fetching"
-"""A file that is there while a fetch runs, and after one that failed or was killed."""
+"""A file that is there while git writes, and after a command that failed or was killed."""
 _NAMED: Final = 20
 """The number of branches that are looked at for a rewritten history."""
 _TIDY: Final = tuple(
@@ -55,17 +57,14 @@ class Clone:
         directory = self.local.directory
         if not (directory / "HEAD").is_file():
             self._make("sha1", deadline)
-        if (directory / _MARK).exists():
-            remove_leftovers(directory)
-        (directory / _MARK).touch()
-        try:
-            self._fetch(address, deadline)
-        except GitError as error:
-            if "mismatched algorithms" not in error.reason:
-                raise
-            self._make("sha256", deadline)
-            self._fetch(address, deadline)
-        (directory / _MARK).unlink(missing_ok=True)
+        with _marked(directory):
+            try:
+                self._fetch(address, deadline)
+            except GitError as error:
+                if "mismatched algorithms" not in error.reason:
+                    raise
+                self._make("sha256", deadline)
+                self._fetch(address, deadline)
 
     def _make(self, object_format: str, deadline: float) -> None:
         """Make an empty clone. One with another object format must be empty, too."""
@@ -93,14 +92,26 @@ class Clone:
         refs, nested = parse_refs(self.local.run(*command, deadline=deadline))
         if not nested:
             return refs
+        tags = dict(refs.tags)
         with contextlib.closing(Objects(self.local)) as objects:
-            tags = dict(refs.tags)
             for name, object_id in nested.items():
-                with contextlib.suppress(DamagedCloneError):
+                try:
                     commit = objects.peel(object_id, deadline=deadline)
-                    if commit is not None:
-                        tags[name] = commit
+                except DamagedCloneError as error:
+                    raise GitError(str(error), 1) from error
+                if commit is not None:
+                    tags[name] = commit
         return Refs(branches=refs.branches, tags=tags)
+
+    def is_damaged(self) -> bool:
+        """True if an object that a branch or tag needs is missing, or a branch cannot be read."""
+        git = replace(self.local, is_polite=True, inherited=self._remote.inherited)
+        command = ("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+        try:
+            git.run(*command, deadline=time.monotonic() + _VERIFY_SECONDS)
+        except GitError as error:
+            return error.code is not None and error.code > 0  # else it was killed
+        return False
 
     def surprises(self, before: Refs, after: Refs) -> Iterator[str]:
         """Yield what happened to branches beside new commits: removals, rewritten histories."""
@@ -126,21 +137,48 @@ class Clone:
         inherited = self._remote.inherited
         git = replace(self.local, options=_TIDY, is_polite=True, inherited=inherited)
         try:
-            if is_new:
-                git.run(*command, deadline=deadline)
-            git.run("gc", "--auto", "--quiet", deadline=deadline)
+            with _marked(git.directory):
+                if is_new:
+                    git.run(*command, deadline=deadline)
+                git.run("gc", "--auto", "--quiet", deadline=deadline)
         except GitError as error:
             if error.code is None or error.code >= 0:  # it was not killed by closing the store
                 _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.reason)
+        except OSError as error:
+            _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.strerror)
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove what a killed fetch left: temporary files, and locks that nobody holds."""
+def move_branch(git: Git, branch: str, commit: str, *, deadline: float) -> None:
+    """Move a branch of a clone.
+
+    Raises:
+        GitError: It cannot be moved. The next command that writes can do it.
+    """
+    with _marked(git.directory):
+        git.run("update-ref", f"refs/heads/{branch}", commit, deadline=deadline)
+
+
+@contextlib.contextmanager
+def _marked(directory: Path) -> Generator[None]:
+    """Mark the clone while git writes into it, and tidy up after one that did not end well."""
+    mark = directory / _MARK
+    if mark.exists():
+        _remove_leftovers(directory)
+    mark.touch()
+    yield
+    mark.unlink(missing_ok=True)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what a killed command left: temporary files, and locks that nobody holds."""
     patterns = (
-        *("*.lock", "refs/**/*.lock", "objects/info/**/*.lock", "objects/tmp_*"),
+        *("*.lock", "packed-refs.new", "refs/**/*.lock", "objects/info/**/*.lock", "objects/tmp_*"),
         *("objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/pack/*.keep"),
         *("objects/[0-9a-f][0-9a-f]/tmp_*",),
     )
     for pattern in patterns:
         for path in directory.glob(pattern):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

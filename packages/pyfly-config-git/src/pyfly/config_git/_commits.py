@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from pyfly.config_git._cat_file import DamagedCloneError
 from pyfly.config_git._trees import header_of
 from pyfly.config_server.files import ChangeNote
 
@@ -54,18 +53,20 @@ def parse_commit(data: bytes, *, subject: str) -> Commit:
         data: The content of the commit object.
         subject: The message that a save without message has.
 
-    Raises:
-        DamagedCloneError: It is not the content of a commit.
+    What other programs wrote may be malformed. Then the author is the text that stands there, and
+    the time is the start of 1970.
     """
-    author = _PERSON.fullmatch(header_of(data, "author") or "")
+    written = header_of(data, "author") or ""
+    author = _PERSON.fullmatch(written)
     committer = _PERSON.fullmatch(header_of(data, "committer") or "")
-    if author is None or committer is None:
-        raise DamagedCloneError("a commit of the repository is damaged")
     message = data.partition(b"\n\n")[2].decode(errors="replace").removesuffix("\n")
-    is_ours = committer["email"] == _EMAIL
+    is_ours = committer is not None and committer["email"] == _EMAIL
+    shown = written or None
+    if author is not None:
+        shown = None if author["email"] == _EMAIL else _shown(author["name"], author["email"])
     return Commit(
-        saved_at=_time(int(committer["seconds"])),
-        author=None if author["email"] == _EMAIL else _shown(author["name"], author["email"]),
+        saved_at=_time(0 if committer is None else int(committer["seconds"])),
+        author=shown,
         message=None if is_ours and message == subject else message,
     )
 

@@ -8,7 +8,6 @@ from pyfly.config_core import ConfigFormatError, ConfigKey, ConfigNotFoundError
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_git._commits import parse_commit
 from pyfly.config_git._mirror import Snapshot
-from pyfly.config_git._process import GitError
 from pyfly.config_git._tree import GitTree
 from pyfly.config_git._views import CommitView
 from pyfly.config_git._writer import subject_of
@@ -141,8 +140,5 @@ def _commits(snapshot: Snapshot, commit: str, names: Sequence[str], deadline: fl
 
 def _listed(snapshot: Snapshot, commit: str, names: Sequence[str], deadline: float) -> list[str]:
     paths = [f":(literal){name}" for name in names]
-    try:
-        output = snapshot.objects.git.run("rev-list", commit, "--", *paths, deadline=deadline)
-    except GitError:
-        return []
+    output = snapshot.objects.run("rev-list", commit, "--", *paths, deadline=deadline)
     return output.decode().split()

@@ -5,7 +5,6 @@ import time
 from typing import Final
 
 from pyfly.config_git._mirror import Snapshot
-from pyfly.config_git._process import GitError
 from pyfly.config_git._refs import COMMIT_ID, Refs
 
 _REMEMBERED: Final = 10_000
@@ -52,20 +51,17 @@ class LabelResolver:
 
 
 def _reachable_commit(snapshot: Snapshot, digits: str, deadline: float) -> str | None:
-    git = snapshot.objects.git
+    objects = snapshot.objects
     deadline = max(deadline, time.monotonic() + 1.0)
-    try:
-        listed = git.run("rev-parse", f"--disambiguate={digits}", deadline=deadline)
-        ids = listed.decode().split()
-        if not ids or len(ids) > _MOST_CANDIDATES:
-            return None
-        described = git.run(
-            *("cat-file", "--batch-check=%(objecttype) %(objectname)"),
-            data="\n".join(ids).encode() + b"\n",
-            deadline=deadline,
-        )
-    except GitError:
+    listed = objects.run("rev-parse", f"--disambiguate={digits}", deadline=deadline)
+    ids = listed.decode().split()
+    if not ids or len(ids) > _MOST_CANDIDATES:
         return None
+    described = objects.run(
+        *("cat-file", "--batch-check=%(objecttype) %(objectname)"),
+        data="\n".join(ids).encode() + b"\n",
+        deadline=deadline,
+    )
     rows = (line.split() for line in described.decode().splitlines())
     commits = [row[1] for row in rows if row[0] == "commit"]
     if len(commits) != 1:
@@ -78,13 +74,10 @@ def _is_reachable(snapshot: Snapshot, commit: str, deadline: float) -> bool:
     tips = {*snapshot.refs.branches.values(), *snapshot.refs.tags.values()}
     if commit in tips:
         return True
-    try:
-        # What remains of the commit without the history of all tips: nothing, if they reach it.
-        remaining = snapshot.objects.git.run(
-            *("rev-list", "--max-count=1", "--stdin"),
-            data="\n".join([commit, *(f"^{tip}" for tip in sorted(tips))]).encode() + b"\n",
-            deadline=deadline,
-        )
-    except GitError:
-        return False
+    # What remains of the commit without the history of all tips: nothing, if they reach it.
+    remaining = snapshot.objects.run(
+        *("rev-list", "--max-count=1", "--stdin"),
+        data="\n".join([commit, *(f"^{tip}" for tip in sorted(tips))]).encode() + b"\n",
+        deadline=deadline,
+    )
     return not remaining.strip()

@@ -11,7 +11,7 @@ from typing import Final
 
 from pyfly.config_core import BackendUnavailableError
 from pyfly.config_git._cat_file import DamagedCloneError
-from pyfly.config_git._clone import Clone
+from pyfly.config_git._clone import Clone, move_branch
 from pyfly.config_git._environment import (
     local_environment,
     read_password,
@@ -30,6 +30,8 @@ FETCH_SECONDS: Final = 120.0
 """The longest time of a fetch."""
 CLONE_SECONDS: Final = 1800.0
 """The longest time of the first fetch."""
+_VERIFY_AGAIN: Final = 600.0
+"""While fetches fail, the clone is verified as often as this."""
 _SECOND_LOOK: Final = 0.5
 """A loss is believed when it is seen again after this part of the time between two fetches."""
 
@@ -63,6 +65,7 @@ class Mirror:
         self._snapshot: Snapshot | None = None
         self._is_private = False
         self._damaged: set[str] = set()
+        self._verify_at = 0.0
 
     # --- reading ----------------------------------------------------------------------
 
@@ -172,27 +175,40 @@ class Mirror:
         clone = Clone(self.local(name), self.remote(name, lock))
         try:
             clone.fetch(self.location.address, deadline=deadline)
-        except GitError as error:
-            if before is not None and is_usable:  # some refs may have been fetched
+            refs = clone.refs(deadline=deadline)
+        except (GitError, OSError) as error:
+            if before is not None and is_usable:
                 self._keep(before, clone, deadline)
             else:
                 self._directory.remove_clone(name)
+            reason = error.reason if isinstance(error, GitError) else error.strerror
             raise BackendUnavailableError(
-                f"{self.location.address} cannot be fetched: {error.reason}"
+                f"{self.location.address} cannot be fetched: {reason}"
             ) from error
-        refs = clone.refs(deadline=deadline)
         if before is not None:
             self._check_lost(before.state, refs, began)
         self._directory.write(State(clone=name, refs=refs, fetched_at=began))
         self._after_fetch(clone, before, refs, is_new=not is_usable)
 
     def _keep(self, before: Snapshot, clone: Clone, deadline: float) -> None:
-        """Keep what a failed fetch has brought."""
+        """Keep what a failed fetch has brought, unless it failed because the clone is damaged.
+
+        A removal is believed after a whole fetch only: git also leaves out what it cannot read.
+        """
+        if time.monotonic() >= self._verify_at:
+            self._verify_at = time.monotonic() + _VERIFY_AGAIN
+            if clone.is_damaged():
+                self.report_damage(before, DamagedCloneError("git finds that it is not whole"))
+                return
         try:
-            refs = clone.refs(deadline=deadline)
+            found = clone.refs(deadline=deadline)
         except GitError:
             return
-        if refs != before.refs and lost_branches(before.refs, refs) is None:
+        refs = Refs(
+            branches={**before.refs.branches, **found.branches},
+            tags={**before.refs.tags, **found.tags},
+        )
+        if refs != before.refs:
             self._directory.write(replace(before.state, refs=refs))
 
     def _check_lost(self, before: State, refs: Refs, began: float) -> None:
@@ -273,12 +289,18 @@ class Mirror:
     # --- writing ----------------------------------------------------------------------
 
     def moved(self, branch: str, commit: str) -> None:
-        """Note that a branch of the remote was moved by a push. The caller holds the lock."""
+        """Note that a branch of the remote was moved by a push. The caller holds the lock.
+
+        The save is done: what cannot be noted here is brought by the next fetch.
+        """
         snapshot = self.snapshot()
         if snapshot is None:
             return
         deadline = time.monotonic() + FETCH_SECONDS
         git = self.local(snapshot.state.clone)
-        git.run("update-ref", f"refs/heads/{branch}", commit, deadline=deadline)
         refs = replace(snapshot.refs, branches={**snapshot.refs.branches, branch: commit})
-        self._directory.write(replace(snapshot.state, refs=refs))
+        try:
+            move_branch(git, branch, commit, deadline=deadline)
+            self._directory.write(replace(snapshot.state, refs=refs))
+        except (GitError, OSError, BackendUnavailableError) as error:
+            _LOG.warning("a save on the branch '%s' was pushed; its clone lags: %s", branch, error)

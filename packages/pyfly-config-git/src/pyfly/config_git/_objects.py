@@ -5,9 +5,9 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from pyfly.config_core import ConfigFormatError
+from pyfly.config_core import BackendUnavailableError, ConfigFormatError
 from pyfly.config_git._cat_file import CatFile, DamagedCloneError, TooLargeError
-from pyfly.config_git._process import Git
+from pyfly.config_git._process import Git, GitError
 from pyfly.config_git._trees import (
     RawEntry,
     TreeEntry,
@@ -36,7 +36,7 @@ class Objects:
     """
 
     def __init__(self, git: Git) -> None:
-        self.git: Final = git
+        self._git = git
         self.cat_file: Final = CatFile(git)
         self._trees: OrderedDict[str, _Entries] = OrderedDict()
         self._entries = 0
@@ -128,6 +128,19 @@ class Objects:
                 return None
             object_id = following
         return None
+
+    def run(self, *arguments: str, deadline: float, data: bytes = b"") -> bytes:
+        """Return the output of a command that reads and must succeed in a clone that is whole.
+
+        Raises:
+            BackendUnavailableError: It was killed, or did not end in time.
+        """
+        try:
+            return self._git.run(*arguments, data=data, deadline=deadline)
+        except GitError as error:
+            if error.code is None or error.code < 0:
+                raise BackendUnavailableError(error.reason) from error
+            raise DamagedCloneError(error.reason) from error
 
     def close(self) -> None:
         """End the process that reads."""

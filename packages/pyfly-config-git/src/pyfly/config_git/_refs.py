@@ -86,8 +86,8 @@ def parse_refs(output: bytes) -> tuple[Refs, dict[str, str]]:
     branches: dict[str, str] = {}
     tags: dict[str, str] = {}
     nested: dict[str, str] = {}
-    for line in output.decode(errors="replace").splitlines():
-        row = _ROW.fullmatch(line)
+    for line in output.split(b"\n"):  # a name may hold what other splits take for an end of line
+        row = _ROW.fullmatch(line.decode(errors="surrogateescape"))
         if row is None or not _is_label(row["name"]):
             continue
         if row["space"] == "heads":
@@ -106,11 +106,12 @@ def lost_branches(before: Refs, after: Refs) -> str | None:
     """Return what vanished if it looks like an accident; `None` if all is well.
 
     A remote that was emptied, or has lost its default branch, may be one that is being restored.
+    Without `main` the default label would be an old `master`; with `main`, `master` is not missed.
     """
     if before.branches and not after.branches:
         return "all its branches"
     branch = before.default_branch
-    if branch is not None and after.default_branch is None:
+    if branch not in {None, *after.branches} and after.default_branch != DEFAULT_LABEL:
         return f"its branch '{branch}'"
     return None
 

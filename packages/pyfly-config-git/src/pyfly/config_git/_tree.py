@@ -16,7 +16,6 @@ from pyfly.config_git._check import check_git
 from pyfly.config_git._labels import LabelResolver
 from pyfly.config_git._mirror import Mirror, Snapshot
 from pyfly.config_git._objects import Objects
-from pyfly.config_git._process import GitError
 from pyfly.config_git._refresher import Refresher
 from pyfly.config_git._refs import Refs
 from pyfly.config_git._trees import listed
@@ -164,14 +163,14 @@ class GitTree:
 
         Raises:
             BackendUnavailableError: There is none, or the clone is damaged and is replaced.
-            FilesChangedError: The clone was replaced in the meantime.
+            FilesChangedError: The clone was replaced, or the commit was rewritten and tidied away.
         """
         snapshot = self._refresher.current(deadline=deadline)
         try:
             yield snapshot
         except DamagedCloneError as error:
             now = self._mirror.snapshot()
-            if now is None or now.objects is not snapshot.objects:
+            if now is None or now.objects is not snapshot.objects or now.refs is not snapshot.refs:
                 raise FilesChangedError("the clone keeps changing") from error
             self._mirror.report_damage(snapshot, error)
             self._refresher.ask()
@@ -217,10 +216,9 @@ def _listed_below(objects: Objects, commit: str, deadline: float) -> dict[str, s
 
 def _changed_paths(snapshot: Snapshot, old: str, new: str, deadline: float) -> list[str] | None:
     """Return the paths that differ between two commits; `None` if that cannot be told."""
+    command = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new)
     try:
-        output = snapshot.objects.git.run(
-            *("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new), deadline=deadline
-        )
-    except GitError:
+        output = snapshot.objects.run(*command, deadline=deadline)
+    except (DamagedCloneError, BackendUnavailableError):
         return None
     return output.decode(errors="replace").split("\0")[:-1]

@@ -1,6 +1,7 @@
 """Tree objects: the directories of a commit. Pure functions."""
 
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -8,10 +9,9 @@ from typing import Final
 from pyfly.config_git._cat_file import DamagedCloneError
 
 _DIRECTORY: Final = b"40000"
-_FILES: Final = frozenset({b"100644", b"100755", b"100664"})
 _NEW_FILE: Final = b"100644"
 _HOSTILE: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
-_MODE: Final = re.compile(rb"[0-7]{5,6}")
+_MODE: Final = re.compile(rb"[0-7]{5,7}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,13 @@ class RawEntry:
 
     @property
     def is_directory(self) -> bool:
-        """True for a directory."""
-        return self.mode == _DIRECTORY
+        """True for a directory. Old programs wrote a zero before its mode."""
+        return stat.S_ISDIR(int(self.mode, 8))
 
     @property
     def is_file(self) -> bool:
         """True for a regular file; a link or a submodule is none."""
-        return self.mode in _FILES
+        return stat.S_ISREG(int(self.mode, 8))
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def _check_new_branch(git: Git, branch: str, present: Iterable[str]) -> None:
             )
     try:
         deadline = time.monotonic() + _COMMIT_SECONDS
-        git.run("check-ref-format", f"refs/heads/{branch}", deadline=deadline)
+        git.run("check-ref-format", "--branch", branch, deadline=deadline)
     except GitError as error:
         raise InvalidConfigKeyError(
             "label", branch, "git refuses it as the name of a branch"
