@@ -4,6 +4,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,11 +21,13 @@ from pyfly.config_core import (
 from pyfly.config_server import ConfigServer, ConfigSource, InMemoryConfigBackend
 from pyfly.config_server.composition import check_storable
 from pyfly.config_server.encryption.prefix import split_prefix
+from pyfly.config_server.files.bundle_edits import edit_one_file
 from pyfly.config_server.formats.edits import edit_text
 from pyfly.config_server.formats.patches import parse_operations
 from pyfly.config_server.formats.text import parse_documents, parse_mapping
 
 pytestmark = pytest.mark.anyio
+MEBIBYTE = 1024 * 1024
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -176,3 +179,37 @@ async def test_the_bundles_of_an_answer_are_bounded_together() -> None:
 )
 def test_a_key_of_any_length_is_split_in_linear_time(key: str) -> None:
     assert seconds(lambda: rebuild({key: 1})) < 3 * 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [
+        ("a:\n" + " " * 100_000 + "b: {}\n", ".yaml"),
+        ("a:\n" + " " * 100_000 + "- 1\nb:\n  c: 1\n", ".yaml"),
+        ("a: |\n" + " " * 100_000 + "text\n", ".yaml"),
+        ("a: {b: 1}\n" + "c:\n" + " " * 100_000 + "d: 1\n", ".yaml"),
+        ('{\n "x": 1,\n' + " " * 100_000 + '"a": {}}', ".json"),
+        ("{\n" + " " * 100_000 + '"a": {}}', ".json"),
+    ],
+)
+def test_new_lines_are_not_indented_as_far_as_a_hostile_text(text: str, suffix: str) -> None:
+    old = parse_mapping(text.encode(), suffix=suffix)
+    entries: dict[str, Any] = {f"k{number}": [number] for number in range(500)}
+    for value in ({"b": {}, **entries}, [1, entries], "text\nmore\n" * 500):
+        edit = partial(edit_text, text.encode(), old | {"a": value}, suffix=suffix)
+        assert peak(edit) < 24 * MEBIBYTE
+
+
+@pytest.mark.measured
+def test_lists_of_equal_items_are_compared_in_bounded_time() -> None:
+    text = "".join(f"k{number}: [{', '.join('1' * 200)}]\n" for number in range(50))
+    wanted = {f"k{number}": [1, 2] * 100 for number in range(50)}
+    assert seconds(lambda: edit_text(text.encode(), wanted, suffix=".yaml")) < 1.0  # 0.2
+
+
+@pytest.mark.measured
+def test_every_key_of_several_documents_is_changed_in_linear_time() -> None:
+    text = "".join(f"a{number}: 1\n" for number in range(5_000)) + "---\nb: 1\n"
+    documents = parse_documents(text.encode(), suffix=".yaml")
+    wanted = {f"a{number}": 2 for number in range(5_000)} | {"b": 1}
+    assert seconds(lambda: edit_one_file({"x.yaml": documents}, wanted)) < 1.0  # 0.04

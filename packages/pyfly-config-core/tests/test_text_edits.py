@@ -173,6 +173,15 @@ def test_an_alias_follows_its_anchor_where_that_is_wanted() -> None:
     )
 
 
+def test_of_two_anchors_with_one_name_the_one_that_begins_last_counts() -> None:
+    text = "a: &x\n  b: &x {n: 1}\n  c: *x\nd: &x 1\ne: *x\nf: &x [&x [&x 2], 3]\ng: *x\n"
+    tree = parse_text(text.encode(), suffix=".yaml")
+    expected = {"a": {"b": {"n": 1}, "c": {"n": 1}}, "d": 1, "e": 1, "f": [[2], 3], "g": 2}
+    assert tree == expected  # as SnakeYAML reads it
+    assert edited(text, tree | {"f": [[4], 3], "g": 4})[0] == text.replace("&x 2", "&x 4")
+    assert edited(text, tree | {"f": [[2], 5]})[0] == text.replace(", 3", ", 5")
+
+
 def test_the_same_value_in_another_spelling_and_another_order_are_no_changes() -> None:
     text = "a: 0x1F\nb: 010\nc: yes\nd: {y: ~, x: 1_000}\n"
     assert edited(text, {"d": {"x": 1000, "y": None}, "c": True, "b": 8, "a": 31})[0] == text

@@ -103,8 +103,7 @@ def _same_texts(documents: Sequence[ConfigDocument], before: Leaves, after: Leav
 def _edited_trees(documents: Sequence[ConfigDocument], change: _Change) -> list[_Tree]:
     """Return the new trees of the documents of one file."""
     if len(documents) > 1:
-        for path in sorted(change.paths):
-            _check_in_one(path, documents)
+        _check_in_one(change.paths, documents)
     for one in documents:
         _check_spelled_once(one, change.paths)
     trees: list[_Tree] = []
@@ -121,15 +120,19 @@ def _edited_trees(documents: Sequence[ConfigDocument], change: _Change) -> list[
     return trees
 
 
-def _check_in_one(path: Path, documents: Sequence[ConfigDocument]) -> None:
-    holders = [one for one in documents if path in leaves_of(one.properties)]
-    key = ".".join(path)
-    if not holders:
-        raise ConfigFormatError(f"none of its documents has the key {key!r}")
-    if len(holders) > 1:
-        lines = [one.origins[key].partition(":")[0] for one in holders if key in one.origins]
-        places = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
-        raise ConfigFormatError(f"several of its documents have the key {key!r}{places}")
+def _check_in_one(paths: frozenset[Path], documents: Sequence[ConfigDocument]) -> None:
+    holders: dict[Path, list[ConfigDocument]] = {path: [] for path in sorted(paths)}
+    for one in documents:
+        for path in paths & leaves_of(one.properties).keys():
+            holders[path].append(one)
+    for path, having in holders.items():
+        key = ".".join(path)
+        if not having:
+            raise ConfigFormatError(f"none of its documents has the key {key!r}")
+        if len(having) > 1:
+            lines = [one.origins[key].partition(":")[0] for one in having if key in one.origins]
+            places = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
+            raise ConfigFormatError(f"several of its documents have the key {key!r}{places}")
 
 
 def _check_condition_kept(document: ConfigDocument, change: _Change) -> None:

@@ -5,13 +5,14 @@ import re
 from typing import Final
 
 from pyfly.config_core import JsonValue
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.formats.fragments import Fragment
 from pyfly.config_server.formats.nodes import Node
 from pyfly.config_server.formats.text_lines import CannotEditError
 
 __all__ = ["JsonFragments"]
 
-_FIRST_INDENT: Final = re.compile(r"[\[{]\r?\n([ \t]+)")
+_FIRST_INDENT: Final = re.compile(r"[\[{]\r?\n([ \t]{1,8})(?![ \t])")
 _TIGHT_COLON: Final = re.compile(r'":[^ \t\r\n]')
 _SPACED_COLON: Final = re.compile(r'":[ \t\r\n]')
 
@@ -37,7 +38,7 @@ class JsonFragments:
         """Return a value, with one line for each entry if the text is written so.
 
         Raises:
-            CannotEditError: It holds an infinity or NaN.
+            CannotEditError: It holds an infinity or NaN, or its lines are indented too far.
         """
         del old
         try:
@@ -50,6 +51,8 @@ class JsonFragments:
             )
         except ValueError as error:
             raise CannotEditError from error
+        if text.count("\n") * len(indent) > MAX_DOCUMENT_BYTES:
+            raise CannotEditError
         return text.replace("\n", self._newline + indent)
 
     def block(self, value: JsonValue, *, old: Node | None, parent: int, column: int) -> Fragment:

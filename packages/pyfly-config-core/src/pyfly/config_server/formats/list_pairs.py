@@ -1,5 +1,6 @@
 """Pairing the items of an old list with those of a new one. Pure functions."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
@@ -10,6 +11,8 @@ __all__ = ["ItemPair", "pair_items"]
 
 _MOST_COMPARED: Final = 40_000
 """If two lists have more pairs of items, their items are paired by their positions."""
+_MOST_STEPS: Final = 200_000
+"""The same for their pairs of equal items, times the length of the shorter list."""
 
 
 class ItemPair(NamedTuple):
@@ -44,13 +47,23 @@ def _blocks(old: list[Hashable], new: list[Hashable]) -> Iterator[tuple[int, int
     tail = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
     last, end = len(old) - tail, len(new) - tail
     yield 0, head, 0, head
-    if (last - head) * (end - head) > _MOST_COMPARED:
+    mine, others = old[head:last], new[head:end]
+    if _are_many(mine, others):
         yield head, last, head, end
     else:
-        matcher = SequenceMatcher(None, old[head:last], new[head:end], autojunk=False)
+        matcher = SequenceMatcher(None, mine, others, autojunk=False)
         for _, i1, i2, j1, j2 in matcher.get_opcodes():
             yield head + i1, head + i2, head + j1, head + j2
     yield last, len(old), end, len(new)
+
+
+def _are_many(old: list[Hashable], new: list[Hashable]) -> bool:
+    """True if two lists are too long to be compared, or have too many equal items."""
+    if len(old) * len(new) > _MOST_COMPARED:
+        return True
+    counts = Counter(old)
+    equal = sum(counts[item] for item in new)
+    return equal * min(len(old), len(new)) > _MOST_STEPS
 
 
 def _fingerprint(value: JsonValue) -> Hashable:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from enum import IntEnum
 
-from pyfly.config_core import JsonValue
+from pyfly.config_core import ConfigFormatError, JsonValue
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.formats.entries import (
     InsertionPoints,
     block_removals,
@@ -68,12 +69,14 @@ class TreeEditor:
         """The new values of nodes with anchors."""
         self._gone: set[Node] = set()
         """The removed nodes with anchors."""
+        self._inserted = 0
 
     def edit_document(self, root: Node, wanted: JsonValue) -> None:
         """Give a document another value.
 
         Raises:
             CannotEditError: The whole text must be written anew.
+            ConfigFormatError: The new text would be too long.
         """
         self._edit(root, wanted, Place(parent=-1, behind=None, is_flow=False))
 
@@ -287,6 +290,9 @@ class TreeEditor:
         )
 
     def _insert(self, position: int, text: str) -> None:
+        self._inserted += len(text)
+        if self._inserted > MAX_DOCUMENT_BYTES:  # a column may be as large as the text
+            raise ConfigFormatError(f"a text of more than {MAX_DOCUMENT_BYTES:,} bytes")
         self.replacements.append(Replacement(position, position, text))
 
     def _insert_lines(self, end: int, lines: Sequence[str]) -> None:

@@ -154,7 +154,9 @@ class _Builder:
             self._start(event)
         elif isinstance(event, CollectionEndEvent):
             node = self._open.pop()
-            self._finish(node.finished(), node.anchor, event)
+            # an anchor of the same name inside of the collection comes after its own
+            anchor = None if node.anchor in self._anchors else node.anchor
+            self._finish(node.finished(), anchor, event)
         elif isinstance(event, AliasEvent):
             self._alias(event)
         elif isinstance(event, DocumentEndEvent):

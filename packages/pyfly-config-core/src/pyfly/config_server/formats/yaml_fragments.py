@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pyfly.config_core import ConfigFormatError, JsonValue
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.formats.fragments import Fragment
 from pyfly.config_server.formats.nodes import (
     MappingNode,
@@ -32,6 +33,8 @@ _NOT_PLAIN_IN_FLOW: Final = re.compile(r"[,\[\]{}:?]| #")
 _NOT_IN_BLOCK: Final = re.compile(f"[^{_CLEAR}\n\t]")
 _BLANK_LINE: Final = re.compile(r"^[ \t]+$", re.MULTILINE)
 _HEADER: Final = re.compile(r"[|>][-+0-9]*")
+_MOST_BLANKS: Final = 8 * MAX_DOCUMENT_BYTES
+"""Blanks at the beginnings of lines, for all attempts to edit a text."""
 _ESCAPES: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 _TO_ESCAPE: Final = re.compile(rf'["\\]|[^{_CLEAR}]')
 
@@ -50,6 +53,7 @@ class YamlFragments:
         self._lines = lines
         self._roots = tuple(roots)
         self._steps: tuple[int, int] | None = None
+        self._blanks = 0
 
     def key(self, key: str, *, in_flow: bool) -> str:
         """Return a key with its `:` and a blank.
@@ -75,7 +79,11 @@ class YamlFragments:
         return _scalar(value, _style(old), in_flow=True)
 
     def block(self, value: JsonValue, *, old: Node | None, parent: int, column: int) -> Fragment:
-        """Return a value behind a `:`, or a whole document; blocks are indented."""
+        """Return a value behind a `:`, or a whole document; blocks are indented.
+
+        Raises:
+            ConfigFormatError: The lines are indented so far that the text would be too long.
+        """
         if isinstance(value, dict) and value:
             at = column if column >= 0 else self._below(parent, 0)
             return Fragment(lines=tuple(self._mapping(value, at)))
@@ -128,15 +136,21 @@ class YamlFragments:
         for key, one in value.items():
             below = self.block(one, old=None, parent=column, column=-1)
             head = (self.key(key, in_flow=False) + below.head).rstrip(" ")
-            lines += f"{' ' * column}{head}", *below.lines
+            lines += self._indent(column) + head, *below.lines
         return lines
 
     def _sequence(self, value: list[JsonValue], column: int) -> list[str]:
         lines: list[str] = []
         for one in value:
             below = self.item(one, old=None, parent=column)
-            lines += f"{' ' * column}- {below.head}", *below.lines
+            lines += f"{self._indent(column)}- {below.head}", *below.lines
         return lines
+
+    def _indent(self, column: int) -> str:
+        self._blanks += column
+        if self._blanks > _MOST_BLANKS:
+            raise ConfigFormatError(f"a text of more than {MAX_DOCUMENT_BYTES:,} bytes")
+        return " " * column
 
     def _single(self, value: Scalar, old: Node | None, parent: int) -> Fragment:
         style = _style(old)
@@ -150,7 +164,7 @@ class YamlFragments:
         indent = self._indent_of(before) or self._below(max(parent, 0), 0)
         header = ">" if style == ">" and "\n" not in content else "|"
         header += "-" if not ends else "" if ends == 1 else "+"
-        new = [f"{' ' * indent}{line}" if line else "" for line in content.split("\n")]
+        new = [self._indent(indent) + line if line else "" for line in content.split("\n")]
         new += [""] * (ends - 1)
         return Fragment(
             head=header, lines=tuple(_with_old_blanks(new, before) if style == "|" else new)

@@ -96,14 +96,17 @@ class _Builder:
             )
         elif isinstance(event, CollectionStartEvent):
             self._open.append(_Open(event))
+            self._anchors.pop(event.anchor, None)  # one of this name inside comes after its own
         elif isinstance(event, CollectionEndEvent):
             self._finish(self._collection(self._open.pop(), event))
         elif isinstance(event, DocumentEndEvent):
             self._anchors.clear()
 
     def _finish(self, node: Node) -> None:
-        if node.anchor is not None:
+        if isinstance(node, ScalarNode):
             self._anchors[node.anchor] = node
+        elif not isinstance(node, AliasNode):
+            self._anchors.setdefault(node.anchor, node)
         (self._open[-1].nodes if self._open else self.roots).append(node)
 
     def _scalar(self, event: ScalarEvent) -> ScalarNode:
