@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from pyfly.config_server import (
     ConfigServer,
     ConfigSource,
     Controller,
+    FilesystemConfigBackend,
     InMemoryConfigBackend,
     RoutingBackend,
     ServerOptions,
@@ -56,6 +58,11 @@ def routing(*patterns: tuple[str, ...], main: ConfigBackend | None = None) -> Ro
         main or InMemoryConfigBackend(),
         [StoreRoute(backend=InMemoryConfigBackend(), applications=one) for one in patterns],
     )
+
+
+def get_request(target: str) -> HttpRequest:
+    path, _, query = target.partition("?")
+    return HttpRequest(method="GET", raw_path=f"/config/{path}".encode(), query=query.encode())
 
 
 def bundle(application: str, properties: Any, profile: str = "prod") -> ConfigSource:
@@ -308,6 +315,27 @@ async def test_bundles_are_listed_and_written_over_http_in_their_stores() -> Non
     assert (await send("DELETE", "_bundles/orders/prod/main", if_match="*")).status == 204
     assert (await send("GET", "orders,other/prod")).status == 400
     assert sources(json.loads((await send("GET", "orders/prod")).body))[0][1]["store"] == 0
+
+
+async def test_the_changes_of_eighty_stores_have_one_cursor(tmp_path: Path) -> None:
+    stores: list[FilesystemConfigBackend] = []
+    for number in range(80):
+        (tmp_path / f"{number}" / "main").mkdir(parents=True)
+        stores.append(FilesystemConfigBackend(tmp_path / f"{number}"))
+    routes = [
+        StoreRoute(backend=store, applications=(f"app{number}",))
+        for number, store in enumerate(stores[:-1])
+    ]
+    server = ConfigServer(RoutingBackend(stores[-1], routes))
+    controller = Controller(server, auth=None)
+    cursor = json.loads((await controller.handle(get_request("_changes"))).body)["cursor"]
+    (tmp_path / "70" / "main" / "app70-prod.yaml").write_text("a: 1\n", encoding="utf-8")
+    answer = await controller.handle(get_request(f"_changes?cursor={cursor}"))
+    assert answer.status == 200
+    assert {"kind": "bundle", "application": "app70", "profile": "prod", "label": "main"} in (
+        json.loads(answer.body)["changes"]
+    )
+    await server.aclose()
 
 
 # --- live -------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ from pyfly.config_server.storage import (
 
 __all__ = ["ENDPOINTS"]
 
-_LONGEST_CURSOR: Final = 4_096
+_LONGEST_CURSOR: Final = 8_192
+"""As long as a query may be: enough for some 85 stores with a digest as their cursor."""
 
 
 async def _changes(context: RequestContext) -> HttpResponse:
