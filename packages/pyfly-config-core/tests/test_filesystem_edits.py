@@ -1,6 +1,7 @@
 """Saves of existing files: their text is edited, and the caller hears what was written anew."""
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server import ConfigServer, ConfigSource, FilesystemConfigBackend, open_backend
 from pyfly.config_server.formats.merged_documents import merged_properties
-from pyfly.config_server.storage import ANY, save_remarks
+from pyfly.config_server.storage import ABSENT, ANY, save_remarks
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +206,38 @@ async def test_a_rename_keeps_what_a_server_composes(
     await backend.save(bundle({"c": {"n": 1}, "b": {"n": 1}}))
     document: Any = await server.fetch("orders", "prod")
     assert document["propertySources"][0]["source"] == {"b.n": 1, "c.n": 1}
+
+
+async def test_an_edit_by_hand_during_a_save_is_not_lost(
+    backend: FilesystemConfigBackend, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("main/other.yaml", "{}\n")
+    flush = os.fsync
+    by_hand: list[str] = []
+
+    def flushed_after_an_edit(descriptor: int) -> None:
+        if by_hand:
+            write("main/orders-prod.yaml", by_hand.pop())
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flushed_after_an_edit)
+    by_hand.append("a: 1 # by hand\n")
+    with pytest.raises(ConfigConflictError):
+        await backend.commit(bundle({"a": 2}), expected=ABSENT)
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    assert found.properties == {"a": 1}
+    by_hand.append("a: 3 # by hand, too\n")
+    with pytest.raises(ConfigConflictError):
+        await backend.commit(bundle({"a": 2}), expected=found.version or ABSENT)
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    assert found.properties == {"a": 3}
+    by_hand.append("a: 3 # by hand, too\n")  # the same content in another file
+    await backend.commit(bundle({"a": 2}), expected=found.version or ABSENT)
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    assert found.properties == {"a": 2}
 
 
 @pytest.mark.measured

@@ -193,17 +193,18 @@ def test_a_key_of_any_length_is_split_in_linear_time(key: str) -> None:
     ],
 )
 def test_new_lines_are_not_indented_as_far_as_a_hostile_text(text: str, suffix: str) -> None:
-    old = parse_mapping(text.encode(), suffix=suffix)
+    old: dict[str, Any] = parse_mapping(text.encode(), suffix=suffix)
     entries: dict[str, Any] = {f"k{number}": [number] for number in range(500)}
     for value in ({"b": {}, **entries}, [1, entries], "text\nmore\n" * 500):
-        edit = partial(edit_text, text.encode(), old | {"a": value}, suffix=suffix)
+        wanted: Any = old | {"a": value}
+        edit = partial(edit_text, text.encode(), wanted, suffix=suffix)
         assert peak(edit) < 24 * MEBIBYTE
 
 
 @pytest.mark.measured
 def test_lists_of_equal_items_are_compared_in_bounded_time() -> None:
     text = "".join(f"k{number}: [{', '.join('1' * 200)}]\n" for number in range(50))
-    wanted = {f"k{number}": [1, 2] * 100 for number in range(50)}
+    wanted: dict[str, Any] = {f"k{number}": [1, 2] * 100 for number in range(50)}
     assert seconds(lambda: edit_text(text.encode(), wanted, suffix=".yaml")) < 1.0  # 0.2
 
 
@@ -211,5 +212,5 @@ def test_lists_of_equal_items_are_compared_in_bounded_time() -> None:
 def test_every_key_of_several_documents_is_changed_in_linear_time() -> None:
     text = "".join(f"a{number}: 1\n" for number in range(5_000)) + "---\nb: 1\n"
     documents = parse_documents(text.encode(), suffix=".yaml")
-    wanted = {f"a{number}": 2 for number in range(5_000)} | {"b": 1}
+    wanted: dict[str, Any] = {f"a{number}": 2 for number in range(5_000)} | {"b": 1}
     assert seconds(lambda: edit_one_file({"x.yaml": documents}, wanted)) < 1.0  # 0.04

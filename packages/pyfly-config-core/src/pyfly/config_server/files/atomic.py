@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
 from pyfly.config_core import BackendUnavailableError
@@ -53,11 +53,14 @@ def locked(directory: int, *, what: str, deadline: float) -> Generator[None]:
         fcntl.flock(directory, fcntl.LOCK_UN)
 
 
-def replace_file(directory: int, name: str, data: bytes) -> None:
+def replace_file(
+    directory: int, name: str, data: bytes, *, check: Callable[[], None] | None = None
+) -> None:
     """Replace or create a file, atomically and durably. The caller must hold the directory's lock.
 
     A reader sees the old or the new bytes. Temporary files of a killed writer are overwritten. An
-    existing file keeps its permissions.
+    existing file keeps its permissions. `check` is called last before the rename; if it raises,
+    nothing changes.
 
     Raises:
         OSError: Nothing changed, unless the last step failed, the flush of the directory.
@@ -75,6 +78,8 @@ def replace_file(directory: int, name: str, data: bytes) -> None:
             settled_at = time.time_ns() - SETTLING_NANOSECONDS
             os.utime(descriptor, ns=(settled_at, settled_at))
             os.fsync(descriptor)
+        if check is not None:
+            check()
         os.replace(TEMPORARY_NAME, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -4,13 +4,15 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pyfly.config_core import ConfigKey
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.files.atomic import remove_files, replace_file
 from pyfly.config_server.files.emptied import mark_emptied
 from pyfly.config_server.files.file_tree import (
@@ -20,6 +22,7 @@ from pyfly.config_server.files.file_tree import (
     FileContent,
     FilesChangedError,
     Unchanged,
+    UnsettledFileError,
 )
 from pyfly.config_server.files.label_directories import (
     create_directories,
@@ -35,6 +38,7 @@ from pyfly.config_server.files.settling import (
     settled,
 )
 from pyfly.config_server.files.walk import list_subdirectories
+from pyfly.config_server.storage import ANY
 
 __all__ = [
     "DirectoryNames",
@@ -173,15 +177,19 @@ class DirectoryWriter(DirectoryView):
     ) -> str:
         """Replace or create a file, then remove the obsolete files.
 
+        The lock excludes other stores, but no editors; so the condition is checked once more,
+        right before the file is replaced.
+
         Raises:
-            FilesChangedError: The directory was removed.
+            FilesChangedError: The directory was removed, or the condition does not hold.
         """
-        del condition, note  # the lock makes the condition true; files have no history
+        del note  # files have no history
         parent, _, file_name = name.rpartition("/")
+        check = partial(self._check, name, condition)
         try:
             if not parent:
-                replace_file(self.directory, name, data)
-            elif not self._replace_below(parent, file_name, data):
+                replace_file(self.directory, name, data, check=check)
+            elif not self._replace_below(parent, file_name, data, check):
                 create_directories(
                     self.place.root, self.place.path(parent), name=file_name, data=data
                 )
@@ -190,13 +198,37 @@ class DirectoryWriter(DirectoryView):
         self._remove(obsolete)
         return version_of(data)
 
-    def _replace_below(self, parent: str, file_name: str, data: bytes) -> bool:
+    def _check(self, name: str, condition: FileCondition) -> None:
+        """Check that a file has the content that it had when it was read.
+
+        Raises:
+            FilesChangedError: It has other content.
+        """
+        if condition is ANY:
+            return
+        expected = condition if isinstance(condition, FileContent) else None
+        view = DirectoryView(place=self.place, directory=self.directory)
+        try:
+            now = view.read(
+                name,
+                limit=MAX_DOCUMENT_BYTES,
+                known=None if expected is None else expected.identity,
+            )
+        except UnsettledFileError as error:
+            raise _changed(f"{self.place.label}/{name}") from error
+        version = now.version if isinstance(now, FileContent) else None
+        if now is not UNCHANGED and version != (None if expected is None else expected.version):
+            raise _changed(f"{self.place.label}/{name}")
+
+    def _replace_below(
+        self, parent: str, file_name: str, data: bytes, check: Callable[[], None]
+    ) -> bool:
         """Replace or create a file in a subdirectory; return false if that does not exist."""
         directory = open_inside(self.place.root, self.place.path(parent))
         if directory is None:
             return False
         with opened(directory):
-            replace_file(directory, file_name, data)
+            replace_file(directory, file_name, data, check=check)
         return True
 
     def _remove(self, names: Sequence[str]) -> None:
@@ -269,6 +301,10 @@ class NewLabelWriter:
 def removed(label: str) -> FilesChangedError:
     """Return the error for a directory that was replaced or removed while it was open."""
     return FilesChangedError(f"the directory of '{label}' keeps being replaced or removed")
+
+
+def _changed(where: str) -> FilesChangedError:
+    return FilesChangedError(f"'{where}' keeps being changed")
 
 
 def version_of(data: bytes) -> str:
