@@ -62,6 +62,15 @@ async def test_every_store_that_copies_is_asked() -> None:
     assert (first.refetches, second.refetches) == (1, 1)
 
 
+async def test_half_of_a_character_in_a_path_is_no_error() -> None:
+    front = controller(InMemoryConfigBackend())
+    named = await front.handle(webhook(body=rb'{"path": "a/\ud83d-dev.yml"}'))
+    assert (named.status, named.body.decode()) == (200, '["\ufffd-dev","\ufffd"]')
+    push = rb'{"commits": [{"added": ["orders\udc00.yml"]}, {"message": "\ud83d"}]}'
+    pushed = await front.handle(webhook({"x-gitlab-event": "Push Hook"}, push))
+    assert (pushed.status, pushed.body.decode()) == (200, '["orders\ufffd"]')
+
+
 async def test_a_store_that_is_away_is_told_and_the_others_are_asked() -> None:
     class Away(CompleteBackend):
         async def refetch(self) -> None:

@@ -3,6 +3,7 @@
 The rules are those of Spring Cloud Config's monitor; docs/reference/protocol.md lists them.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
@@ -19,6 +20,7 @@ MAX_PATH_LENGTH: Final = 512
 """The largest number of characters of a path."""
 _MAX_NAMES: Final = 16
 """The largest number of names that one path can mean."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LISTS: Final = ("added", "removed", "modified")
 
 
@@ -131,8 +133,11 @@ def _names_within_limits(paths: list[str]) -> list[str] | None:
 
 
 def _stem(path: str) -> str:
-    """Return the name of a file without its directories and its last extension."""
-    name = path.replace("\\", "/").rpartition("/")[2]
+    """Return the name of a file without its directories and its last extension.
+
+    Half of a character, which JSON can hold as an escape, becomes U+FFFD.
+    """
+    name = _SURROGATE.sub("\ufffd", path.replace("\\", "/").rpartition("/")[2])
     stem, dot, _ = name.rpartition(".")
     return stem if dot else name
 
