@@ -28,6 +28,7 @@ TREE: dict[str, Any] = {
         ("db.replicas[1].host", {"db": TREE["db"] | {"replicas": [{"host": "x"}, {"host": 1}]}}),
         ("db.replicas[1].port", None),
         ("db.replicas[2].host", None),
+        ("db.replicas[2].hosts[0]", None),
         ("hosts[0]", {"hosts": [1, "b"]}),
         ("hosts[2]", {"hosts": ["a", "b", 1]}),
         ("grid[1][0]", {"grid": [[1, 2], [1]]}),
@@ -50,6 +51,15 @@ def test_the_key_has_the_value_and_no_other_key_changes(key: str, expected: Any)
     assert flatten(after) == flatten(TREE) | {key: 1}
 
 
+def test_a_new_element_of_a_list_is_made_as_a_new_mapping_is() -> None:
+    assert with_property({"a": [{}]}, "a[1].b[0]", 1) == {"a": [{}, {"b": [1]}]}
+
+
+def test_a_key_with_a_dot_at_its_end_is_another_key() -> None:
+    assert with_property({"a": {"": 1}, "b": 2}, "a.", 3) == {"a": {"": 3}, "b": 2}
+    assert with_property({"b.": 1, "b": 2}, "b.", 3) == {"b.": 3, "b": 2}
+
+
 @pytest.mark.parametrize(
     ("key", "said"),
     [
@@ -62,6 +72,10 @@ def test_the_key_has_the_value_and_no_other_key_changes(key: str, expected: Any)
         ("hosts[01]", r"next element of this list is \[2\]"),
         ("new[1]", "no such list"),
         ("new[0].name", "no such list"),
+        ("db.url.", "below a single value"),
+        ("hosts[0].", "below a single value"),
+        ("hosts[0]b", r"next element of this list is \[2\]"),
+        ("db.replicas[2].hosts[1]", "no such list"),
     ],
 )
 def test_what_would_lose_something_or_leave_a_gap_is_refused(key: str, said: str) -> None:
@@ -94,7 +108,21 @@ def test_a_key_is_removed_with_everything_below_it(key: str, gone: list[str]) ->
     assert flatten(TREE).keys() - flatten(without_property(TREE, key)).keys() == set(gone)
 
 
-@pytest.mark.parametrize("key", ["x", "db.x", "hosts[2]", "hosts[a]", "db.url.x", "grid[0][5]", ""])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "x",
+        "db.x",
+        "db.",
+        "hosts[2]",
+        "hosts[a]",
+        "hosts[0]b",
+        "hosts[0].",
+        "db.url.x",
+        "grid[0][5]",
+        "",
+    ],
+)
 def test_a_key_that_is_not_there_cannot_be_without_property(key: str) -> None:
     with pytest.raises(ConfigFormatError, match="there is no key"):
         without_property(TREE, key)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties
 
-_INDEX: Final = re.compile(r"\[(0|[1-9][0-9]{0,8})\]\.?(.*)", re.DOTALL)
+_INDEX: Final = re.compile(r"\[(0|[1-9][0-9]{0,8})\](?:\.(.*)|(\[.*))?", re.DOTALL)
 _FIRST_ELEMENT: Final = re.compile(r"([^\[\]]+)\[0\]")
 
 
@@ -73,14 +73,17 @@ def _positions(node: JsonValue, rest: str) -> Iterator[tuple[Any, Any]]:
     if isinstance(node, dict) and rest in node:
         yield node, rest
     for holder, name, below in _steps(node, rest):
-        if below:
-            yield from _positions(holder[name], below)
-        else:
+        if below is None:
             yield holder, name
+        else:
+            yield from _positions(holder[name], below)
 
 
-def _steps(node: JsonValue, rest: str) -> Iterator[tuple[Any, Any, str]]:
-    """Yield holder, key or index, and remaining key, of what a flat key may lie in."""
+def _steps(node: JsonValue, rest: str) -> Iterator[tuple[Any, Any, str | None]]:
+    """Yield holder, key or index, and remaining key, of what a flat key may lie in.
+
+    The remaining key is `None` for an element itself; behind a last dot it is empty.
+    """
     if isinstance(node, dict):
         for name in sorted(node, key=len, reverse=True):
             if rest.startswith((f"{name}.", f"{name}[")):
@@ -88,19 +91,28 @@ def _steps(node: JsonValue, rest: str) -> Iterator[tuple[Any, Any, str]]:
     elif isinstance(node, list):
         match = _INDEX.fullmatch(rest)
         if match is not None and int(match[1]) < len(node):
-            yield node, int(match[1]), match[2]
+            yield node, int(match[1]), _below(match)
+
+
+def _below(match: re.Match[str]) -> str | None:
+    """Return the key behind an index; `None` if nothing is behind it."""
+    return match[2] if match[3] is None else match[3]
 
 
 def _add(node: JsonValue, rest: str, value: JsonValue, key: str) -> None:
     """Add a new key where its beginning leads; `key` is the whole key, for messages."""
     if (step := next(_steps(node, rest), None)) is not None:
         holder, name, below = step
-        _add(holder[name], below, value, key)
+        _add(holder[name], below or "", value, key)
     elif isinstance(node, list):
         match = _INDEX.fullmatch(rest)
         if match is None or int(match[1]) != len(node):
             raise ConfigFormatError(f"{key!r}: the next element of this list is [{len(node)}]")
-        node.append({match[2]: value} if match[2] else value)
+        below = _below(match)
+        new: dict[str, JsonValue] = {}
+        if below is not None:
+            _add(new, below, value, key)
+        node.append(value if below is None else new)
     elif not isinstance(node, dict):
         raise ConfigFormatError(f"{key!r} would be below a single value; remove that one first")
     elif match := _FIRST_ELEMENT.fullmatch(rest):
