@@ -100,6 +100,23 @@ async def test_the_live_layer_looks_at_every_store_soon(is_copy: bool) -> None:
     await app.aclose()
 
 
+async def test_a_store_that_is_away_does_not_keep_the_others_from_being_looked_at() -> None:
+    class Away(CompleteBackend):
+        async def refetch(self) -> None:
+            raise BackendUnavailableError("away")
+
+    behind = InMemoryConfigBackend()
+    app = Application(ControlledStore(behind), Away())
+    await behind.save(bundle(n=1))
+    first = await app.get(ORDERS)
+    held = app.hold(ORDERS, first.tag)
+    await app.held()
+    await behind.save(bundle(n=2))
+    assert (await controller(live=app.live).handle(webhook())).status == 503
+    assert (await soon(held)).sources == [{"n": 2}]
+    await app.aclose()
+
+
 async def test_a_principal_needs_the_right_to_operate() -> None:
     class Rights:
         scheme = "bearer"

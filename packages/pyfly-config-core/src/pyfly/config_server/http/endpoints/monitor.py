@@ -33,9 +33,11 @@ async def _monitor(context: RequestContext) -> HttpResponse:
         names = await asyncio.to_thread(_names, request, body)
     else:
         names = _names(request, body)
-    await context.server.refetch()
-    if context.live is not None:
-        context.live.look_soon()
+    try:
+        await context.server.refetch()
+    finally:  # a store that is away does not keep the others from being looked at
+        if context.live is not None:
+            context.live.look_soon()
     return json_response([*names], status=200)
 
 
