@@ -364,3 +364,36 @@ async def test_a_closed_connection_leaves_nothing_for_the_collector() -> None:
                 await until(lambda one=connection: one() is None)
         finally:
             gc.enable()
+
+
+class Gated(App):
+    """Answers `/held` when it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/held":
+            self.begun.set()
+            await self.may_answer.wait()
+        await super().__call__(scope, receive, send)
+
+
+async def test_requests_behind_a_running_one_wait_as_bytes() -> None:
+    """In memory they would be a hundred times as large, for a client that reads nothing, too."""
+    app = Gated()
+    async with serving(ConnectionLimits(), app=app) as (port, server), asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET.replace(b"/ ", b"/held "))
+        await app.begun.wait()
+        post = b"POST /body HTTP/1.1\r\nHost: c\r\nContent-Length: 100000\r\n\r\n"
+        last = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        writer.write(GET * 3_000 + post + b"x" * 100_000 + GET * 40 + last)
+        connection = next(iter(server._connections._open))
+        await until(lambda: len(connection._waiting) > 0)
+        assert connection._requests < 200
+        app.may_answer.set()
+        answers = await reader.read()
+        writer.close()
+    assert answers.count(b"HTTP/1.1 200 OK") == 1 + 3_000 + 1 + 40 + 1
+    assert b"\r\n\r\n100000HTTP/1.1 200" in answers

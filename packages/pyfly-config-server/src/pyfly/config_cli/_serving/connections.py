@@ -20,8 +20,10 @@ from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import ConnectionLimits
 from pyfly.config_cli._serving.transport import ClosableTransport
 
-_SLICE: Final = 16_384
-"""The size of the pieces in which heads are counted."""
+_SLICE: Final = 2_048
+"""The size of the pieces in which requests and the bytes of heads are counted."""
+_PIPELINED: Final = 32
+"""More requests than these wait as bytes, which are small, until the first ones are answered."""
 _END: Final = b"\r\n\r\n"
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _AUTHORITY_END: Final = re.compile(rb"[/?#]")
@@ -104,6 +106,7 @@ class BoundedConnection(asyncio.Protocol):
         self._requests = 0
         self._answered = 0
         self._received = 0
+        self._waiting = bytearray()  # received behind too many requests
         self._has_ended = False
         self._tell_end: Callable[[], None] | None = None
         self._idle_at: tuple[int, float] = (-1, math.inf)
@@ -124,21 +127,22 @@ class BoundedConnection(asyncio.Protocol):
         else:
             self._read_by = self._loop.time() + self._limits.head_seconds
             self._protocol = self._make_protocol(self)
-            self._protocol.connection_made(ClosableTransport(transport))
+            self._seen = ClosableTransport(transport)
+            self._protocol.connection_made(self._seen)
 
     def data_received(self, data: bytes) -> None:
         """Answer a request that is known, or pass data on if it is within the limits."""
-        if len(data) <= _SLICE:
-            direct = self._connections.direct() if self._is_idle() else None
-            response = None if direct is None else direct.find(data)
-            if response is None:
-                self._take(data, direct)
-            else:
-                self._requests += 1
-                self._respond(response)
+        if self._waiting or self._is_crowded() or len(data) > _SLICE:
+            self._waiting += data
+            self._take_waiting()
             return
-        for start in range(0, len(data), _SLICE):
-            self._take(data[start : start + _SLICE])
+        direct = self._connections.direct() if self._is_idle() else None
+        response = None if direct is None else direct.find(data)
+        if response is None:
+            self._take(data, direct)
+        else:
+            self._requests += 1
+            self._respond(response)
 
     def eof_received(self) -> bool | None:
         """Notify the protocol. The transport closes itself."""
@@ -160,6 +164,7 @@ class BoundedConnection(asyncio.Protocol):
         """Remove the connection."""
         self._connections.discard(self)
         self._has_ended = True
+        self._waiting.clear()
         del self._parser  # each refers to the other
         protocol, self._protocol = self._protocol, None
         if protocol:
@@ -173,6 +178,8 @@ class BoundedConnection(asyncio.Protocol):
     def note_answer(self) -> None:
         """Note that the protocol has answered a request."""
         self._answered += 1
+        if self._waiting and not self._is_crowded():
+            self._loop.call_soon(self._take_waiting)
 
     def at_end(self, tell: Callable[[], None] | None) -> None:
         """Call a function when the connection ends, now if it has ended; `None` calls nobody."""
@@ -264,6 +271,21 @@ class BoundedConnection(asyncio.Protocol):
             and self._protocol is not None
             and self._write_by == math.inf
         )
+
+    def _is_crowded(self) -> bool:
+        """True if too many requests are not answered."""
+        return self._requests - self._answered > _PIPELINED
+
+    def _take_waiting(self) -> None:
+        """Take what was received, until too many requests are not answered; then read no more."""
+        while self._waiting and self._protocol and not self._is_crowded():
+            piece = bytes(self._waiting[:_SLICE])
+            del self._waiting[:_SLICE]
+            self._take(piece)
+        if self._protocol is None:  # refused
+            self._waiting.clear()
+        else:
+            self._seen.hold_reading(held=bool(self._waiting))
 
     def _close_unused(self, transport: asyncio.Transport, now: float) -> None:
         """Close the connection if it has been idle since too long ago."""

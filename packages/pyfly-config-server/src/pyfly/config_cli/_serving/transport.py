@@ -14,6 +14,8 @@ class ClosableTransport(asyncio.Transport):
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
         self._transport = transport
+        self._is_paused = False
+        self._is_held = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send data, or drop it when the connection is closing."""
@@ -30,14 +32,28 @@ class ClosableTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Stop receiving."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._is_paused = True
+        self._read_or_not()
 
     def resume_reading(self) -> None:
         """Receive again."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._is_paused = False
+        self._read_or_not()
+
+    def hold_reading(self, *, held: bool) -> None:
+        """Stop receiving, whatever the protocol says, or leave it to the protocol again."""
+        self._is_held = held
+        self._read_or_not()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known about the connection."""
         return self._transport.get_extra_info(name, default)
+
+    def _read_or_not(self) -> None:
+        reads = not (self._is_paused or self._is_held)
+        if self._transport.is_closing() or self._transport.is_reading() == reads:
+            return
+        if reads:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
