@@ -22,12 +22,12 @@ def told(response: httpx.Response, root: Path, label: str) -> Answer:
     """Return what is compared of a response.
 
     Of a document the order of keys counts, and whether a number is 1 or 1.0. The names of
-    property sources are those of the files.
+    property sources are those of the files. A `state` that is empty counts as none.
 
     Args:
         response: What a server sent.
         root: The directory of the files.
-        label: The label of that directory.
+        label: The label, or several in a list, whose directory or branch has the files.
     """
     if response.status_code != 200:
         return Answer(status=response.status_code)
@@ -37,6 +37,8 @@ def told(response: httpx.Response, root: Path, label: str) -> Answer:
     document = response.json()
     for source in document.get("propertySources", ()) if isinstance(document, dict) else ():
         source["name"] = _named(source["name"], root, label)
+    if isinstance(document, dict) and document.get("state") == "":
+        document["state"] = None
     return Answer(status=200, media_type=media_type, content=dumped(document))
 
 
@@ -47,7 +49,9 @@ def dumped(document: object) -> bytes:
 
 def _named(name: str, root: Path, label: str) -> str:
     """Return the name of a property source as the file and the number of its document."""
-    found = re.fullmatch(rf".*file \[{root}/(.*)\]' via location '.*' (\(document #\d+\))", name)
+    found = re.fullmatch(rf".*file \[{root}/(.*?)\]?' via location '.*' (\(document #\d+\))", name)
     if found is not None:
         return f"{found[1]} {found[2]}"
-    return name.removeprefix(f"file:{root}/").removeprefix(f"{label}/")
+    name = re.sub(r"^git://[^/]*/[^/]*\.git/", "", name).removeprefix(f"file:{root}/")
+    labels = "|".join(re.escape(one.replace("-", "%2D")) for one in label.split(","))
+    return re.sub(f"^(?:{labels})/", "", name)

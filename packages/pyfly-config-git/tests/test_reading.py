@@ -44,7 +44,8 @@ async def test_a_label_is_a_branch_before_a_tag_before_a_commit(
     repository.commit({"orders-prod.yml": "port: 5"})
     store = open_store()
     labels = ["main", "release", "annotated", "nested", "feature/x", old[:7], old[:8], old]
-    assert [await port(store, label) for label in labels] == [5, 2, 1, 1, 3, 4, 1, 1]
+    labels.append(old[:8].upper())
+    assert [await port(store, label) for label in labels] == [5, 2, 1, 1, 3, 4, 1, 1, 1]
     key = ConfigKey(application="orders", profile="prod", label="annotated")
     assert (await store.fetch_snapshot([key])).version == old
     listed = ["annotated", "feature/x", old[:7], "main", "nested", "release"]

@@ -14,7 +14,7 @@ FALLBACK_BRANCH: Final = "master"
 """The branch for the default label in a repository without that branch."""
 FORMAT: Final = "%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)"
 """What `parse_refs` reads, for `git for-each-ref`."""
-COMMIT_ID: Final = re.compile(r"[0-9a-f]{4,40}|[0-9a-f]{64}")
+COMMIT_ID: Final = re.compile(r"[0-9A-Fa-f]{4,40}|[0-9A-Fa-f]{64}")
 """A label that may be the id of a commit."""
 
 _ROW: Final = re.compile(
