@@ -362,6 +362,7 @@ async def stores() -> AsyncIterator[Stores]:
     for store in (made.orders, made.main):
         for application in ("orders", "other"):
             await made.put(store, application, 1)
+    made.app.live.start()
     await made.app.look()
     for target in (ORDERS, OTHER):
         for _ in range(2):
