@@ -239,6 +239,7 @@ def test_json_is_edited_between_its_brackets(
         ("# \u00e9\na: x\n".encode(), {"a": "\u20ac"}, "# \u00e9\na: \u20ac\n".encode()),
         (b"# \xe9\na: x\n", {"a": "\u00fc\u20ac"}, b"# \xe9\na: \xfc\\u20AC\n"),  # Latin-1
         (b"\xef\xbb\xbfa=1\n", {"a": "2"}, b"\xef\xbb\xbfa=2\n"),
+        (b"\xef\xbb\xbfa=\xe9\n", {"b": "2"}, b"\xef\xbb\xbfa=\xe9\nb=2\n"),  # not UTF-8
         (b"a=1\nb=x\na=2\n", {"a": "3"}, b"a=1\nb=x\na=3\n"),  # the last one counts
         (b"a=1\nb=x\na=2\n", {"a": None}, b"b=x\n"),
         (b"a 1\nb\n", {"a": ":x", "b": "y"}, b"a =:x\nb=y\n"),

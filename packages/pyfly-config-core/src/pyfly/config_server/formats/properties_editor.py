@@ -58,8 +58,8 @@ def edit_properties(data: bytes, wanted: Sequence[Mapping[str, JsonValue]]) -> b
         for lines, tree in zip(documents, wanted, strict=True)
         for one in editor.edit(lines, {key: str(value) for key, value in tree.items()})
     ]
-    bom = _BOM if data.startswith(_BOM) else b""
-    return bom + replaced(text, replacements).encode(encoding)
+    is_mark = encoding != "latin-1" and data.startswith(_BOM)  # there it is a part of the text
+    return (_BOM if is_mark else b"") + replaced(text, replacements).encode(encoding)
 
 
 def dump_properties(texts: Mapping[str, JsonValue]) -> bytes:
