@@ -252,3 +252,18 @@ async def test_a_save_that_was_pushed_is_done_though_the_clone_cannot_note_it(
     await store.save(orders(4))
     await until_fetched(store, "main", repository.head())
     assert (await store.fetch("orders", "prod")).properties["port"] == 4  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("row", ["120000 blob {}", "160000 commit {}", "040000 tree {}"])
+async def test_a_save_replaces_no_link_no_submodule_and_no_directory(
+    repository: Repository, store: GitConfigBackend, row: str
+) -> None:
+    named = {"b": "main:other.txt", "c": "main", "t": "main^{tree}"}[row.split()[1][0]]
+    line = row.format(repository.git("rev-parse", named))
+    tree = repository.git("mktree", data=f"{line}\torders-prod.yml\n".encode())
+    commit = repository.git("commit-tree", tree, "-p", "main", "-m", "x")
+    repository.git("update-ref", "refs/heads/main", commit)
+    await until_fetched(store, "main", commit)
+    with pytest.raises(ConfigObstructedError, match=r"orders-prod\.yml is in the way"):
+        await store.commit(orders(2), expected=ABSENT)
+    assert repository.head() == commit

@@ -1,7 +1,7 @@
 """The files of a branch for one write, which is a commit and a push."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from pyfly.config_git._commits import commit_data
 from pyfly.config_git._mirror import Mirror, Snapshot
 from pyfly.config_git._process import Git, GitError
 from pyfly.config_git._pushes import push
-from pyfly.config_git._trees import TreeEntry, tree_with
+from pyfly.config_git._trees import RawEntry, TreeEntry, tree_with
 from pyfly.config_git._views import CommitView
 from pyfly.config_server.files import ChangeNote, FileCondition
 
@@ -102,10 +102,25 @@ class CommitWriter(CommitView):
                 below.setdefault(name, {})[rest] = blob
             else:
                 edits[name] = None if blob is None else TreeEntry(blob, is_directory=False)
+        _check_replaceable(rows, files=edits, directories=below)
         for name, inner in below.items():
             edits[name] = self._edited(git, directories.get(name.encode()), inner)
         data = tree_with(rows, edits)
         return TreeEntry(_stored(git, "tree", data), is_directory=True) if data else None
+
+
+def _check_replaceable(
+    rows: Iterable[RawEntry], *, files: Collection[str], directories: Collection[str]
+) -> None:
+    """Refuse to put a file or directory in the place of something else, which would be lost.
+
+    Raises:
+        ConfigObstructedError: A link, a submodule, or a file and a directory of one name.
+    """
+    for row in rows:
+        name = row.name.decode(errors="replace")
+        if (name in files and not row.is_file) or (name in directories and not row.is_directory):
+            raise ConfigObstructedError(name, "it is a link, a submodule, or of another kind")
 
 
 def open_writer(
