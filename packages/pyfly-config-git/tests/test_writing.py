@@ -267,3 +267,28 @@ async def test_a_save_replaces_no_link_no_submodule_and_no_directory(
     with pytest.raises(ConfigObstructedError, match=r"orders-prod\.yml is in the way"):
         await store.commit(orders(2), expected=ABSENT)
     assert repository.head() == commit
+
+
+async def test_a_save_brings_back_nothing_that_others_took_away(
+    repository: Repository, store: GitConfigBackend
+) -> None:
+    first = repository.head()
+    repository.commit({"orders-prod.yml": "port: 2\n", "new.txt": "new"})
+    gone = repository.commit({"orders-prod.yml": "port: 2\n", "new.txt": "new"}, "gone")
+    await until_fetched(store, "gone", gone)
+    found = await store.fetch("orders", "prod")
+    assert found is not None
+    assert found.version is not None
+    repository.git("update-ref", "refs/heads/main", first)  # set back
+    repository.git("update-ref", "-d", "refs/heads/gone")
+    for label in ("main", "gone"):
+        with pytest.raises(ConfigConflictError):
+            await store.commit(orders(3, label), expected=found.version)
+    assert repository.head() == first
+    await store.commit(orders(3), expected=ANY)
+    assert repository.git("rev-parse", "main^") == first
+    assert repository.git("ls-tree", "--name-only", "main").split() == [
+        "orders-prod.yml",
+        "other.txt",
+    ]
+    assert repository.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"

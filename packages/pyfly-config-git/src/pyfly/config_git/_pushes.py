@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from pyfly.config_core import BackendAccessDeniedError, BackendUnavailableError
@@ -21,14 +22,28 @@ _LOST_RACES: Final = (
 _MAX_REASON: Final = 200
 
 
-def push(mirror: Mirror, clone: str, branch: str, commit: str, *, lock: int) -> None:
-    """Move a branch of the remote to a commit whose parent is its last known commit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchMove:
+    """A branch that shall move from a commit to its child."""
+
+    branch: str
+    """It may not exist yet."""
+    parent: str | None
+    """Its last known commit; `None` for a new branch."""
+    commit: str
+    """The new commit."""
+
+
+def push(mirror: Mirror, clone: str, move: BranchMove, *, lock: int) -> None:
+    """Move a branch of the remote, if it is still where it was.
+
+    A push without a lease would also move a branch that was removed, or set back to an older
+    commit, in the meantime: what others have taken away would come back.
 
     Args:
         mirror: The clone of the remote.
         clone: The name of the clone that has the commit.
-        branch: The branch, which may not exist yet.
-        commit: The new commit.
+        move: The branch and its commits.
         lock: The open file of the lock.
 
     Raises:
@@ -36,9 +51,11 @@ def push(mirror: Mirror, clone: str, branch: str, commit: str, *, lock: int) -> 
         BackendAccessDeniedError: The remote refuses the commit.
         BackendUnavailableError: The remote does not answer.
     """
+    branch, commit = move.branch, move.commit
     try:
         mirror.remote(clone, lock).run(
             *("push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"),
+            f"--force-with-lease=refs/heads/{branch}:{move.parent or ''}",
             *("--recurse-submodules=no", mirror.location.address),
             f"{commit}:refs/heads/{branch}",
             deadline=time.monotonic() + _PUSH_SECONDS,

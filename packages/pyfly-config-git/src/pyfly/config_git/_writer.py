@@ -16,7 +16,7 @@ from pyfly.config_core import (
 from pyfly.config_git._commits import commit_data
 from pyfly.config_git._mirror import Mirror, Snapshot
 from pyfly.config_git._process import Git, GitError
-from pyfly.config_git._pushes import push
+from pyfly.config_git._pushes import BranchMove, push
 from pyfly.config_git._trees import RawEntry, TreeEntry, tree_with
 from pyfly.config_git._views import CommitView
 from pyfly.config_server.files import ChangeNote, FileCondition
@@ -88,7 +88,8 @@ class CommitWriter(CommitView):
             tree=root, parent=self.commit, note=note, subject=subject, seconds=int(time.time())
         )
         commit = _stored(git, "commit", data)
-        push(self.mirror, self.clone, self.branch, commit, lock=self.lock)
+        move = BranchMove(branch=self.branch, parent=self.commit, commit=commit)
+        push(self.mirror, self.clone, move, lock=self.lock)
 
     def _edited(self, git: Git, tree: str | None, files: _Files) -> TreeEntry | None:
         """Store a directory with other files; return it, `None` if it would be empty."""
