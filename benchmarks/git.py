@@ -21,7 +21,7 @@ from pyfly.config_core import ConfigKey
 from pyfly.config_git import GitConfigBackend
 from pyfly.config_server import FilesystemConfigBackend
 
-KEYS = [ConfigKey(application=f"app{n * 700}", profile="prod") for n in range(6)]
+KEYS = [ConfigKey(application=f"app{n * 90}", profile="prod") for n in range(6)]
 READS = 200
 READERS = 8
 
