@@ -273,6 +273,15 @@ def test_a_text_that_becomes_too_long_is_refused() -> None:
         edit_text(text, {"a": 1, "b": "x" * 100}, suffix=".yaml")
 
 
+@pytest.mark.parametrize(("text", "suffix"), [("[]", ".json"), ("# empty\n", ".yaml")])
+def test_what_an_empty_text_cannot_hold_is_refused_or_written_anew(text: str, suffix: str) -> None:
+    if suffix == ".json":
+        with pytest.raises(ConfigFormatError, match="cannot hold infinities"):
+            edited(text, {"a": float("inf")}, suffix)
+    else:
+        assert edited(text, {"k" * 1_100: 1}, suffix)[1] is EditLevel.WHOLE
+
+
 def test_the_parsers_for_python_and_c_give_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
     text = ANCHORS + "t: |+\n  x\n\n# c\nu: >-\n  y\n\n  z\n\nv: [a: 1, {b: , c: 'x'}]\n"
     tree = parse_text(text.encode(), suffix=".yaml")

@@ -183,8 +183,9 @@ def _edited_texts(
         fragments = YamlFragments(text, lines, roots)
     filled = [root for root in roots if not is_nothing(root.value)]
     if not filled:
-        new = fragments.block(dict(wanted[0]), old=None, parent=-1, column=-1)
-        yield _with_document(text, lines, roots, new), EditLevel.ENTRIES
+        with contextlib.suppress(CannotEditError):
+            new = fragments.block(dict(wanted[0]), old=None, parent=-1, column=-1)
+            yield _with_document(text, lines, roots, new), EditLevel.ENTRIES
         return
     changes = [(root, _root_value(root, tree)) for root, tree in zip(filled, wanted, strict=True)]
     around = _mappings_around(changes)
