@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TESTS = [f"tests-integration/spring/test_reference_{name}.py" for name in ("corpus", "git")]
+SECONDS = 3600
 
 
 def main() -> int:
@@ -21,7 +22,8 @@ def main() -> int:
     chosen = options.parse_args()
     seeds = range(chosen.first, chosen.first + chosen.seeds)
     environment = os.environ | {"PYFLY_PROOF_SEEDS": ",".join(map(str, seeds)), "PYFLY_CI": "1"}
-    command = [sys.executable, "-m", "pytest", *TESTS, "-q", "-s", "--show-capture=no"]
+    patient = ["-o", f"faulthandler_timeout={SECONDS}"]  # more than the tests of a run may take
+    command = [sys.executable, "-m", "pytest", *TESTS, "-q", "-s", "--show-capture=no", *patient]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

@@ -157,7 +157,7 @@ def test_every_answer_from_a_repository_is_that_of_the_reference(both: Both, see
         async with theirs, httpx.AsyncClient(base_url=both.own, timeout=SECONDS) as own:
             for repository in both.asked[seed]:
                 # A list of labels costs the reference a checkout for each.
-                count = (100 if IS_LONG else 14) // (4 if "," in repository.label else 1)
+                count = (60 if IS_LONG else 14) // (4 if "," in repository.label else 1)
                 pairs = await ask_both(theirs, own, shortened(repository, count), both.checkout)
                 counts.update(str(pair.found.status) for pair in pairs.values())
                 unequal.extend(unexplained(pairs, counts))
