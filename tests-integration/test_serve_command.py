@@ -177,8 +177,16 @@ def test_an_edit_is_served_at_once(tree: Path, start_server: Callable[..., Any])
         (("serve",), 2, "name a directory or a URL"),
         (("serve", "./nowhere"), 2, "there is no directory './nowhere'"),
         (("serve", "file:///nowhere/at/all"), 1, "cannot open the root of the configuration"),
-        (("serve", "carrier-pigeon://x"), 2, "installed are: file:, mariadb:, memory:"),
-        (("serve", "git://host/x"), 2, "no backend for 'git:'; installed are: file:"),
+        (
+            ("serve", "carrier-pigeon://x"),
+            2,
+            "installed are: file:, git+file:, git+http:, git+https:, git+ssh:, mariadb:, memory:",
+        ),
+        (
+            ("serve", "git://host/x"),
+            2,
+            "no backend for 'git:'; did you mean 'git+ssh:'? installed are: file:",
+        ),
         (("serve", "memory:", "--port", "99999"), 2, "from 1 to 65535"),
         (("serve", "memory:", "--base-path", "config"), 2, "base path 'config' must"),
         (("serve", "memory:", "--base-path", "/a/../b"), 2, "without '.' and '..' between slashes"),

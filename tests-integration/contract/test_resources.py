@@ -108,7 +108,7 @@ async def test_placeholders_are_kept_on_demand(ask: Any) -> None:
 @pytest.mark.case(76)
 async def test_what_is_missing_is_404(ask: Any, root: Path) -> None:
     (root / "main/directory").mkdir()
-    for path in ("none.txt", "directory", "nginx.conf/x", "orders-default.yaml"):
+    for path in ("none.txt", "directory", "nginx.conf/x", "orders-default.yml"):
         answer = await ask(f"/config/orders/default/main/{path}")
         assert (answer.status, answer.body) == (404, b"")
     assert (await ask("/config/orders/default/nolabel/nginx.conf")).status == 404

@@ -143,7 +143,6 @@ S2 = ["../marker", "..%2fmarker", "%2e%2e%2fmarker", "..%5cmarker"]
                 "/x",
                 ".git/config",
                 ".env",
-                "orders-default.yaml",
             )
         ),
         pytest.param("/linked/default", {404, 500}, marks=pytest.mark.case("S10")),

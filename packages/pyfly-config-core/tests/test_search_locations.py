@@ -218,7 +218,7 @@ async def test_a_link_counts_while_it_stays_inside_the_root(
     write: Write, open_at: Open, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
-    (outside / "orders.yml").write_text("marker: 1\n")
+    (outside / "orders.yml").write_text("marker: 1\n", encoding="utf-8")
     write("shared/orders.yml", "a: 1\n")
     write("common/z/orders.yml", "a: 2\n")
     (tmp_path / "common" / "inside").symlink_to("../shared")
@@ -340,7 +340,7 @@ async def test_a_new_bundle_becomes_a_file_in_the_first_location(
     for profile, path in (("prod", "orders/prod/orders-prod.yml"), ("-", "orders/orders.yml")):
         source = ConfigSource(application="orders", profile=profile, properties={"a": 1})
         await backend.save(source)
-        assert (tmp_path / path).read_text() == "a: 1\n"
+        assert (tmp_path / path).read_text(encoding="utf-8") == "a: 1\n"
         await backend.save(ConfigSource(application="orders", profile=profile, properties={"a": 2}))
         found = await backend.fetch("orders", profile)
         assert found is not None
@@ -364,7 +364,7 @@ async def test_a_bundle_in_several_files_is_changed_where_the_keys_are(
     await backend.save(
         ConfigSource(application="orders", profile=BASE_PROFILE, properties={"a": 3, "b": 2})
     )
-    assert high.read_text() == "b: 2\n"
+    assert high.read_text(encoding="utf-8") == "b: 2\n"
     found = await backend.fetch("orders", BASE_PROFILE)
     assert found is not None
     assert [dict(one.properties) for one in found.documents] == [{"a": 3, "b": 1}, {"b": 2}]

@@ -82,12 +82,12 @@ async def test_the_label_is_asked_for_only_when_nothing_was_found(
     server = ConfigServer(backend)
     with statements(backend) as sent:
         document = (await server.compose("orders", "prod", "feature/x")).environment
-        assert len(sent) == 2
+        assert len(sent) == 4  # both again, because the label may have come just now
         with pytest.raises(ConfigNotFoundError):
             await server.compose("orders", "prod", "feature/y")
-        assert len(sent) == 4
+        assert len(sent) == 6
         await server.compose("orders", "prod", None)
-        assert len(sent) == 5  # the default label exists
+        assert len(sent) == 8  # the default label exists
     assert document.property_sources == ()
 
 

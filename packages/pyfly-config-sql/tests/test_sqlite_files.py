@@ -41,7 +41,7 @@ def remove(path: Path) -> None:
 
 
 def remove_directory(path: Path) -> None:
-    path.parent.rename(path.parent.with_name("away"))
+    path.parent.rename(path.parent.with_name(f"{path.parent.name}-away"))
 
 
 async def refuses_everything(backend: SqlConfigBackend) -> None:

@@ -15,7 +15,7 @@ __all__ = ["DocumentDifference", "Outcome", "What", "differences", "file_part"]
 Outcome: TypeAlias = Environment | int
 """A document, or the status 404 or 500 of a document that there is not."""
 
-_RESOURCE: Final = re.compile(r"\[(?P<path>[^\]]*)\]")
+_RESOURCE: Final = re.compile(r"\[(?P<path>[^\[\]]*)\]")
 _DOCUMENT: Final = re.compile(r" \(document #(?P<number>\d+)\)")
 _STORE: Final = re.compile(r" \(store #\d+\)")
 _EXTENSION: Final = re.compile(r"\.(?:ya?ml|properties|json|xml)$")
