@@ -389,9 +389,9 @@ async def test_requests_behind_a_running_one_wait_as_bytes() -> None:
         post = b"POST /body HTTP/1.1\r\nHost: c\r\nContent-Length: 100000\r\n\r\n"
         last = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         writer.write(GET * 3_000 + post + b"x" * 100_000 + GET * 40 + last)
-        connection: Any = next(iter(server._connections._open))
-        await until(lambda: len(connection._waiting) > 0)
-        assert connection._requests < 200
+        crowded: Any = next(iter(server._connections._open))
+        await until(lambda: len(crowded._waiting) > 0)
+        assert crowded._requests < 200
         app.may_answer.set()
         answers = await reader.read()
         writer.close()

@@ -6,6 +6,8 @@ key. The rules: docs/reference/protocol.md, Documents of a file.
 """
 
 import re
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -146,44 +148,54 @@ class _LogicalLine:
     start: int
     end: int
     after: int
-    pieces: Sequence[tuple[int, int]]
-    """Where each line begins in `text`, and where in the file."""
+    begins: Sequence[int] = ()
+    """Where each line begins in `text`."""
+    places: Sequence[int] = ()
+    """Where that is in the file."""
 
     def position(self, offset: int) -> int:
         """Return the position in the file of a position in `text`."""
-        begin, position = [piece for piece in self.pieces if piece[0] <= offset][-1]
-        return position + offset - begin
+        line = bisect_right(self.begins, offset) - 1
+        return self.places[line] + offset - self.begins[line]
+
+
+_BLANK: Final = _LogicalLine(number=0, text="", start=0, end=0, after=0)
 
 
 def _logical_lines(text: str) -> Iterator[_LogicalLine]:
     """Yield the logical lines. A blank line has no text; a comment keeps its blanks."""
     pieces: list[str] = []
-    places: list[tuple[int, int]] = []
+    begins, places = array("L"), array("L")
     first = start = length = 0
     for number, found in enumerate(_LINE.finditer(text), start=1):
         line = found[1]
         stripped = line.lstrip(_BLANKS)
         if not pieces:
-            first, start, length = number, found.start(), 0
-            places.clear()
-        place = (length, found.start() + len(line) - len(stripped))
-        if pieces or (stripped and stripped[0] not in _MARKS):
-            places.append(place)
-            if _is_continued(stripped) and found.end() < len(text):
-                pieces.append(stripped[:-1])
-                length += len(stripped) - 1
+            if not stripped:
+                yield _BLANK
                 continue
-            stripped = stripped[:-1] if _is_continued(stripped) else stripped
-            line = "".join((*pieces, stripped))
+            first, start, length = number, found.start(), 0
+            begins, places = array("L"), array("L")
+        if pieces or stripped[0] not in _MARKS:
+            begins.append(length)
+            places.append(found.end(1) - len(stripped))
+            is_continued = _is_continued(stripped)
+            stripped = stripped[:-1] if is_continued else stripped
+            pieces.append(stripped)
+            if is_continued and found.end() < len(text):
+                length += len(stripped)
+                continue
+            line = "".join(pieces)
+            pieces.clear()
         yield _LogicalLine(
             number=first,
-            text=line if stripped or pieces else "",
+            text=line,
             start=start,
             end=found.end(1),
             after=found.end(),
-            pieces=[*places],
+            begins=begins,
+            places=places,
         )
-        pieces.clear()
 
 
 def _is_continued(line: str) -> bool:
