@@ -113,17 +113,20 @@ def measure_aborts(options: argparse.Namespace) -> dict[str, list[Figures]]:
         abort_all(port, request, options.aborts)
         seconds = time.perf_counter() - began
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and (_tasks(port) > tasks or descriptors(pid) > files):
+        tasks_more, files_more = _tasks(port) - tasks, descriptors(pid) - files
+        while time.monotonic() < deadline and (tasks_more > 0 or files_more > 0):
             time.sleep(0.1)
+            files_more = descriptors(pid) - files  # before a question opens one more
+            tasks_more = _tasks(port) - tasks
         back = time.perf_counter() - began - seconds
         figures: Figures = {
             "cycles": options.aborts,
             "cycles_per_second": options.aborts / seconds,
             "seconds_until_back": back,
-            "tasks_more": _tasks(port) - tasks,
-            "descriptors_more": descriptors(pid) - files,
+            "tasks_more": tasks_more,
+            "descriptors_more": files_more,
             "kb_more": resident(pid) - memory,
-            "wrong": (_tasks(port) > tasks) + (descriptors(pid) > files),
+            "wrong": (tasks_more > 0) + (files_more > 0),
         }
     return {"memory": [figures]}
 
