@@ -35,7 +35,7 @@ LONGEST = (
 )
 """Where the longest files are. They come first, so that no process is left alone with one."""
 
-UNTRACED = ("measured", "external", "packaging")
+UNTRACED = ("measured", "packaging")
 """Marks of tests that run without the tracing of coverage, as do the processes that they start."""
 
 _TRACING = "COVERAGE_PROCESS_CONFIG"  # tells a process to trace itself
