@@ -45,9 +45,9 @@ def test_the_built_in_schemes_are_found_like_any_other(tmp_path: Path) -> None:
     assert isinstance(open_backend(tmp_path.as_uri()), FilesystemConfigBackend)
 
 
-def test_a_strangers_backend_is_opened_by_its_scheme(install: Install) -> None:
+def test_a_backend_of_another_package_is_opened_by_its_scheme(install: Install) -> None:
     code = "class B:\n    @classmethod\n    def from_url(cls, url):\n        return cls(), url\n"
-    install("stranger", "pigeon", "pigeon_one:B", code)
+    install("another", "pigeon", "pigeon_one:B", code)
     assert open_backend("pigeon:x?y")[1] == "pigeon:x?y"  # type: ignore[index]
 
 

@@ -88,10 +88,9 @@ def watch(
         # News of the server itself must not wait for a change of the configuration.
         may_wait = rejected or not (failures or known.properties.from_snapshot)
         wait = timing.wait if may_wait else 0.0
+        asked_for = Revalidation(loaded=known, wait=wait, rejected=rejected)
         try:
-            found = yield from revalidate(
-                job, Revalidation(loaded=known, wait=wait, rejected=rejected)
-            )
+            found = yield from revalidate(job, asked_for)
         except ConfigClientError as error:
             if str(error) != problem:
                 _LOG.warning("%s: keeping the current configuration: %s", job.name, error)

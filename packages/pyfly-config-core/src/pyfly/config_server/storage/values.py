@@ -243,8 +243,8 @@ class ConfigSnapshot:
     sources: tuple[ConfigSource | None, ...]
     """One item for each key, in the order of the keys; `None` if it is not stored."""
     version: str | None = None
-    """The opaque version of the snapshot. It changes whenever one of the sources is stored or
-    removed, and never returns to an old value. `None` if no source was ever stored."""
+    """The opaque version of the snapshot: another one after each save and removal of one of the
+    sources. `None` if none of them was ever stored and the store has no versions of labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
