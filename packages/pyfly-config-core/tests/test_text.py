@@ -138,6 +138,8 @@ def test_what_yaml_cannot_hold_is_refused_without_a_line_of_a_text_that_nobody_w
         (b'{"a": 1,\n "b": }', ".json", "line 2, column 7"),
         (b"[" * 100_000, ".json", "nested"),
         (b'{"a": ' + b"9" * 5_000 + b"}", ".json", "too long"),
+        (b'{"a": [1e400]}', ".json", "beyond 1.8e308"),
+        (b'{"a": -1.0e+999}', ".json", "beyond 1.8e308"),
         (b'{"a": "\\ud800"}', ".json", "Unicode"),
     ],
 )

@@ -262,6 +262,7 @@ a = { profiles = "prod" }
         ("encrypt-rsa-algorithm = 'X'", "'encrypt-rsa-algorithm': must be one of DEFAULT, OAEP"),
         ("[overrides]\nday = 2001-12-14", "'overrides': 'day' holds a date"),
         ('token = "a\\u0000"', "control characters"),
+        ("[overrides]\ntimeout = -1e400", "server.toml': a number is beyond 1.8e308"),
         ("port = x", "at line 1, column 8"),
         ("port = 99999999999999999999", "from 1 to 65535"),
         ("accept-empty = 'perhaps'", "'accept-empty': must be 'true' or 'false'"),

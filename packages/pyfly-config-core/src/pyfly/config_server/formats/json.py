@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isinf
 from typing import NoReturn
 
 from pyfly.config_core import ConfigFormatError, JsonValue, copy_properties
@@ -14,14 +15,18 @@ def parse_json(text: str) -> JsonValue:
     """Return the value of a JSON text; `None` for a blank text.
 
     Raises:
-        ConfigFormatError: The text is not JSON, has a key twice in an object, or is too deep or
-            too large. The error has a line and a column, and no content.
+        ConfigFormatError: The text is not JSON, has a key twice in an object or a number beyond
+            the range of 64 bits in floating point, or is too deep or too large. The error has a
+            line and a column where they are known, and no content.
     """
     if not text.strip():
         return None
     try:
         value: JsonValue = json.loads(
-            text, object_pairs_hook=_Objects().unique, parse_constant=_refuse_constant
+            text,
+            object_pairs_hook=_Objects().unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
         )
     except json.JSONDecodeError as error:
         raise ConfigFormatError(error.msg, line=error.lineno, column=error.colno) from error
@@ -56,6 +61,13 @@ class _Objects:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ConfigFormatError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):  # JSON has no infinity that it could mean
+        raise ConfigFormatError("a number is beyond 1.8e308; write it as a text, in quotes")
+    return number
 
 
 def dump_json(properties: Mapping[str, JsonValue]) -> str:

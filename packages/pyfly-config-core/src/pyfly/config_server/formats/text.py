@@ -5,7 +5,7 @@ The suffix of the file name selects the format. Values: docs/reference/protocol.
 
 import re
 from collections.abc import Mapping
-from math import isnan
+from math import isinf, isnan
 from typing import Final, cast
 
 from pyfly.config_core import (
@@ -105,8 +105,13 @@ def parse_mapping(data: bytes, *, suffix: str) -> dict[str, JsonValue]:
 def parse_scalar(text: str) -> bool | int | float | str | None:
     """Return the value of a text in YAML, or the text itself if it is not a single value.
 
+    A number beyond the range of 64 bits in floating point, which YAML reads as an infinity, stays
+    a text.
+
     >>> [parse_scalar(text) for text in ("8080", "on", "2001-12-14", "'on'", "a: b # c", "")]
     [8080, True, '2001-12-14', 'on', 'a: b # c', None]
+    >>> [parse_scalar(text) for text in ("1.5e300", "1e400", "-.inf")]
+    [1.5e+300, '1e400', -inf]
     """
     try:
         (value,) = yaml.load_documents(text) if text.strip() else (None,)
@@ -114,6 +119,8 @@ def parse_scalar(text: str) -> bool | int | float | str | None:
         return text
     if isinstance(value, str):
         return value if text.startswith(("'", '"')) else text
+    if isinstance(value, float) and isinf(value) and "inf" not in text.lower():
+        return text
     return text if isinstance(value, dict | list) or "#" in text else value
 
 

@@ -6,6 +6,7 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
+from math import isinf
 from pathlib import Path
 from typing import Final
 
@@ -162,6 +163,13 @@ def _read_file(model: type[BaseSettings], path: Path) -> dict[str, object]:
     return values
 
 
+def _number(text: str) -> float:
+    number = float(text)
+    if isinf(number) and "inf" not in text:
+        raise ValueError("a number is beyond 1.8e308; write it as a text, in quotes")
+    return number
+
+
 def _parse_file(path: Path) -> tuple[dict[str, object], int]:
     """Return what a TOML file holds, and its mode."""
     try:
@@ -170,7 +178,7 @@ def _parse_file(path: Path) -> tuple[dict[str, object], int]:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise SettingsError(f"{str(path)!r} is larger than {_MAX_BYTES:,} bytes")
-        return tomllib.loads(data.decode("utf-8-sig")), mode
+        return tomllib.loads(data.decode("utf-8-sig"), parse_float=_number), mode
     except OSError as error:
         raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError:  # not chained: it holds the bytes
