@@ -69,6 +69,17 @@ def test_ready_says_whether_the_store_can_be_read(
     assert status("/health/live", error) == 200
 
 
+@pytest.mark.parametrize("path", ["/health/ready", "/actuator/health"])
+def test_a_failed_probe_is_logged_once(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    health = controller(ConfigServer(ThreeMethods(BackendUnavailableError("gone"))))
+    request = HttpRequest(method="GET", raw_path=path.encode())
+    for _ in range(5):
+        assert asyncio.run(health.handle(request)).status == 503
+    (message,) = caplog.messages
+    assert path in message
+    assert "gone; not logged again while it goes on" in message
+
+
 def test_other_paths_and_methods_are_refused() -> None:
     assert status("/health", None) == 404
     assert status("/health/live", None, "POST") == 405

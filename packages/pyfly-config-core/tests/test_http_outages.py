@@ -61,10 +61,10 @@ def test_the_end_of_an_outage_is_logged_with_the_number_of_its_requests(
     caplog.clear()
     clock.now += 2
     outages.answered()
-    assert caplog.messages == ["over: away; requests answered with 503: 3"]
+    assert caplog.messages == ["over: away; requests that failed: 3"]
     clock.now += 60
     outages.answered()
-    assert caplog.messages[1:] == ["over: refused; requests answered with 503: 1"]
+    assert caplog.messages[1:] == ["over: refused; requests that failed: 1"]
     assert not outages
     outages.failed("GET '/a'", "away")
     clock.now += 61

@@ -10,6 +10,7 @@ from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.messages import HttpRequest
 from pyfly.config_server.http.metrics_responder import MetricsResponder
+from pyfly.config_server.http.outages import Outages
 from pyfly.config_server.http.parameters import Parameter
 from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments
@@ -39,6 +40,8 @@ class RequestContext:
     """Settings of the health endpoints."""
     route: str
     """The id of the endpoint."""
+    outages: Outages
+    """Logs why stores cannot answer, once for each reason."""
     right: Right | None
     """The right that the endpoint needs; `None` if it needs none."""
     live: LiveDocuments | None = None

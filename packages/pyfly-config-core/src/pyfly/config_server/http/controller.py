@@ -151,6 +151,7 @@ class Controller:
         _authorise(principal, endpoint)
         return await endpoint.handler(
             RequestContext(
+                outages=self._outages,
                 request=request,
                 parameters=match.parameters,
                 query=_parse_query(request, endpoint),

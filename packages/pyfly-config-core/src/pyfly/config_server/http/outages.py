@@ -25,7 +25,7 @@ class _Outage:
 
 
 class Outages:
-    """The reasons why requests are answered with 503, from the first to the last of each.
+    """The reasons why stores cannot answer requests, from the first to the last of each.
 
     Args:
         clock: Returns seconds that never go back.
@@ -39,12 +39,18 @@ class Outages:
         """True if there is a reason that is not over, or whose end was not logged."""
         return bool(self._outages)
 
-    def failed(self, request: str, reason: str) -> None:
-        """Note a request that a store could not answer; log the reason unless it was logged."""
+    def failed(self, request: str, reason: str, *, answer: str = "503") -> None:
+        """Note a request that a store could not answer; log the reason unless it was logged.
+
+        Args:
+            request: Its method and path.
+            reason: Why, without values.
+            answer: What was answered instead.
+        """
         now = self._clock()
         outage = self._outages.pop(reason, None)
         if outage is None or now - outage.seen_at > _QUIET_SECONDS:
-            _LOG.error("%s: 503: %s; not logged again while it goes on", request, reason)
+            _LOG.error("%s: %s: %s; not logged again while it goes on", request, answer, reason)
             outage = _Outage(seen_at=now)
         else:
             outage.seen_at = now
@@ -60,4 +66,4 @@ class Outages:
             if outage.seen_at >= oldest:
                 return
             del self._outages[reason]
-            _LOG.warning("over: %s; requests answered with 503: %d", reason, outage.requests)
+            _LOG.warning("over: %s; requests that failed: %d", reason, outage.requests)

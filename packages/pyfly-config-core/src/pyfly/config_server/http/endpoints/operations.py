@@ -1,7 +1,6 @@
 """Health endpoints outside of the base path, and the OpenAPI document below it."""
 
 import asyncio
-import logging
 from typing import Final
 
 from pyfly.config_core import (
@@ -23,7 +22,6 @@ from pyfly.config_server.live.standby_reads import standby_reads
 
 __all__ = ["CHECK_SECONDS", "ENDPOINTS"]
 
-_LOG: Final = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 5.0
 """The time for a store to answer the readiness check."""
 _UNHEALTHY: Final = frozenset({"DOWN", "OUT_OF_SERVICE"})
@@ -53,10 +51,9 @@ async def _ready(context: RequestContext) -> HttpResponse:
         async with asyncio.timeout(CHECK_SECONDS):
             await context.server.check()
     except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
-        _LOG.warning("not ready: %s", _reason(error))
-        if live is not None and live.has_answers:
-            return json_response({"status": "degraded"}, status=200)
-        return json_response({"status": "down"}, status=503)
+        status = "degraded" if live is not None and live.has_answers else "down"
+        context.outages.failed("GET /health/ready", _reason(error), answer=status)
+        return json_response({"status": status}, status=503 if status == "down" else 200)
     return json_response({"status": "up"}, status=200)
 
 
@@ -69,7 +66,8 @@ async def _spring_health(context: RequestContext) -> HttpResponse:
             async with asyncio.timeout(CHECK_SECONDS):
                 composition = await _compose(context.server, repository)
         except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
-            _LOG.warning("down: %s", _reason(error))
+            reason = _reason(error)
+            context.outages.failed("GET /actuator/health", reason, answer=settings.down_status)
             return _spring_response(settings, settings.down_status, _failed(repository, error))
         found.append(_found(repository, composition.environment))
     return _spring_response(settings, "UP", {"repositories": found})
