@@ -468,7 +468,7 @@ async def test_changes_that_are_refused_count_as_lacking(
     assert await standby.fetch(*NAMES) is None
 
 
-async def test_a_store_that_is_empty_as_a_whole_removes_nothing(
+async def test_a_store_that_is_empty_at_a_start_but_was_not_before_is_away(
     restart: Restart, tmp_path: Path
 ) -> None:
     """The directory of an unmounted volume is empty."""
@@ -484,13 +484,50 @@ async def test_a_store_that_is_empty_as_a_whole_removes_nothing(
     (volume / "main").rename(tmp_path / "elsewhere")
     store = Switch(FilesystemConfigBackend(volume))  # does not know that there were labels
     again = restart(store)
-    assert await again.fetch(*NAMES) is None
-    assert await again.has_label("main") is False
-    await written(again)
-    store.take_away()
+    for _ in range(2):
+        assert await again.fetch(*NAMES) == found
+        assert await again.has_label("main") is True
+        assert again.stale_since is not None
+        with pytest.raises(BackendUnavailableError, match=f"remove {tmp_path}.* and restart"):
+            await again.fetch("other", "prod")
+        await written(again)
+    (tmp_path / "elsewhere").rename(volume / "main")
     assert await again.fetch(*NAMES) == found
-    assert await again.has_label("main") is True
+    assert again.stale_since is None
     await store.wrapped.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_store_of_which_only_absences_are_kept_may_be_empty(
+    restart: Restart, tmp_path: Path
+) -> None:
+    (tmp_path / "volume" / "main").mkdir(parents=True)
+    for remove in (True, False):
+        store = Switch(FilesystemConfigBackend(tmp_path / "volume"))
+        standby = restart(store)
+        assert await standby.fetch(*NAMES) is None
+        await written(standby)
+        await store.wrapped.aclose()  # type: ignore[attr-defined]
+        if remove:
+            (tmp_path / "volume" / "main").rmdir()
+
+
+async def test_a_store_that_removed_its_last_bundle_is_empty_after_a_restart(
+    restart: Restart, tmp_path: Path
+) -> None:
+    (tmp_path / "volume").mkdir()
+    store = Switch(FilesystemConfigBackend(tmp_path / "volume"))
+    standby = restart(store)
+    await standby.save(bundle())
+    await standby.save(bundle("other"))
+    for application in ("orders", "other"):
+        assert await standby.fetch(application, "prod") is not None
+    await written(standby)
+    await standby.delete(ORDERS, expected=ANY)
+    await written(standby)
+    await store.wrapped.delete(bundle("other").key, expected=ANY)  # type: ignore[attr-defined]
+    await store.wrapped.aclose()  # type: ignore[attr-defined]
+    again = restart(Switch(FilesystemConfigBackend(tmp_path / "volume")))
+    assert await again.fetch(*NAMES) is None
 
 
 @pytest.mark.parametrize("how", ["save", "commit", "delete"])

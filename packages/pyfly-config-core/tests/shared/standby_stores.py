@@ -63,7 +63,7 @@ class _Gate:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
-        if name in {"keys", "resources", "hints", "aclose"}:
+        if name in {"keys", "resources", "hints", "aclose", "expect_content"}:
             return method
 
         async def call(*arguments: Any, **named: Any) -> Any:

@@ -29,12 +29,22 @@ class LossDetector:
         self._tree: Final = tree
         self._had_content = False
         self._is_known = False
+        self._remedy = "restart the server"
         self._removals = 0
         self._guard = threading.Lock()
 
     def saw_content(self) -> None:
         """Remember that something was found or written."""
         self._had_content = True
+
+    def expect_content(self, remedy: str) -> None:
+        """Remember that a process before this one found something.
+
+        Args:
+            remedy: What to do if the tree is to be empty.
+        """
+        self._had_content = True
+        self._remedy = remedy
 
     def check(self, *, deadline: float) -> None:
         """Return if the tree is as empty as it looks. Call this when nothing was found.
@@ -52,8 +62,8 @@ class LossDetector:
         what = "label" if self._tree.label is None else "file"
         raise BackendUnavailableError(
             f"the store has no {what} any more, and no server has removed the last bundle; perhaps "
-            "a volume is not mounted. Restore the files, or restart the server if the store is to "
-            "be empty"
+            f"a volume is not mounted. Restore the files, or {self._remedy} if the store is to be "
+            "empty"
         )
 
     def _is_lost(self, deadline: float) -> bool:

@@ -238,6 +238,10 @@ class TextStore:
         await self._threads.read(self._tree.check)
         await self._threads.read(self._loss.check)
 
+    def expect_content(self, remedy: str) -> None:
+        """Count an empty tree as unreachable, because it had content before this process."""
+        self._loss.expect_content(remedy)
+
     # --- writing ----------------------------------------------------------------------
 
     async def save(self, source: ConfigSource) -> None:

@@ -44,6 +44,7 @@ from pyfly.config_server.storage import (
     SupportsClose,
     SupportsConditionalSave,
     SupportsDelete,
+    SupportsExpectedContent,
     SupportsLabels,
     SupportsResources,
     SupportsSearchLocations,
@@ -72,6 +73,9 @@ class StandbyBackend(WrapperBackend):
     store raises `BackendUnavailableError`, a read is answered from the disk if everything that it
     asks for is kept; else the error is raised. A snapshot is kept as a whole, and answers only the
     same keys. Other errors, listings, histories, changes and writes are those of the store.
+
+    A store that is empty although something of it is kept counts as unavailable, if it has the
+    ability `SupportsExpectedContent`: the directory of an unmounted volume is empty.
 
     The files are written in batches in a thread, by one process at a time. The directory and its
     files belong to this user only. If they cannot be written, one line is logged.
@@ -109,6 +113,9 @@ class StandbyBackend(WrapperBackend):
         except OSError as error:
             self._files.close()
             raise BackendError(f"standby {self._files.path}: {error.strerror}") from error
+        expecting = ability(backend, SupportsExpectedContent)
+        if expecting is not None and self._shelf.holds_content():
+            expecting.expect_content(f"remove {self._files.path} and restart the server")
         self._recorder = StandbyRecorder(backend, self._shelf)
         self._readers = Threads(_READERS, name="pyfly-config-standby-read")
         self._stale_since: float | None = None

@@ -89,6 +89,15 @@ class StandbyShelf:
 
     # --- reading ----------------------------------------------------------------------
 
+    def holds_content(self) -> bool:
+        """True if something is kept that is not an absence. Reads files until one is found."""
+        for file in self._files.list():
+            with contextlib.suppress(ConfigFormatError, OSError):
+                found = self._files.read(file.name)
+                if found and decode_record(found[0], self._store).state == "present":
+                    return True
+        return False
+
     def load(
         self, keys: Sequence[RecordKey], decode: Callable[[Sequence[Record]], _Result]
     ) -> tuple[_Result, float] | None:

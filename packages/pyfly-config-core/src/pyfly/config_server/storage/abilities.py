@@ -36,6 +36,7 @@ __all__ = [
     "SupportsClose",
     "SupportsConditionalSave",
     "SupportsDelete",
+    "SupportsExpectedContent",
     "SupportsHistory",
     "SupportsKeys",
     "SupportsLabels",
@@ -346,6 +347,21 @@ class SupportsCheck(Protocol):
 
     async def check(self) -> None:
         """Return if the store can be read; otherwise raise a `BackendError` with the reason."""
+        ...
+
+
+@runtime_checkable
+class SupportsExpectedContent(Protocol):
+    """Can be told that it was not empty before, as the directory of an unmounted volume is."""
+
+    def expect_content(self, remedy: str) -> None:
+        """Raise `BackendUnavailableError` while the store is empty as a whole.
+
+        This ends with the first content, and when this store removes its last bundle.
+
+        Args:
+            remedy: What to do if the store is to be empty, for the text of the error.
+        """
         ...
 
 
