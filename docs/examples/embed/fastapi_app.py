@@ -16,10 +16,12 @@ from pyfly.config_server import (
     HttpError,
     HttpRequest,
     Principal,
-    Right,
+    Rule,
 )
 
 API_KEYS = {b"key-of-orders": "orders", b"key-of-billing": "billing"}  # yours are in a database
+
+RULES = (Rule.parse(rights=["read", "files"], on="*/*/*", files="**"),)
 
 
 class ApiKeys:
@@ -32,7 +34,7 @@ class ApiKeys:
         if key not in API_KEYS:
             challenge = (b"www-authenticate", b"Bearer")
             raise HttpError(401, "unauthorized", "send an API key", headers=(challenge,))
-        return Principal(name=API_KEYS[key], rights=frozenset({Right.READ, Right.FILES}))
+        return Principal(name=API_KEYS[key], rules=RULES)
 
 
 # the mount adds /config, so the base path of the server is empty

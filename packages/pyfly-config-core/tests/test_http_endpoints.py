@@ -21,6 +21,7 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     Principal,
     Right,
+    Rule,
     SharedCredential,
 )
 from pyfly.config_server.http import endpoints
@@ -89,7 +90,9 @@ class Rights:
     scheme = "bearer"
 
     def __init__(self, *rights: Right) -> None:
-        self.principal = Principal(name="somebody", rights=frozenset(rights))
+        self.principal = Principal(
+            name="somebody", rules=tuple(Rule.everything({right}) for right in rights)
+        )
 
     async def authenticate(self, request: HttpRequest) -> Principal:
         if request.header(b"authorization") != b"Bearer t":
@@ -210,7 +213,7 @@ async def test_an_authenticator_of_the_application_decides() -> None:
             name = request.header(b"x-user")
             if name is None:
                 raise HttpError(401, "unauthorized", headers=((b"www-authenticate", b"Gateway"),))
-            return Principal(name=name.decode(), rights=frozenset({Right.READ}))
+            return Principal(name=name.decode(), rules=(Rule.everything({Right.READ}),))
 
     assert isinstance(Gateway(), Authenticator)
     controller = Controller(ConfigServer(InMemoryConfigBackend()), auth=Gateway())

@@ -16,6 +16,7 @@ from pyfly.config_server import (
     LiveDocuments,
     Principal,
     Right,
+    Rule,
     SharedCredential,
     WebhookSecret,
 )
@@ -122,7 +123,9 @@ async def test_a_principal_needs_the_right_to_operate() -> None:
         scheme = "bearer"
 
         def __init__(self, *rights: Right) -> None:
-            self.principal = Principal(name="somebody", rights=frozenset(rights))
+            self.principal = Principal(
+                name="somebody", rules=tuple(Rule.everything({right}) for right in rights)
+            )
 
         async def authenticate(self, request: HttpRequest) -> Principal:
             if request.header(b"authorization") is None:

@@ -16,6 +16,7 @@ from pyfly.config_server import (
     LiveOptions,
     Principal,
     Right,
+    Rule,
 )
 from pyfly.config_server.http.asgi import AT_END
 from pyfly.config_server.http.authentication import unauthorized
@@ -226,7 +227,9 @@ class Passes:
 
     def principal_of(self, authorization: bytes | None) -> Principal | None:
         del authorization
-        return None if self.rights is None else Principal(name="p", rights=self.rights)
+        if self.rights is None:
+            return None
+        return Principal(name="p", rules=tuple(Rule.everything({right}) for right in self.rights))
 
     async def authenticate(self, request: HttpRequest) -> Principal:
         principal = self.principal_of(request.header(b"authorization"))

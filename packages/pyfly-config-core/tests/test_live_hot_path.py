@@ -23,6 +23,7 @@ from pyfly.config_server import (
     LiveOptions,
     Principal,
     Right,
+    Rule,
     SharedCredential,
 )
 from pyfly.config_server.http import hot_path
@@ -49,7 +50,7 @@ class Tokens:
             rights = frozenset(Right(word.decode("latin-1")) for word in words[1:])
         except ValueError:
             return None
-        return Principal(name="token", rights=rights)
+        return Principal(name="token", rules=tuple(Rule.everything({right}) for right in rights))
 
     async def authenticate(self, request: HttpRequest) -> Principal:
         principal = self.principal_of(request.header(b"authorization"))
@@ -66,7 +67,7 @@ class Password:
     async def authenticate(self, request: HttpRequest) -> Principal:
         if request.header(b"x-password") != b"p":
             raise HttpError(401, "unauthorized")
-        return Principal(name=None, rights=frozenset({Right.READ}))
+        return Principal(name=None, rules=(Rule.everything({Right.READ}),))
 
 
 POLICIES: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ conformance suite for stores is `pyfly.config_server.testing`.
 
 from typing import TYPE_CHECKING
 
-from pyfly.config_server.access.principal import Principal, Right
+from pyfly.config_server.access import Principal, Right, Rule
 from pyfly.config_server.composition import Bundles, Composition, ConfigServer, ServerOptions
 from pyfly.config_server.encryption import (
     Encryption,
@@ -68,6 +68,7 @@ __all__ = [
     "ReadyResponse",
     "Right",
     "RoutingBackend",
+    "Rule",
     "ServerOptions",
     "SharedCredential",
     "StandbyBackend",

@@ -1,45 +1,41 @@
-"""The rights of the server, and principals with rights."""
+"""Principals: the senders of requests, with their rules."""
 
 from dataclasses import dataclass
-from enum import Enum, unique
 from typing import Final
 
-__all__ = ["ANONYMOUS", "Principal", "Right"]
+from pyfly.config_server.access.rights import Right
+from pyfly.config_server.access.rules import Decision, Rule, Target, decide
+
+__all__ = ["ANONYMOUS", "Principal"]
 
 
-@unique
-class Right(Enum):
-    """A permission of a principal."""
-
-    READ = "read"
-    """Fetch the documents and flattened formats of an application."""
-    FILES = "files"
-    """Fetch plain files."""
-    INSPECT = "inspect"
-    """See stored bundles, their names, versions and history."""
-    WRITE = "write"
-    """Create, replace, delete and roll back bundles."""
-    ENCRYPT = "encrypt"
-    """Encrypt a text with the server's key, and fetch its public key."""
-    DECRYPT = "decrypt"
-    """Decrypt a text with the server's key."""
-    OPERATE = "operate"
-    """Fetch metrics and trigger refreshes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Principal:
-    """The sender of a request, as an authenticator identified it."""
+    """The sender of a request, as an authenticator identified it.
+
+    What was decided for a principal is remembered for this very object: an authenticator returns
+    the same object as long as the rules are the same, and another one when they have changed.
+    """
 
     name: str | None
     """The author that is recorded for writes; `None` for an anonymous principal."""
-    rights: frozenset[Right] = frozenset()
-    """The permissions of the principal."""
+    rules: tuple[Rule, ...] = ()
+    """What the principal may do. Nothing else is allowed."""
 
     def has(self, right: Right) -> bool:
-        """True if the principal has `right`."""
-        return right in self.rights
+        """True if the principal has `right` on anything."""
+        return any(right in rule.rights for rule in self.rules)
+
+    def decide(self, right: Right, target: Target) -> Decision:
+        """Return whether the principal has `right` on a target, and by which rule."""
+        return decide(self.rules, right, target)
+
+    def may(self, right: Right, target: Target) -> bool:
+        """True if the principal has `right` on a target."""
+        return self.decide(right, target).is_allowed
 
 
-ANONYMOUS: Final = Principal(name=None, rights=frozenset(Right) - {Right.WRITE})
+ANONYMOUS: Final = Principal(
+    name=None, rules=(Rule.everything(right for right in Right if right is not Right.WRITE),)
+)
 """The principal of all requests to a server without authentication: every right but `WRITE`."""

@@ -8,7 +8,7 @@ import re
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 from pyfly.config_core.limits import MAX_AUTHOR_LENGTH
-from pyfly.config_server.access.principal import Principal, Right
+from pyfly.config_server.access import Principal, Rule
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest
 
@@ -69,7 +69,7 @@ class SharedCredential:
     ) -> None:
         self.scheme: Final[str] = scheme
         self._digest = hashlib.sha256(secret).digest()
-        self._principal = Principal(name=name, rights=frozenset(Right))
+        self._principal = Principal(name=name, rules=(Rule.everything(),))
         challenge = f'Basic {_REALM}, charset="UTF-8"' if scheme == "basic" else f"Bearer {_REALM}"
         self._challenge = challenge.encode()
 

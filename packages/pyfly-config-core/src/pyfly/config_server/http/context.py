@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from pyfly.config_core import ConfigKey, decode_slashes
-from pyfly.config_server.access.principal import Principal, Right
+from pyfly.config_server.access import Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.messages import HttpRequest

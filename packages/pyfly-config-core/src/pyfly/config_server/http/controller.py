@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 from pyfly.config_core import BackendUnavailableError, ConfigError
-from pyfly.config_server.access.principal import ANONYMOUS, Principal, Right
+from pyfly.config_server.access import ANONYMOUS, Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.http.authentication import Authenticator

@@ -11,7 +11,7 @@ from enum import Enum, unique
 from typing import Final, Literal, TypeAlias
 
 from pyfly.config_core import JsonValue
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.parameters import AnyParameter

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import ref
 
-from pyfly.config_server.access.principal import ANONYMOUS, Right
+from pyfly.config_server.access import ANONYMOUS, Right
 from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.hosts import HostPolicy
@@ -223,9 +223,9 @@ class HotPath:
         if self._checks_hosts and host not in self._hosts:
             return False
         if self._header_auth is None:
-            return right is None or right in ANONYMOUS.rights
+            return right is None or ANONYMOUS.has(right)
         principal = self._header_auth.principal_of(authorization)
-        return principal is not None and (right is None or right in principal.rights)
+        return principal is not None and (right is None or principal.has(right))
 
     def _note_host(self, head: Mapping[bytes, bytes]) -> None:
         """Note a host that the policy has accepted."""

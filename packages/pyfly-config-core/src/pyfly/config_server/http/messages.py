@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.live import Entry
 
 __all__ = ["MAX_BODY_BYTES", "Headers", "HttpRequest", "HttpResponse", "Reusable"]

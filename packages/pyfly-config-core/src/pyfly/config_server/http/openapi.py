@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Final
 
 from pyfly.config_core import JsonValue
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.http.endpoint import Endpoint, Root
 from pyfly.config_server.http.responses import JSON, PROBLEM_JSON
 from pyfly.config_server.http.schemas import Content, Schema, reference

@@ -20,13 +20,13 @@ from pyfly.config_server.storage.abilities import (
     SupportsKeys,
 )
 from pyfly.config_server.storage.ability import ability, default_is_base, has_base_bundles
+from pyfly.config_server.storage.name_patterns import ANY, name_matcher
 from pyfly.config_server.storage.preconditions import Expected
 from pyfly.config_server.storage.values import ConfigEntry, ConfigSource, ConfigVersion
 
 __all__ = ["RoutingBackend", "StoreRoute"]
 
 _Ability = TypeVar("_Ability")
-_ANY: Final = "*"
 _FORBIDDEN: Final = re.compile(r"[\s/,?\[\]{}]")
 
 
@@ -51,7 +51,7 @@ class StoreRoute:
                     f"the pattern {pattern[:MAX_NAME_LENGTH]!r} is not a name of applications in "
                     "which '*' may stand for any text; profiles have no patterns"
                 )
-            if not pattern.strip(_ANY):
+            if not pattern.strip(ANY):
                 raise ValueError(
                     f"the pattern {pattern!r} matches every application; make this store the main "
                     "one, without patterns"
@@ -91,7 +91,7 @@ class RoutingBackend:
         if any(isinstance(store, RoutingBackend) for store in self.stores):
             raise ValueError("a store of a RoutingBackend cannot be one, too; add its routes here")
         self._matchers = [
-            (position, _matcher(pattern))
+            (position, name_matcher(pattern))
             for position, route in enumerate(routes)
             for pattern in route.applications
         ]
@@ -250,23 +250,13 @@ def _able(store: ConfigBackend, kind: type[_Ability]) -> _Ability:
     return found
 
 
-def _matcher(pattern: str) -> re.Pattern[str]:
-    """Return the pattern as a regular expression that takes linear time."""
-    first, *middle = map(re.escape, pattern.split(_ANY))
-    if not middle:
-        return re.compile(first)
-    last = middle.pop()
-    found = "".join(f"(?>.*?{part})" for part in middle)
-    return re.compile(f"{first}{found}.*{last}", re.DOTALL)
-
-
 def _check_reachable(patterns: Sequence[str]) -> None:
     """Refuse a pattern whose names all match an earlier one.
 
     A text in the place of `*` is matched by a `*` only, so it stands for every other text.
     """
     for earlier, pattern in combinations(patterns, 2):
-        if _matcher(earlier).fullmatch(pattern.replace(_ANY, "\0")):
+        if name_matcher(earlier).fullmatch(pattern.replace(ANY, "\0")):
             raise ValueError(
                 f"the pattern {pattern!r} never decides, because {earlier!r} before it matches the "
                 "same names; remove it, or put it first"
@@ -277,9 +267,9 @@ def _check_reachable(patterns: Sequence[str]) -> None:
 def _overlap(one: str, other: str) -> bool:
     """True if some text matches both patterns."""
     if not one or not other:
-        return not (one + other).strip(_ANY)
-    if one[0] == _ANY:
+        return not (one + other).strip(ANY)
+    if one[0] == ANY:
         return _overlap(one[1:], other) or _overlap(one, other[1:])
-    if other[0] == _ANY:
+    if other[0] == ANY:
         return _overlap(one, other[1:]) or _overlap(one[1:], other)
     return one[0] == other[0] and _overlap(one[1:], other[1:])

@@ -11,7 +11,7 @@ from pyfly.config_core import (
     ConfigFormatError,
     JsonValue,
 )
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.stored_bundles import Edit
 from pyfly.config_server.formats.json import parse_json
 from pyfly.config_server.formats.patches import (

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from pyfly.config_core import BackendUnavailableError, ConfigFormatError, ConfigKey, JsonValue
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.formats.documents import bundle_document, encode_json, name_document
 from pyfly.config_server.formats.text import parse_mapping

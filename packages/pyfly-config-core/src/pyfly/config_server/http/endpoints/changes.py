@@ -5,7 +5,7 @@ import json
 from typing import Final, cast
 
 from pyfly.config_core import JsonValue, UnsupportedOperationError
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import name_document
 from pyfly.config_server.http.context import RequestContext

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from pyfly.config_core import CipherError, EncryptionKeyError, split_names, split_profiles
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.http.bodies import media_type, read_utf8
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Body, Endpoint, Result

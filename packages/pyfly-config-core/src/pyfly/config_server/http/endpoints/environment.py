@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyfly.config_core import MEDIA_TYPE_V2, encode_environment
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.composition.key_selection import KeySelection, select_keys
 from pyfly.config_server.composition.representation import Representation

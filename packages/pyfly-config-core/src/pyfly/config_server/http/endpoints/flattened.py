@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from pyfly.config_core import ConfigFormatError, Environment
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import count_properties, run
 from pyfly.config_server.composition.key_selection import KeySelection
 from pyfly.config_server.composition.rendering import Extension, UnrenderableError, render

@@ -6,7 +6,7 @@ from typing import Final
 
 from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.formats.documents import encode_json, version_document
 from pyfly.config_server.formats.text import parse_mapping

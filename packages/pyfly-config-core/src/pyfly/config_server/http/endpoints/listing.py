@@ -5,7 +5,7 @@ from typing import Final
 
 from pyfly.config_core import ConfigKey, JsonValue
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.formats.documents import encode_json, entry_document
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.cursors import KEY_CURSOR, encode_key_cursor

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Endpoint, Root
 from pyfly.config_server.http.errors import HttpError

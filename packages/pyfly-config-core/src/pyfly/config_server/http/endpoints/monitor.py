@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import parse_qs
 
-from pyfly.config_server.access.principal import ANONYMOUS, Right
+from pyfly.config_server.access import ANONYMOUS, Right
 from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_body, unsupported_type
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Audience, Body, Endpoint, Result, Root

@@ -6,7 +6,7 @@ from typing import Final
 
 from pyfly.config_core import ConfigFormatError, Environment, resolve_placeholders
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.access.principal import Right
+from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.composition.rendering import UnrenderableError, values_of
 from pyfly.config_server.composition.representation import Representation
