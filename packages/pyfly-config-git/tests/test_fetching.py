@@ -16,7 +16,7 @@ import pytest
 from git_repositories import Repository, until_fetched
 from pyfly.config_core import BackendStaleError, BackendUnavailableError, ConfigKey
 from pyfly.config_git import GitConfigBackend
-from pyfly.config_server.storage import LabelChange
+from pyfly.config_server.storage import ANY, ConfigSource, LabelChange
 
 pytestmark = pytest.mark.anyio
 
@@ -253,6 +253,46 @@ async def test_two_processes_share_a_clone(repository: Repository, open_store: O
     await until_fetched(one, "main", commit)
     assert await port(other) == 2  # without a fetch of its own
     assert (await other.changes_since(cursors[1])).changes
+
+
+async def test_fetches_and_saves_do_not_wait_for_tidying(
+    repository: Repository,
+    open_store: Open,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what tidying writes at that moment is not taken for a leftover of a killed command."""
+    repository.commit({"orders-prod.yml": "port: 1"})
+    git, began = shutil.which("git"), tmp_path / "began"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    script = f"""#!/bin/sh
+case " $* " in *" gc --auto "*)
+    touch "${{1#--git-dir=}}/objects/pack/tmp_pack_1" {began}
+    exec sleep 600
+esac
+exec {git} "$@"
+"""
+    (programs / "git").write_text(script, encoding="utf-8")
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    store = open_store(write="true")
+    assert await port(store) == 1
+    while not began.exists():
+        await asyncio.sleep(0.01)
+    await until_fetched(store, "main", repository.commit({"orders-prod.yml": "port: 2"}))
+    await store.commit(
+        ConfigSource(application="orders", profile="prod", properties={"port": 3}), expected=ANY
+    )
+    assert await port(open_store()) == 3  # as in another process
+    (left,) = (tmp_path / "state").rglob("tmp_pack_1")
+    began_closing = time.monotonic()
+    await store.aclose()
+    assert time.monotonic() - began_closing < 30
+    monkeypatch.undo()
+    again = open_store()
+    await until_fetched(again, "main", repository.commit({"orders-prod.yml": "port: 4"}))
+    assert not left.exists()
 
 
 async def test_many_fetches_leave_few_packs(

@@ -1,5 +1,6 @@
 """The backend that keeps bundles in a Git repository."""
 
+import asyncio
 import builtins
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -157,4 +158,4 @@ class GitConfigBackend(TextStore):
         """Wait for a running save, end a running fetch, and refuse further calls."""
         self._refresher.close()
         await super().aclose()
-        self._mirror.close()
+        await asyncio.to_thread(self._mirror.close)

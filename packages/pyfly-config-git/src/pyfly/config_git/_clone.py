@@ -1,39 +1,22 @@
-"""The commands that make, fill and tidy a bare clone. The caller holds the lock of the remote."""
+"""The commands that make and fill a bare clone. The caller holds the lock of the remote."""
 
 import contextlib
-import logging
-import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from pyfly.config_git._cat_file import DamagedCloneError
 from pyfly.config_git._objects import Objects
 from pyfly.config_git._process import Git, GitError
 from pyfly.config_git._refs import FORMAT, Refs, parse_refs
-
-_LOG: Final = logging.getLogger(__name__)
+from pyfly.config_git._tidying import marked
 
 _REFSPECS: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-_TIDY_SECONDS: Final = 600.0
+_SURPRISES_SECONDS: Final = 60.0
 _VERIFY_SECONDS: Final = 120.0
-_MARK: Final = "pyfly-fetching"
-"""A file that is there while git writes, and after a command that failed or was killed."""
 _NAMED: Final = 20
 """The number of branches that are looked at for a rewritten history."""
-_TIDY: Final = tuple(
-    part
-    for setting in (
-        "gc.auto=6000",
-        "gc.autoPackLimit=30",
-        "gc.autoDetach=false",
-        "gc.pruneExpire=2.weeks.ago",
-        "gc.writeCommitGraph=true",
-    )
-    for part in ("-c", setting)
-)
 
 
 class Clone:
@@ -57,7 +40,7 @@ class Clone:
         directory = self.local.directory
         if not (directory / "HEAD").is_file():
             self._make("sha1", deadline)
-        with _marked(directory):
+        with marked(directory):
             try:
                 self._fetch(address, deadline)
             except GitError as error:
@@ -122,30 +105,13 @@ class Clone:
             for name, old in sorted(before.branches.items())
             if after.branches.get(name, old) != old
         ]
-        deadline = time.monotonic() + _TIDY_SECONDS
+        deadline = time.monotonic() + _SURPRISES_SECONDS
         for name, old, new in moved[:_NAMED]:
             try:
                 self.local.run("merge-base", "--is-ancestor", old, new, deadline=deadline)
             except GitError as error:
                 if error.code == 1:
                     yield f"the history of the branch '{name}' was rewritten"
-
-    def tidy(self, *, is_new: bool) -> None:
-        """Pack what has piled up, now and then. Nothing that a reader may use is removed."""
-        deadline = time.monotonic() + _TIDY_SECONDS
-        command = ("commit-graph", "write", "--reachable", "--changed-paths", "--no-progress")
-        inherited = self._remote.inherited
-        git = replace(self.local, options=_TIDY, is_polite=True, inherited=inherited)
-        try:
-            with _marked(git.directory):
-                if is_new:
-                    git.run(*command, deadline=deadline)
-                git.run("gc", "--auto", "--quiet", deadline=deadline)
-        except GitError as error:
-            if error.code is None or error.code >= 0:  # it was not killed by closing the store
-                _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.reason)
-        except OSError as error:
-            _LOG.warning("the clone %s was not tidied: %s", self.local.directory, error.strerror)
 
 
 def move_branch(git: Git, branch: str, commit: str, *, deadline: float) -> None:
@@ -154,31 +120,5 @@ def move_branch(git: Git, branch: str, commit: str, *, deadline: float) -> None:
     Raises:
         GitError: It cannot be moved. The next command that writes can do it.
     """
-    with _marked(git.directory):
+    with marked(git.directory):
         git.run("update-ref", f"refs/heads/{branch}", commit, deadline=deadline)
-
-
-@contextlib.contextmanager
-def _marked(directory: Path) -> Generator[None]:
-    """Mark the clone while git writes into it, and tidy up after one that did not end well."""
-    mark = directory / _MARK
-    if mark.exists():
-        _remove_leftovers(directory)
-    mark.touch()
-    yield
-    mark.unlink(missing_ok=True)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove what a killed command left: temporary files, and locks that nobody holds."""
-    patterns = (
-        *("*.lock", "packed-refs.new", "refs/**/*.lock", "objects/info/**/*.lock", "objects/tmp_*"),
-        *("objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/pack/*.keep"),
-        *("objects/[0-9a-f][0-9a-f]/tmp_*",),
-    )
-    for pattern in patterns:
-        for path in directory.glob(pattern):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)

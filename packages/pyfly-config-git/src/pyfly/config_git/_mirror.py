@@ -23,6 +23,7 @@ from pyfly.config_git._objects import Objects
 from pyfly.config_git._process import Git, GitError, RunningProcesses
 from pyfly.config_git._refs import Refs, lost_branches
 from pyfly.config_git._state import State, StateDirectory
+from pyfly.config_git._tidying import tidy
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ CLONE_SECONDS: Final = 1800.0
 """The longest time of the first fetch."""
 _VERIFY_AGAIN: Final = 600.0
 """While fetches fail, the clone is verified as often as this."""
+_TIDY_GRACE_SECONDS: Final = 2.0
 _SECOND_LOOK: Final = 0.5
 """A loss is believed when it is seen again after this part of the time between two fetches."""
 
@@ -66,6 +68,7 @@ class Mirror:
         self._is_private = False
         self._damaged: set[str] = set()
         self._verify_at = 0.0
+        self._tidying: threading.Thread | None = None
 
     # --- reading ----------------------------------------------------------------------
 
@@ -125,7 +128,12 @@ class Mirror:
         return snapshot.state.clone in self._damaged
 
     def close(self) -> None:
-        """End all processes, and refuse further ones."""
+        """End all processes, and refuse further ones. Tidying gets two seconds to end.
+
+        Otherwise short commands would never finish it.
+        """
+        if self._tidying is not None:
+            self._tidying.join(_TIDY_GRACE_SECONDS)
         self._running.close()
         with self._guard:
             if self._snapshot is not None:
@@ -243,7 +251,16 @@ class Mirror:
             if other != name and current is not None and current.state.clone == name:
                 self._directory.remove_clone(other)
         if refs.listed and (is_new or before is None or before.refs != refs):
-            clone.tidy(is_new=is_new)
+            self._tidy(clone.local)
+
+    def _tidy(self, git: Git) -> None:
+        """Tidy a clone in a thread: fetches and saves do not wait for it."""
+        if self._tidying is None or not self._tidying.is_alive():
+            thread = threading.Thread(
+                target=tidy, args=(git,), name="pyfly-config-git-tidy", daemon=True
+            )
+            thread.start()
+            self._tidying = thread
 
     def _new_name(self) -> str:
         numbers = [int(name.rpartition("-")[2] or 0) for name in self._directory.clones()]
