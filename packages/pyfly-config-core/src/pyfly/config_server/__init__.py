@@ -8,6 +8,7 @@ conformance suite for stores is `pyfly.config_server.testing`.
 from typing import TYPE_CHECKING
 
 from pyfly.config_server.access import Principal, Right, Rule
+from pyfly.config_server.access.followed_file import FollowedAccessFile
 from pyfly.config_server.composition import Bundles, Composition, ConfigServer, ServerOptions
 from pyfly.config_server.encryption import (
     Encryption,
@@ -25,6 +26,10 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_app import MetricsApp
+from pyfly.config_server.http.token_authentication import (
+    AccessFileAuthenticator,
+    AuthenticatorGroup,
+)
 from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.standby import StandbyBackend
@@ -40,7 +45,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AT_END",
     "MAX_BODY_BYTES",
+    "AccessFileAuthenticator",
     "Authenticator",
+    "AuthenticatorGroup",
     "Bundles",
     "Composition",
     "ConfigBackend",
@@ -51,6 +58,7 @@ __all__ = [
     "Encryption",
     "EncryptionKeys",
     "FilesystemConfigBackend",
+    "FollowedAccessFile",
     "HealthRepository",
     "HealthSettings",
     "HostPolicy",

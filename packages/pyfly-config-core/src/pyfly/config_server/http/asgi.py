@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 from pyfly.config_server.composition.server import ConfigServer
-from pyfly.config_server.http.authentication import Authenticator
+from pyfly.config_server.http.authentication import Authenticator, BackgroundAuthenticator
 from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.document_handler import waited_headers
 from pyfly.config_server.http.health import HealthSettings
@@ -118,6 +118,7 @@ class ConfigServerApp:
         )
         self._hot = None if self.live is None else HotPath(self.live, auth=auth, hosts=hosts)
         self._server = server
+        self._auth = auth if isinstance(auth, BackgroundAuthenticator) else None
         self._handle = controller.handle
         self._below = server.base_path + "/"
         self._exact = controller.root_paths | {server.base_path}
@@ -152,9 +153,14 @@ class ConfigServerApp:
         await self.aclose()
 
     async def start(self) -> None:
-        """Begin to follow the stores. Without this call the first request begins it."""
+        """Begin to follow the stores and the authenticator's sources.
+
+        Without this call the first request begins it.
+        """
         if self.live is not None:
             self.live.start()
+        if self._auth is not None:
+            self._auth.start()
 
     def release(self, *, ends_connections: bool = False) -> None:
         """Answer all held requests; hold no more.
@@ -166,7 +172,9 @@ class ConfigServerApp:
             self.live.release(ends_connections=ends_connections)
 
     async def aclose(self) -> None:
-        """Stop following the stores. The server stays open."""
+        """Stop following the stores and the authenticator's sources. The server stays open."""
+        if self._auth is not None:
+            await self._auth.aclose()
         if self.live is not None:
             await self.live.aclose()
 

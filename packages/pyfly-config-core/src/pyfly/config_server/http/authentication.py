@@ -9,14 +9,23 @@ from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 from pyfly.config_core.limits import MAX_AUTHOR_LENGTH
 from pyfly.config_server.access import Principal, Rule
+from pyfly.config_server.access.tokens import SHARED_TOKEN
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest
 
-__all__ = ["Authenticator", "HeaderAuthenticator", "SharedCredential", "unauthorized"]
+__all__ = [
+    "REALM",
+    "Authenticator",
+    "BackgroundAuthenticator",
+    "HeaderAuthenticator",
+    "SharedCredential",
+    "decode_basic",
+    "unauthorized",
+]
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_REALM: Final = 'realm="pyfly-config"'
-_TOKEN_AUTHOR: Final = "shared-token"  # noqa: S105 - a name, not a secret
+REALM: Final = 'realm="pyfly-config"'
+"""The parameter of every challenge."""
 
 
 @runtime_checkable
@@ -49,13 +58,30 @@ class HeaderAuthenticator(Authenticator, Protocol):
         ...
 
 
-def unauthorized(challenge: bytes) -> HttpError:
+@runtime_checkable
+class BackgroundAuthenticator(Authenticator, Protocol):
+    """An authenticator with work of its own, such as following a file.
+
+    `ConfigServerApp` starts it with itself and closes it at its end.
+    """
+
+    def start(self) -> None:
+        """Begin with the work in the running event loop, unless it has begun."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the work."""
+        ...
+
+
+def unauthorized(*challenges: bytes) -> HttpError:
     """Return the error for a request without an accepted credential.
 
     Args:
-        challenge: The value of the header `WWW-Authenticate`.
+        challenges: The values of the header `WWW-Authenticate`.
     """
-    return HttpError(401, "unauthorized", headers=((b"www-authenticate", challenge),))
+    headers = tuple((b"www-authenticate", challenge) for challenge in challenges)
+    return HttpError(401, "unauthorized", headers=headers)
 
 
 class SharedCredential:
@@ -65,12 +91,14 @@ class SharedCredential:
     """
 
     def __init__(
-        self, scheme: Literal["basic", "bearer"], secret: bytes, *, name: str = _TOKEN_AUTHOR
+        self, scheme: Literal["basic", "bearer"], secret: bytes, *, name: str = SHARED_TOKEN
     ) -> None:
         self.scheme: Final[str] = scheme
+        self.name: Final = name
+        """The name of its principal."""
         self._digest = hashlib.sha256(secret).digest()
         self._principal = Principal(name=name, rules=(Rule.everything(),))
-        challenge = f'Basic {_REALM}, charset="UTF-8"' if scheme == "basic" else f"Bearer {_REALM}"
+        challenge = f'Basic {REALM}, charset="UTF-8"' if scheme == "basic" else f"Bearer {REALM}"
         self._challenge = challenge.encode()
 
     @classmethod
@@ -126,11 +154,15 @@ class SharedCredential:
             return False
         given = payload.strip()
         if self.scheme == "basic":
-            given = _decoded(given)
+            given = decode_basic(given)
         return hmac.compare_digest(hashlib.sha256(given).digest(), self._digest)
 
 
-def _decoded(payload: bytes) -> bytes:
+def decode_basic(payload: bytes) -> bytes:
+    """Return name and password, separated by a colon, of a Basic credential.
+
+    Empty if the payload is not base64.
+    """
     try:
         return base64.b64decode(payload, validate=True)
     except binascii.Error:

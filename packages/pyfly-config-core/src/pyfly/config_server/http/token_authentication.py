@@ -1,0 +1,123 @@
+"""Authenticators for many principals: the tokens of an access file, and several ways at once."""
+
+import hmac
+import time
+from typing import Final
+
+from pyfly.config_server.access.followed_file import FollowedAccessFile
+from pyfly.config_server.access.principal import Principal
+from pyfly.config_server.access.tokens import digest_of, is_token
+from pyfly.config_server.http.authentication import (
+    REALM,
+    Authenticator,
+    BackgroundAuthenticator,
+    HeaderAuthenticator,
+    decode_basic,
+    unauthorized,
+)
+from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.messages import Headers, HttpRequest
+
+__all__ = ["AccessFileAuthenticator", "AuthenticatorGroup"]
+
+_CHALLENGE: Final = f"Bearer {REALM}"
+_BASIC_CHALLENGE: Final = f'Basic {REALM}, charset="UTF-8"'
+
+
+class AccessFileAuthenticator:
+    """Accepts the tokens of an access file: as bearer tokens, or as passwords of their principals.
+
+    A token is looked up by its digest, and the name is compared then. So an unknown name and a
+    wrong token take the same time, and a thousand principals cost what one costs.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """The scheme that OpenAPI documents name."""
+        return "bearer"
+
+    def __init__(self, file: FollowedAccessFile) -> None:
+        self._file = file
+
+    def start(self) -> None:
+        """Begin to follow the access file."""
+        self._file.start()
+
+    async def aclose(self) -> None:
+        """Stop following the access file."""
+        await self._file.aclose()
+
+    async def authenticate(self, request: HttpRequest) -> Principal:
+        """Return the principal of a token.
+
+        Raises:
+            HttpError: 401; the request has no valid token.
+        """
+        self._file.start()
+        principal = self.principal_of(request.header(b"authorization"))
+        if principal is None:
+            raise unauthorized(_CHALLENGE.encode(), _BASIC_CHALLENGE.encode())
+        return principal
+
+    def principal_of(self, authorization: bytes | None) -> Principal | None:
+        """Return the principal of a token, `None` for every other credential."""
+        scheme, _, payload = (authorization or b"").strip().partition(b" ")
+        scheme, token, name = scheme.lower(), payload.strip(), None
+        if scheme == b"basic":
+            name, _, token = decode_basic(token).partition(b":")
+        elif scheme != b"bearer":
+            return None
+        found = self._file.table.find(digest_of(token), now=time.time())
+        if found is None or not is_token(token):
+            return None
+        owner, principal = found
+        return principal if name is None or hmac.compare_digest(name, owner) else None
+
+
+class AuthenticatorGroup:
+    """Accepts what one of several authenticators accepts, asked in their order."""
+
+    def __init__(self, *members: Authenticator) -> None:
+        self._members = members
+        self._by_header = [one for one in members if isinstance(one, HeaderAuthenticator)]
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the first authenticator."""
+        return self._members[0].scheme
+
+    def start(self) -> None:
+        """Start the authenticators that have work of their own."""
+        for member in self._members:
+            if isinstance(member, BackgroundAuthenticator):
+                member.start()
+
+    async def aclose(self) -> None:
+        """Stop them."""
+        for member in self._members:
+            if isinstance(member, BackgroundAuthenticator):
+                await member.aclose()
+
+    async def authenticate(self, request: HttpRequest) -> Principal:
+        """Return the principal that the first authenticator finds.
+
+        Raises:
+            HttpError: Each of them refuses the request; 401 has the challenges of all.
+        """
+        challenges: Headers = ()
+        for member in self._members:
+            try:
+                return await member.authenticate(request)
+            except HttpError as error:
+                if error.status != 401:  # noqa: PLR2004 - the status of HTTP
+                    raise
+                challenges = (*challenges, *error.headers)
+        raise HttpError(401, "unauthorized", headers=challenges)
+
+    def principal_of(self, authorization: bytes | None) -> Principal | None:
+        """Return the principal of a header, if one of the authenticators needs no more."""
+        for member in self._by_header:
+            principal = member.principal_of(authorization)
+            if principal is not None:
+                return principal
+        return None
