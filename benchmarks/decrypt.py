@@ -1,4 +1,4 @@
-"""What decrypting costs: a document of 200 values, clear, with a password, with RSA.
+"""What decrypting costs: a document of 200 values, clear, bound, with a password, with RSA.
 
 The baseline composes the same document from a bundle of clear texts of the same length. The
 bundle lies in memory, so that nothing but composing and decrypting is measured.
@@ -20,6 +20,7 @@ from pyfly.config_server import (
     EncryptionKeys,
     InMemoryConfigBackend,
     ServerOptions,
+    open_bound_keys,
     open_keys,
 )
 
@@ -39,12 +40,18 @@ def main() -> int:
     rsa = generate_private_key(65_537, 2048)
     pem = rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     keys = open_keys(EncryptionKeys(default="a password", named={"rsa": pem, "password": "b"}))
+    bound = open_bound_keys({"2027": "A" * 43})
     server = ConfigServer(
-        InMemoryConfigBackend(), options=ServerOptions(encryption=Encryption(keys=keys))
+        InMemoryConfigBackend(),
+        options=ServerOptions(encryption=Encryption(keys=keys, bound=bound)),
     )
     texts = {f"key{number}": f"secret number {number:20}" for number in range(VALUES)}
     encrypted: dict[str, Mapping[str, str]] = {
         "clear": {key: "x" * len(keys.encrypt(text)) for key, text in texts.items()},
+        "bound": {
+            key: "{cipher}" + bound.encrypt(text, application="orders", key=key)
+            for key, text in texts.items()
+        },
         **{
             name: {key: "{cipher}" + keys.encrypt(f"{{key:{name}}}{text}") for key, text in pairs}
             for name, pairs in (("password", texts.items()), ("rsa", texts.items()))
@@ -59,7 +66,7 @@ def main() -> int:
             for profile in encrypted
         }
         rates = compare(measures, options)
-        for profile in ("password", "rsa"):
+        for profile in ("bound", "password", "rsa"):
             environment = runner.run(server.compose("orders", profile, None)).environment
             if environment.property_sources[0].source != texts:
                 raise RuntimeError("the texts differ")
@@ -68,7 +75,7 @@ def main() -> int:
             1000 / ours - 1000 / clear
             for ours, clear in zip(rates[name], rates["clear"], strict=True)
         ]
-        for name in ("password", "rsa")
+        for name in ("bound", "password", "rsa")
     }
     report(rates, options, unit="documents", added_milliseconds=added)
     return 0

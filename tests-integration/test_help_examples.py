@@ -58,7 +58,8 @@ EXAMPLES = {
     "compare https://config.example.com/config ./config": "5 documents compared, 0 differ",
     "compare http://localhost:8888 ./config --applications orders --json": '"different": 0',
     "encrypt --settings server.toml": "{cipher}AQ",
-    "encrypt --key 2027 < password.txt": "{cipher}{key:2027}",
+    "encrypt --key-name 2027 < password.txt": "{cipher}{key:2027}",
+    "encrypt --application orders --key db.password --settings server.toml": "{cipher}v1:2028:",
     "decrypt '{cipher}AQB3...' --settings server.toml": "secret",
     "key --settings server.toml": "ssh-rsa AAAA",
     "new-backend etcd": "Made pyfly-config-etcd: pyfly-config-etcd, imported as",
@@ -91,7 +92,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "orders.yaml": "server: {port: 1}\n",
         "orders.json": '{"server": {"port": 1}}\n',
         "password.txt": "secret\n",
-        "server.toml": 'encrypt-key-file = "server.pem"\n[encrypt-keys]\n2027 = "another"\n',
+        "server.toml": 'encrypt-key-file = "server.pem"\n[encrypt-keys]\n2027 = "another"\n'
+        f'[encrypt-bound-keys]\n2028 = "{"A" * 43}"\n',
     }
     for name, text in texts.items():
         file = path / name

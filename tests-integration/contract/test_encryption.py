@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pyfly.config_core import MEDIA_TYPE_V2
-from pyfly.config_server import Encryption, EncryptionKeys, FilesystemConfigBackend, open_keys
+from pyfly.config_server import (
+    Encryption,
+    EncryptionKeys,
+    FilesystemConfigBackend,
+    open_bound_keys,
+    open_keys,
+)
+
+pytestmark = pytest.mark.anyio
 
 SECRET = "000102030405060708090a0b0c0d0e0f92c516ebbdf9aecbb68f22247c57812d"
 PLAIN = {"Content-Type": "text/plain"}
@@ -372,3 +380,68 @@ async def test_cipher_texts_in_plain_files(
     refused = await switched_on(f"{path}/bad.yaml")
     assert refused.status == 500
     assert "cipher}00" not in refused.body.decode()
+
+
+# --- cipher texts that are bound to an application and a key ------------------------------
+
+BOUND = open_bound_keys({"k1": "A" * 43})
+
+
+async def test_a_bound_text_is_made_and_read_for_one_place(start: Callable[..., Any]) -> None:
+    ask = start(bound=BOUND)
+    made = await post(ask, "/encrypt/orders/prod?key=db.pass-word", "my secret")
+    text = made.body.decode()
+    assert (made.status, text[:6]) == (200, "v1:k1:")
+    for path, body in [
+        ("/decrypt/orders/prod?key=db.password", text),
+        ("/decrypt/orders/other,dev?key=DB.PASSWORD", "{cipher}" + text),
+    ]:
+        read = await post(ask, path, body)
+        assert (read.status, read.body) == (200, b"my secret")
+    for path in (
+        "/decrypt/billing/prod?key=db.password",
+        "/decrypt/orders/prod?key=db.user",
+        "/decrypt/orders/prod",
+        "/decrypt",
+    ):
+        refused = await post(ask, path, text)
+        assert (refused.status, refused.json["status"]) == (400, "INVALID")
+        assert text[6:] not in refused.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/encrypt/orders,billing/prod?key=a", 400),
+        ("/encrypt/or%23ders/prod?key=a", 400),
+        ("/encrypt/orders/prod?key=", 200),  # Spring's format
+        ("/encrypt/orders/prod?key=%00%F0%9F%92%A9", 200),
+        ("/encrypt?key=a", 200),  # as any unknown parameter there
+    ],
+)
+async def test_a_place_is_one_application_and_one_key(
+    start: Callable[..., Any], path: str, status: int
+) -> None:
+    assert (await post(start(bound=BOUND), path, "my secret")).status == status
+
+
+async def test_without_keys_for_it_nothing_is_bound(start: Callable[..., Any]) -> None:
+    for path in ("/encrypt/orders/prod?key=a", "/decrypt/orders/prod?key=a"):
+        answer = await post(start(), path, "v1:k1:" + "A" * 40)
+        assert (answer.status, answer.json) == (404, NO_KEY)
+    only = start(keys=None, bound=BOUND)
+    assert (await post(only, "/encrypt", "x")).status == 404
+    assert (await only("/config/encrypt/status")).status == 200
+
+
+async def test_a_bound_value_is_served_in_clear_text_in_every_format(
+    start: Callable[..., Any], write: Callable[[str, str], Any]
+) -> None:
+    text = BOUND.encrypt("my secret", application="sec", key="db.password")
+    write("main/sec-default.yaml", f"db:\n  password: '{{cipher}}{text}'\n")
+    ask = start(bound=BOUND)
+    for path in ("sec/default", "sec-default.json", "sec-default.yml", "sec-default.properties"):
+        answer = await ask(f"/config/{path}")
+        assert "my secret" in answer.body.decode()
+    handed_on = await start(bound=BOUND, decrypts_documents=False)("/config/sec/default")
+    assert text in handed_on.body.decode()

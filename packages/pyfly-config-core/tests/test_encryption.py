@@ -328,13 +328,13 @@ def source(**values: Any) -> PropertySource:
 def test_values_of_documents(caplog: pytest.LogCaptureFixture) -> None:
     given = source(pw="{cipher}" + SAMPLE, bad="{cipher}{key:a}00", number=5, plain="p")
     keys = open_keys(EncryptionKeys(default="foo"))
-    (found,) = Encryption(keys=keys).decrypt([given])
+    (found,) = Encryption(keys=keys).decrypt([given], [()])
     expected = [("number", 5), ("plain", "p"), ("pw", "mysecret"), ("invalid.bad", "<n/a>")]
     assert list(found.source.items()) == expected
     assert found.origins == {"number": "1:1", "plain": "1:1"}
-    (kept,) = Encryption(keys=keys, prefixes_invalid=False).decrypt([given])
+    (kept,) = Encryption(keys=keys, prefixes_invalid=False).decrypt([given], [()])
     assert kept.source["bad"] == "{key:a}00"
-    (invalid,) = Encryption().decrypt([given])
+    (invalid,) = Encryption().decrypt([given], [()])
     assert {"invalid.pw", "invalid.bad"} < invalid.source.keys()
     assert not Encryption(keys=keys, decrypts_documents=False).concerns([given])
     assert not Encryption(keys=keys).concerns([source(a="x{cipher}00", b=1)])
@@ -347,7 +347,7 @@ def test_many_values_that_cannot_be_decrypted_do_not_fill_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sources = [source(**{f"k{n}": "{cipher}00" for n in range(1_000)}) for _ in range(2)]
-    found = Encryption().decrypt(sources)
+    found = Encryption().decrypt(sources, [() for _ in sources])
     assert [len(one.source) for one in found] == [1_000, 1_000]
     assert len(caplog.records) == 11
     assert "s: 'k0' cannot be decrypted: no key is configured" in caplog.text
@@ -372,11 +372,11 @@ def test_many_values_that_cannot_be_decrypted_do_not_fill_the_log(
 def test_values_of_plain_files(path: str, text: str, expected: str) -> None:
     keys = open_keys(EncryptionKeys(default="foo"))
     filled, wanted = (one.replace("%s", SAMPLE) for one in (text, expected))
-    assert Encryption(keys=keys).decrypt_resource(path, filled) == filled
+    assert Encryption(keys=keys).decrypt_resource(path, filled, applications=()) == filled
     switched_on = Encryption(keys=keys, decrypts_resources=True)
-    assert switched_on.decrypt_resource(path, filled) == wanted
+    assert switched_on.decrypt_resource(path, filled, applications=()) == wanted
     off = Encryption(keys=keys, decrypts_resources=True, decrypts_documents=False)
-    assert off.decrypt_resource(path, filled) == filled
+    assert off.decrypt_resource(path, filled, applications=()) == filled
 
 
 def test_a_clear_text_that_holds_a_cipher_text_is_put_in_as_it_is() -> None:
@@ -384,7 +384,7 @@ def test_a_clear_text_that_holds_a_cipher_text_is_put_in_as_it_is() -> None:
     inner = "{cipher}" + keys.encrypt("inner")
     outer = "{cipher}" + keys.encrypt(f"<{inner}>")
     decrypted = Encryption(keys=keys, decrypts_resources=True).decrypt_resource(
-        "a.properties", f"a={inner}\nb={outer}\nc={inner}\n"
+        "a.properties", f"a={inner}\nb={outer}\nc={inner}\n", applications=()
     )
     assert decrypted == f"a=inner\nb=<{inner}>\nc=inner\n"
 
@@ -392,11 +392,13 @@ def test_a_clear_text_that_holds_a_cipher_text_is_put_in_as_it_is() -> None:
 def test_a_plain_file_is_decrypted_whole_or_refused() -> None:
     encryption = Encryption(keys=open_keys(EncryptionKeys(default="foo")), decrypts_resources=True)
     with pytest.raises(ConfigFormatError, match=r"^a\.yaml: a value cannot be decrypted"):
-        encryption.decrypt_resource("a.yaml", "a: '{cipher}00'\n")
+        encryption.decrypt_resource("a.yaml", "a: '{cipher}00'\n", applications=())
     with pytest.raises(ConfigFormatError, match=r"^a\.json, line 1"):
-        encryption.decrypt_resource("a.json", '{"a": "{cipher}00"')
+        encryption.decrypt_resource("a.json", '{"a": "{cipher}00"', applications=())
     with pytest.raises(ConfigFormatError, match="no key is configured"):
-        Encryption(decrypts_resources=True).decrypt_resource("a.yaml", "a: '{cipher}00'\n")
+        Encryption(decrypts_resources=True).decrypt_resource(
+            "a.yaml", "a: '{cipher}00'\n", applications=()
+        )
 
 
 def test_without_the_libraries_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,4 +413,4 @@ def test_without_the_libraries_it_is_said_what_to_install(monkeypatch: pytest.Mo
     with pytest.raises(EncryptionNotInstalledError, match=command):
         open_keys(EncryptionKeys(default="foo"))
     with pytest.raises(EncryptionNotInstalledError, match=command):
-        Encryption().decrypt([source(pw="{cipher}00")])
+        Encryption().decrypt([source(pw="{cipher}00")], [()])

@@ -1,6 +1,8 @@
 """`pyfly-config encrypt`, `decrypt` and `key`, and the settings that name the keys."""
 
+import base64
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,13 +70,13 @@ def test_one_of_several_keys_is_named(
     file = tmp_path / "server.toml"
     file.write_text('[encrypt-keys]\n"2027" = "bar"\n', encoding="utf-8")
     file.chmod(0o600)
-    assert main(["encrypt", "pw", "--key", "2027", "--settings", str(file)]) == 0
+    assert main(["encrypt", "pw", "--key-name", "2027", "--settings", str(file)]) == 0
     stored = capsys.readouterr().out.rstrip("\n")
     assert stored.startswith("{cipher}{key:2027}")
     monkeypatch.setenv(PREFIX + "SETTINGS", str(file))
     assert main(["decrypt", stored]) == 0
     assert capsys.readouterr().out == "pw\n"
-    assert main(["encrypt", "pw", "--key", "2028"]) == 2
+    assert main(["encrypt", "pw", "--key-name", "2028"]) == 2
     assert "there is no key '2028'" in capsys.readouterr().err
 
 
@@ -161,7 +163,7 @@ def test_a_key_that_cannot_be_used_encrypts_nothing(
 
 def test_a_name_that_no_key_has_encrypts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("2027", "a}{b", ""):
-        assert main(["encrypt", "x", "--key", name]) == 2
+        assert main(["encrypt", "x", "--key-name", name]) == 2
         told = capsys.readouterr()
         assert told.out == ""
         assert f"there is no key {name!r}" in told.err
@@ -245,3 +247,74 @@ def test_the_switches(load: Load) -> None:
             assert getattr(encryption_of(load(**{name: text})), field) is value
     with pytest.raises(SettingsError, match="DECRYPT_ENDPOINT: must be"):
         load(DECRYPT_ENDPOINT="maybe")
+
+
+# --- values that are bound to a place ----------------------------------------------------
+
+BOUND = {name: base64.b64encode(name.encode().ljust(32)).decode() for name in ("2027", "2026")}
+PLACE = ("--application", "orders", "--key", "db.password")
+
+
+@pytest.fixture
+def bound_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps(BOUND), encoding="utf-8")
+    monkeypatch.setenv(PREFIX + "ENCRYPT_BOUND_KEYS_FILE", str(file))
+
+
+@pytest.mark.usefixtures("bound_keys")
+def test_a_value_is_bound_to_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encrypt", "my secret", *PLACE]) == 0
+    stored = capsys.readouterr().out.rstrip("\n")
+    assert stored.startswith("{cipher}v1:2027:")
+    assert main(["decrypt", stored, "--application", "orders", "--key", "DB.pass-word"]) == 0
+    assert capsys.readouterr().out == "my secret\n"
+    assert main(["encrypt", "pw", *PLACE, "--key-name", "2026"]) == 0
+    older = capsys.readouterr().out.rstrip("\n")
+    assert older.startswith("{cipher}v1:2026:")
+    assert main(["decrypt", older, *PLACE]) == 0
+    assert capsys.readouterr().out == "pw\n"
+
+
+@pytest.mark.usefixtures("bound_keys")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["decrypt", "STORED", "--application", "billing", "--key", "db.password"], 1, "was not"),
+        (["decrypt", "STORED"], 2, "give --application and --key"),
+        (["encrypt", "pw", "--application", "orders"], 2, "give --application and --key together"),
+        (["encrypt", "pw", "--key", "a"], 2, "give --application and --key together"),
+        (["encrypt", "pw", "--application", "orders", "--key", ""], 2, "together"),
+        (["encrypt", "pw", *PLACE, "--key-name", "2025"], 2, "there is no key '2025'"),
+        (["encrypt", "pw", "--application", "a b", "--key", "a"], 2, "application"),
+    ],
+)
+def test_a_wrong_place_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    assert main(["encrypt", "my secret", *PLACE]) == 0
+    stored = capsys.readouterr().out.rstrip("\n")
+    assert main([stored if one == "STORED" else one for one in arguments]) == code
+    output = capsys.readouterr()
+    assert said in output.err
+    assert "my secret" not in output.err
+    assert not output.out
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("", "no key for bound cipher texts is configured"),
+        ('{"a b": "x"}', "key 'a b': a key must be 32 random bytes in base64"),
+        ('{"2027": "marker"}', "must be 32 random bytes in base64: openssl rand -base64 32"),
+        ("[marker]", "ENCRYPT_BOUND_KEYS"),
+    ],
+)
+def test_keys_of_bound_values_that_cannot_be_used_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, keys: str, said: str
+) -> None:
+    monkeypatch.setenv(PREFIX + "ENCRYPT_BOUND_KEYS", keys)
+    assert main(["encrypt", "pw", *PLACE]) == 2
+    output = capsys.readouterr()
+    assert said in output.err
+    assert "marker" not in output.err

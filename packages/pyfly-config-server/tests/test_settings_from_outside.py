@@ -24,7 +24,7 @@ PRINTABLE = "".join(map(chr, range(33, 127))) + "äß€💥"
 PASSWORD = " " + PRINTABLE + " "
 FILE_SETTINGS = fields_with_files(ServerSettings)
 SECRETS = [name for name, setting in settings_of(ServerSettings).items() if setting.is_secret]
-MAPPINGS = {"encrypt_keys"}
+MAPPINGS = {"encrypt_bound_keys", "encrypt_keys"}
 
 
 def text_of(settings: ServerSettings, name: str) -> object:

@@ -24,7 +24,7 @@ from pyfly.config_client.errors import (
     ServerUnreachableError,
     StaleResponseError,
 )
-from pyfly.config_core import SHARED_APPLICATION
+from pyfly.config_core import SHARED_APPLICATION, EncryptionError
 
 _MAX_ETAG_LENGTH: Final = 1_000
 _MAX_DIGITS: Final = 12
@@ -174,6 +174,11 @@ def read(job: Job, snapshot: Snapshot, metadata: ConfigMetadata, until: float = 
         application=config.application,
         profiles=config.identity.profiles,
     )
+    if config.value_cipher is not None:
+        try:
+            environment = config.value_cipher.decrypt(environment)
+        except EncryptionError as error:
+            raise InvalidPayloadError(f"{snapshot.url}: {error}") from None
     _check_deadline(snapshot, until)
     properties = read_properties(
         environment.property_sources,

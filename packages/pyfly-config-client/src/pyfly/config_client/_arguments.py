@@ -30,6 +30,13 @@ def _is_names(value: object) -> bool:
     return all(isinstance(one, str) for one in cast("Sequence[object]", value))
 
 
+def _is_texts_by_name(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    items = cast("Mapping[object, object]", value).items()
+    return all(isinstance(name, str) and isinstance(text, str) for name, text in items)
+
+
 def _is_path(value: object) -> bool:
     if not isinstance(value, str | os.PathLike):
         return False
@@ -55,6 +62,10 @@ _PATH: Final[_Kind] = ("a path", _is_path)
 _FLAG: Final[_Kind] = ("True or False", _is_flag)
 _NUMBER: Final[_Kind] = ("a number", _is_number)
 _COUNT: Final[_Kind] = ("a whole number", _is_count)
+_KEYS: Final[_Kind] = (
+    "a text or a mapping of texts",
+    lambda value: _is_text(value) or _is_texts_by_name(value),
+)
 _FUNCTION: Final[_Kind] = ("a function", callable)
 
 _KINDS: Final[Mapping[str, _Kind]] = {
@@ -78,6 +89,8 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "validate": _FUNCTION,
     "snapshot_dir": _PATH,
     "snapshot_key": _TEXT,
+    "decrypt_keys": _KEYS,
+    "decrypt_keys_file": _PATH,
     "baseline": _PATH,
     "ca_file": _PATH,
     "client_cert": _PATH,
@@ -218,6 +231,10 @@ VARIABLES: Final = {
         Variable(argument="placeholders", help="false: leave ${...} unresolved", read=_flag),
         Variable(argument="snapshot_dir", help="directory of snapshots; off: no snapshots"),
         Variable(argument="snapshot_key", help="32 bytes in base64 that encrypt snapshots"),
+        Variable(
+            argument="decrypt_keys", help="JSON object of keys that decrypt values bound to a place"
+        ),
+        Variable(argument="decrypt_keys_file", help="file that contains these keys"),
         Variable(argument="baseline", help="document to use if nothing else is available"),
         Variable(argument="ca_file", help="certificates that the server's must be signed by"),
         Variable(argument="client_cert", help="certificate of the client"),

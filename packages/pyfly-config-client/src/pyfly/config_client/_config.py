@@ -1,5 +1,6 @@
 """`ClientConfig`: everything a client is configured with, checked once."""
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,7 @@ from pyfly.config_client._arguments import (
     read_variable,
     read_variables,
 )
+from pyfly.config_client._bound_values import ValueCipher, make_value_cipher
 from pyfly.config_client._exchange import TlsFiles, Transport
 from pyfly.config_client._files import read_file
 from pyfly.config_client._properties import Properties
@@ -48,7 +50,8 @@ class ClientConfig:
         InvalidConfigKeyError: A name is not acceptable.
         ValueError: Another argument cannot be used.
         TypeError: An argument has a wrong type.
-        ImportError: `snapshot_key` is given, and the extra `encryption` is not installed.
+        ImportError: `snapshot_key` or `decrypt_keys` is given, and the extra `encryption` is not
+            installed.
     """
 
     server_url: str | Sequence[str] = field(repr=False)
@@ -101,6 +104,12 @@ class ClientConfig:
     else `$XDG_STATE_HOME/pyfly-config`; with a `transport` of your own it disables them."""
     snapshot_key: str | None = field(default=None, repr=False)
     """32 bytes in base64 that encrypt snapshots; needs the extra `encryption`."""
+    decrypt_keys: str | Mapping[str, str] | None = field(default=None, repr=False)
+    """Keys that decrypt `{cipher}v1:…` values, if the server hands them on: 32 bytes in base64 by
+    id, or a JSON object of them; needs the extra `encryption`. `None` leaves such values as they
+    are; otherwise a configuration with one that cannot be decrypted is rejected."""
+    decrypt_keys_file: PathLike | None = None
+    """A file that contains that JSON object; read once."""
     baseline: PathLike | None = None
     """A file with an environment document, used if there is nothing better."""
     ca_file: PathLike | None = None
@@ -118,6 +127,8 @@ class ClientConfig:
     """The configuration that is requested, without credentials."""
     cipher: SnapshotCipher | None = field(init=False, compare=False)
     """Encrypts snapshots."""
+    value_cipher: ValueCipher | None = field(init=False, compare=False)
+    """Decrypts values."""
 
     def __post_init__(self) -> None:
         self._check_values()
@@ -127,7 +138,10 @@ class ClientConfig:
                 self._set(name, tuple(given))
         self._set("servers", tuple(parse_server(url, self.base_path) for url in self._urls()))
         self._set("identity", self._make_identity())
+        if isinstance(self.decrypt_keys, Mapping):
+            self._set("decrypt_keys", json.dumps(dict(self.decrypt_keys)))
         self._set("cipher", make_cipher(self.snapshot_key))
+        self._set("value_cipher", make_value_cipher(self._load_decrypt_keys()))
         check_identity(self.identity)
         if self.token is not None and self.token_file is not None:
             raise ValueError("give either a token or a token file, not both")
@@ -211,6 +225,19 @@ class ClientConfig:
             baseline=None if self.baseline is None else Path(self.baseline),
             cipher=self.cipher,
         )
+
+    def _load_decrypt_keys(self) -> str | None:
+        if self.decrypt_keys_file is None:
+            return None if self.decrypt_keys is None else str(self.decrypt_keys)
+        if self.decrypt_keys is not None:
+            raise ValueError("give either decrypt_keys or decrypt_keys_file, not both")
+        path = Path(self.decrypt_keys_file)
+        try:
+            return read_file(path, limit=_MAX_TOKEN_BYTES).decode()
+        except OSError as error:
+            raise ValueError(f"decrypt_keys_file {path}: {error.strerror}") from None
+        except UnicodeDecodeError:  # not chained: it contains the bytes
+            raise ValueError(f"decrypt_keys_file {path}: is not UTF-8") from None
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -273,8 +273,8 @@ class EncryptionError(ConfigError):
 class CipherError(EncryptionError, ValueError):
     """A text was not encrypted with this key, or was changed afterwards."""
 
-    def __init__(self) -> None:
-        super().__init__("the text was not encrypted with this key")
+    def __init__(self, message: str = "the text was not encrypted with this key") -> None:
+        super().__init__(message)
 
 
 class EncryptionKeyError(EncryptionError):

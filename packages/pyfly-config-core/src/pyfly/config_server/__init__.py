@@ -15,6 +15,7 @@ from pyfly.config_server.encryption import (
     EncryptionKeys,
     KeyRing,
     KeyStoreFile,
+    open_bound_keys,
     open_keys,
 )
 from pyfly.config_server.http.asgi import AT_END, ConfigServerApp
@@ -84,6 +85,7 @@ __all__ = [
     "Telemetry",
     "WebhookSecret",
     "open_backend",
+    "open_bound_keys",
     "open_keys",
 ]
 

@@ -16,7 +16,7 @@ from pyfly.config_server.composition.budgets import AnswerBudget
 from pyfly.config_server.composition.compositions import Composition, StoreInputs
 from pyfly.config_server.composition.lookups import Lookup, plan_lookups
 from pyfly.config_server.composition.options import ServerOptions, overrides_source
-from pyfly.config_server.composition.property_sources import unique_sources
+from pyfly.config_server.composition.property_sources import BundleSource, unique_sources
 from pyfly.config_server.composition.reader import LookupResult, StoreReader
 from pyfly.config_server.composition.store_selection import StoreSelection
 
@@ -129,12 +129,14 @@ class Composer:
         if unknown and not may_continue:
             raise ConfigNotFoundError("label", unknown[-1])
 
-    async def _decrypted(self, sources: list[PropertySource]) -> list[PropertySource]:
+    async def _decrypted(self, found: list[BundleSource]) -> list[PropertySource]:
         encryption = self._options.encryption
+        sources = [one.source for one in found]
         if not encryption.concerns(sources):
             return sources
         encryption.check_amount(sources)
-        return await asyncio.to_thread(encryption.decrypt, sources)  # RSA is slow
+        owners = [one.applications for one in found]
+        return await asyncio.to_thread(encryption.decrypt, sources, owners)  # RSA is slow
 
     def _version(self, stores: Sequence[Sequence[LookupResult]]) -> str | None:
         """Return the versions of the labels that exist, in the order of the request."""

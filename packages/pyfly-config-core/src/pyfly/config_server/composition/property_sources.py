@@ -23,6 +23,8 @@ class BundleSource:
     key: ConfigKey | None
     """The bundle in a store without files; `None` in a text store, where the name of the property
     source names the file."""
+    applications: tuple[str, ...]
+    """The application of the bundle; several if its file was found as bundles of several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class _Part:
     """The file, without its label."""
     number: int | None
     """The position among the documents of its file; `None` for a single document."""
+    applications: tuple[str, ...]
+    """The applications of the bundles in which its file was found."""
 
     @property
     def file_name(self) -> str:
@@ -72,7 +76,7 @@ def compose_sources(
     return sources
 
 
-def unique_sources(sources: Iterable[BundleSource]) -> list[PropertySource]:
+def unique_sources(sources: Iterable[BundleSource]) -> list[BundleSource]:
     """Return the property sources in the same order, each with a unique name.
 
     A file that was found in several roles counts once, in the lowest role, as in a Spring Cloud
@@ -90,14 +94,26 @@ def unique_sources(sources: Iterable[BundleSource]) -> list[PropertySource]:
         if lower.key != one.key:
             name = f"{one.source.name} ({one.key})"
             taken.setdefault(name, replace(one, source=replace(one.source, name=name)))
-    return [one.source for one in reversed(taken.values())]
+        elif lower.applications != one.applications:
+            both = tuple(dict.fromkeys((*lower.applications, *one.applications)))
+            taken[one.source.name] = replace(lower, applications=both)
+    return [*reversed(taken.values())]
 
 
 def _in_lowest_roles(bundles: Sequence[ConfigSource]) -> list[_Part]:
     """Return the documents, those of one bundle in reverse order, each file once."""
     parts = [(rank, part) for rank, source in enumerate(bundles) for part in _parts(source)]
     lowest = {part.resource: rank for rank, part in parts}
-    return [part for rank, part in parts if part.resource is None or lowest[part.resource] == rank]
+    kept = [part for rank, part in parts if part.resource is None or lowest[part.resource] == rank]
+    if len(kept) == len(parts):
+        return kept
+    owners: dict[str | None, dict[str, None]] = {}
+    for _, part in parts:
+        owners.setdefault(part.resource, {})[part.key.application] = None
+    return [
+        part if part.resource is None else replace(part, applications=(*owners[part.resource],))
+        for part in kept
+    ]
 
 
 def _parts(source: ConfigSource) -> Iterator[_Part]:
@@ -108,7 +124,13 @@ def _parts(source: ConfigSource) -> Iterator[_Part]:
     for name, document in zip(reversed(names), reversed(source.content), strict=True):
         later[name] += 1
         number = together[name] - later[name] if together[name] > 1 else None
-        yield _Part(key=source.key, document=document, resource=name, number=number)
+        yield _Part(
+            key=source.key,
+            document=document,
+            resource=name,
+            number=number,
+            applications=(source.application,),
+        )
 
 
 def _by_place(parts: list[_Part]) -> list[_Part]:
@@ -146,4 +168,8 @@ def _named(part: _Part, flat: FlatProperties, suffix: str) -> BundleSource:
         source=dict(flat.values),  # a copy, because the document is shared
         origins=dict(part.document.origins),
     )
-    return BundleSource(source=source, key=None if part.resource else part.key)
+    return BundleSource(
+        source=source,
+        key=None if part.resource else part.key,
+        applications=part.applications,
+    )

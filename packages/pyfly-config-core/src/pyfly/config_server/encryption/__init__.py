@@ -1,7 +1,7 @@
 """Encryption and decryption of values: docs/reference/protocol.md, Encryption."""
 
 from pyfly.config_server.encryption.decryption import Encryption
-from pyfly.config_server.encryption.keyring import KeyRing, open_keys
+from pyfly.config_server.encryption.keyring import KeyRing, open_bound_keys, open_keys
 from pyfly.config_server.encryption.keys import EncryptionKeys, KeyStoreFile, TextEncryptor
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "KeyRing",
     "KeyStoreFile",
     "TextEncryptor",
+    "open_bound_keys",
     "open_keys",
 ]

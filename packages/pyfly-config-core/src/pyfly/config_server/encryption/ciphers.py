@@ -1,4 +1,4 @@
-"""The two formats of cipher texts, symmetric and RSA. Only this module imports `cryptography`."""
+"""The formats of cipher texts: symmetric, RSA, bound. Only this module imports `cryptography`."""
 
 import base64
 import binascii
@@ -138,6 +138,32 @@ class RsaEncryptor:
         if len(secret) != _SECRET_BYTES:  # encrypted with another key
             raise CipherError
         return derive_key(secret.hex(), self._salt)
+
+
+class AesGcm:
+    """Authenticated encryption with AES-256-GCM, for bound cipher texts.
+
+    Args:
+        key: 32 bytes.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._aes = AESGCM(key)
+
+    def seal(self, nonce: bytes, clear: bytes, context: bytes) -> bytes:
+        """Return the encrypted bytes and a tag of 16 bytes, bound to `context`."""
+        return self._aes.encrypt(nonce, clear, context)
+
+    def unseal(self, nonce: bytes, body: bytes, context: bytes) -> bytes:
+        """Return the clear bytes.
+
+        Raises:
+            CipherError: They were sealed with another key or context, or were changed.
+        """
+        try:
+            return self._aes.decrypt(nonce, body, context)
+        except (InvalidTag, ValueError) as error:
+            raise CipherError from error
 
 
 def derive_key(password: str, salt: bytes) -> bytes:

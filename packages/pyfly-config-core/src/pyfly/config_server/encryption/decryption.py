@@ -1,7 +1,7 @@
 """Cipher texts in documents and in plain files."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -14,6 +14,7 @@ from pyfly.config_core import (
     PropertySource,
     flatten,
 )
+from pyfly.config_core.bound_ciphers import BoundCiphers, is_bound
 from pyfly.config_core.limits import MAX_CIPHERS_RSA
 from pyfly.config_server.encryption.keyring import KeyRing, check_installed
 from pyfly.config_server.encryption.prefix import CIPHER_MARK
@@ -34,7 +35,9 @@ class Encryption:
     """Decrypts values that begin with `{cipher}`, with the keys and options of a server."""
 
     keys: KeyRing | None = None
-    """The keys of the server. With `None` no cipher text can be decrypted."""
+    """The keys of Spring's formats. With `None` no such cipher text can be decrypted."""
+    bound: BoundCiphers | None = None
+    """The keys of cipher texts that are bound to an application and a key."""
     decrypts_documents: bool = True
     """True if the server decrypts the values of documents; otherwise clients decrypt them."""
     decrypts_resources: bool = False
@@ -70,26 +73,35 @@ class Encryption:
         keys = self.keys
         if keys is None or len(ciphers) <= MAX_CIPHERS_RSA:
             return
-        amount = sum(keys.takes_rsa(value) for value in ciphers)
+        amount = sum(not is_bound(value) and keys.takes_rsa(value) for value in ciphers)
         if amount > MAX_CIPHERS_RSA:
             raise ConfigFormatError(
                 f"{amount:,} values encrypted with RSA, more than {MAX_CIPHERS_RSA:,} in one "
                 f"answer; {TOO_LARGE}, or encrypt with a password"
             )
 
-    def decrypt(self, sources: Sequence[PropertySource]) -> list[PropertySource]:
+    def decrypt(
+        self, sources: Sequence[PropertySource], owners: Sequence[Sequence[str]]
+    ) -> list[PropertySource]:
         """Return the sources with clear texts in place of cipher texts.
 
         Decrypted values come after the other values of their source. The log names the first ten
         values that cannot be decrypted and the number of the others.
 
+        Args:
+            sources: The property sources.
+            owners: For each of them, the applications whose bundle it is: several if the name of
+                its file can be read in several ways.
+
         Raises:
             EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
         """
-        if self.keys is None:
-            check_installed()
+        self._check_installed()
         failures: list[tuple[str, str, EncryptionError]] = []
-        decrypted = [self._decrypted(source, failures) for source in sources]
+        decrypted = [
+            self._decrypted(source, applications, failures)
+            for source, applications in zip(sources, owners, strict=True)
+        ]
         for where, key, error in failures[:_LOGGED]:
             _LOG.warning("%s: %r cannot be decrypted: %s", where, key, error)
         if len(failures) > _LOGGED:
@@ -98,7 +110,10 @@ class Encryption:
         return decrypted
 
     def _decrypted(
-        self, source: PropertySource, failures: list[tuple[str, str, EncryptionError]]
+        self,
+        source: PropertySource,
+        applications: Sequence[str],
+        failures: list[tuple[str, str, EncryptionError]],
     ) -> PropertySource:
         ciphers = {key: value for key, value in source.source.items() if _is_cipher(value)}
         if not ciphers:
@@ -106,7 +121,7 @@ class Encryption:
         values = {key: value for key, value in source.source.items() if key not in ciphers}
         for key, value in ciphers.items():
             try:
-                values[key] = self._text(str(value))
+                values[key] = self._text(key, str(value), applications)
             except EncryptionError as error:
                 failures.append((source.name, key, error))
                 name, left = self._invalid(key, str(value))
@@ -120,16 +135,29 @@ class Encryption:
             return _INVALID_PREFIX + key, _NOT_AVAILABLE
         return key, value.removeprefix(CIPHER_MARK)
 
-    def _text(self, value: str) -> str:
+    def _check_installed(self) -> None:
+        if self.keys is None and self.bound is None:
+            check_installed()
+
+    def _text(self, key: str, value: str, applications: Sequence[str]) -> str:
+        if is_bound(value):
+            if self.bound is None:
+                raise EncryptionKeyError("no key for bound cipher texts is configured")
+            return self.bound.decrypt(value, applications=applications, key=key)
         if self.keys is None:
             raise EncryptionKeyError("no key is configured")
         return self.keys.decrypt(value)
 
-    def decrypt_resource(self, path: str, text: str) -> str:
+    def decrypt_resource(self, path: str, text: str, *, applications: Sequence[str]) -> str:
         """Return a plain file with clear texts where its values begin with `{cipher}`.
 
         Clear texts are not escaped for the format. Files of other formats are returned unchanged,
         and every file if `decrypts_resources` is false.
+
+        Args:
+            path: The path of the file; its suffix names the format.
+            text: The content of the file.
+            applications: The applications to which its bound cipher texts may be bound.
 
         Raises:
             ConfigFormatError: The file does not parse, or a value cannot be decrypted.
@@ -139,12 +167,12 @@ class Encryption:
         wanted = self.decrypts_documents and self.decrypts_resources and suffix in _READABLE
         if not wanted or CIPHER_MARK not in text:
             return text
-        if self.keys is None:
-            check_installed()
+        self._check_installed()
         try:
-            ciphers = _ciphers(text, suffix)
-            self._check_ciphers(ciphers)
-            text = _replaced(text, {value: self._text(value) for value in ciphers})
+            ciphers = [*_ciphers(text, suffix)]
+            self._check_ciphers([*{value for _, value in ciphers}])
+            clear = {value: self._text(key, value, applications) for key, value in ciphers}
+            text = _replaced(text, clear)
         except ConfigFormatError as error:
             raise error.at(path) from error
         except EncryptionError as error:
@@ -152,11 +180,12 @@ class Encryption:
         return text
 
 
-def _ciphers(text: str, suffix: str) -> list[str]:
-    """Return the different values that begin with `{cipher}`."""
-    documents = parse_documents(text.encode(), suffix=suffix)
-    values = {value for one in documents for value in flatten(one.properties).values()}
-    return [str(value) for value in values if _is_cipher(value)]
+def _ciphers(text: str, suffix: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys with values that begin with `{cipher}`, and these values."""
+    for document in parse_documents(text.encode(), suffix=suffix):
+        for key, value in flatten(document.properties).items():
+            if _is_cipher(value):
+                yield key, str(value)
 
 
 def _replaced(text: str, clear: Mapping[str, str]) -> str:

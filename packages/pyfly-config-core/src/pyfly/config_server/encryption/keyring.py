@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Final
 
 from pyfly.config_core import EncryptionKeyError, EncryptionNotInstalledError
+from pyfly.config_core.bound_ciphers import BoundCiphers
 from pyfly.config_server.encryption.keys import ByPassword, EncryptionKeys, TextEncryptor
 from pyfly.config_server.encryption.prefix import CIPHER_MARK, split_prefix
 
@@ -78,6 +79,20 @@ def open_keys(keys: EncryptionKeys) -> KeyRing:
         EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
     """
     return KeyRing(*_opening().open_encryptors(keys))
+
+
+def open_bound_keys(keys: Mapping[str, str]) -> BoundCiphers:
+    """Return the keys for cipher texts that are bound to an application and a key.
+
+    Args:
+        keys: 32 bytes in base64 by id; the first one encrypts.
+
+    Raises:
+        EncryptionKeyError: A key cannot be used. The message gives the reason without the key.
+        EncryptionNotInstalledError: `pyfly-config-core[encryption]` is not installed.
+    """
+    opened: BoundCiphers = _opening().open_bound_ciphers(keys)
+    return opened
 
 
 def check_installed() -> None:

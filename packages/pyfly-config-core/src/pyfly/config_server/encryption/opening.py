@@ -1,9 +1,12 @@
 """Encryptors for configured keys. Needs `cryptography` and `asn1crypto`."""
 
 import functools
+from collections.abc import Mapping
 
 from pyfly.config_core import EncryptionKeyError
+from pyfly.config_core.bound_ciphers import BoundCiphers, key_bytes
 from pyfly.config_server.encryption.ciphers import (
+    AesGcm,
     RsaEncryptor,
     SymmetricEncryptor,
     private_key_of,
@@ -31,6 +34,21 @@ def open_encryptors(keys: EncryptionKeys) -> tuple[TextEncryptor, dict[str, ByPa
         return _encryptor(keys.default, keys.salt), named
     default, stored = _open_store(keys.default)
     return default, stored | named
+
+
+def open_bound_ciphers(keys: Mapping[str, str]) -> BoundCiphers:
+    """Return the keys for bound cipher texts.
+
+    Raises:
+        EncryptionKeyError: A key cannot be used.
+    """
+    opened: dict[str, AesGcm] = {}
+    for name, text in keys.items():
+        try:
+            opened[name] = AesGcm(key_bytes(text))
+        except EncryptionKeyError as error:
+            raise EncryptionKeyError(f"key {name!r}: {error}") from error
+    return BoundCiphers(opened)
 
 
 def _encryptor(text: str, salt: str) -> TextEncryptor:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-CIPHER_MARK: Final = "{cipher}"
-"""The beginning of a stored value that is encrypted."""
+from pyfly.config_core.bound_ciphers import CIPHER_MARK
+
+__all__ = ["CIPHER_MARK", "PrefixedText", "split_prefix"]
 
 _PLAIN: Final = "{plain}"
 # Names are words. Spring accepts any text as a name and therefore loses the text {"user":"x"}.

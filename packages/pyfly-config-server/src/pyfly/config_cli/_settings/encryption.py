@@ -6,7 +6,15 @@ from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_core import EncryptionKeyError
-from pyfly.config_server import Encryption, EncryptionKeys, KeyRing, KeyStoreFile, open_keys
+from pyfly.config_core.bound_ciphers import BoundCiphers
+from pyfly.config_server import (
+    Encryption,
+    EncryptionKeys,
+    KeyRing,
+    KeyStoreFile,
+    open_bound_keys,
+    open_keys,
+)
 
 _OF_KEY_STORE = ("encrypt_key_store_", "encrypt_rsa_")
 
@@ -52,6 +60,20 @@ def open_keyring(keys: EncryptionKeys) -> KeyRing:
         raise SettingsError(f"the encryption key cannot be used: {error}") from error
 
 
+def open_bound_ring(settings: ServerSettings) -> BoundCiphers | None:
+    """Open the keys of bound cipher texts; `None` if the settings have none.
+
+    Raises:
+        SettingsError: They cannot be used.
+        EncryptionNotInstalledError: The libraries are missing.
+    """
+    keys = {name: key.get_secret_value() for name, key in settings.encrypt_bound_keys.items()}
+    try:
+        return open_bound_keys(keys) if keys else None
+    except EncryptionKeyError as error:
+        raise SettingsError(f"encrypt-bound-keys cannot be used: {error}") from error
+
+
 def encryption_of(settings: ServerSettings) -> Encryption:
     """Open the keys, and return what the server encrypts and decrypts.
 
@@ -62,6 +84,7 @@ def encryption_of(settings: ServerSettings) -> Encryption:
     keys = keys_of(settings)
     return Encryption(
         keys=None if keys is None else open_keyring(keys),
+        bound=open_bound_ring(settings),
         decrypts_documents=settings.encrypt_enabled,
         decrypts_resources=settings.encrypt_plain_text,
         prefixes_invalid=settings.encrypt_prefix_invalid_properties,

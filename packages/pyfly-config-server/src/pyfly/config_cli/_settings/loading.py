@@ -7,14 +7,20 @@ from pydantic import ValidationError
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._settings.conflicts import check_conflicts
-from pyfly.config_cli._settings.encryption import keys_of, open_keyring
+from pyfly.config_cli._settings.encryption import (
+    encryption_of,
+    keys_of,
+    open_bound_ring,
+    open_keyring,
+)
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import settings_of, variable_of
 from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
-from pyfly.config_server import KeyRing
+from pyfly.config_core.bound_ciphers import BoundCiphers
+from pyfly.config_server import Encryption, KeyRing
 
-__all__ = ["load_keyring", "load_settings"]
+__all__ = ["load_bound_keys", "load_encryption", "load_keyring", "load_settings"]
 
 _FALLBACK: Final = "has a value that cannot be used"
 
@@ -51,8 +57,7 @@ def load_keyring(settings_file: str | None) -> KeyRing:
         SettingsError: A setting cannot be used, or no key is configured.
         EncryptionNotInstalledError: The libraries are missing.
     """
-    arguments = {} if settings_file is None else {"settings": settings_file}
-    keys = keys_of(load_settings(arguments))
+    keys = keys_of(_load(settings_file))
     if keys is None:
         raise SettingsError(
             f"no key is configured; set {variable_of('encrypt_key')} or "
@@ -60,6 +65,37 @@ def load_keyring(settings_file: str | None) -> KeyRing:
             "with --settings"
         )
     return open_keyring(keys)
+
+
+def load_bound_keys(settings_file: str | None) -> BoundCiphers:
+    """Return the keys of bound cipher texts that the settings of the server name, opened.
+
+    Raises:
+        SettingsError: A setting cannot be used, or there is no such key.
+        EncryptionNotInstalledError: The libraries are missing.
+    """
+    keys = open_bound_ring(_load(settings_file))
+    if keys is None:
+        raise SettingsError(
+            "no key for bound cipher texts is configured; set "
+            f"{variable_of('encrypt_bound_keys')}, or name the settings file of the "
+            "server with --settings"
+        )
+    return keys
+
+
+def load_encryption(settings_file: str | None) -> Encryption:
+    """Return all keys that the settings of the server name, opened.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+        EncryptionNotInstalledError: The libraries are missing.
+    """
+    return encryption_of(_load(settings_file))
+
+
+def _load(settings_file: str | None) -> ServerSettings:
+    return load_settings({} if settings_file is None else {"settings": settings_file})
 
 
 class _Places(dict[str, str]):

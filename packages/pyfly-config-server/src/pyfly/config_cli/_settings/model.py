@@ -183,6 +183,13 @@ class ServerSettings(BaseSettings):
             "a table"
         ),
     )
+    encrypt_bound_keys: Annotated[Secrets, Setting(is_secret=True)] = Field(
+        default_factory=dict,
+        description=(
+            "keys for cipher texts that are bound to an application and a key: ids and 32 bytes in "
+            "base64, a JSON or YAML mapping, in the file a table; the first one encrypts"
+        ),
+    )
     encrypt_salt: Annotated[Text, Setting(spring="encrypt.salt")] = Field(
         default=_SALT, description="salt of passwords, in hexadecimal digits"
     )

@@ -1,16 +1,18 @@
 """`/encrypt`, `/decrypt`, `/key` and `/encrypt/status`.
 
-The application and profiles in the path are checked but not used: the prefix of a text selects the
-key.
+The prefix of a text selects the key. The application in the path counts only with `?key=`, for
+cipher texts that are bound to it and to that key of its bundles; the profiles are checked only.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from urllib.parse import unquote_plus
 
 from pyfly.config_core import CipherError, EncryptionKeyError, split_names, split_profiles
+from pyfly.config_core.bound_ciphers import is_bound
 from pyfly.config_server.access import Right
 from pyfly.config_server.http.bodies import media_type, read_utf8
 from pyfly.config_server.http.context import RequestContext
@@ -18,7 +20,7 @@ from pyfly.config_server.http.endpoint import Body, Endpoint, Result
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest, HttpResponse
 from pyfly.config_server.http.negotiation import negotiate
-from pyfly.config_server.http.parameters import NAME, PROFILES
+from pyfly.config_server.http.parameters import NAME, PROFILES, text_parameter
 from pyfly.config_server.http.responses import JSON, TEXT, json_response, text_response
 from pyfly.config_server.http.results import PLAIN_TEXT
 from pyfly.config_server.http.schemas import (
@@ -32,12 +34,22 @@ from pyfly.config_server.http.schemas import (
 __all__ = ["ENDPOINTS"]
 
 _PLAIN_TEXT: Final = "text/plain"
+_KEY: Final = text_parameter(
+    "key",
+    "query",
+    "A key of the bundles of the application: the cipher text is bound to both. The profiles do "
+    "not count.",
+)
+_UNPLACED: Final = (
+    "The text is bound to a place: use the route with /{application}/{profiles} and ?key="
+)
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
 async def _status(context: RequestContext) -> HttpResponse:
     """Return 200 if there is a key, else 404."""
-    if context.server.options.encryption.keys is None:
+    encryption = context.server.options.encryption
+    if encryption.keys is None and encryption.bound is None:
         return _no_key()
     return json_response({"status": "OK"}, status=200)
 
@@ -54,23 +66,55 @@ async def _public_key(context: RequestContext) -> HttpResponse:
 async def _encrypt(context: RequestContext) -> HttpResponse:
     """Return the cipher text of the body, without `{cipher}`."""
     _check_names(context)
-    keys = context.server.options.encryption.keys
-    if keys is None:
-        return _no_key()
+    encryption = context.server.options.encryption
+    place = _place(context)
     request = context.request
-    return await _converted(request, keys.encrypt, await _submitted(request, is_cipher=False))
+    if place is not None:
+        if encryption.bound is None:
+            return _no_key()
+        application, key = place
+        convert = partial(encryption.bound.encrypt, application=application, key=key)
+    elif encryption.keys is None:
+        return _no_key()
+    else:
+        convert = encryption.keys.encrypt
+    return await _converted(request, convert, await _submitted(request, is_cipher=False))
 
 
 async def _decrypt(context: RequestContext) -> HttpResponse:
     """Return the clear text of the body, if the server allows decryption."""
     _check_names(context)
-    keys = context.server.options.encryption.keys
-    if keys is None:
+    encryption = context.server.options.encryption
+    if encryption.keys is None and encryption.bound is None:
         return _no_key()
-    if not context.server.options.encryption.answers_decrypt:
+    if not encryption.answers_decrypt:
         raise HttpError(403, "forbidden", "decryption over HTTP is disabled")
+    place = _place(context)
     request = context.request
-    return await _converted(request, keys.decrypt, await _submitted(request, is_cipher=True))
+    text = await _submitted(request, is_cipher=True)
+    if is_bound(text):
+        if encryption.bound is None:
+            return _no_key()
+        if place is None:
+            return _failure(400, "INVALID", _UNPLACED)
+        application, key = place
+        convert = partial(encryption.bound.decrypt, applications=(application,), key=key)
+    elif encryption.keys is None:
+        return _no_key()
+    else:
+        convert = encryption.keys.decrypt
+    return await _converted(request, convert, text)
+
+
+def _place(context: RequestContext) -> tuple[str, str] | None:
+    """Return the application and the key of a bound cipher text; `None` without `?key=`."""
+    key = context.value(_KEY, default="")
+    if not key:
+        return None
+    application = context.names[0]
+    if "," in application:
+        raise HttpError(400, "invalid-query", "with ?key=, name one application")
+    return application, key
 
 
 async def _converted(
@@ -186,7 +230,7 @@ def _for_application(endpoint: Endpoint) -> Endpoint:
         endpoint,
         id=f"{endpoint.id}ForApplication",
         path=endpoint.path + "/{name}/{profiles}",
-        parameters=(NAME, PROFILES),
+        parameters=(NAME, PROFILES, *([_KEY] if endpoint.method == "POST" else [])),
     )
 
 

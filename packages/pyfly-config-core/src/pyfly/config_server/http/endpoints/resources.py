@@ -99,7 +99,11 @@ class _ResourceRequest:
                 text = resolve_placeholders(text, values_of(environment))
             except ConfigFormatError as error:
                 raise UnrenderableError(str(error)) from error
-        text = server.options.encryption.decrypt_resource(self.path, text)
+        text = server.options.encryption.decrypt_resource(
+            self.path,
+            text,
+            applications=(*self.application.split(","), server.options.default_application_name),
+        )
         filled = self.resolve and PLACEHOLDER in stored
         return text, filled or text != stored
 

@@ -1,0 +1,135 @@
+"""Decryption of values that a server hands on encrypted, in the format bound to their place.
+
+Values in the formats of Spring Cloud Config stay as they are.
+"""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from pyfly.config_core import (
+    CipherError,
+    EncryptionError,
+    EncryptionKeyError,
+    Environment,
+    FlatValue,
+    PropertySource,
+)
+from pyfly.config_core.bound_ciphers import CIPHER_MARK, BoundCiphers, is_bound, key_bytes
+
+_IN_BRACKETS: Final = re.compile(r"\[(?P<path>[^\[\]]*)\]")
+_REMARK: Final = re.compile(r" \([^()]*\)")
+_SEPARATOR: Final = re.compile(r"[/\\:]")
+_EXTENSION: Final = re.compile(r"\.(?:ya?ml|properties|json)\Z")
+
+
+class ValueCipher:
+    """Decrypts bound values with several keys.
+
+    Args:
+        keys: A JSON object of ids and keys of 32 bytes in base64.
+
+    Raises:
+        ValueError: They are something else.
+        ImportError: The extra `encryption` is not installed.
+    """
+
+    def __init__(self, keys: str) -> None:
+        self._keys = keys
+        try:
+            self._ciphers = BoundCiphers(
+                {name: _AesGcm(key_bytes(key)) for name, key in _parse(keys).items()}
+            )
+        except EncryptionKeyError as error:
+            raise ValueError(f"decrypt_keys: {error}") from None
+
+    def __reduce__(self) -> tuple[type["ValueCipher"], tuple[str]]:
+        return type(self), (
+            self._keys,
+        )  # a cipher of the library can be neither copied nor pickled
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._ciphers.key_ids)})"
+
+    def decrypt(self, environment: Environment) -> Environment:
+        """Return the document with the clear texts of its bound values.
+
+        Raises:
+            EncryptionError: A value cannot be decrypted. The error names its source and its key.
+        """
+        sources = tuple(map(self._decrypted, environment.property_sources))
+        return replace(environment, property_sources=sources)
+
+    def _decrypted(self, source: PropertySource) -> PropertySource:
+        bound = {key: value for key, value in source.source.items() if _is_bound(value)}
+        if not bound:
+            return source
+        applications = _applications(source.name)
+        values = dict(source.source)
+        for key, value in bound.items():
+            try:
+                values[key] = self._ciphers.decrypt(str(value), applications=applications, key=key)
+            except EncryptionError as error:
+                raise EncryptionError(f"{source.name}: {key!r}: {error}") from None
+        return replace(source, source=values)
+
+
+class _AesGcm:
+    def __init__(self, key: bytes) -> None:
+        try:
+            from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only with a key
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "decrypt_keys needs: pip install 'pyfly-config-client[encryption]'"
+            ) from error
+        self._invalid = InvalidTag
+        self._aes = AESGCM(key)
+
+    def seal(self, nonce: bytes, clear: bytes, context: bytes) -> bytes:
+        return self._aes.encrypt(nonce, clear, context)
+
+    def unseal(self, nonce: bytes, body: bytes, context: bytes) -> bytes:
+        try:
+            return self._aes.decrypt(nonce, body, context)
+        except (self._invalid, ValueError) as error:
+            raise CipherError from error
+
+
+def make_value_cipher(keys: str | None) -> ValueCipher | None:
+    """Return what decrypts bound values; `None` without keys.
+
+    Raises:
+        ValueError: The keys cannot be used.
+        ImportError: The extra `encryption` is not installed.
+    """
+    return None if keys is None else ValueCipher(keys)
+
+
+def _is_bound(value: FlatValue) -> bool:
+    return isinstance(value, str) and value.startswith(CIPHER_MARK) and is_bound(value)
+
+
+def _parse(text: str) -> dict[str, str]:
+    try:
+        keys: object = json.loads(text)
+    except ValueError:  # not chained: it contains the text
+        keys = None
+    mapping = cast("dict[str, Any]", keys) if isinstance(keys, dict) else {}
+    if not mapping or not all(isinstance(one, str) for one in mapping.values()):
+        raise ValueError('decrypt_keys must be a JSON object such as {"2027": "<base64>"}')
+    return mapping
+
+
+def _applications(name: str) -> list[str]:
+    """Return the applications that a property source may belong to, by the name of its file.
+
+    >>> _applications("main/orders-eu-prod.yaml (document #1)")
+    ['orders-eu-prod', 'orders-eu', 'orders']
+    """
+    plain = _REMARK.sub("", name)
+    found = _IN_BRACKETS.search(plain)  # Config resource 'file [/repo/orders.yml]' via location …
+    path = plain if found is None else found["path"]
+    parts = _EXTENSION.sub("", _SEPARATOR.split(path)[-1]).split("-")
+    return ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
