@@ -37,7 +37,7 @@ def test_every_setting_is_described() -> None:
 def test_the_schema_has_every_setting_of_the_file_and_no_other() -> None:
     schema: Any = settings_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    known = {key_of(name) for name in ServerSettings.model_fields} - {"settings"}
+    known = {key_of(name) for name in ServerSettings.model_fields} - {"settings", "secret-keys"}
     assert {name for name in schema["properties"] if not name.endswith("-file")} == known
     assert "token-file" in schema["properties"]
 

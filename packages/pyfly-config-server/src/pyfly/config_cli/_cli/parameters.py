@@ -103,6 +103,15 @@ def json_option() -> click.Option:
     return click.Option(["--json", "as_json"], is_flag=True, help="Print JSON, for programs.")
 
 
+def show_secrets_option() -> click.Option:
+    """Return the option that shows secrets on a terminal."""
+    return click.Option(
+        ["--show-secrets"],
+        is_flag=True,
+        help="Do not mask secrets. They are masked on a terminal only.",
+    )
+
+
 def expect_option(default: str | None) -> click.Option:
     """Return the option for the condition of a write.
 

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pyfly.config_cli._cli.command import Command, callback_of
-from pyfly.config_cli._cli.parameters import StoreType, json_option, settings_option
-from pyfly.config_cli._console.output import json_text, print_json, print_note, print_result
+from pyfly.config_cli._cli.parameters import (
+    StoreType,
+    json_option,
+    settings_option,
+    show_secrets_option,
+)
+from pyfly.config_cli._console.masking import MASKED, ValuePrinter
+from pyfly.config_cli._console.output import print_json, print_note, print_result
 from pyfly.config_cli._console.tables import print_table
 from pyfly.config_cli._exit_codes import EXIT_CONDITION, EXIT_NOT_FOUND
-from pyfly.config_core import FlatValue, JsonValue
+from pyfly.config_core import JsonValue
 from pyfly.config_server import Bundles, ConfigServer
 
 if TYPE_CHECKING:
@@ -49,6 +55,7 @@ class CompareArguments:
     labels: str | None
     timeout: float
     show_values: bool
+    show_secrets: bool
     settings: str | None
     as_json: bool
 
@@ -76,7 +83,7 @@ async def compare_servers(arguments: CompareArguments) -> int:
     if arguments.as_json:
         print_json(_document(found, show_values=arguments.show_values))
     else:
-        _print_differences(found, show_values=arguments.show_values)
+        _print_differences(found, arguments)
     return EXIT_CONDITION if any(one.differences for one in found) else 0
 
 
@@ -108,8 +115,8 @@ def _words(text: str | None) -> list[str]:
     return [word for word in (text or "").split(",") if word]
 
 
-def _print_differences(found: "Sequence[ComparedDocument]", *, show_values: bool) -> None:
-    values = ("OLD", "NEW") if show_values else ()
+def _print_differences(found: "Sequence[ComparedDocument]", arguments: CompareArguments) -> None:
+    values = ValuePrinter(show_secrets=arguments.show_secrets)
     rows = [
         (
             one.request.label,
@@ -118,16 +125,18 @@ def _print_differences(found: "Sequence[ComparedDocument]", *, show_values: bool
             change.source or "",
             change.key or "",
             _sentence(change),
-            *((_shown(change.old), _shown(change.new)) if show_values else ()),
+            *(_shown_values(change, values) if arguments.show_values else ()),
         )
         for one in found
         for change in one.differences
     ]
     if rows:
         headings = ("LABEL", "APPLICATION", "PROFILE", "SOURCE", "KEY", "DIFFERENCE")
-        print_table((*headings, *values), rows)
+        print_table((*headings, *(("OLD", "NEW") if arguments.show_values else ())), rows)
     different = sum(bool(one.differences) for one in found)
     print_result(f"{len(found):,} documents compared, {different:,} differ")
+    if values.has_masked:
+        print_note(MASKED)
 
 
 def _sentence(change: "DocumentDifference") -> str:
@@ -138,8 +147,12 @@ def _sentence(change: "DocumentDifference") -> str:
     return str(change.what.value)
 
 
-def _shown(value: FlatValue | None) -> str:
-    return "" if value is None else json_text(value)
+def _shown_values(change: "DocumentDifference", values: ValuePrinter) -> tuple[str, str]:
+    old, new = (
+        "" if value is None else values.text(change.key or "", value)
+        for value in (change.old, change.new)
+    )
+    return old, new
 
 
 def _document(found: "Sequence[ComparedDocument]", *, show_values: bool) -> dict[str, JsonValue]:
@@ -179,6 +192,7 @@ COMMAND: Final = Command(
             help="The longest time for one answer of the old server.",
         ),
         click.Option(["--show-values"], is_flag=True, help="Print the values that differ."),
+        show_secrets_option(),
         settings_option(),
         json_option(),
     ],

@@ -14,8 +14,10 @@ from pyfly.config_cli._cli.parameters import (
     StoreType,
     bundle_parameters,
     json_option,
+    show_secrets_option,
 )
-from pyfly.config_cli._console.output import coloured, json_text, print_json, print_result
+from pyfly.config_cli._console.masking import MASKED, ValuePrinter
+from pyfly.config_cli._console.output import coloured, print_json, print_note, print_result
 from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_cli._exit_codes import EXIT_CONDITION
 from pyfly.config_cli._stores.opening import load_bundle, open_store
@@ -27,6 +29,7 @@ _Change: TypeAlias = tuple[FlatValue | None, FlatValue | None]
 _HELP: Final = """\
 Show what has to change in one bundle to make it another: two versions, profiles, labels,
 applications or stores. A line with '-' is the value before, a line with '+' the value after.
+On a terminal, secrets are masked.
 """
 
 
@@ -41,6 +44,7 @@ class DiffArguments(BundleArguments):
     to_version: str | None
     to_store: str | None
     exit_code: bool
+    show_secrets: bool
     as_json: bool
 
     @property
@@ -67,7 +71,7 @@ async def diff_bundles(arguments: DiffArguments) -> int:
     if arguments.as_json:
         print_json(_document(changes))
     else:
-        _print_changes(changes)
+        _print_changes(changes, ValuePrinter(show_secrets=arguments.show_secrets))
     return EXIT_CONDITION if changes and arguments.exit_code else 0
 
 
@@ -102,12 +106,16 @@ def _document(changes: Mapping[str, _Change]) -> dict[str, JsonValue]:
     }
 
 
-def _print_changes(changes: Mapping[str, _Change]) -> None:
+def _print_changes(changes: Mapping[str, _Change], values: ValuePrinter) -> None:
     for key, (one, other) in changes.items():
         if one is not None:
-            print_result(coloured(f"- {key}: {json_text(one)}", "red", stream=sys.stdout))
+            print_result(coloured(f"- {key}: {values.text(key, one)}", "red", stream=sys.stdout))
         if other is not None:
-            print_result(coloured(f"+ {key}: {json_text(other)}", "green", stream=sys.stdout))
+            print_result(
+                coloured(f"+ {key}: {values.text(key, other)}", "green", stream=sys.stdout)
+            )
+    if values.has_masked:
+        print_note(MASKED)
 
 
 def _to_options() -> list[click.Parameter]:
@@ -131,6 +139,7 @@ COMMAND: Final = Command(
         *bundle_parameters(),
         click.Option(["--version"], help="Compare this old version."),
         *_to_options(),
+        show_secrets_option(),
         click.Option(["--exit-code"], is_flag=True, help="End with 3 if they differ."),
         json_option(),
     ],

@@ -155,6 +155,13 @@ class ServerSettings(BaseSettings):
             "`X-Config-Stale`, or `fail`, status 500 as a Spring server"
         ),
     )
+    secret_keys: Annotated[Names, Setting(in_settings_file=False)] = Field(
+        default=(),
+        description=(
+            "further keys whose values the commands mask on a terminal, such as `pin`: names at "
+            "the end of keys, or regular expressions, with commas"
+        ),
+    )
     encrypt_enabled: Annotated[Switch, Setting(spring="encrypt.enabled")] = Field(
         default=True, description="`false`: leave the decryption of `{cipher}` values to clients"
     )
