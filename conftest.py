@@ -2,15 +2,21 @@
 
 import fcntl
 import gc
+import ipaddress
 import os
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from coverage import Coverage
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, settings
 
 # Time fails no test, because another process may have the machine. The rest is what Hypothesis
@@ -121,6 +127,64 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return path
 
     return find_or_make
+
+
+class Certificate:
+    """A certificate of a test, in files, which can sign others."""
+
+    def __init__(
+        self, directory: Path, name: str, *, issuer: "Certificate | None" = None, days: float = 30
+    ) -> None:
+        """Make `NAME.pem` and `NAME.key` for this machine; signed by itself without an issuer."""
+        self.private_key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        now, parent = datetime.now(UTC), issuer or self
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(self.name)
+            .issuer_name(parent.name)
+            .public_key(self.private_key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=365))
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+            .add_extension(
+                x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
+            )
+        )
+        self._certificate = builder.sign(parent.private_key, hashes.SHA256())
+        self.path, self.key = directory / f"{name}.pem", directory / f"{name}.key"
+        self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        self.write_key(self.key)
+
+    @property
+    def serial(self) -> int:
+        """Its number."""
+        return self._certificate.serial_number
+
+    def write_key(self, path: Path, *, password: bytes = b"") -> None:
+        """Write the private key, encrypted if there is a password."""
+        encryption = (
+            serialization.BestAvailableEncryption(password)
+            if password
+            else serialization.NoEncryption()
+        )
+        path.write_bytes(
+            self.private_key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+            )
+        )
+
+
+@pytest.fixture
+def make_certificate(tmp_path: Path) -> Callable[..., Certificate]:
+    """Make a certificate in the directory of the test; see `Certificate`."""
+
+    def make(name: str, **options: Any) -> Certificate:
+        return Certificate(tmp_path, name, **options)
+
+    return make
 
 
 @pytest.fixture(scope="session")

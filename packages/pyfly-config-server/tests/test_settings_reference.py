@@ -11,7 +11,7 @@ import pytest
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._settings.loading import load_settings
 from pyfly.config_cli._settings.model import ServerSettings
-from pyfly.config_cli._settings.names import key_of, settings_of
+from pyfly.config_cli._settings.names import fields_with_files, key_of, settings_of
 from pyfly.config_cli._settings.reference import settings_schema, settings_table
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -38,7 +38,8 @@ def test_the_schema_has_every_setting_of_the_file_and_no_other() -> None:
     schema: Any = settings_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     known = {key_of(name) for name in ServerSettings.model_fields} - {"settings", "secret-keys"}
-    assert {name for name in schema["properties"] if not name.endswith("-file")} == known
+    with_files = {key_of(name) for name in fields_with_files(ServerSettings)}
+    assert schema["properties"].keys() == known | with_files
     assert "token-file" in schema["properties"]
 
 
@@ -88,7 +89,7 @@ _LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML, texts 
         "health-repositories",
         "overrides",
     ),
-    "monitor-secret",
+    *("monitor-secret", "tls-key-file", "tls-client-ca-file"),
 }
 
 

@@ -31,6 +31,8 @@ class ServeArguments:
     port: str | None
     base_path: str | None
     workers: str | None
+    tls_certificate_file: str | None
+    tls_key_file: str | None
     allowed_hosts: str | None
     insecure: bool
 
@@ -42,6 +44,8 @@ class ServeArguments:
             "port": self.port,
             "base_path": self.base_path,
             "workers": self.workers,
+            "tls_certificate_file": self.tls_certificate_file,
+            "tls_key_file": self.tls_key_file,
             "allowed_hosts": self.allowed_hosts,
         }
         values: dict[str, object] = {n: value for n, value in options.items() if value is not None}
@@ -122,6 +126,8 @@ COMMAND: Final = ServeCommand(
         SettingOption(["--port"]),
         SettingOption(["--base-path"], metavar="PATH"),
         SettingOption(["--workers"], metavar="N"),
+        SettingOption(["--tls-certificate-file"], metavar="FILE", type=click.Path()),
+        SettingOption(["--tls-key-file"], metavar="FILE", type=click.Path()),
         SettingOption(["--allowed-hosts"], metavar="NAME,..."),
         SettingOption(["--insecure"], is_flag=True),
     ],

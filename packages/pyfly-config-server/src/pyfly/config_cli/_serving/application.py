@@ -9,6 +9,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import RELOAD_SECONDS
+from pyfly.config_cli._serving.transport import Headers
 from pyfly.config_litestar import ReadyApp
 
 
@@ -16,9 +17,13 @@ class ReplaceableApp:
     """An ASGI application that passes requests to the newest application.
 
     After `close_connections`, every answer ends its connection.
+
+    Args:
+        headers: Headers of every response of this server, for those that are sent directly.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Headers = ()) -> None:
+        self._headers = headers
         self._current: _Running | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -47,7 +52,7 @@ class ReplaceableApp:
         """
         running = _Running(
             app=app,
-            direct=DirectAnswers(app.front),
+            direct=DirectAnswers(app.front, self._headers),
             idle=asyncio.Event(),
             retired=asyncio.Event(),
         )

@@ -379,8 +379,10 @@ class BoundedConnection(asyncio.Protocol):
         if protocol:
             protocol.connection_lost(ConnectionAbortedError("refused"))
         transport.write(_refusal(status))
-        if transport.can_write_eof():
-            transport.write_eof()
+        if not transport.can_write_eof():  # TLS, which reads on until the client has closed
+            transport.close()
+            return
+        transport.write_eof()
         if not transport.is_reading():
             transport.resume_reading()
 

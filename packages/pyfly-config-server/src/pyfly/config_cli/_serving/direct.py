@@ -10,6 +10,7 @@ from typing import Final
 
 import httptools
 
+from pyfly.config_cli._serving.transport import Headers
 from pyfly.config_server import ConfigServerApp, KnownRequest, ReadyResponse
 
 _MAX_REQUESTS: Final = 20_000
@@ -27,13 +28,18 @@ class _Known:
     end: bytes = b""
     """The line end of `Date`, the other fields, and the empty line."""
 
-    def render(self, response: ReadyResponse) -> None:
-        """Render the head of a response."""
+    def render(self, response: ReadyResponse, more: Headers) -> None:
+        """Render the head of a response.
+
+        Args:
+            response: The response.
+            more: Headers of every response of this server.
+        """
         status = self.request.status
-        headers = response.headers if status == HTTPStatus.OK else response.known_headers
+        own = response.headers if status == HTTPStatus.OK else response.known_headers
         self.response = response
         self.start = b"HTTP/1.1 %d %s\r\ndate: " % (status, HTTPStatus(status).phrase.encode())
-        self.end = b"".join((b"\r\n", *(b"%s: %s\r\n" % field for field in headers), b"\r\n"))
+        self.end = b"".join((b"\r\n", *(b"%s: %s\r\n" % field for field in (*more, *own)), b"\r\n"))
 
 
 class DirectAnswers:
@@ -41,10 +47,15 @@ class DirectAnswers:
 
     Identical bytes mean the same request. What may have changed since is checked each time: the
     answer, the accepted hosts, the credential.
+
+    Args:
+        app: The application.
+        headers: Headers of every response of this server, after the date.
     """
 
-    def __init__(self, app: ConfigServerApp) -> None:
+    def __init__(self, app: ConfigServerApp, headers: Headers = ()) -> None:
         self._app = app
+        self._headers = headers
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._second = 0
         self._date = b""
@@ -61,7 +72,7 @@ class DirectAnswers:
             return None
         response, body = found
         if response is not known.response:
-            known.render(response)
+            known.render(response, self._headers)
         now = int(time.time())
         if now != self._second:
             self._second, self._date = now, formatdate(now, usegmt=True).encode()

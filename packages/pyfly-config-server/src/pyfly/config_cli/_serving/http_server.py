@@ -5,15 +5,19 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from pyfly.config_cli._serving.certificates import ServerCertificate
 from pyfly.config_cli._serving.connections import BoundedConnection, Connections
 from pyfly.config_cli._serving.direct import DirectAnswers
+from pyfly.config_cli._serving.handshakes import SecureAcceptor
 from pyfly.config_cli._serving.limits import STOP_SECONDS, ConnectionLimits
+from pyfly.config_cli._serving.transport import Headers
 from pyfly.config_server import AT_END
 
 _LOG: Final = logging.getLogger("uvicorn.error")
@@ -42,9 +46,11 @@ class HttpServer:
         ready: Called once, as soon as requests are answered.
         direct: Returns what answers requests from their bytes, if they can be; asked for each
             request. The default answers none.
+        certificate: Makes the connections secure; `None` for plain HTTP.
+        headers: Headers of every response.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each part
         self,
         app: ASGIApp,
         listeners: Sequence[socket.socket],
@@ -52,6 +58,8 @@ class HttpServer:
         limits: ConnectionLimits,
         ready: Callable[[], None],
         direct: Callable[[], DirectAnswers | None] = lambda: None,
+        certificate: ServerCertificate | None = None,
+        headers: Headers = (),
     ) -> None:
         self._listeners = list(listeners)
         self._connections = Connections(limits, direct)
@@ -60,10 +68,12 @@ class HttpServer:
         self._stop = asyncio.Event()
         self._drain_seconds = 0.0
         self._grace_seconds = STOP_SECONDS
+        bounded = _bounded(self._connections)
         self._server = _Server(
             uvicorn.Config(
                 _with_connections(app),
-                http=_bounded(self._connections),
+                http=bounded,
+                headers=[(name.decode(), value.decode()) for name, value in headers],
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -77,6 +87,14 @@ class HttpServer:
                 callback_notify=self._notify,
             )
         )
+        self._certificate = certificate
+        self._accepting: list[asyncio.Task[None]] = []
+        self._acceptor = None
+        if certificate is not None:
+            options = {"config": self._server.config, "server_state": self._server.server_state}
+            self._acceptor = SecureAcceptor(
+                certificate, self._connections, partial(bounded, **options)
+            )
         _LOG.setLevel(logging.ERROR)  # below it are lines that clients can cause
 
     async def run(self) -> None:
@@ -85,11 +103,15 @@ class HttpServer:
             asyncio.create_task(self._connections.watch()),
             asyncio.create_task(self._end()),
         ]
+        if self._certificate is not None:
+            helpers.append(asyncio.create_task(self._certificate.watch()))
         try:
-            await self._server.serve(sockets=self._listeners)
+            await self._server.serve(sockets=[] if self._acceptor else self._listeners)
         finally:
-            for helper in helpers:
+            for helper in [*helpers, *self._accepting]:
                 helper.cancel()
+            if self._acceptor is not None:
+                self._acceptor.abort()
             self._connections.abort()
 
     def stop(self, *, drain_seconds: float = 0.0, grace_seconds: float = STOP_SECONDS) -> None:
@@ -103,15 +125,19 @@ class HttpServer:
         self._stop.set()
 
     async def _notify(self) -> None:
-        if not self._started.is_set():
-            self._started.set()
-            self._ready()
+        if self._started.is_set():
+            return
+        self._started.set()
+        if self._acceptor is not None:
+            self._accepting = [
+                asyncio.create_task(self._acceptor.accept(one)) for one in self._listeners
+            ]
+        self._ready()
 
     async def _end(self) -> None:
         await self._started.wait()
         await self._stop.wait()
-        for server in self._server.servers:
-            server.close()
+        await self._stop_accepting()
         await asyncio.sleep(self._drain_seconds)
         self._server.should_exit = True
         await asyncio.sleep(self._grace_seconds)
@@ -119,6 +145,16 @@ class HttpServer:
         await asyncio.sleep(STOP_SECONDS / 2)
         _LOG.setLevel(logging.CRITICAL)  # requests that still run are cancelled, which it logs
         self._server.force_exit = True
+
+    async def _stop_accepting(self) -> None:
+        for server in self._server.servers:
+            server.close()
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        if self._acceptor is not None:  # nobody else closes them
+            for listener in self._listeners:
+                listener.close()
 
 
 def _with_connections(app: ASGIApp) -> ASGIApp:

@@ -35,7 +35,8 @@ def url_of(settings: ServerSettings) -> str:
     'http://[::1]:8888'
     """
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}{settings.base_path}"
+    scheme = "https" if settings.tls_certificate_file else "http"
+    return f"{scheme}://{host}:{settings.port}{settings.base_path}"
 
 
 async def print_report(server: ConfigServer, settings: ServerSettings) -> None:
@@ -121,10 +122,10 @@ def _counts(keys: Sequence[ConfigKey], default_label: str) -> list[str]:
 
 
 def _metrics_urls(settings: ServerSettings) -> list[str]:
-    addresses = [settings.metrics_listen] if settings.metrics_listen else []
+    urls = [f"http://{settings.metrics_listen}"] if settings.metrics_listen else []
     if settings.metrics:
-        addresses.insert(0, url_of(settings).removesuffix(settings.base_path).partition("//")[2])
-    return [f"http://{address}/metrics" for address in addresses]
+        urls.insert(0, url_of(settings).removesuffix(settings.base_path))
+    return [f"{url}/metrics" for url in urls]
 
 
 def _curl_options(credential: SharedCredential | None) -> str:

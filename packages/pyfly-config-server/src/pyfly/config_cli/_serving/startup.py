@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._serving.certificates import check_tls
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, Address, Listeners, bind, resolve
 from pyfly.config_cli._serving.setup import (
     check_exposure,
@@ -34,6 +35,7 @@ def serve(load: Callable[[], ServerSettings]) -> int:
     if settings.workers > 1 and os.name != "posix":
         raise SettingsError("several workers need a POSIX system; serve with one worker")
     set_up_process()
+    check_tls(settings)
     server = open_server(settings)
     addresses = resolve(settings.host, settings.port)
     check_exposure(settings, addresses)

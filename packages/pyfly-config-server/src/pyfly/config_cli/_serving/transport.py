@@ -1,7 +1,11 @@
 """The transport of a connection as the HTTP protocol sees it."""
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+"""Names in lower case, and values, as they are sent."""
 
 
 class ClosableTransport(asyncio.Transport):

@@ -11,6 +11,13 @@ from typing import Final
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.application import ReplaceableApp
+from pyfly.config_cli._serving.certificates import (
+    ServerCertificate,
+    certificate_of,
+    check_tls,
+    headers_of,
+    open_tls,
+)
 from pyfly.config_cli._serving.channel import Channel
 from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer, run_in_loop
 from pyfly.config_cli._serving.limits import (
@@ -37,6 +44,7 @@ from pyfly.config_cli._serving.telemetry import (
 )
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import key_of
+from pyfly.config_cli._settings.tls import tls_files_of
 from pyfly.config_cli._settings.transfer import decode_settings
 from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server import ConfigServer
@@ -74,9 +82,10 @@ async def _serve_alone(
     listeners: Listeners,
 ) -> None:
     loop = asyncio.get_running_loop()
-    app, answering, counters = ReplaceableApp(), asyncio.Event(), ProcessCounters.alone()
+    answering, counters = asyncio.Event(), ProcessCounters.alone()
+    app, certificate = ReplaceableApp(headers_of(settings)), certificate_of(settings)
     http_servers = [
-        _make_server(app, listeners.service, answering.set),
+        _make_server(app, listeners.service, answering.set, settings, certificate),
         *metrics_servers(counters.all, listeners),
     ]
     hangups: asyncio.Queue[None] = asyncio.Queue(1)
@@ -99,7 +108,7 @@ async def _serve_alone(
     tasks = [
         asyncio.create_task(_report(answering, server, settings)),
         asyncio.create_task(
-            _reload_forever(partial(_reload, app, counters), settings, load, hangups)
+            _reload_forever(partial(_reload, app, counters, certificate), settings, load, hangups)
         ),
     ]
     await asyncio.gather(*(http_server.run() for http_server in http_servers))
@@ -135,11 +144,20 @@ async def _report(answering: asyncio.Event, server: ConfigServer, settings: Serv
     await print_report(server, settings)
 
 
-async def _reload(app: ReplaceableApp, counters: ProcessCounters, settings: ServerSettings) -> None:
-    """Replace the application by the one that settings describe."""
+async def _reload(
+    app: ReplaceableApp,
+    counters: ProcessCounters,
+    certificate: ServerCertificate | None,
+    settings: ServerSettings,
+) -> None:
+    """Replace the application and the certificate by those that settings describe."""
+    files = tls_files_of(settings)
+    tls = None if files is None else open_tls(files)
     new = await open_app(settings, counters, check=True)
     counters.own.forget_looks()
     await app.replace(new)
+    if certificate is not None and files is not None and tls is not None:
+        certificate.replace(files, tls)
 
 
 async def _reload_forever(
@@ -174,6 +192,9 @@ def check_reload(old: ServerSettings, new: ServerSettings) -> None:
     for name in ("host", "port", "workers", "metrics", "metrics_listen"):
         if getattr(old, name) != getattr(new, name):
             raise SettingsError(f"a new value of {key_of(name)!r} needs a restart")
+    if bool(old.tls_certificate_file) != bool(new.tls_certificate_file):
+        raise SettingsError("to speak TLS, or no longer, needs a restart")
+    check_tls(new)
     check_exposure(new, resolve(new.host, new.port))
 
 
@@ -192,10 +213,21 @@ def from_signal(
 
 
 def _make_server(
-    app: ReplaceableApp, listeners: Sequence[socket.socket], ready: Callable[[], None]
+    app: ReplaceableApp,
+    listeners: Sequence[socket.socket],
+    ready: Callable[[], None],
+    settings: ServerSettings,
+    certificate: ServerCertificate | None,
 ) -> HttpServer:
-    limits = ConnectionLimits(connections=connection_limit())
-    return HttpServer(app, listeners, limits=limits, ready=ready, direct=app.direct)
+    return HttpServer(
+        app,
+        listeners,
+        limits=ConnectionLimits(connections=connection_limit()),
+        ready=ready,
+        direct=app.direct,
+        certificate=certificate,
+        headers=headers_of(settings),
+    )
 
 
 # --- a worker of the supervisor -------------------------------------------------------
@@ -247,10 +279,11 @@ def work(channel: Channel) -> int:
 
 async def _work(order: WorkerOrder, channel: Channel, counters: ProcessCounters) -> None:
     loop = asyncio.get_running_loop()
-    app = ReplaceableApp()
-    listeners = [socket.socket(fileno=number) for number in order.listeners]
-    server = _make_server(app, listeners, partial(channel.say, READY))
     settings = decode_settings(order.settings)
+    app = ReplaceableApp(headers_of(settings))
+    listeners = [socket.socket(fileno=number) for number in order.listeners]
+    ready = partial(channel.say, READY)
+    server = _make_server(app, listeners, ready, settings, certificate_of(settings))
     await app.replace(await open_app(settings, counters, check=order.check))
 
     def end() -> None:

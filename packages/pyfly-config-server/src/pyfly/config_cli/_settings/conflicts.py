@@ -5,6 +5,7 @@ from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.tls import tls_files_of
 
 
 def check_conflicts(settings: ServerSettings) -> None:
@@ -18,6 +19,7 @@ def check_conflicts(settings: ServerSettings) -> None:
     credential_of(settings)
     host_policy_of(settings)
     webhook_secret_of(settings)
+    tls_files_of(settings)
     if settings.backend and settings.store:
         raise SettingsConflictError("set either {backend} or {store}, not both")
     if settings.workers > 1 and any(url.startswith("memory:") for url in settings.store_urls):

@@ -272,6 +272,11 @@ OnBroken: TypeAlias = Annotated[
     BeforeValidator(_to_choice("stale", "fail")),
     WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(_spellings({'stale', 'fail'}))})$"}),
 ]
+TlsVersionName: TypeAlias = Annotated[
+    Literal["1.2", "1.3"],
+    BeforeValidator(_to_choice("1.2", "1.3")),
+    WithJsonSchema({"type": "string", "pattern": r"^1\.[23]$"}),
+]
 Algorithm: TypeAlias = Annotated[
     Literal["DEFAULT", "OAEP"],
     BeforeValidator(_to_choice("DEFAULT", "OAEP")),

@@ -20,6 +20,7 @@ from pyfly.config_cli._settings.fields import (
     Setting,
     Switch,
     Text,
+    TlsVersionName,
     Tree,
 )
 from pyfly.config_cli._settings.names import PREFIX
@@ -80,6 +81,34 @@ class ServerSettings(BaseSettings):
     )
     workers: Annotated[Count, Setting(argument="--workers")] = Field(
         default=1, description="number of processes"
+    )
+    tls_certificate_file: Annotated[
+        Text, Setting(argument="--tls-certificate-file", spring="server.ssl.certificate")
+    ] = Field(
+        default="",
+        description=(
+            "certificate in PEM format, with those between it and its authority; with it the "
+            "server speaks HTTPS only"
+        ),
+    )
+    tls_key_file: Annotated[
+        Text, Setting(argument="--tls-key-file", spring="server.ssl.certificate-private-key")
+    ] = Field(
+        default="",
+        description=(
+            "private key of the certificate in PEM format, not encrypted; by default in the file "
+            "of the certificate"
+        ),
+    )
+    tls_client_ca_file: Annotated[Text, Setting(spring="server.ssl.trust-certificate")] = Field(
+        default="",
+        description=(
+            "authorities in PEM format: only clients with a certificate of one of them may "
+            "connect; they need the credential, too"
+        ),
+    )
+    tls_min_version: Annotated[TlsVersionName, Setting()] = Field(
+        default="1.2", description="lowest version of TLS: `1.2` or `1.3`"
     )
     standby: Annotated[Text, Setting()] = Field(
         default="",
