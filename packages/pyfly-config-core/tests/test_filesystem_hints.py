@@ -271,8 +271,9 @@ async def test_where_events_never_come_passes_find_the_change(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent(*_: str, stop_event: threading.Event, **__: object) -> Iterator[set[object]]:
-        while not stop_event.wait(0.01):
-            yield set()
+        while not stop_event.is_set():
+            time.sleep(0.01)
+        yield from ()
 
     monkeypatch.setattr(watchfiles, "watch", silent)
     async with watched(root) as hints, FilesystemConfigBackend(root) as backend:

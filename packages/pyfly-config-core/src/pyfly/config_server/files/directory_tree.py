@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from pyfly.config_core import ConfigKey
 from pyfly.config_server.files.atomic import locked
-from pyfly.config_server.files.directory_scan import DirectoryScanner
+from pyfly.config_server.files.directory_scan import DirectoryScanner, TakeReported
 from pyfly.config_server.files.directory_views import (
     DirectoryNames,
     DirectoryView,
@@ -36,17 +36,20 @@ class DirectoryTree:
         root: The root directory, which must exist when a method is called.
         label: The only label, with its files in the root itself; `None` for a directory for each
             label.
+        reported: What the file system has reported, which makes scans cheaper.
     """
 
     is_slow: ClassVar = False
     lists_versions: ClassVar = False
     locks_writers: ClassVar = True
 
-    def __init__(self, root: Path, *, label: str | None = None) -> None:
+    def __init__(
+        self, root: Path, *, label: str | None = None, reported: TakeReported = lambda: None
+    ) -> None:
         self.root: Final = root
         self.label: Final = label
         self._names = DirectoryNames()
-        self._scanner = DirectoryScanner(root)
+        self._scanner = DirectoryScanner(root, reported=reported)
 
     # --- reading ----------------------------------------------------------------------
 

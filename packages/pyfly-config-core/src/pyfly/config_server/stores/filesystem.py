@@ -59,7 +59,8 @@ class FilesystemConfigBackend(TextStore):
             check_name("label", only)
         self._root = Path(root)
         self._hints = DirectoryHints(self._root)
-        super().__init__(DirectoryTree(self._root, label=only), chosen)
+        tree = DirectoryTree(self._root, label=only, reported=self._hints.take_reported)
+        super().__init__(tree, chosen)
 
     @classmethod
     def from_url(cls, url: str) -> Self:

@@ -10,13 +10,15 @@ import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator
-from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from pyfly.config_core import BackendUnavailableError, UnsupportedOperationError
 from pyfly.config_server.stores.hint_reader import HintReader
+from pyfly.config_server.stores.watch_period import Markers, Place, WatchPeriod, read_mounts
 
 __all__ = ["DirectoryHints", "can_watch"]
 
@@ -24,8 +26,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 _DEBOUNCE_MILLISECONDS: Final = 100
 _STEP_MILLISECONDS: Final = 20
+_STEPS: Final = 5
+"""Steps of the library between two looks at the root itself. A mount over it causes no event."""
 _ROOT_SECONDS: Final = 0.1
-"""The time between two looks at the root itself. A mount over a directory causes no event."""
+"""The pause before the next look for a missing root."""
 _RETRY_SECONDS: Final = 10.0
 """The pause after an error of the library, such as the limit of watches."""
 _CLOSE_SECONDS: Final = 1.0
@@ -55,6 +59,26 @@ class DirectoryHints:
         self._watches: list[_Watch] = []
         self._guard = threading.Lock()
         self._closed = False
+        self._period: WatchPeriod | None = None
+
+    def take_reported(self) -> frozenset[str] | None:
+        """Return the paths below the root where anything may have changed since the previous call.
+
+        Blocks until all events of the time before this call have arrived, a quarter of a second at
+        most. Not for several threads at a time.
+
+        Returns:
+            `None` if it is not known what has changed: nothing watches the root, it was not
+            watched all the time, events are late, or its file system is not known to report
+            everything.
+        """
+        with self._guard:
+            periods = [watch.period for watch in self._watches if watch.is_alive()]
+        before, self._period = self._period, periods[-1] if periods else None
+        if self._period is None or not self._period.is_in_place(self._root):
+            return None
+        reported = self._period.take()
+        return reported if before is self._period else None
 
     async def read(self) -> AsyncGenerator[None]:
         """Yield once the directory is watched, and after every change, until the store is closed.
@@ -124,27 +148,6 @@ class DirectoryHints:
             reader.tell()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """The directory that a root leads to at a time."""
-
-    path: str
-    """Without links."""
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, root: Path) -> Self:
-        """Return the directory.
-
-        Raises:
-            OSError: The root does not exist, or it cannot be reached.
-        """
-        path = os.path.realpath(root)
-        status = os.stat(path)  # noqa: PTH116 - the path is a text for the library
-        return cls(path=path, device=status.st_dev, inode=status.st_ino)
-
-
 class _Watch(threading.Thread):
     """Watches a directory and all directories below it.
 
@@ -163,6 +166,9 @@ class _Watch(threading.Thread):
         self._tell = tell
         self._stopped = threading.Event()
         self._is_silent = False
+        self._markers = Markers()
+        self.period: WatchPeriod | None = None
+        """The last period in which all directories were watched."""
 
     def stop(self) -> None:
         """End the watch soon."""
@@ -170,26 +176,47 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         """Watch until `stop` is called."""
+        with self._markers:
+            self._run()
+
+    def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._watch(_Place.of(self._root))
+                self._watch(Place.of(self._root))
             except (ImportError, OSError, RuntimeError, ValueError) as error:
                 self._pause(error)
 
-    def _watch(self, place: _Place) -> None:
+    def _watch(self, place: Place) -> None:
         """Watch until the root or the set of its directories changes."""
+        mounts = read_mounts()
         directories = {*_directories(place.path)}
-        with contextlib.closing(_events(directories, self._stopped)) as events:
-            for number, paths in enumerate(events):
-                # What changed before the watch began has no event.
-                if paths or number == 0:
-                    self._is_silent = False
-                    self._tell()
-                if any(path in directories or Path(path).is_dir() for path in paths):
-                    return
-                if place != _Place.of(self._root):
-                    self._tell()
-                    return
+        period = WatchPeriod(place, mounts, self._markers)
+        ending = _Ending(partial(self._begin, period), partial(self._has_ended, period))
+        watched = {*directories, *self._markers.directories}
+        try:
+            with contextlib.closing(_events(watched, ending)) as events:
+                for paths in events:
+                    changed = self._markers.others(paths)
+                    if any(path in directories or Path(path).is_dir() for path in changed):
+                        period.end()
+                    period.add(changed)
+                    self._markers.note(paths)
+                    if changed:
+                        self._tell()
+                    if period.has_ended:
+                        return
+        finally:
+            period.end()
+        self._tell()
+
+    def _begin(self, period: WatchPeriod) -> None:
+        """Note that the watch has begun. What changed before has no event."""
+        self._is_silent = False
+        self.period = period
+        self._tell()
+
+    def _has_ended(self, period: WatchPeriod) -> bool:
+        return self._stopped.is_set() or period.has_ended or not period.is_in_place(self._root)
 
     def _pause(self, error: Exception) -> None:
         """Wait before the next try. Log the first error of several, and tell of it."""
@@ -202,8 +229,29 @@ class _Watch(threading.Thread):
         self._stopped.wait(_ROOT_SECONDS if is_missing else _RETRY_SECONDS)
 
 
-def _events(directories: Collection[str], stop: threading.Event) -> Generator[set[str]]:
-    """Yield sets of changed paths, also empty sets, until `stop` is set."""
+class _Ending:
+    """Tells the library when to stop. It asks every `_STEP_MILLISECONDS` from the begin on.
+
+    Args:
+        begin: Called once, when the directories are watched.
+        has_ended: True to stop; called every `_STEPS` steps.
+    """
+
+    def __init__(self, begin: Callable[[], None], has_ended: Callable[[], bool]) -> None:
+        self._begin = begin
+        self._has_ended = has_ended
+        self._numbers = count()
+
+    def is_set(self) -> bool:
+        """True if the library is to stop."""
+        number = next(self._numbers)
+        if number == 0:
+            self._begin()
+        return number % _STEPS == 0 and self._has_ended()
+
+
+def _events(directories: Collection[str], ending: _Ending) -> Generator[set[str]]:
+    """Yield sets of changed paths until `ending` is set."""
     from watchfiles import watch  # noqa: PLC0415 - an optional library
 
     for changes in watch(
@@ -211,13 +259,12 @@ def _events(directories: Collection[str], stop: threading.Event) -> Generator[se
         watch_filter=None,
         debounce=_DEBOUNCE_MILLISECONDS,
         step=_STEP_MILLISECONDS,
-        stop_event=stop,
-        rust_timeout=round(1000 * _ROOT_SECONDS),
-        yield_on_timeout=True,
+        stop_event=ending,
+        rust_timeout=0,  # a timeout can drop an event that comes with it
         raise_interrupt=False,
         force_polling=False,  # the passes of the store look at files more cheaply
         recursive=False,
-        ignore_permission_denied=True,
+        ignore_permission_denied=False,  # true ignores all errors, such as the limit of watches
     ):
         yield {path for _, path in changes}
 
