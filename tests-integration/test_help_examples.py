@@ -60,6 +60,8 @@ EXAMPLES = {
     "encrypt --settings server.toml": "{cipher}AQ",
     "encrypt --key-name 2027 < password.txt": "{cipher}{key:2027}",
     "encrypt --application orders --key db.password --settings server.toml": "{cipher}v1:2028:",
+    "rekey ./config --from default --to 2028 --settings server.toml --dry-run": "0 values",
+    "rekey ./config --from default --to 2028 --settings server.toml": "encrypted with '2028'",
     "decrypt '{cipher}AQB3...' --settings server.toml": "secret",
     "key --settings server.toml": "ssh-rsa AAAA",
     "new-backend etcd": "Made pyfly-config-etcd: pyfly-config-etcd, imported as",

@@ -11,6 +11,7 @@ from pyfly.config_server.access import Principal, Right, Rule
 from pyfly.config_server.access.followed_file import FollowedAccessFile
 from pyfly.config_server.composition import Bundles, Composition, ConfigServer, ServerOptions
 from pyfly.config_server.encryption import (
+    CipherRekeyer,
     Encryption,
     EncryptionKeys,
     KeyRing,
@@ -43,6 +44,7 @@ from pyfly.config_server.stores.memory import InMemoryConfigBackend
 if TYPE_CHECKING:
     from pyfly.config_client import ConfigClient as ConfigClient  # outside __all__: optional
 
+
 __all__ = [
     "AT_END",
     "MAX_BODY_BYTES",
@@ -50,6 +52,7 @@ __all__ = [
     "Authenticator",
     "AuthenticatorGroup",
     "Bundles",
+    "CipherRekeyer",
     "Composition",
     "ConfigBackend",
     "ConfigServer",

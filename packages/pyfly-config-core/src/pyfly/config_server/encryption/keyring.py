@@ -39,6 +39,11 @@ class KeyRing:
             raise EncryptionKeyError(f"there is no key {key[:_SHOWN_LENGTH]!r}")
         return found(secret)
 
+    @property
+    def has_names(self) -> bool:
+        """True if there are named keys, so that the names in texts count."""
+        return bool(self._named)
+
     def has_key(self, name: str) -> bool:
         """True if there is a key with this name."""
         return name in self._named or name.lower() in self._named

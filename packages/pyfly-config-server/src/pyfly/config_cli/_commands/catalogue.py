@@ -25,6 +25,7 @@ COMMANDS: Final = (
     _entry("compare", "compare_servers", "Compare a running server with stores."),
     _entry("encrypt", "encrypt", "Encrypt a text for a bundle."),
     _entry("decrypt", "decrypt", "Decrypt a value of a bundle."),
+    _entry("rekey", "rekey", "Encrypt the values of a store with another key."),
     _entry("key", "public_key", "Print the public key."),
     _entry("db", "database", "Create and upgrade the tables of a database."),
     _entry("settings", "settings", "Describe the settings of the server."),

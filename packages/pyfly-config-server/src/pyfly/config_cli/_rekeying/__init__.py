@@ -1,0 +1,1 @@
+"""Encrypting the values of a store with another key."""
