@@ -14,6 +14,7 @@ from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer, run_in_lo
 from pyfly.config_cli._serving.limits import ConnectionLimits, connection_limit
 from pyfly.config_cli._serving.listeners import bind, listen, resolve
 from pyfly.config_cli._serving.setup import set_up_process
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_litestar import ReadyApp
 
 
@@ -52,6 +53,6 @@ async def serve(port: int, app: Any) -> None:
 
 
 if __name__ == "__main__":
-    set_up_process()
+    set_up_process(ServerSettings())
     module, _, factory = sys.argv[2].partition(":")
     run_in_loop(serve(int(sys.argv[1]), getattr(importlib.import_module(module), factory)()))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 PATIENCE = 30
 PATHS = ("/config/orders/dev", "/config/orders-dev.yml", "/config/billing/dev/main?x=1")
 LAST = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-DATE = re.compile(rb'date: [^\r]+ GMT\r\n|"timestamp":"[^"]+"')
+DATE = re.compile(rb'date: [^\r]+ GMT\r\n|"timestamp":"[^"]+"|x-request-id: \w+\r\n')
 
 
 def get(path: str = PATHS[0], *fields: str, version: str = "1.1", host: str = "localhost") -> bytes:

@@ -7,9 +7,10 @@ import pytest
 
 KEPT_OBJECTS = """
 import gc, sys
+from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._serving import setup
 if sys.argv[1] == "serving":
-    setup.set_up_process()
+    setup.set_up_process(ServerSettings())
 before = gc.get_stats()[2]["collections"]
 kept = [[number] for number in range(400_000)]
 print(gc.get_stats()[2]["collections"] - before)

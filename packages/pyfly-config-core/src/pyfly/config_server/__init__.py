@@ -28,6 +28,12 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_app import MetricsApp
+from pyfly.config_server.http.request_notes import (
+    REQUEST_NOTES,
+    RequestNotes,
+    current_request_id,
+    identified_request,
+)
 from pyfly.config_server.http.token_authentication import (
     AccessFileAuthenticator,
     AuthenticatorGroup,
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AT_END",
     "MAX_BODY_BYTES",
+    "REQUEST_NOTES",
     "AccessFileAuthenticator",
     "Authenticator",
     "AuthenticatorGroup",
@@ -78,6 +85,7 @@ __all__ = [
     "MetricsApp",
     "Principal",
     "ReadyResponse",
+    "RequestNotes",
     "Right",
     "RoutingBackend",
     "Rule",
@@ -87,6 +95,8 @@ __all__ = [
     "StoreRoute",
     "Telemetry",
     "WebhookSecret",
+    "current_request_id",
+    "identified_request",
     "open_backend",
     "open_bound_keys",
     "open_keys",

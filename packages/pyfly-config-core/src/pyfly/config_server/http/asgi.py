@@ -20,6 +20,7 @@ from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import HotAnswer, HotPath, KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
+from pyfly.config_server.http.request_notes import REQUEST_NOTES
 from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.telemetry import Telemetry
@@ -202,6 +203,9 @@ class ConfigServerApp:
         found = None if hot is None else hot.find(scope)
         was_held = False
         if found is not None:
+            notes = (scope.get("extensions") or _NONE).get(REQUEST_NOTES)
+            if notes is not None and hot is not None:
+                notes.principal = hot.principal_name(scope)
             if found.wait is None:
                 seconds = time.perf_counter() - started
                 self._counters.answered(found.ready.route, found.status, seconds)
@@ -290,6 +294,7 @@ def http_request(scope: Scope, receive: Receive, *, was_held: bool = False) -> H
         read_body=messages.read_body,
         disconnected=messages.disconnected,
         was_held=was_held,
+        notes=(scope.get("extensions") or _NONE).get(REQUEST_NOTES),
     )
 
 

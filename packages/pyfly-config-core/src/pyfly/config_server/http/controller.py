@@ -4,6 +4,7 @@ import logging
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
@@ -25,6 +26,7 @@ from pyfly.config_server.http.openapi import openapi_document
 from pyfly.config_server.http.outages import Outages
 from pyfly.config_server.http.parameters import parse_query
 from pyfly.config_server.http.preferences import wait_of
+from pyfly.config_server.http.request_notes import REQUEST_ID_HEADER, identified_request
 from pyfly.config_server.http.responses import (
     error_response,
     options_response,
@@ -113,9 +115,13 @@ class Controller:
         return self._table.root_paths
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Return the response to any request. Errors become responses."""
+        """Return the response to any request. Errors become responses, with an `X-Request-Id`."""
         started, found = time.perf_counter(), _Found()
-        response = await self._handle(request, found)
+        with identified_request(request.headers) as request_id:
+            response = await self._handle(request, found)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            headers = (*response.headers, (REQUEST_ID_HEADER, request_id.encode()))
+            response = replace(response, headers=headers)
         # a request that may be held has no duration of its own
         seconds = None if wait_of(request) else time.perf_counter() - started
         self._counters.answered(found.route, response.status, seconds)
@@ -171,7 +177,12 @@ class Controller:
     async def _authenticate(self, request: HttpRequest) -> Principal:
         if self._hosts is not None:
             self._hosts.check(request)
-        return ANONYMOUS if self._auth is None else await self._auth.authenticate(request)
+        if self._auth is None:
+            return ANONYMOUS
+        principal = await self._auth.authenticate(request)
+        if request.notes is not None:
+            request.notes.principal = principal.name
+        return principal
 
     def _find(self, request: HttpRequest) -> Match:
         if is_too_long(request.raw_path, request.query, base_path=self._server.base_path):
@@ -203,7 +214,7 @@ class Controller:
             self._outages.failed(f"{request.method} {_logged(request)}", str(cause))
         elif cause is not None:
             is_internal = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            level = logging.ERROR if is_internal else logging.INFO
+            level = logging.ERROR if is_internal else logging.DEBUG  # clients cause it
             _LOG.log(level, "%s %s: %d: %s", request.method, _logged(request), error.status, cause)
         if request.raw_path.startswith(self._own_prefix):
             members = {} if cause is None else error_members(cause)

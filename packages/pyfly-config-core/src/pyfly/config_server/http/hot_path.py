@@ -189,6 +189,14 @@ class HotPath:
         self._counters.hits += 1
         return ready, entry.representation.body if tag is None else b""
 
+    def principal_name(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the name of the principal of a request that was answered here, for logs."""
+        if self._header_auth is None:
+            return None
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        principal = self._header_auth.principal_of(given[0] if given else None)
+        return None if principal is None else principal.name
+
     def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:
         """Keep how a request was answered, if `find` can answer it."""
         head, representation = _head(scope), reusable.entry.representation

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pyfly.config_server.access import Right
+from pyfly.config_server.http.request_notes import RequestNotes
 from pyfly.config_server.live import Entry
 
 __all__ = ["MAX_BODY_BYTES", "Headers", "HttpRequest", "HttpResponse", "Reusable"]
@@ -51,6 +52,8 @@ class HttpRequest:
 
     was_held: bool = False
     """True for a request that has waited already: it is answered now."""
+    notes: RequestNotes | None = field(default=None, repr=False, compare=False)
+    """What an adapter wants to know about the request; `None` if it does not ask."""
 
     def header(self, name: bytes) -> bytes | None:
         """Return the values of a header, joined with commas (RFC 9110 §5.2), or `None`.

@@ -5,8 +5,9 @@ import contextlib
 from dataclasses import dataclass
 from typing import cast
 
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from pyfly.config_cli._serving.access_log import with_access_log
 from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import RELOAD_SECONDS
 from pyfly.config_cli._serving.transport import Headers
@@ -34,7 +35,7 @@ class ReplaceableApp:
         assert running is not None  # noqa: S101 - nothing is served before
         running.requests += 1
         try:
-            await running.app.dispatch(scope, receive, _ending(send) if self._closing else send)
+            await running.dispatch(scope, receive, _ending(send) if self._closing else send)
         finally:
             running.requests -= 1
             if not running.requests:
@@ -44,15 +45,20 @@ class ReplaceableApp:
         """Return the direct answers of the current application; `None` if there must be none."""
         return None if self._closing or self._current is None else self._current.direct
 
-    async def replace(self, app: ReadyApp) -> None:
+    async def replace(self, app: ReadyApp, *, logs: bool = False) -> None:
         """Start an application for new requests; the previous one ends after its last request.
+
+        Args:
+            app: The application.
+            logs: Write an access log. Nothing is answered directly then.
 
         Raises:
             Exception: The start of the application failed. The previous one stays in use.
         """
         running = _Running(
             app=app,
-            direct=DirectAnswers(app.front, self._headers),
+            dispatch=with_access_log(app.dispatch) if logs else app.dispatch,
+            direct=None if logs else DirectAnswers(app.front, self._headers),
             idle=asyncio.Event(),
             retired=asyncio.Event(),
         )
@@ -83,7 +89,8 @@ class _Running:
     """A started application, and the number of its running requests."""
 
     app: ReadyApp
-    direct: DirectAnswers
+    dispatch: ASGIApp
+    direct: DirectAnswers | None
     idle: asyncio.Event
     retired: asyncio.Event
     requests: int = 0

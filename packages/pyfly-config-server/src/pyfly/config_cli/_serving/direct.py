@@ -15,6 +15,8 @@ from pyfly.config_server import ConfigServerApp, KnownRequest, ReadyResponse
 
 _MAX_REQUESTS: Final = 20_000
 _LONGEST_REQUEST: Final = 1_024
+_UNREPEATED: Final = frozenset({b"prefer", b"traceparent", b"x-request-id"})
+"""Headers of requests that may be held, or that are never sent again with the same bytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class DirectAnswers:
         self._known.pop(request, None)  # it comes last again
         if len(request) > _LONGEST_REQUEST or not target.startswith(b"/"):
             return None
-        if b"prefer" in dict(fields):  # it may be held
+        if not _UNREPEATED.isdisjoint(dict(fields)):
             return None
         url = httptools.parse_url(target)
         known = self._app.recognize(

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from pathlib import Path
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.limits import connection_limit
 from pyfly.config_cli._serving.listeners import Address, is_loopback
+from pyfly.config_cli._serving.logs import set_up_logs
 from pyfly.config_cli._serving.memory import collect_less_often, return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
 from pyfly.config_cli._settings.access import credential_of, host_policy_of, webhook_secret_of
@@ -36,15 +36,11 @@ from pyfly.config_server import (
 )
 
 
-def set_up_process() -> None:
-    """Prepare this process for serving, once.
-
-    Warnings of every module, and what the command itself has to say, go to stderr.
-    """
+def set_up_process(settings: ServerSettings) -> None:
+    """Prepare this process for serving, once."""
     return_large_blocks()
     collect_less_often()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("pyfly.config_cli").setLevel(logging.INFO)
+    set_up_logs(settings)
 
 
 def check_exposure(settings: ServerSettings, addresses: Iterable[Address]) -> None:

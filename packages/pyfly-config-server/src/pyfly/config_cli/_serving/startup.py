@@ -34,7 +34,7 @@ def serve(load: Callable[[], ServerSettings]) -> int:
     store_locations(settings)
     if settings.workers > 1 and os.name != "posix":
         raise SettingsError("several workers need a POSIX system; serve with one worker")
-    set_up_process()
+    set_up_process(settings)
     check_tls(settings)
     server = open_server(settings)
     addresses = resolve(settings.host, settings.port)

@@ -12,6 +12,7 @@ from typing import Final
 from pyfly.config_cli._serving.http_server import HttpServer
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
 from pyfly.config_cli._serving.listeners import Listeners
+from pyfly.config_cli._serving.logs import set_up_logs
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.start_report import print_report
 from pyfly.config_cli._serving.telemetry import CounterSlot, metrics_servers, slot_directory
@@ -140,6 +141,7 @@ class _Supervisor:
         leaving = asyncio.create_task(self._drain(fleet))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
+        set_up_logs(settings)
         _LOG.info("settings reloaded")
         return new
 

@@ -27,6 +27,7 @@ from pyfly.config_cli._serving.limits import (
     connection_limit,
 )
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, Listeners, listen, resolve
+from pyfly.config_cli._serving.logs import set_up_logs
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     closing_on_error,
@@ -95,7 +96,7 @@ async def _serve_alone(
             hangups.put_nowait(None)
 
     await check_and_listen(server, settings, listeners)
-    await app.replace(make_app(server, settings, counters))
+    await app.replace(make_app(server, settings, counters), logs=settings.access_log)
 
     def end() -> None:
         app.close_connections()
@@ -155,7 +156,8 @@ async def _reload(
     tls = None if files is None else open_tls(files)
     new = await open_app(settings, counters, check=True)
     counters.own.forget_looks()
-    await app.replace(new)
+    await app.replace(new, logs=settings.access_log)
+    set_up_logs(settings)
     if certificate is not None and files is not None and tls is not None:
         certificate.replace(files, tls)
 
@@ -267,24 +269,27 @@ class WorkerOrder:
 def work(channel: Channel) -> int:
     """Run a worker of the supervisor at the other end of the channel; return the exit code."""
     order = WorkerOrder.decode(channel.order())
-    set_up_process()
+    settings = decode_settings(order.settings)
+    set_up_process(settings)
     try:
         with open_counters(order.counter_slot) as counters:
-            run_in_loop(_work(order, channel, counters))
+            run_in_loop(_work(order, settings, channel, counters))
     except (ConfigError, OSError) as error:
         channel.say(str(error))
         return 1
     return 0
 
 
-async def _work(order: WorkerOrder, channel: Channel, counters: ProcessCounters) -> None:
+async def _work(
+    order: WorkerOrder, settings: ServerSettings, channel: Channel, counters: ProcessCounters
+) -> None:
     loop = asyncio.get_running_loop()
-    settings = decode_settings(order.settings)
     app = ReplaceableApp(headers_of(settings))
     listeners = [socket.socket(fileno=number) for number in order.listeners]
     ready = partial(channel.say, READY)
     server = _make_server(app, listeners, ready, settings, certificate_of(settings))
-    await app.replace(await open_app(settings, counters, check=order.check))
+    new = await open_app(settings, counters, check=order.check)
+    await app.replace(new, logs=settings.access_log)
 
     def end() -> None:
         app.close_connections()

@@ -223,6 +223,10 @@ _SWITCH_SCHEMA: Final = {
 }
 
 
+def _choice_schema(*choices: str) -> dict[str, object]:
+    return {"type": "string", "pattern": f"^({'|'.join(_spellings(choices))})$"}
+
+
 def _number_schema(limit: int) -> dict[str, object]:
     digits = len(str(limit))
     return {
@@ -271,6 +275,16 @@ OnBroken: TypeAlias = Annotated[
     Literal["stale", "fail"],
     BeforeValidator(_to_choice("stale", "fail")),
     WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(_spellings({'stale', 'fail'}))})$"}),
+]
+LogLevel: TypeAlias = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(_to_choice("debug", "info", "warning", "error")),
+    WithJsonSchema(_choice_schema("debug", "info", "warning", "error")),
+]
+LogFormat: TypeAlias = Annotated[
+    Literal["text", "json"],
+    BeforeValidator(_to_choice("text", "json")),
+    WithJsonSchema(_choice_schema("text", "json")),
 ]
 TlsVersionName: TypeAlias = Annotated[
     Literal["1.2", "1.3"],

@@ -10,6 +10,8 @@ from pyfly.config_cli._settings.fields import (
     Algorithm,
     Count,
     Lines,
+    LogFormat,
+    LogLevel,
     Names,
     Number,
     OnBroken,
@@ -277,6 +279,19 @@ class ServerSettings(BaseSettings):
             "second address, such as `127.0.0.1:9100`, that answers `/metrics` to everybody and "
             "nothing else"
         ),
+    )
+    log_level: Annotated[LogLevel, Setting()] = Field(
+        default="info",
+        description=(
+            "what is logged to standard error: `debug`, `info`, `warning` or `error`; libraries "
+            "log warnings and errors only"
+        ),
+    )
+    log_format: Annotated[LogFormat, Setting()] = Field(
+        default="text", description="`text`, or `json` for one object in each line"
+    )
+    access_log: Annotated[Switch, Setting()] = Field(
+        default=False, description="`true`: log a line for each request, whatever the level"
     )
     monitor_secret: Annotated[Secret, Setting(is_secret=True)] = Field(
         default=None,
