@@ -66,7 +66,8 @@ class Objects:
             if known is not None:
                 self._trees.move_to_end(tree)
                 return known
-        entries = served_entries(self.raw_directory(tree, deadline=deadline))
+        data = self._tree(tree, deadline=deadline)
+        entries = served_entries(data, id_bytes=len(tree) // 2)
         with self._guard:
             if tree not in self._trees:
                 self._trees[tree] = entries
@@ -78,13 +79,16 @@ class Objects:
 
     def raw_directory(self, tree: str, *, deadline: float) -> list[RawEntry]:
         """Return all rows of a tree, as they are."""
+        return raw_entries(self._tree(tree, deadline=deadline), id_bytes=len(tree) // 2)
+
+    def _tree(self, tree: str, *, deadline: float) -> bytes:
         try:
             found = self.cat_file.read(tree, limit=_MAX_TREE_BYTES, deadline=deadline)
         except TooLargeError as error:
             raise ConfigFormatError("a directory of the repository is too large") from error
         if found.kind != "tree":
             raise DamagedCloneError(f"{tree} is not a directory")
-        return raw_entries(found.data, id_bytes=len(tree) // 2)
+        return found.data
 
     def find(self, commit: str, path: str, *, deadline: float) -> TreeEntry | None:
         """Return the file or directory at a path; `None` if there is none."""
