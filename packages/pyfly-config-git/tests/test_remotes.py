@@ -6,16 +6,15 @@ import getpass
 import logging
 import os
 import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ssh_server import Sshd
 
-from git_http import GitHttpServer
+from git_http import PASSWORD, GitHttpServer
 from git_repositories import Repository, until_fetched
 from pyfly.config_core import BackendStaleError, BackendUnavailableError
 from pyfly.config_git import GitConfigBackend
@@ -24,7 +23,6 @@ from pyfly.config_server.storage import ANY, ConfigSource
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Open = Callable[..., GitConfigBackend]
-PASSWORD = "hunter2-correct"
 
 
 async def port(store: GitConfigBackend) -> object:
@@ -34,14 +32,6 @@ async def port(store: GitConfigBackend) -> object:
 
 def orders(number: int) -> ConfigSource:
     return ConfigSource(application="orders", profile="prod", properties={"port": number})
-
-
-@pytest.fixture
-def http(repository: Repository) -> Iterator[GitHttpServer]:
-    repository.commit({"orders-prod.yml": "port: 1"})
-    server = GitHttpServer(repository.path.parent, credentials=f"ada:{PASSWORD}")
-    yield server
-    server.close()
 
 
 async def failed(store: GitConfigBackend) -> str:
@@ -122,17 +112,6 @@ async def test_a_password_file_is_read_before_each_use(
                 break
 
 
-async def test_the_netrc_of_the_user_is_not_used(
-    http: GitHttpServer, open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    line = f"machine 127.0.0.1 login ada password {PASSWORD}\n"
-    (tmp_path / ".netrc").write_text(line, encoding="utf-8")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(BackendUnavailableError, match="could not read Username"):
-        await port(open_store(f"git+http://{http.address}/remote.git"))
-    assert {given for _, given in http.requests} == {None}
-
-
 async def test_a_redirect_is_not_followed(
     http: GitHttpServer, repository: Repository, open_store: Open
 ) -> None:
@@ -175,65 +154,6 @@ async def test_a_repository_that_is_gone_leaves_the_last_state(
     shutil.rmtree(repository.path)
     assert "not found" in await failed(store)
     assert await port(store) == 1
-
-
-class Sshd:
-    """An SSH server of this user on a loopback port."""
-
-    def __init__(self, program: str, directory: Path, port: int) -> None:
-        self.directory, self.port = directory, port
-        for name in ("host", "other", "user"):
-            make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
-            subprocess.run(make, check=True)
-        shutil.copy(directory / "user.pub", directory / "authorized")
-        self.known_hosts = directory / "known_hosts"
-        self.know("host")
-        settings = {
-            "ListenAddress": f"127.0.0.1:{port}",
-            "HostKey": directory / "host",
-            "AuthorizedKeysFile": directory / "authorized",
-            "PidFile": "none",
-            "StrictModes": "no",
-            "UsePAM": "no",
-            "PasswordAuthentication": "no",
-            "PermitRootLogin": "prohibit-password",
-        }
-        text = "".join(f"{name} {value}\n" for name, value in settings.items())
-        (directory / "config").write_text(text, encoding="utf-8")
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        self._log = (directory / "log").open("wb")
-        command = [program, "-D", "-e", "-f", str(directory / "config")]
-        self._process = subprocess.Popen(command, stderr=self._log)
-        while self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return
-            time.sleep(0.02)
-        raise AssertionError((directory / "log").read_text(encoding="utf-8"))
-
-    def know(self, name: str) -> None:
-        """Make a key the known one of the host."""
-        key = (self.directory / f"{name}.pub").read_text(encoding="utf-8")
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {key}", encoding="utf-8")
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._log.close()
-
-
-@pytest.fixture
-def sshd(tmp_path: Path, free_tcp_port: int) -> Iterator[Sshd]:
-    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        if os.environ.get("PYFLY_CI"):
-            pytest.fail("sshd is not installed")
-        pytest.skip("sshd is not installed")
-    directory = tmp_path / "ssh"
-    directory.mkdir()
-    server = Sshd(program, directory, free_tcp_port)
-    yield server
-    server.close()
 
 
 def ssh_store(sshd: Sshd, repository: Repository, open_store: Open, **options: Any) -> Any:

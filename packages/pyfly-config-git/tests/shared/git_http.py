@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+PASSWORD = "hunter2-correct"
+
 
 class GitHttpServer:
     """Serves the bare repositories below a directory on a loopback port.

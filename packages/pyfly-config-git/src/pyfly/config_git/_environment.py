@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pyfly.config_core import BackendUnavailableError
+from pyfly.config_git._credentials import Credential
 from pyfly.config_git._location import GitLocation
 
 _INHERITED: Final = (
@@ -18,7 +19,9 @@ _HELPER: Final = (
     'printf "username=%s\\npassword=%s\\n" "$PYFLY_GIT_USER" "$PYFLY_GIT_PASSWORD"; }; f'
 )
 """A credential helper in one line of shell. The secret is in its environment only."""
-_MAX_PASSWORD: Final = 65_536
+_ASKPASS: Final = "askpass"
+_ASKPASS_SCRIPT: Final = '#!/bin/sh\nprintf "%s\\n" "$PYFLY_GIT_PASSWORD"\n'
+"""What ssh runs to get a passphrase. The secret is in its environment only."""
 
 
 def local_environment(empty: Path) -> dict[str, str]:
@@ -45,14 +48,18 @@ def local_environment(empty: Path) -> dict[str, str]:
 
 
 def remote_environment(
-    location: GitLocation, *, empty: Path, password: str | None, configuration: Path | None
+    location: GitLocation,
+    *,
+    empty: Path,
+    credential: Credential | None,
+    configuration: Path | None,
 ) -> dict[str, str]:
     """Return the environment of commands that reach the remote.
 
     Args:
         location: The remote.
         empty: An empty directory.
-        password: As `read_password` returns it.
+        credential: As `read_credential` returns it.
         configuration: A file with the only setting that git takes from files: whose repositories
             are safe.
     """
@@ -62,9 +69,37 @@ def remote_environment(
         made["GIT_CONFIG_GLOBAL"] = str(configuration)
     if location.transport == "ssh":
         made |= {"GIT_SSH_COMMAND": _ssh_command(location), "GIT_SSH_VARIANT": "ssh"}
-    if password is not None and location.user is not None:
-        made |= {"PYFLY_GIT_USER": location.user, "PYFLY_GIT_PASSWORD": password}
+    if location.passphrase_file is not None:  # without a display, ssh before 8.4 does not ask
+        made |= {"SSH_ASKPASS": str(_askpass(empty.parent)), "SSH_ASKPASS_REQUIRE": "force"}
+        made["DISPLAY"] = "none"
+    if credential is not None:
+        made |= {"PYFLY_GIT_USER": credential.user, "PYFLY_GIT_PASSWORD": credential.secret}
     return made
+
+
+def _askpass(directory: Path) -> Path:
+    """Write the program that gives ssh the passphrase."""
+    path = directory / _ASKPASS
+    path.write_text(_ASKPASS_SCRIPT, encoding="utf-8")
+    path.chmod(0o700)
+    return path
+
+
+def _agent(location: GitLocation) -> str:
+    """Return the socket of the agent, or `none`.
+
+    Raises:
+        BackendUnavailableError: There is no agent.
+    """
+    if not location.uses_agent:
+        return "none"
+    socket = os.environ.get("SSH_AUTH_SOCK", "")
+    if not socket:
+        raise BackendUnavailableError(
+            "agent=true in the Git URL, but the variable SSH_AUTH_SOCK names no agent; start the "
+            "server with it, or use key_file="
+        )
+    return socket
 
 
 def remote_options(location: GitLocation, *, has_password: bool) -> tuple[str, ...]:
@@ -88,37 +123,16 @@ def remote_options(location: GitLocation, *, has_password: bool) -> tuple[str, .
     return tuple(part for setting in settings for part in ("-c", setting))
 
 
-def read_password(location: GitLocation) -> str | None:
-    """Return the password; `None` if there is none. A file is read anew, so that it may change.
-
-    Raises:
-        BackendUnavailableError: The file cannot be read, or does not hold one line.
-    """
-    if location.password_file is None:
-        return location.password
-    try:
-        data = location.password_file.read_bytes()
-        text = data.decode().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise BackendUnavailableError(
-            f"the password file {location.password_file} cannot be read: {reason}"
-        ) from None
-    if not text or len(data) > _MAX_PASSWORD or any(one in text for one in "\r\n\0"):
-        raise BackendUnavailableError(
-            f"the password file {location.password_file} must hold the password in one line"
-        )
-    return text
-
-
 def _ssh_command(location: GitLocation) -> str:
     options = {
-        "BatchMode": "yes",
+        "BatchMode": "yes" if location.passphrase_file is None else "no",
+        "NumberOfPasswordPrompts": 1,
+        "PreferredAuthentications": "publickey",
         "StrictHostKeyChecking": "yes",
         "GlobalKnownHostsFile": os.devnull,
-        "IdentitiesOnly": "yes",
-        "IdentityFile": location.key_file,
-        "IdentityAgent": "none",
+        "IdentitiesOnly": "yes" if location.key_file else "no",
+        "IdentityFile": location.key_file or "none",
+        "IdentityAgent": _agent(location),
         "ProxyCommand": "none",
         "PermitLocalCommand": "no",
         "ForwardAgent": "no",

@@ -20,9 +20,15 @@ _FORM: Final = (
     "write a Git URL as git+https://host/path, git+ssh://user@host/path or git+file:///path"
 )
 _LAYOUT_OPTIONS: Final = ("layout", "profiles", "search")
-_FILES: Final = {"password_file": "https", "key_file": "ssh", "known_hosts": "ssh"}
-_FLAGS: Final = ("insecure", "trust_owner", "write")
-_OPTIONS: Final = frozenset({*_LAYOUT_OPTIONS, *_FILES, *_FLAGS, "refresh", "state"})
+_FILES: Final = {
+    "password_file": "https",
+    "key_file": "ssh",
+    "passphrase_file": "ssh",
+    "known_hosts": "ssh",
+}
+_CREDENTIALS: Final = ("helper", "netrc")
+_FLAGS: Final = ("agent", "insecure", "trust_owner", "write")
+_OPTIONS: Final = frozenset({*_LAYOUT_OPTIONS, *_FILES, *_FLAGS, "credentials", "refresh", "state"})
 _SAFE_PATH: Final = re.compile(r"/[A-Za-z0-9/._+@,:=-]*")
 """Paths that ssh takes as they are; it expands `%` and divides at blanks."""
 _SAFE_HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
@@ -53,7 +59,13 @@ class GitLocation:
     password_file: Path | None = None
     """A file with the password or token, read before each use."""
     key_file: Path | None = None
-    """The private key for `ssh`, without a passphrase."""
+    """The private key for `ssh`."""
+    passphrase_file: Path | None = None
+    """A file with the passphrase of the key, read before each use."""
+    uses_agent: bool = False
+    """True if `ssh` asks the agent of `SSH_AUTH_SOCK` for keys."""
+    credentials: str | None = None
+    """Where `http` and `https` find a password: `helper`, those of git, or `netrc`."""
     known_hosts: Path | None = None
     """The host keys for `ssh`; by default those of the user."""
     trusts_owner: bool = False
@@ -102,6 +114,9 @@ def parse_url(url: str) -> GitLocation:
             password=password,
             password_file=files.get("password_file"),
             key_file=files.get("key_file"),
+            passphrase_file=files.get("passphrase_file"),
+            uses_agent=flags["agent"],
+            credentials=options.get("credentials"),
             known_hosts=files.get("known_hosts"),
             trusts_owner=flags["trust_owner"],
         )
@@ -118,25 +133,48 @@ def check_location(location: GitLocation) -> GitLocation:
         raise BackendLookupError(
             f"refresh of a Git URL must be seconds from 1 to {_LONGEST_REFRESH}"
         )
-    if location.transport == "ssh" and location.key_file is None:
-        raise BackendLookupError(
-            "a git+ssh: URL needs key_file=, the path of a private key without a passphrase, such "
-            "as a deploy key"
-        )
-    if location.password is not None and location.password_file is not None:
-        raise BackendLookupError("give the password of a Git URL in password_file= or in the URL")
+    _check_ssh(location)
+    _check_credentials(location)
     has_password = location.password is not None or location.password_file is not None
     if has_password and not location.user:
         raise BackendLookupError("a Git URL with a password needs a user: https://user@host/path")
     if any(_CONTROL.search(text) for text in (location.user or "", location.password or "")):
         raise BackendLookupError("user and password of a Git URL must not hold control characters")
-    for name in ("state", "key_file", "known_hosts"):
+    for name in ("state", "key_file", "passphrase_file", "known_hosts"):
         path: Path | None = getattr(location, name)
         if path is not None and not _SAFE_PATH.fullmatch(str(path)):
             raise BackendLookupError(
                 f"{name} of a Git URL must be an absolute path without blanks, quotes and '%'"
             )
     return location
+
+
+def _check_ssh(location: GitLocation) -> None:
+    if location.transport == "ssh" and location.key_file is None and not location.uses_agent:
+        raise BackendLookupError(
+            "a git+ssh: URL needs key_file=, the path of a private key, such as a deploy key, or "
+            "agent=true"
+        )
+    if location.transport != "ssh" and location.uses_agent:
+        raise BackendLookupError("use agent= with git+ssh: only")
+    if location.passphrase_file is not None and location.key_file is None:
+        raise BackendLookupError("passphrase_file= of a Git URL needs key_file=")
+
+
+def _check_credentials(location: GitLocation) -> None:
+    given = (location.password, location.password_file, location.credentials)
+    if sum(one is not None for one in given) > 1:
+        raise BackendLookupError(
+            "give the password of a Git URL in one place: password_file=, credentials= or the URL"
+        )
+    if location.credentials is None:
+        return
+    if location.credentials not in _CREDENTIALS:
+        raise BackendLookupError(
+            f"credentials= of a Git URL must be one of {', '.join(_CREDENTIALS)}"
+        )
+    if location.transport not in {"http", "https"}:
+        raise BackendLookupError("use credentials= with git+https: only")
 
 
 def state_directory(location: GitLocation) -> Path:

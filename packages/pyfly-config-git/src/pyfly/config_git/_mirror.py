@@ -12,9 +12,9 @@ from typing import Final
 from pyfly.config_core import BackendUnavailableError
 from pyfly.config_git._cat_file import DamagedCloneError
 from pyfly.config_git._clone import Clone, move_branch
+from pyfly.config_git._credentials import needs_passphrase, read_credential
 from pyfly.config_git._environment import (
     local_environment,
-    read_password,
     remote_environment,
     remote_options,
 )
@@ -191,12 +191,24 @@ class Mirror:
                 self._directory.remove_clone(name)
             reason = error.reason if isinstance(error, GitError) else error.strerror
             raise BackendUnavailableError(
-                f"{self.location.address} cannot be fetched: {reason}"
+                f"{self.location.address} cannot be fetched: {reason}{self._key_remark()}"
             ) from error
         if before is not None:
             self._check_lost(before.state, refs, began)
         self._directory.write(State(clone=name, refs=refs, fetched_at=began))
         self._after_fetch(clone, before, refs, is_new=not is_usable)
+
+    def _key_remark(self) -> str:
+        """Return what ssh does not say about its key."""
+        where = self.location
+        if where.key_file is None or where.passphrase_file is not None or where.uses_agent:
+            return ""
+        if not needs_passphrase(where.key_file):
+            return ""
+        return (
+            f"; the key {where.key_file} has a passphrase: name a file that holds it in "
+            "passphrase_file=, or use a key without one"
+        )
 
     def _keep(self, before: Snapshot, clone: Clone, deadline: float) -> None:
         """Keep what a failed fetch has brought, unless it failed because the clone is damaged.
@@ -274,19 +286,20 @@ class Mirror:
             lock: The open file of the lock, which the processes keep.
 
         Raises:
-            BackendUnavailableError: The password cannot be read.
+            BackendUnavailableError: The password cannot be read, or there is none.
         """
-        password = read_password(self.location)
+        is_http = self.location.transport in {"http", "https"}
+        credential = read_credential(self.location, running=self._running)
         return Git(
             directory=self._directory.path / clone,
             environment=remote_environment(
                 self.location,
                 empty=self._directory.empty,
-                password=password,
+                credential=credential,
                 configuration=self._configuration(),
             ),
-            options=remote_options(self.location, has_password=password is not None),
-            secrets=() if password is None else (password,),
+            options=remote_options(self.location, has_password=is_http and credential is not None),
+            secrets=() if credential is None else (credential.secret,),
             is_polite=True,
             running=self._running,
             inherited=(lock,),

@@ -52,6 +52,7 @@ class StateDirectory:
             location.user,
             str(location.password_file),
             str(location.key_file),
+            location.credentials,
         )
         digest = hashlib.sha256(repr(who).encode()).hexdigest()
         self.path: Final = self.base / digest[:_NAME_LENGTH]
