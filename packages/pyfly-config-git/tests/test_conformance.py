@@ -44,6 +44,7 @@ class TestGit(
     CloseConformance,
 ):
     labels_without_children = "git has no branch 'feature/x' beside a branch 'feature'"
+    labels_without_bundles = "a branch stays when its last file is removed"
     versions_of_labels = "the version of a snapshot is the commit of its label"
     equal_saves_make_no_version = "a save of what is stored makes no commit"
     equal_content_has_one_version = "the version of a bundle is the object id of its file"

@@ -22,6 +22,11 @@ A test class overrides these members if it has the mixin:
 |---|---|
 | `ResourcesConformance.store_resource` | puts a plain file into the store |
 | `ChangesConformance.open_another` | opens the same store again, as another process would |
+| `Conformance.labels_without_children` | the reason why there is no label below another, if any |
+| `LabelsConformance.labels_without_bundles` | the reason why a label outlives its bundles, if any |
+| `SnapshotsConformance.versions_of_labels` | the reason why absent bundles have a version, if any |
+| `SnapshotsConformance.equal_saves_make_no_version` | the reason for that, if it is so |
+| `HistoryConformance.equal_content_has_one_version` | the reason for that, if it is so |
 | `HistoryConformance.removals_without_remarks` | the reason why removals have no author, if any |
 
 `BaseBundlesConformance` is for stores with base bundles. `WrapperConformance` is for stores around

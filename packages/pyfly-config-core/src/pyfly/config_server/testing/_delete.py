@@ -52,7 +52,7 @@ class DeleteConformance(Conformance, ability=SupportsDelete):
             bundle("order"),
             bundle(profile="prod.eu"),
             bundle(label="main2"),
-            bundle(label="main/x"),
+            bundle(label=self.label("main/x")),
         ]
         for source in (bundle(), *others):
             await backend.save(source)

@@ -37,6 +37,10 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
     """The reason why the history of a store cannot keep the author and the message of a removal;
     `None` if it keeps them."""
 
+    equal_content_has_one_version: ClassVar[str | None] = None
+    """The reason why a bundle whose content came back has the version of that time again, so that
+    the older row gets another one; `None` if versions are never used again."""
+
     async def test_what_was_never_stored_has_no_history(self, backend: HistoryBackend) -> None:
         """An empty list and no version, even if another bundle has a history."""
         version = await backend.commit(bundle("billing"), expected=ANY)
@@ -84,8 +88,16 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
         assert await backend.fetch_version(ORDERS, removal.version) is None
         again = await backend.commit(bundle(), expected=ABSENT)
         rows = await backend.history(ORDERS)
-        assert [row.version for row in rows] == [again, removal.version, first]
         assert [row.deleted for row in rows] == [False, True, False]
+        assert [row.version for row in rows[:2]] == [again, removal.version]
+        if self.equal_content_has_one_version:
+            assert again == first
+            assert rows[2].version not in {again, removal.version}
+            old = await backend.fetch_version(ORDERS, rows[2].version)
+            assert old is not None
+            assert old.properties == bundle().properties
+        else:
+            assert rows[2].version == first
 
     async def test_a_write_without_remarks_has_none(self, backend: HistoryBackend) -> None:
         """Neither those of an earlier write nor the name of the system user."""
@@ -128,9 +140,10 @@ class HistoryConformance(Conformance, ability=SupportsHistory):
 
     async def test_histories_of_labels_are_separate(self, backend: HistoryBackend) -> None:
         """A commit under one label does not appear under another."""
+        parent = self.label("feature")
         one = await backend.commit(bundle(label="feature/x"), expected=ANY)
-        other = await backend.commit(bundle(label="feature"), expected=ANY)
-        for label, version in (("feature/x", one), ("feature", other)):
+        other = await backend.commit(bundle(label=parent), expected=ANY)
+        for label, version in (("feature/x", one), (parent, other)):
             rows = await backend.history(
                 ConfigKey(application="orders", profile="prod", label=label)
             )

@@ -19,6 +19,7 @@ from pyfly.config_server.storage import (
     SupportsClose,
     SupportsConditionalSave,
     SupportsDelete,
+    SupportsExpectedContent,
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
@@ -40,6 +41,7 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     SupportsCheck: (lambda b: b.check(),),
     SupportsConditionalSave: (lambda b: b.commit(bundle(), expected=ANY),),
     SupportsDelete: (lambda b: b.delete(ORDERS, expected=ANY),),
+    SupportsExpectedContent: (),  # it tells the store something, and reads nothing
     SupportsHistory: (
         lambda b: b.history(ORDERS),
         lambda b: b.fetch_version(ORDERS, version="1"),

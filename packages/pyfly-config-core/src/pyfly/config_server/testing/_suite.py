@@ -1,6 +1,7 @@
 """The base of all suites, which keeps test classes from replacing tests."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Final, cast
 
 import pytest
@@ -32,6 +33,10 @@ HOSTILE_NAMES: Final = (
 )
 
 
+_SIBLINGS: Final = {"feature": "featur", "feature/x/y": "feature/y", "main/x": "mains/x"}
+"""What stands for a label above or below another one; in the same place of a listing."""
+
+
 class Conformance:
     """The base of every suite. Test classes use the suites, not this class.
 
@@ -41,6 +46,9 @@ class Conformance:
     """
 
     pytestmark = pytest.mark.anyio
+    labels_without_children: ClassVar[str | None] = None
+    """The reason why a store cannot have the label `feature/x` beside `feature`; tests then use
+    other labels. `None` if it can."""
     _well_formed: ClassVar[type | None] = None  # the class of the last store without faults
 
     def __init_subclass__(cls, *, ability: type | None = None) -> None:
@@ -54,6 +62,15 @@ class Conformance:
                 f"{cls.__name__} replaces {name} of the conformance suite; mark a replaced test "
                 "xfail(strict=True, reason=…)"
             )
+
+    def label(self, label: str) -> str:
+        """Return a label of a test, or one that the store can have beside the other labels."""
+        return _SIBLINGS.get(label, label) if self.labels_without_children else label
+
+    def relabelled(self, source: ConfigSource) -> ConfigSource:
+        """Return a bundle of a test under a label that the store can have beside the others."""
+        label = self.label(source.label)
+        return source if label == source.label else replace(source, label=label)
 
     @pytest.fixture
     def anyio_backend(self) -> str:
