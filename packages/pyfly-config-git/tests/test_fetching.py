@@ -128,22 +128,41 @@ async def test_a_branch_makes_room_for_one_below_it(
     assert (await port(store, "df"), await port(store, "df/x")) == (None, 3)
 
 
-@pytest.mark.parametrize("lost", [("main",), ("main", "other")], ids=["default", "all"])
-async def test_lost_branches_are_believed_when_they_are_seen_twice(
-    repository: Repository, open_store: Open, lost: tuple[str, ...]
+async def test_a_lost_default_branch_is_believed_when_it_is_seen_twice(
+    repository: Repository, open_store: Open
 ) -> None:
     repository.commit({"orders-prod.yml": "port: 1"})
     repository.commit({"orders-prod.yml": "port: 2"}, "other")
     store = open_store(refresh="1")
     assert await port(store) == 1
-    for branch in lost:
-        repository.git("update-ref", "-d", f"refs/heads/{branch}")
+    repository.git("update-ref", "-d", "refs/heads/main")
     error = await until_stale(store)
-    assert "has lost" in str(error)
+    assert "has lost its branch 'main'" in str(error)
     assert (await port(store), await port(store, "other")) == (1, 2)
     await until_current(store)  # at least half a second later
     assert await port(store) is None
     assert await store.has_label("main") is False
+
+
+async def test_the_loss_of_all_branches_is_never_believed(
+    repository: Repository, open_store: Open, tmp_path: Path
+) -> None:
+    """A server that is in trouble looks like that; see `test_nginx.py`."""
+    commit = repository.commit({"orders-prod.yml": "port: 1"})
+    store = open_store(refresh="1")
+    assert await port(store) == 1
+    repository.git("update-ref", "-d", "refs/heads/main")
+    began = time.time()
+    while time.time() - began < 2:
+        error = await until_stale(store)
+        await asyncio.sleep(0.1)
+    (directory,) = (tmp_path / "state").iterdir()
+    assert f"until it has a branch again, or {directory} is removed" in str(error)
+    assert await port(store) == 1
+    assert await port(open_store(refresh="1")) == 1  # as after a restart
+    repository.git("update-ref", "refs/heads/other", commit)
+    await until_current(store)
+    assert (await port(store), await port(store, "other")) == (None, 1)
 
 
 async def test_a_branch_that_comes_back_was_never_lost(

@@ -24,7 +24,8 @@ class GitHttpServer:
         self.root = root
         self.credentials = credentials
         self.mode = "serve"
-        """`serve`; `redirect` to `target`; `cut` an answer in its middle; `hang` until the end."""
+        """`serve`; `slow`, late; `redirect` to `target`; `cut` in the headers; `hang`
+        until the end."""
         self.target = ""
         self.requests: list[tuple[str, str | None]] = []
         """Path and credentials of every request."""
@@ -64,6 +65,9 @@ class GitHttpServer:
             request.send_response(302)
             request.send_header("Location", self.target + request.path)
             request.end_headers()
+        elif self.mode == "cut":
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
+            request.close_connection = True
         elif self.mode == "hang":
             self.ended.wait(60)
             request.close_connection = True
@@ -104,9 +108,6 @@ class GitHttpServer:
             request.send_header(name, value)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
-        if self.mode == "cut":
-            content = content[: len(content) // 2]
-            request.close_connection = True
         if self.mode == "slow":
             time.sleep(0.3)
         request.wfile.write(content)

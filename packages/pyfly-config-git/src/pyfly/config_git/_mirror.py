@@ -232,22 +232,27 @@ class Mirror:
             self._directory.write(replace(before.state, refs=refs))
 
     def _check_lost(self, before: State, refs: Refs, began: float) -> None:
-        """Refuse to believe at once that the default branch, or every branch, was removed.
+        """Refuse to believe at once that the default branch was removed, or ever that all were.
+
+        To git, an answer over HTTP that is cut in its headers looks like an empty repository.
 
         Raises:
-            BackendUnavailableError: It is seen for the first time.
+            BackendUnavailableError: It is seen for the first time, or all branches are gone.
         """
         lost = lost_branches(before.refs, refs)
         if lost is None:
             return
         lost_at = began if before.lost_at is None else before.lost_at
-        if before.lost_at is not None and began - lost_at >= self.location.refresh * _SECOND_LOOK:
+        is_old = began - lost_at >= self.location.refresh * _SECOND_LOOK
+        if refs.branches and before.lost_at is not None and is_old:
             _LOG.warning("%s has lost %s", self.location.address, lost)
             return
         self._directory.write(replace(before, lost_at=lost_at))
+        until = "that is seen again"
+        if not refs.branches:
+            until = f"it has a branch again, or {self._directory.path} is removed"
         raise BackendUnavailableError(
-            f"{self.location.address} has lost {lost}; the state before is kept until that is "
-            "seen again"
+            f"{self.location.address} has lost {lost}; the state before is kept until {until}"
         )
 
     def _after_fetch(

@@ -67,7 +67,10 @@ def push(mirror: Mirror, clone: str, move: BranchMove, *, lock: int) -> None:
             return
         reason = rejected["reason"] or rejected[1]
         if any(text in reason for text in _LOST_RACES):
-            mirror.fetch_locked(lock)
+            try:
+                mirror.fetch_locked(lock)
+            except BackendUnavailableError as away:
+                raise BackendUnavailableError(f"{away}; nothing was written") from away
             raise FilesChangedError(f"the branch '{branch}' keeps moving") from error
         shown = "".join(one if one.isprintable() else " " for one in reason)[:_MAX_REASON]
         raise BackendAccessDeniedError(
