@@ -19,13 +19,20 @@ from pyfly.config_server import (
     Rule,
 )
 
-API_KEYS = {b"key-of-orders": "orders", b"key-of-billing": "billing"}  # yours are in a database
-
-RULES = (Rule.parse(rights=["read", "files"], on="*/*/*", files="**"),)
+API_KEYS = {  # yours are in a database
+    f"key-of-{name}".encode(): Principal(
+        name=name,
+        rules=(
+            Rule.parse(rights=["read"], on=f"{name}/*/*"),
+            Rule.parse(rights=["files"], on="*/*/*", files=f"{name}/**"),
+        ),
+    )
+    for name in ("orders", "billing")
+}
 
 
 class ApiKeys:
-    """Finds the principal of a request by its API key. Everybody reads, nobody writes."""
+    """Finds the principal of a request by its API key. Each reads its own, nobody writes."""
 
     scheme = "bearer"
 
@@ -34,7 +41,7 @@ class ApiKeys:
         if key not in API_KEYS:
             challenge = (b"www-authenticate", b"Bearer")
             raise HttpError(401, "unauthorized", "send an API key", headers=(challenge,))
-        return Principal(name=API_KEYS[key], rules=RULES)
+        return API_KEYS[key]
 
 
 # the mount adds /config, so the base path of the server is empty

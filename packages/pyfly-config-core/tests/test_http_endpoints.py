@@ -26,6 +26,7 @@ from pyfly.config_server import (
 )
 from pyfly.config_server.http import endpoints
 from pyfly.config_server.http.authentication import unauthorized
+from pyfly.config_server.http.authorization import server_right
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.document_handler import DocumentHandler
 from pyfly.config_server.http.endpoint import Audience, Endpoint, Result, Root
@@ -40,6 +41,7 @@ pytestmark = pytest.mark.anyio
 
 ACCESS = {
     "openapi": Audience.ANY_PRINCIPAL,
+    "whoami": Audience.ANY_PRINCIPAL,
     "live": Audience.PUBLIC,
     "ready": Audience.PUBLIC,
     "springHealth": Audience.PUBLIC,
@@ -129,6 +131,8 @@ def test_every_endpoint_says_which_right_it_needs() -> None:
     without: Any = {"id": "x", "path": "/x", "handler": None, "summary": "", "results": ()}
     with pytest.raises(TypeError, match="access"):
         Endpoint(**without)
+    with pytest.raises(TypeError, match="needs a check"):
+        Endpoint(**without, access=Right.READ)
 
 
 def test_every_module_of_endpoints_is_in_the_list() -> None:
@@ -301,6 +305,7 @@ async def test_a_new_endpoint_is_one_value() -> None:
         id="count",
         path="/_count/{name}",
         access=Right.OPERATE,
+        check=server_right,
         handler=answer,
         summary="Counts.",
         parameters=(NAME, LIMIT),

@@ -121,6 +121,7 @@ def test_every_operation_answers_as_described(client: Any) -> None:
             client.put("/config/_bundles/orders/prod/main", json={"a": 1}, headers=restored)
     assert seen == {
         "openapi",
+        "whoami",
         "listBundles",
         "changes",
         "readBundle",

@@ -3,6 +3,7 @@
 `pyfly.config_server.http.authentication` turns requests into principals.
 """
 
+from pyfly.config_server.access.needs import Need, missing
 from pyfly.config_server.access.patterns import BundlePattern, PathPattern
 from pyfly.config_server.access.principal import ANONYMOUS, Principal
 from pyfly.config_server.access.rights import SERVER_RIGHTS, Right
@@ -23,6 +24,7 @@ __all__ = [
     "SERVER_RIGHTS",
     "BundlePattern",
     "Decision",
+    "Need",
     "OpenedFile",
     "PathPattern",
     "Principal",
@@ -31,5 +33,6 @@ __all__ = [
     "Target",
     "WholeServer",
     "decide",
+    "missing",
     "parse_target",
 ]

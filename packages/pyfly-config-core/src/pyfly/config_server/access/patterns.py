@@ -120,6 +120,11 @@ class PathPattern:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def is_everything(self) -> bool:
+        """True if it matches all paths."""
+        return self.text == _DEEP
+
     def matches(self, path: str) -> bool:
         """True for the path of a plain file below its label."""
         given = path.split("/")

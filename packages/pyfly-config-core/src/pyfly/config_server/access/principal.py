@@ -26,6 +26,14 @@ class Principal:
         """True if the principal has `right` on anything."""
         return any(right in rule.rights for rule in self.rules)
 
+    def may_everywhere(self, right: Right) -> bool:
+        """True if one rule gives `right` on everything."""
+        return any(rule.gives_everywhere(right) for rule in self.rules)
+
+    def may_under(self, right: Right, label: str) -> bool:
+        """True if the principal has `right` on anything under a label."""
+        return any(rule.gives_under(right, label) for rule in self.rules)
+
     def decide(self, right: Right, target: Target) -> Decision:
         """Return whether the principal has `right` on a target, and by which rule."""
         return decide(self.rules, right, target)

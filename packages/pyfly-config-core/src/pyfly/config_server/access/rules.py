@@ -121,6 +121,16 @@ class Rule:
         files = "" if self.files is None else f", files {self.files}"
         return f"{rights} on {self.on}{files}"
 
+    def gives_everywhere(self, right: Right) -> bool:
+        """True if the rule allows this on every target of the right."""
+        if right not in self.rights or not self.on.is_everything:
+            return False
+        return right is not Right.FILES or (self.files is not None and self.files.is_everything)
+
+    def gives_under(self, right: Right, label: str) -> bool:
+        """True if the rule allows this on anything under a label."""
+        return right in self.rights and self.on.matches_label(label)
+
     def gives(self, right: Right, target: Target) -> bool:
         """True if the rule allows this."""
         if right not in self.rights:

@@ -29,6 +29,8 @@ class Representation:
     """The time of the last change, in UTC, if it is known and nothing else was filled in."""
     inputs: tuple[StoreInputs, ...] = field(default=(), repr=False, compare=False)
     """Everything that was looked up for this document: one item for each store."""
+    has_values: bool = field(default=False, compare=False)
+    """True if it is a plain file with placeholders, which were replaced by values."""
     entity_tag: bytes = field(init=False)
     """The strong entity tag, with its quotes: a digest of the body and the media type."""
     content_digest: bytes = field(init=False, compare=False)

@@ -65,7 +65,7 @@ class ResourceSearch:
             applications=split_names("application", application), profiles=split_profiles(profile)
         )
         check_path(path)
-        variants = _variants(path, names.profiles, self._options.default_profile)
+        variants = file_variants(path, names.profiles, self._options.default_profile)
         labels = split_names("label", label)
         check_lookups(profiles=len(variants), labels=len(labels))
         last_first = self._options.reverse_location_order
@@ -122,10 +122,10 @@ def _searched(
     return tried
 
 
-def _variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:
+def file_variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:
     """Return the paths to try, in order.
 
-    >>> _variants("conf.d/site.conf", ("dev", "eu"), "default")
+    >>> file_variants("conf.d/site.conf", ("dev", "eu"), "default")
     ('conf.d/site-dev.conf', 'conf.d/site-eu.conf', 'conf.d/site.conf')
     """
     directory, slash, name = path.rpartition("/")

@@ -12,12 +12,12 @@ _MAX_DASHES: Final = 16
 """Names with more dashes are base bundles, or are split at one of the last dashes."""
 
 
-def stems_of(names: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of bundle files without their suffixes."""
+def stems_of(names: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the names of bundle files, each with and without its suffix."""
     for name in names:
         stem, dot, ending = name.rpartition(".")
         if dot + ending in suffixes and "/" not in stem:
-            yield stem
+            yield name, stem
 
 
 def splits_of(stem: str) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,8 @@ A layout is a value. `LabelsLayout` is the default; `SpringLayout` is the layout
 Spring Cloud Config. Pure functions; no file is opened here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Protocol
 
 from pyfly.config_core import (
@@ -50,6 +50,8 @@ class ListedKey:
     key: ConfigKey
     is_guess: bool = False
     """True if the file could also belong to another bundle."""
+    also: ConfigKey | None = None
+    """The other bundle that the file evidently belongs to."""
     file: str | None = None
     """The only file that a read needs, if the tree is slow and its listing names just one."""
 
@@ -65,6 +67,8 @@ class Layout(Protocol):
     """True if a bundle consists of all its files; otherwise of the first existing file."""
     new_suffix: ClassVar[str]
     """The suffix of the file of a new bundle; one of `file_names` ends with it."""
+    splits_by_name: ClassVar[bool]
+    """True if a listing names a bundle by the name of its file alone, not by those of others."""
 
     @property
     def search(self) -> SearchLocations:
@@ -82,6 +86,10 @@ class Layout(Protocol):
             label: The label.
             names: Paths below the label.
         """
+        ...
+
+    def listed(self, label: str, names: Iterable[str]) -> Mapping[str, ListedKey]:
+        """Return the bundle that `keys` names for each file, by path, without plain files."""
         ...
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
@@ -119,6 +127,7 @@ class LabelsLayout:
     default_is_base: ClassVar = True
     reads_all: ClassVar = False
     new_suffix: ClassVar = ".yaml"
+    splits_by_name: ClassVar = True
 
     @property
     def search(self) -> SearchLocations:
@@ -135,14 +144,18 @@ class LabelsLayout:
 
         A name that cannot be split there, such as `orders-`, is a base bundle.
         """
-        found: dict[ConfigKey, ListedKey] = {}
-        for stem in stems_of(names, self.suffixes):
+        return _ordered({row.key: row for row in self.listed(label, names).values()}.values())
+
+    def listed(self, label: str, names: Iterable[str]) -> Mapping[str, ListedKey]:
+        """Return the bundle that `keys` names for each file."""
+        found: dict[str, ListedKey] = {}
+        for path, stem in stems_of(names, self.suffixes):
             application, _, profile = stem.rpartition("-")
             split = key_or_none(application, profile, label)
             key = split or key_or_none(stem, BASE_PROFILE, label)
             if key is not None:
-                found[key] = ListedKey(key=key, is_guess="-" in application)
-        return _ordered(found.values())
+                found[path] = ListedKey(key=key, is_guess="-" in application)
+        return found
 
     def readings(self, label: str, name: str) -> list[ConfigKey]:
         """Return the base bundle of that name, and the bundles of all its splits."""
@@ -186,6 +199,7 @@ class SpringLayout:
     default_is_base: ClassVar = False
     reads_all: ClassVar = True
     new_suffix: ClassVar = ".yml"
+    splits_by_name: ClassVar = False
 
     def file_names(self, key: ConfigKey) -> tuple[str, ...]:
         """Return the names of all files of a bundle, the highest precedence first."""
@@ -200,30 +214,45 @@ class SpringLayout:
         one with a file `a.*` wins, then the one with the longest application. Without such a split
         it is the base bundle of `a-b`. The application `application` and the profile `default`
         always count. The result is a guess unless exactly one split is possible, or the name has
-        no `-`.
+        no `-`; and also if the name is evidently an application itself, because it has files with
+        profiles of others: `orders-service.yml` beside `orders-service-prod.yml`.
 
         A file counts only as a bundle that a fetch looks for in its directory.
         """
-        files = [*self._files(names)]
-        stems = {stem for stem, _ in files}
-        profiles = self.profiles | {DEFAULT_PROFILE} | _proven_profiles(stems)
         found: dict[ConfigKey, ListedKey] = {}
-        for stem, directory in files:
-            row = self._listed(stem, directory, label, stems, profiles)
-            if row is not None and not (row.key in found and row.is_guess):
+        for row in self.listed(label, names).values():
+            if not (row.key in found and row.is_guess):
                 found[row.key] = row
         return _ordered(found.values())
 
-    def _files(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield the files of bundles as names without suffixes, with their directories."""
+    def listed(self, label: str, names: Iterable[str]) -> Mapping[str, ListedKey]:
+        """Return the bundle that `keys` names for each file."""
+        files = [*self._files(names)]
+        stems = {stem for _, stem, _ in files}
+        named = self.profiles | {DEFAULT_PROFILE}
+        proven = _proven_profiles(stems)
+        profiles = named | proven.keys()
+        evident = _evident_applications(stems, named, proven)
+        found: dict[str, ListedKey] = {}
+        for path, stem, directory in files:
+            row = self._listed(stem, directory, label, stems, profiles)
+            if row is not None and not row.key.is_base and stem in evident:
+                base = key_or_none(stem, BASE_PROFILE, label)
+                row = replace(row, is_guess=True, also=base)
+            if row is not None:
+                found[path] = row
+        return found
+
+    def _files(self, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield the paths of files of bundles, their names without suffixes, their directories."""
         if self.search.is_root_only:
-            for stem in stems_of(names, self.suffixes):
-                yield stem, ROOT
+            for path, stem in stems_of(names, self.suffixes):
+                yield path, stem, ROOT
             return
         for path in names:
             directory, _, name = path.rpartition("/")
-            for stem in stems_of([name], self.suffixes):
-                yield stem, directory
+            for _, stem in stems_of([name], self.suffixes):
+                yield path, stem, directory
 
     def _listed(
         self,
@@ -307,13 +336,25 @@ def parse_layout(options: dict[str, str], *, in_git: bool = False) -> tuple[Layo
     return layout, label
 
 
-def _proven_profiles(stems: Collection[str]) -> set[str]:
-    """Return the profiles of applications that have a base file."""
+def _proven_profiles(stems: Collection[str]) -> dict[str, set[str]]:
+    """Return the profiles of applications that have a base file, with these applications."""
+    found: dict[str, set[str]] = {}
+    for stem in stems:
+        for application, profile in splits_of(stem):
+            if _is_application(application, stems):
+                found.setdefault(profile, set()).add(application)
+    return found
+
+
+def _evident_applications(
+    stems: Collection[str], named: Collection[str], proven: Mapping[str, set[str]]
+) -> set[str]:
+    """Return the names that have a profile which is named, or is one of other applications."""
     return {
-        profile
+        application
         for stem in stems
         for application, profile in splits_of(stem)
-        if _is_application(application, stems)
+        if profile in named or proven.get(profile, set()) - {application}
     }
 
 

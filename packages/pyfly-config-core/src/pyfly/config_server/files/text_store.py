@@ -12,6 +12,7 @@ from pyfly.config_core import (
     check_name,
     check_path,
 )
+from pyfly.config_server.files.file_owners import FileOwners
 from pyfly.config_server.files.file_tree import ChangeNote, FileTree
 from pyfly.config_server.files.layouts import Layout
 from pyfly.config_server.files.loss import LossDetector
@@ -73,10 +74,12 @@ class TextStore:
     ) -> None:
         self.default_is_base: Final = layout.default_is_base
         self._tree = tree
+        self.has_fixed_owners: Final = layout.splits_by_name
         self._search = layout.search
         self._loss = LossDetector(tree)
         self._reader = TextReader(tree, layout, self._loss)
         self._lister = TextLister(tree, layout, self._reader)
+        self._owners = FileOwners(tree, layout)
         self._writer = TextWriter(tree, layout, self._loss)
         self._changes = TextChanges(tree, layout, self._loss)
         self._threads = StoreThreads(
@@ -215,6 +218,27 @@ class TextStore:
         """Yield the names that `keys` yields, in the same order, without reading a file."""
         for row in await self._threads.list(self._lister.keys):
             yield row.key
+
+    async def owners(
+        self,
+        keys: Sequence[ConfigKey],
+        names: RequestedNames | None = None,
+        *,
+        max_age: float = 0.0,
+    ) -> builtins.list[tuple[ConfigKey, ...]]:
+        """Return for each bundle what a listing names for its files, as if it were stored."""
+        if self.has_fixed_owners and not any("/" in key.application for key in keys):
+            return [self._owners.by_name(key) for key in keys]
+        find = partial(self._owners.of_bundles, keys, names, max_age=max_age)
+        return await self._threads.list(find)
+
+    async def owners_of_file(
+        self, label: str, path: str, *, max_age: float = 0.0
+    ) -> tuple[ConfigKey, ...]:
+        """Return the bundles of a plain file; empty if it is not the file of a bundle."""
+        check_name("label", label)
+        check_path(path)
+        return await self._threads.list(partial(self._owners.of_file, label, path, max_age=max_age))
 
     async def labels(self) -> builtins.list[str]:
         """Return the labels that have a bundle or cannot be read, sorted."""

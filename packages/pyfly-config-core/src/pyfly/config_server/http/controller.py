@@ -14,6 +14,7 @@ from pyfly.config_server.access import ANONYMOUS, Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
 from pyfly.config_server.http.authentication import Authenticator
+from pyfly.config_server.http.authorization import check_anywhere
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Audience, Endpoint, Root
 from pyfly.config_server.http.endpoints import ENDPOINTS
@@ -154,25 +155,28 @@ class Controller:
         if match.methods:
             return _without_handler(request, match)
         endpoint = match.endpoint
-        _authorise(principal, endpoint)
-        return await endpoint.handler(
-            RequestContext(
-                outages=self._outages,
-                request=request,
-                parameters=match.parameters,
-                query=_parse_query(request, endpoint),
-                principal=principal,
-                authenticate=partial(self._authenticate, request),
-                server=self._server,
-                describe=self._describe,
-                health=self._health,
-                route=endpoint.id,
-                right=endpoint.access if isinstance(endpoint.access, Right) else None,
-                live=self._live,
-                metrics=self._metrics,
-                webhook_secret=self._webhook_secret,
-            )
+        right = endpoint.access if isinstance(endpoint.access, Right) else None
+        if right is not None:
+            check_anywhere(principal, right)
+        context = RequestContext(
+            outages=self._outages,
+            request=request,
+            parameters=match.parameters,
+            query=_parse_query(request, endpoint),
+            principal=principal,
+            authenticate=partial(self._authenticate, request),
+            server=self._server,
+            describe=self._describe,
+            health=self._health,
+            route=endpoint.id,
+            right=right,
+            live=self._live,
+            metrics=self._metrics,
+            webhook_secret=self._webhook_secret,
         )
+        if right is not None and endpoint.check is not None:
+            await endpoint.check(context, right)
+        return await endpoint.handler(context)
 
     async def _authenticate(self, request: HttpRequest) -> Principal:
         if self._hosts is not None:
@@ -238,21 +242,6 @@ def _without_handler(request: HttpRequest, match: Match) -> HttpResponse:
         return options_response(match.methods, match.patch_types)
     allow = (b"allow", ", ".join(match.methods).encode())
     raise HttpError(405, "method-not-allowed", headers=(allow,))
-
-
-def _authorise(principal: Principal, endpoint: Endpoint) -> None:
-    """Refuse a principal without the right of the endpoint.
-
-    Raises:
-        HttpError: 403; a right is missing.
-    """
-    needed = endpoint.access
-    if not isinstance(needed, Right) or principal.has(needed):
-        return
-    if principal is ANONYMOUS:
-        message = "writing over HTTP is disabled; configure a credential on the server"
-        raise HttpError(403, "forbidden", message)
-    raise HttpError(403, "forbidden", f"the right '{needed.value}' is missing")
 
 
 def _log_failure(request: HttpRequest, error: Exception) -> None:

@@ -3,13 +3,16 @@
 import math
 import random
 import time
-from collections.abc import Callable, Hashable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, Protocol, TypeAlias
 
-from pyfly.config_core import ConfigFormatError
+from pyfly.config_core import ConfigError, ConfigFormatError
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
+from pyfly.config_server.access import Need, Principal
 from pyfly.config_server.composition.compositions import StoreInputs
+from pyfly.config_server.composition.needed_rights import AnswerNeeds, NeededRights
 from pyfly.config_server.composition.representation import DocumentRequest, Representation
+from pyfly.config_server.http.authorization import require
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import Headers, HttpRequest, HttpResponse, Reusable
@@ -20,42 +23,68 @@ from pyfly.config_server.live import Answer, LiveDocuments, TooManyWatchersError
 from pyfly.config_server.live.standby_reads import standby_reads
 from pyfly.config_server.storage import TOO_LARGE
 
-__all__ = ["DocumentHandler", "Inputs", "composed", "hold", "waited_headers"]
+__all__ = ["DocumentHandler", "GuardedRequest", "Inputs", "composed", "hold", "waited_headers"]
 
 Inputs: TypeAlias = tuple[StoreInputs, ...]
 
 _RETRY_SECONDS: Final = (5, 30)
 
 
+class GuardedRequest(DocumentRequest, Protocol):
+    """A document that tells which rights it needs."""
+
+    @property
+    def rights(self) -> NeededRights:
+        """The rights that the document needs."""
+        ...
+
+
 class DocumentHandler:
     """The handler of an endpoint that answers with a document.
+
+    It refuses principals that lack a right on the names of the request before it looks up
+    anything, and on what was opened for the answer before it answers.
 
     Args:
         request_of: Returns the document that a request is for. Raises `HttpError`.
     """
 
-    def __init__(self, request_of: Callable[[RequestContext], DocumentRequest]) -> None:
+    def __init__(self, request_of: Callable[[RequestContext], GuardedRequest]) -> None:
         self._request_of = request_of
 
     async def __call__(self, context: RequestContext) -> HttpResponse:
         """Return the document, 304 if the client has it, or 404 without a body."""
-        wanted, live = self._request_of(context), context.live
-        if live is None:
-            with standby_reads() as reads:
-                representation = await wanted.represent(context.server)
-            answer = Answer(representation=representation, stale_for=reads.age)
-            return _response(context.request, answer)
-        return await _live_response(context, live, wanted)
+        wanted = self._request_of(context)
+        _require(context.principal, wanted, wanted.rights.beforehand(context.server))
+        try:
+            if context.live is None:
+                return await _response_from_stores(context, wanted)
+            return await _live_response(context, context.live, wanted)
+        except ConfigError as error:
+            needs = await wanted.rights.of_failure(context.server, error)
+            _require(context.principal, wanted, needs)
+            raise
+
+
+async def _response_from_stores(context: RequestContext, wanted: GuardedRequest) -> HttpResponse:
+    with standby_reads() as reads:
+        representation = await wanted.represent(context.server)
+    answer = Answer(representation=representation, stale_for=reads.age)
+    needed = await wanted.rights.of_answer(context.server, representation, is_live=False)
+    _require(context.principal, wanted, needed.needs)
+    return _response(context.request, answer)
 
 
 async def _live_response(
-    context: RequestContext, live: LiveDocuments, wanted: DocumentRequest
+    context: RequestContext, live: LiveDocuments, wanted: GuardedRequest
 ) -> HttpResponse:
     request = context.request
     answer = await _answer(live, wanted, request)
+    needed = await _needed(wanted, live, answer)
+    _require(context.principal, wanted, needed.needs)
     granted = wait_of(request)
     if granted is None:
-        return _response(request, answer, reusable=_reusable(context, live, answer))
+        return _response(request, answer, reusable=_reusable(context, live, answer, needed))
     if request.was_held:
         if not _has(request, answer):
             live.counters.woke(time.monotonic() - live.noticed_at)
@@ -64,9 +93,20 @@ async def _live_response(
         await hold(live, wanted, known, request, seconds=granted)
         if live.is_running:  # otherwise it was closed, perhaps with its stores
             answer = await live.get(wanted)
+        needed = await _needed(wanted, live, answer)
+        principal = await context.authenticate()  # its rules may have changed
+        _require(principal, wanted, needed.needs)
         if not _has(request, answer):
             live.counters.woke(time.monotonic() - live.noticed_at)
     return _response(request, answer, headers=waited_headers(live, granted))
+
+
+def _require(principal: Principal, wanted: GuardedRequest, needs: Iterable[Need]) -> None:
+    require(principal, needs, shown=wanted.rights.shown)
+
+
+async def _needed(wanted: GuardedRequest, live: LiveDocuments, answer: Answer) -> AnswerNeeds:
+    return await wanted.rights.of_answer(live.server, answer.representation, is_live=True)
 
 
 def waited_headers(live: LiveDocuments, granted: int) -> Headers:
@@ -96,7 +136,7 @@ async def _answer(live: LiveDocuments, wanted: DocumentRequest, request: HttpReq
 
 
 async def hold(
-    live: LiveDocuments, wanted: Hashable, known: bytes, request: HttpRequest, *, seconds: int
+    live: LiveDocuments, wanted: Hashable, known: bytes, request: HttpRequest, *, seconds: float
 ) -> None:
     """Hold a request until something changes, its time is over, or its client has left.
 
@@ -124,11 +164,15 @@ def _has(request: HttpRequest, answer: Answer) -> bool:
     return known is not None and found is not None and is_known(known, found.entity_tag)
 
 
-def _reusable(context: RequestContext, live: LiveDocuments, answer: Answer) -> Reusable | None:
+def _reusable(
+    context: RequestContext, live: LiveDocuments, answer: Answer, needed: AnswerNeeds
+) -> Reusable | None:
     """Return how the same request can be answered again without any work."""
     if answer.entry is None or not live.is_ready(answer.entry):
         return None
-    return Reusable(entry=answer.entry, right=context.right, route=context.route)
+    if answer.entry.representation is not answer.representation:
+        return None
+    return Reusable(entry=answer.entry, needed=needed, route=context.route)
 
 
 def _response(

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from pyfly.config_core import JsonValue
 from pyfly.config_server.access import Right
+from pyfly.config_server.http.authorization import RightCheck
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.messages import HttpResponse
 from pyfly.config_server.http.parameters import AnyParameter
@@ -82,6 +83,8 @@ class Endpoint:
     """
     access: Right | Audience
     """The right that a principal needs."""
+    check: RightCheck | None = None
+    """On what the right is decided; one of `http.authorization`. `None` without a right."""
     handler: Handler
     summary: str
     """One sentence for the OpenAPI document."""
@@ -106,6 +109,8 @@ class Endpoint:
     """True if the decoded segments of a path can match this endpoint."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.access, Right) is (self.check is None):
+            raise TypeError(f"{self.id}: an endpoint with a right, and no other, needs a check")
         if self.is_own and self.error_schema is ERROR:
             object.__setattr__(self, "error_schema", PROBLEM)
 

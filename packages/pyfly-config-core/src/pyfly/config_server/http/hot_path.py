@@ -1,12 +1,15 @@
 """Answering a request that was answered before, from its head alone, without waiting."""
 
+import math
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import ref
 
-from pyfly.config_server.access import ANONYMOUS, Right
+from pyfly.config_server.access import ANONYMOUS, Principal, Right, missing
+from pyfly.config_server.composition.needed_rights import AnswerNeeds
 from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.hosts import HostPolicy
@@ -19,6 +22,10 @@ __all__ = ["HotAnswer", "HotPath", "KnownRequest", "ReadyResponse"]
 
 _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
+_MAX_GRANTS: Final = 100_000
+"""Principals with a response each that are remembered."""
+_OPENING: Final = (Right.READ, Right.FILES, Right.INSPECT)
+"""The rights that answers need."""
 _LONGEST_HOST: Final = 256
 _LONGEST_HEAD: Final = 1_024
 """Requests with a longer path, query and accepted types are not remembered."""
@@ -35,7 +42,7 @@ _BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NOTED: Final = _READ | _DECIDING | _BODY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ReadyResponse:
     """A response to one request, ready to be sent, while its answer is current."""
 
@@ -44,8 +51,8 @@ class ReadyResponse:
     request: DocumentRequest
     """The document of the answer."""
     entity_tag: bytes
-    right: Right | None
-    """The right that a principal needs; `None` if none is needed."""
+    needed: AnswerNeeds
+    """The rights that a principal needs."""
     route: str
     """The id of the endpoint."""
     headers: Headers
@@ -111,6 +118,7 @@ class HotPath:
         self._checks_hosts = hosts is not None
         self._hosts: set[bytes] = set()
         self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
+        self._granted: dict[tuple[Principal, ReadyResponse], float] = {}
 
     def find(self, scope: Mapping[str, Any], *, was_held: bool = False) -> HotAnswer | None:
         """Return the answer to a request.
@@ -128,7 +136,7 @@ class HotPath:
         ready = self._current(_key(scope, head))
         if ready is None:
             return None
-        if not self._may_have(ready.right, head.get(b"host"), head.get(b"authorization")):
+        if not self._may_have(ready, head.get(b"host"), head.get(b"authorization")):
             return None
         known = head.get(b"if-none-match")
         has = known == ready.entity_tag
@@ -148,7 +156,7 @@ class HotPath:
         wait = plain_wait(head[b"prefer"])
         if ready is None or known is None or wait is None or not _BODY.isdisjoint(head):
             return None
-        if not self._may_have(ready.right, head.get(b"host"), head.get(b"authorization")):
+        if not self._may_have(ready, head.get(b"host"), head.get(b"authorization")):
             return None
         entry = self._find_entry(ready.request)
         if entry is None or entry.error is not None or entry.representation.entity_tag != known:
@@ -156,7 +164,7 @@ class HotPath:
         entry.is_used = True
         self._counters.hits += 1
         if ready.entity_tag != known:
-            ready = _ready(entry, right=ready.right, route=ready.route)
+            ready = _renewed(ready, entry)
         return HotAnswer(ready=ready, body=None, wait=wait)
 
     def recognize(self, scope: Mapping[str, Any]) -> KnownRequest | None:
@@ -182,7 +190,7 @@ class HotPath:
             ready is None
             or entry is None
             or (tag is not None and tag != ready.entity_tag)
-            or not self._may_have(ready.right, request.host, request.authorization)
+            or not self._may_have(ready, request.host, request.authorization)
         ):
             return None
         entry.is_used = True
@@ -209,7 +217,7 @@ class HotPath:
         self._responses.pop(key, None)
         if len(self._responses) >= _MAX_REQUESTS:
             self._responses.popitem(last=False)
-        self._responses[key] = _ready(reusable.entry, right=reusable.right, route=reusable.route)
+        self._responses[key] = _ready(reusable.entry, reusable.needed, route=reusable.route)
 
     def _current(self, key: _Key) -> ReadyResponse | None:
         """Return the response to a request, renewed if its document was composed again."""
@@ -222,18 +230,39 @@ class HotPath:
             return None
         if len(newer.representation.body) > _MAX_BODY:
             return None
-        ready = self._responses[key] = _ready(newer, right=ready.right, route=ready.route)
+        ready = self._responses[key] = _renewed(ready, newer)
         return ready
 
     def _may_have(
-        self, right: Right | None, host: bytes | None, authorization: bytes | None
+        self, ready: ReadyResponse, host: bytes | None, authorization: bytes | None
     ) -> bool:
         if self._checks_hosts and host not in self._hosts:
             return False
-        if self._header_auth is None:
-            return right is None or ANONYMOUS.has(right)
-        principal = self._header_auth.principal_of(authorization)
-        return principal is not None and (right is None or principal.has(right))
+        auth = self._header_auth
+        principal = ANONYMOUS if auth is None else auth.principal_of(authorization)
+        if principal is None:
+            return False
+        until = self._granted.get((principal, ready))
+        if until is not None and (until == math.inf or time.monotonic() < until):
+            return True
+        return self._grant(principal, ready)
+
+    def _grant(self, principal: Principal, ready: ReadyResponse) -> bool:
+        """Decide whether a principal may have a response, and remember it if it may.
+
+        False if that is not known: the controller decides then.
+        """
+        needed = ready.needed
+        if all(map(principal.may_everywhere, _OPENING)):
+            until = math.inf
+        elif time.monotonic() < needed.until and missing(principal, needed.needs) is None:
+            until = needed.until
+        else:
+            return False
+        if len(self._granted) >= _MAX_GRANTS:
+            self._granted.clear()
+        self._granted[principal, ready] = until
+        return True
 
     def _note_host(self, head: Mapping[bytes, bytes]) -> None:
         """Note a host that the policy has accepted."""
@@ -242,13 +271,32 @@ class HotPath:
             self._hosts.add(host)
 
 
-def _ready(entry: Entry, *, right: Right | None, route: str) -> ReadyResponse:
+def _renewed(ready: ReadyResponse, newer: Entry) -> ReadyResponse:
+    """Return the response of a document that was composed again.
+
+    If it is made of other bundles than before, its rights have to be found anew.
+    """
+    entry, needed = ready.entry(), ready.needed
+    if entry is None or _opened(entry) != _opened(newer):
+        needed = replace(needed, until=-math.inf)
+    return _ready(newer, needed, route=ready.route)
+
+
+def _opened(entry: Entry) -> Sequence[Hashable]:
+    """Return the stored bundles and files that a document is made of, in their order."""
+    inputs = entry.representation.inputs
+    bundles = [(one.store, two.key) for one in inputs for two in one.bundles if two.is_present]
+    files = [two for one in inputs for two in one.resources if two.is_present]
+    return [*bundles, *files, entry.representation.has_values]
+
+
+def _ready(entry: Entry, needed: AnswerNeeds, *, route: str) -> ReadyResponse:
     representation = entry.representation
     return ReadyResponse(
         entry=ref(entry),
         request=entry.request,
         entity_tag=representation.entity_tag,
-        right=right,
+        needed=needed,
         route=route,
         headers=representation_headers(representation),
         known_headers=known_headers(representation),

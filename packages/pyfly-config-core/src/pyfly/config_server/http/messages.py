@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from pyfly.config_server.access import Right
+from pyfly.config_server.composition.needed_rights import AnswerNeeds
 from pyfly.config_server.http.request_notes import RequestNotes
 from pyfly.config_server.live import Entry
 
@@ -70,8 +70,8 @@ class Reusable:
     """An answer of the live layer, and who may have it."""
 
     entry: Entry
-    right: Right | None
-    """The right that a principal needs; `None` if none is needed."""
+    needed: AnswerNeeds
+    """The rights that a principal needs."""
     route: str
     """The id of the endpoint."""
 

@@ -37,6 +37,7 @@ __all__ = [
     "SupportsConditionalSave",
     "SupportsDelete",
     "SupportsExpectedContent",
+    "SupportsFileOwners",
     "SupportsHistory",
     "SupportsKeys",
     "SupportsLabels",
@@ -319,6 +320,52 @@ class SupportsSearchLocations(Protocol):
 
         Raises:
             ConfigError: As `fetch_requested` and `open_resource`.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsFileOwners(Protocol):
+    """A store of files whose names may be read as several bundles: `a-b-c.yml`.
+
+    Rights are decided on the bundle that a listing names for a file, whatever name it was opened
+    by.
+    """
+
+    @property
+    def has_fixed_owners(self) -> bool:
+        """True if the owners of a file do not depend on other files."""
+        ...
+
+    async def owners(
+        self,
+        keys: Sequence[ConfigKey],
+        names: RequestedNames | None = None,
+        *,
+        max_age: float = 0.0,
+    ) -> builtins.list[tuple[ConfigKey, ...]]:
+        """Return for each bundle what a listing names for its files, as if it were stored.
+
+        Mostly that is the bundle itself.
+
+        Args:
+            keys: The bundles.
+            names: The names in the request, for search locations.
+            max_age: A listing may be so many seconds old.
+        """
+        ...
+
+    async def owners_of_file(
+        self, label: str, path: str, *, max_age: float = 0.0
+    ) -> tuple[ConfigKey, ...]:
+        """Return the bundles of a plain file; empty if it is not the file of a bundle.
+
+        Where a listing marks a guess these are all bundles that a fetch may read from it.
+
+        Args:
+            label: The label.
+            path: The path below the label.
+            max_age: A listing may be so many seconds old.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import pytest
 
-from pyfly.config_core import BackendUnavailableError
+from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server.storage import (
     ANY,
     ConfigBackend,
@@ -20,6 +20,7 @@ from pyfly.config_server.storage import (
     SupportsConditionalSave,
     SupportsDelete,
     SupportsExpectedContent,
+    SupportsFileOwners,
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
@@ -52,6 +53,10 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     SupportsResources: (
         lambda b: b.open_resource("main", "a.txt"),
         lambda b: anext(b.resources("main")),
+    ),
+    SupportsFileOwners: (
+        lambda b: b.owners_of_file("main", "a.yml"),
+        lambda b: b.owners([ConfigKey(application="a/b", profile="c", label="main")]),
     ),
     SupportsSearchLocations: (
         lambda b: b.fetch_requested([ORDERS], RequestedNames.of_key(ORDERS)),

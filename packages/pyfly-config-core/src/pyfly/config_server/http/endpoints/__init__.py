@@ -19,12 +19,14 @@ from pyfly.config_server.http.endpoints import (
     monitor,
     operations,
     resources,
+    whoami,
 )
 
 __all__ = ["ENDPOINTS"]
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *operations.ENDPOINTS,
+    *whoami.ENDPOINTS,
     *metrics_page.ENDPOINTS,
     *monitor.ENDPOINTS,
     *listing.ENDPOINTS,

@@ -20,6 +20,7 @@ from pyfly.config_server.formats.patches import (
     merge_patch,
     parse_operations,
 )
+from pyfly.config_server.http.authorization import bundle_right
 from pyfly.config_server.http.bodies import media_type, read_utf8, unsupported_type
 from pyfly.config_server.http.condition_headers import IF_MATCH, IF_NONE_MATCH, required_condition
 from pyfly.config_server.http.context import RequestContext
@@ -149,6 +150,7 @@ _PATCH_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path,
     method="PATCH",
     access=Right.WRITE,
+    check=bundle_right,
     handler=telling_remarks(_patch),
     summary="Changes a part of a bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),

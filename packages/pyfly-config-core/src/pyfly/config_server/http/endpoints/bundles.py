@@ -8,6 +8,7 @@ from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.formats.documents import bundle_document, encode_json, name_document
 from pyfly.config_server.formats.text import parse_mapping
+from pyfly.config_server.http.authorization import bundle_right
 from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, unsupported_type
 from pyfly.config_server.http.condition_headers import (
     IF_MATCH,
@@ -186,6 +187,7 @@ READ_BUNDLE: Final = Endpoint(
     id="readBundle",
     path="/_bundles/{application}/{profile}/{label}",
     access=Right.INSPECT,
+    check=bundle_right,
     handler=_read,
     summary="One stored bundle.",
     parameters=(APPLICATION, PROFILE, LABEL),
@@ -197,6 +199,7 @@ _WRITE_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path,
     method="PUT",
     access=Right.WRITE,
+    check=bundle_right,
     handler=telling_remarks(_write),
     summary="Stores a complete bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, IF_NONE_MATCH, MESSAGE),
@@ -209,6 +212,7 @@ _DELETE_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path,
     method="DELETE",
     access=Right.WRITE,
+    check=bundle_right,
     handler=_delete,
     summary="Removes a bundle, under a condition.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, MESSAGE),

@@ -2,12 +2,16 @@
 
 import base64
 import json
+import time
+from dataclasses import dataclass
 from typing import Final, cast
 
 from pyfly.config_core import JsonValue, UnsupportedOperationError
-from pyfly.config_server.access import Right
+from pyfly.config_server.access import Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.composition.visible_changes import visible_changes
 from pyfly.config_server.formats.documents import name_document
+from pyfly.config_server.http.authorization import check_anywhere, right_on_rows
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.document_handler import hold, waited_headers
 from pyfly.config_server.http.endpoint import Endpoint, Result
@@ -49,14 +53,30 @@ async def _changes(context: RequestContext) -> HttpResponse:
     if live is not None:
         live.start()
     batches = 0 if live is None else live.batches
-    cursor, changes = await _since(stores, cursors)
+    found = await _since(stores, cursors, context.principal)
     if live is None or granted is None or cursors is None:
-        return json_response({"cursor": cursor, "changes": changes}, status=200)
-    if not changes and live.batches == batches:
-        await hold(live, ANY_CHANGE, b"", context.request, seconds=granted)
-        cursor, changes = await _since(stores, cursors)
-    document: dict[str, JsonValue] = {"cursor": cursor, "changes": changes}
-    return json_response(document, status=200, headers=waited_headers(live, granted))
+        return json_response(found.document, status=200)
+    end = time.monotonic() + granted
+    while not found.changes:
+        left = end - time.monotonic()
+        if live.batches == batches and left > 0:
+            await hold(live, ANY_CHANGE, b"", context.request, seconds=left)
+        if live.batches == batches:  # the time is over, or the client has left
+            break
+        batches = live.batches
+        found = await _since(stores, found.cursors, await _inspector(context))
+    return json_response(found.document, status=200, headers=waited_headers(live, granted))
+
+
+async def _inspector(context: RequestContext) -> Principal:
+    """Return the principal as it is now: its rules may have changed while it waited.
+
+    Raises:
+        HttpError: 401 or 403; it may not inspect anything any more.
+    """
+    principal = await context.authenticate()
+    check_anywhere(principal, Right.INSPECT)
+    return principal
 
 
 def _stores(server: ConfigServer) -> list[SupportsChanges]:
@@ -74,16 +94,32 @@ def _stores(server: ConfigServer) -> list[SupportsChanges]:
     return stores
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The changes that a principal may see."""
+
+    cursors: list[str]
+    """The cursor of each store."""
+    changes: list[Change]
+    """The highest store first."""
+
+    @property
+    def document(self) -> dict[str, JsonValue]:
+        """The body of the response."""
+        return {"cursor": _encoded(self.cursors), "changes": [*map(_document, self.changes)]}
+
+
 async def _since(
-    stores: list[SupportsChanges], cursors: list[str] | None
-) -> tuple[str, list[JsonValue]]:
-    """Return the cursor of all stores and their changes, the highest store first."""
-    batches = [
-        await store.changes_since(None if cursors is None else cursors[position])
-        for position, store in enumerate(stores)
-    ]
-    changes = [_document(change) for batch in batches for change in batch.changes]
-    return _encoded([batch.cursor for batch in batches]), changes
+    stores: list[SupportsChanges], cursors: list[str] | None, principal: Principal
+) -> _Found:
+    """Return the cursors of all stores, and the changes that a principal may see."""
+    found: list[str] = []
+    changes: list[Change] = []
+    for position, store in enumerate(stores):
+        batch = await store.changes_since(None if cursors is None else cursors[position])
+        found.append(batch.cursor)
+        changes += await visible_changes(store, batch.changes, principal)
+    return _Found(cursors=found, changes=changes)
 
 
 def _document(change: Change) -> JsonValue:
@@ -151,6 +187,7 @@ ENDPOINTS: Final = (
         id="changes",
         path="/_changes",
         access=Right.INSPECT,
+        check=right_on_rows,
         handler=_changes,
         summary="The changes of the stores since a cursor, without values.",
         parameters=(_CURSOR, PREFER),

@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 from pyfly.config_core import CipherError, EncryptionKeyError, split_names, split_profiles
 from pyfly.config_core.bound_ciphers import is_bound
 from pyfly.config_server.access import Right
+from pyfly.config_server.http.authorization import server_right
 from pyfly.config_server.http.bodies import media_type, read_utf8
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Body, Endpoint, Result
@@ -196,6 +197,7 @@ _PUBLIC_KEY: Final = Endpoint(
     id="publicKey",
     path="/key",
     access=Right.ENCRYPT,
+    check=server_right,
     handler=_public_key,
     summary="The public key for encryption.",
     results=PLAIN_TEXT,
@@ -207,6 +209,7 @@ _ENCRYPT: Final = Endpoint(
     path="/encrypt",
     method="POST",
     access=Right.ENCRYPT,
+    check=server_right,
     handler=_encrypt,
     summary="The cipher text of a text.",
     body=Body(content={_PLAIN_TEXT: TEXT_SCHEMA}),
@@ -219,6 +222,7 @@ _DECRYPT: Final = replace(
     id="decrypt",
     path="/decrypt",
     access=Right.DECRYPT,
+    check=server_right,
     handler=_decrypt,
     summary="The clear text of a cipher text.",
     errors=_CONVERT_ERRORS | {403: "Decryption is disabled."},
@@ -239,6 +243,7 @@ ENDPOINTS: Final = (
         id="encryptionStatus",
         path="/encrypt/status",
         access=Right.ENCRYPT,
+        check=server_right,
         handler=_status,
         summary="Checks that there is a key.",
         results=(Result(status=200, description="There is a key.", content={JSON: _STATUS}),),

@@ -8,9 +8,11 @@ from pyfly.config_core import MEDIA_TYPE_V2, encode_environment
 from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.composition.key_selection import KeySelection, select_keys
+from pyfly.config_server.composition.needed_rights import DocumentRights, NeededRights
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
+from pyfly.config_server.http.authorization import right_on_answer
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.document_handler import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
@@ -66,6 +68,11 @@ class _EnvironmentRequest:
     keys: KeySelection | None
 
     @property
+    def rights(self) -> NeededRights:
+        """The rights that the document needs."""
+        return DocumentRights(names=self.names)
+
+    @property
     def application(self) -> str:
         """The applications in the path."""
         return self.names[0]
@@ -105,6 +112,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     id="environment",
     path="/{name}/{profiles}",
     access=Right.READ,
+    check=right_on_answer,
     handler=DocumentHandler(_requested),
     summary="The property sources of an application at the default label.",
     parameters=(NAME, PROFILES, KEYS, PREFER),

@@ -7,9 +7,11 @@ from pyfly.config_core import ConfigFormatError, Environment
 from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import count_properties, run
 from pyfly.config_server.composition.key_selection import KeySelection
+from pyfly.config_server.composition.needed_rights import DocumentRights, NeededRights
 from pyfly.config_server.composition.rendering import Extension, UnrenderableError, render
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
+from pyfly.config_server.http.authorization import right_on_answer
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.document_handler import DocumentHandler, composed
 from pyfly.config_server.http.endpoint import Endpoint
@@ -43,6 +45,11 @@ class _FlattenedRequest:
     extension: Extension
     resolve: bool
     keys: KeySelection | None
+
+    @property
+    def rights(self) -> NeededRights:
+        """The rights that the document needs."""
+        return DocumentRights(names=self.names)
 
     @property
     def application(self) -> str:
@@ -100,6 +107,7 @@ _AT_DEFAULT_LABEL: Final = Endpoint(
     id="flattened",
     path=_FLATTENED,
     access=Right.READ,
+    check=right_on_answer,
     handler=DocumentHandler(_requested),
     summary="The effective properties of an application at the default label, as one text.",
     parameters=(NAME, PROFILES, _EXTENSION, RESOLVE_PLACEHOLDERS, KEYS, PREFER),

@@ -10,6 +10,7 @@ from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import run
 from pyfly.config_server.formats.documents import encode_json, version_document
 from pyfly.config_server.formats.text import parse_mapping
+from pyfly.config_server.http.authorization import bundle_right
 from pyfly.config_server.http.bodies import LARGE_BODY, media_type, read_utf8, unsupported_type
 from pyfly.config_server.http.condition_headers import IF_MATCH, required_condition
 from pyfly.config_server.http.context import RequestContext
@@ -115,6 +116,7 @@ _LIST_VERSIONS: Final = Endpoint(
     id="listVersions",
     path=READ_BUNDLE.path + "/history",
     access=Right.INSPECT,
+    check=bundle_right,
     handler=_history,
     summary="The changes of a bundle, newest first.",
     parameters=(*READ_BUNDLE.parameters, LIMIT, VERSION_CURSOR),
@@ -135,6 +137,7 @@ _ROLL_BACK_BUNDLE: Final = Endpoint(
     path=READ_BUNDLE.path + "/rollback",
     method="POST",
     access=Right.WRITE,
+    check=bundle_right,
     handler=telling_remarks(_roll_back),
     summary="Stores the content of an old version again.",
     parameters=(*READ_BUNDLE.parameters, IF_MATCH, MESSAGE),

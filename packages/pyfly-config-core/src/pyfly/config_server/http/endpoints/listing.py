@@ -7,6 +7,7 @@ from pyfly.config_core import ConfigKey, JsonValue
 from pyfly.config_core.limits import DEFAULT_PAGE_ROWS
 from pyfly.config_server.access import Right
 from pyfly.config_server.formats.documents import encode_json, entry_document
+from pyfly.config_server.http.authorization import right_on_rows
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.cursors import KEY_CURSOR, encode_key_cursor
 from pyfly.config_server.http.endpoint import Endpoint
@@ -41,7 +42,8 @@ async def _list(context: RequestContext) -> HttpResponse:
 async def _page(context: RequestContext) -> tuple[list[JsonValue], ConfigKey | None]:
     """Return the rows of a page, and its last key if there are more rows.
 
-    A store may have to read each bundle for its version, so a page is limited in time, too.
+    A store may have to read each bundle for its version, so a page is limited in time, too. It ends
+    after a bundle that the principal may see, because the cursor names it.
     """
     application, profile = context.value(_APPLICATION, ""), context.value(_PROFILE, "")
     label = context.value(_LABEL, "") or None
@@ -52,6 +54,8 @@ async def _page(context: RequestContext) -> tuple[list[JsonValue], ConfigKey | N
     after = context.value(KEY_CURSOR, None)
     async for entry in context.server.bundles.entries(label, after=after):
         key = entry.key
+        if not context.principal.may(Right.INSPECT, key):
+            continue
         wanted = application in {"", key.application} and profile in {"", key.profile}
         is_full = wanted and len(rows) == limit
         if previous is not None and (is_full or time.monotonic() > deadline):
@@ -82,6 +86,7 @@ ENDPOINTS: Final = (
         id="listBundles",
         path="/_bundles",
         access=Right.INSPECT,
+        check=right_on_rows,
         handler=_list,
         summary="The names and versions of the stored bundles, without values.",
         parameters=(_APPLICATION, _PROFILE, _LABEL, LIMIT, KEY_CURSOR),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from pyfly.config_server.access import Right
+from pyfly.config_server.http.authorization import server_right
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Endpoint, Root
 from pyfly.config_server.http.errors import HttpError
@@ -24,6 +25,7 @@ ENDPOINTS: Final = (
         path="/metrics",
         root=Root.HOST,
         access=Right.OPERATE,
+        check=server_right,
         handler=_metrics,
         summary="The metrics of the server in Prometheus' text format or as OpenMetrics.",
         results=PLAIN_TEXT,

@@ -8,10 +8,12 @@ from pyfly.config_core import ConfigFormatError, Environment, resolve_placeholde
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.access import Right
 from pyfly.config_server.composition.budgets import run
+from pyfly.config_server.composition.needed_rights import FileRights, NeededRights
 from pyfly.config_server.composition.rendering import UnrenderableError, values_of
 from pyfly.config_server.composition.representation import Representation
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.encryption.prefix import CIPHER_MARK
+from pyfly.config_server.http.authorization import right_on_answer
 from pyfly.config_server.http.charsets import decode
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.document_handler import DocumentHandler
@@ -52,6 +54,11 @@ class _ResourceRequest:
     """The `Accept-Charset` of the request: charsets of the file, the preferred one first."""
 
     @property
+    def rights(self) -> NeededRights:
+        """The rights that the file needs."""
+        return FileRights(names=self.names, path=self.path)
+
+    @property
     def application(self) -> str:
         """The applications in the path."""
         return self.names[0]
@@ -64,15 +71,16 @@ class _ResourceRequest:
             return None
 
         def encode() -> Representation:
-            body, modified = found.content, found.modified
+            body, modified, has_values = found.content, found.modified, False
             if self.media_type != _BINARY:
-                text, depends = self._text(server, found, composition.environment)
+                text, has_values, depends = self._text(server, found, composition.environment)
                 body, modified = text.encode(), None if depends else modified
             return Representation(
                 body=body,
                 media_type=self.media_type,
                 modified=modified,
                 inputs=composition.inputs,
+                has_values=has_values,
             )
 
         return await run(encode, large=self._is_long_work(found, composition.environment))
@@ -88,10 +96,14 @@ class _ResourceRequest:
 
     def _text(
         self, server: ConfigServer, found: ConfigResource, environment: Environment
-    ) -> tuple[str, bool]:
-        """Return the text of a file, and true if it depends on more than the file.
+    ) -> tuple[str, bool, bool]:
+        """Return the text of a file.
 
         The suffix of the path selects the format for cipher texts.
+
+        Returns:
+            The text, true if it has values of the document, and true if it depends on more than
+            the file.
         """
         stored = text = _decoded(found.content, self.charsets)
         if self.resolve:
@@ -105,7 +117,7 @@ class _ResourceRequest:
             applications=(*self.application.split(","), server.options.default_application_name),
         )
         filled = self.resolve and PLACEHOLDER in stored
-        return text, filled or text != stored
+        return text, filled, filled or text != stored
 
 
 def _requested(context: RequestContext) -> _ResourceRequest:
@@ -139,6 +151,7 @@ _AT_LABEL: Final = Endpoint(
     id="resource",
     path="/{name}/{profiles}/{label}/{path}",
     access=Right.FILES,
+    check=right_on_answer,
     handler=DocumentHandler(_requested),
     summary="A plain file at a label, with placeholders replaced in texts.",
     parameters=(NAME, PROFILES, LABELS, _PATH, RESOLVE_PLACEHOLDERS, PREFER),
