@@ -28,13 +28,14 @@ from pyfly.config_sql import SqlConfigBackend
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
 SECONDS = 60
-IN_A_SHELL = re.compile(r"serve |compare |completion|settings schema")
+IN_A_SHELL = re.compile(r"serve (?!.*--check)|compare |completion|settings schema")
 """Examples that are run by a shell, that serve, or that need a server."""
 SET = re.compile(r"([A-Z_]+)=(.*)")
 
 EXAMPLES = {
     "serve ./config": "",
     'serve file:///etc/pyfly --port 9000 --base-path ""': "",
+    "serve ./config --settings server.toml --check": "can be read",
     "PYFLY_CONFIG_SERVER_TOKEN=... serve ./config --host 0.0.0.0": "",
     "list ./config": "main         orders       prod",
     "list ./config --application orders --json": '"label": "release-1.4"',
@@ -66,6 +67,8 @@ EXAMPLES = {
     "key --settings server.toml": "ssh-rsa AAAA",
     "new-backend etcd": "Made pyfly-config-etcd: pyfly-config-etcd, imported as",
     "new-backend etcd ~/src/pyfly-config-etcd": "cd src/pyfly-config-etcd",
+    "settings show ./config --port 9000": "9000",
+    "settings show --settings server.toml --json": '"encrypt-key": {',
     "settings schema > settings.schema.json": "",
     "settings table": "| `--port` | `PYFLY_CONFIG_SERVER_PORT` | `port` | `8888` |",
     'eval "$(completion bash)"': "",
@@ -194,7 +197,9 @@ def test_an_example_does_what_it_says(
     assert EXAMPLES[example] in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("example", [name for name in EXAMPLES if "serve " in name])
+@pytest.mark.parametrize(
+    "example", [name for name in EXAMPLES if re.search(r"serve (?!.*--check)", name)]
+)
 def test_an_example_serves(example: str, place: Path, free_port: Callable[[], int]) -> None:
     port = str(free_port())
     words = shlex.split(_filled_in(example, place).replace("9000", port))

@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from pyfly.config_cli import main
-from pyfly.config_cli._commands.serve import COMMAND, ServeArguments
+from pyfly.config_cli._commands.serve import COMMAND, RunArguments
 from pyfly.config_cli._settings.loading import load_settings
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import PREFIX
@@ -105,7 +105,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServerSettings]:
         for name, value in environ.items():
             monkeypatch.setenv(PREFIX + name, value)
         parsed = COMMAND.make_context("serve", [*map(str, argv)]).params
-        return load_settings(ServeArguments(**parsed).values())
+        return load_settings(RunArguments(**parsed).values())
 
     return load
 

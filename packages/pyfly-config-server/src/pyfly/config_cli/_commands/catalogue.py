@@ -39,6 +39,7 @@ DATABASE_COMMANDS: Final = (
 )
 
 SETTINGS_COMMANDS: Final = (
+    _entry("show", "show_settings", "Show the settings in effect and where they were set."),
     _entry("schema", "settings_schema", "Print a JSON schema of the settings file."),
     _entry("table", "settings_table", "Print a table of all settings."),
 )

@@ -1,5 +1,6 @@
 """`serve`: serves configuration over HTTP."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,12 @@ from typing import Final
 import click
 
 from pyfly.config_cli._cli.command import PROGRAM, Command, sync_callback_of
-from pyfly.config_cli._cli.parameters import StoreType, settings_option
+from pyfly.config_cli._cli.parameters import StoreType, json_option, settings_option
+from pyfly.config_cli._console.output import print_json
+from pyfly.config_cli._console.tables import print_table
+from pyfly.config_cli._errors import ArgumentError
+from pyfly.config_cli._exit_codes import EXIT_FAILED, exit_code
+from pyfly.config_core import ConfigError, JsonValue
 
 _HELP: Final = """\
 Serve configuration over HTTP, to Spring Boot and to every other client of its protocol.
@@ -107,8 +113,20 @@ class ServeCommand(Command):
         formatter.write_text(f"Exit codes: {_EXIT_CODES}.")
 
 
-def run_server(arguments: ServeArguments) -> int:
-    """Serve until a signal; return the exit code."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunArguments(ServeArguments):
+    """What to serve, or to check only."""
+
+    check: bool
+    as_json: bool
+
+
+def run_server(arguments: RunArguments) -> int:
+    """Serve until a signal, or check; return the exit code."""
+    if arguments.as_json and not arguments.check:
+        raise ArgumentError("--json belongs to --check")
+    if arguments.check:
+        return _check(arguments)
     # what serves is not imported to complete a command line
     from pyfly.config_cli._serving.startup import serve  # noqa: PLC0415
     from pyfly.config_cli._settings.loading import load_settings  # noqa: PLC0415
@@ -116,10 +134,36 @@ def run_server(arguments: ServeArguments) -> int:
     return serve(partial(load_settings, arguments.values()))
 
 
-COMMAND: Final = ServeCommand(
-    "serve",
-    callback=sync_callback_of(run_server, ServeArguments),
-    params=[
+def _check(arguments: RunArguments) -> int:
+    from pyfly.config_cli._serving.checks import check_server, first_error  # noqa: PLC0415 - see above
+    from pyfly.config_cli._settings.loading import load_settings  # noqa: PLC0415 - the same
+
+    results = asyncio.run(check_server(load_settings(arguments.values())))
+    error = first_error(results)
+    rows = [
+        (one.name, "ok" if one.error is None else "failed", _explained(one.error) or one.detail)
+        for one in results
+    ]
+    if arguments.as_json:
+        names = ("check", "result", "detail")
+        checks: list[JsonValue] = [dict(zip(names, row, strict=True)) for row in rows]
+        print_json({"ok": error is None, "checks": checks})
+    else:
+        print_table(("CHECK", "RESULT", "DETAIL"), rows)
+    if error is None:
+        return 0
+    return exit_code(error) if isinstance(error, ConfigError) else EXIT_FAILED
+
+
+def _explained(error: Exception | None) -> str:
+    if error is None:
+        return ""
+    return str(error) if isinstance(error, ConfigError | OSError) else type(error).__name__
+
+
+def setting_parameters() -> list[click.Parameter]:
+    """Return the parameters of `ServeArguments`."""
+    return [
         click.Argument(["stores"], nargs=-1, type=StoreType(), metavar="[DIRECTORY-OR-URL]..."),
         settings_option(),
         SettingOption(["--host"]),
@@ -130,11 +174,26 @@ COMMAND: Final = ServeCommand(
         SettingOption(["--tls-key-file"], metavar="FILE", type=click.Path()),
         SettingOption(["--allowed-hosts"], metavar="NAME,..."),
         SettingOption(["--insecure"], is_flag=True),
+    ]
+
+
+COMMAND: Final = ServeCommand(
+    "serve",
+    callback=sync_callback_of(run_server, RunArguments),
+    params=[
+        *setting_parameters(),
+        click.Option(
+            ["--check"],
+            is_flag=True,
+            help="Try the settings, the stores, the keys and the files of TLS; serve nothing.",
+        ),
+        json_option(),
     ],
     help=_HELP,
     examples=[
         f"{PROGRAM} serve ./config",
         f'{PROGRAM} serve file:///etc/pyfly --port 9000 --base-path ""',
+        f"{PROGRAM} serve ./config --settings server.toml --check",
         f"PYFLY_CONFIG_SERVER_TOKEN=... {PROGRAM} serve ./config --host 0.0.0.0",
     ],
 )

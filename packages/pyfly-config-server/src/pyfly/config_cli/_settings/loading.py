@@ -16,7 +16,7 @@ from pyfly.config_cli._settings.encryption import (
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import settings_of, variable_of
-from pyfly.config_cli._settings.sources import EnvironmentSource, SettingsFileSource
+from pyfly.config_cli._settings.places import places_of
 from pyfly.config_core.bound_ciphers import BoundCiphers
 from pyfly.config_server import Encryption, KeyRing
 
@@ -102,13 +102,8 @@ class _Places(dict[str, str]):
     """How the user has written the name of each setting; that of the environment if it is unset."""
 
     def __init__(self, arguments: Mapping[str, object]) -> None:
-        environment = EnvironmentSource(ServerSettings)
-        file = arguments.get("settings") or environment().get("settings")
-        sources = (environment, SettingsFileSource(ServerSettings, file))
-        for name, setting in settings_of(ServerSettings).items():
-            found = (place for source in sources if (place := source.where(name)) is not None)
-            written = setting.argument if name in arguments else next(found, None)
-            self[name] = written or variable_of(name)
+        super().__init__({name: variable_of(name) for name in settings_of(ServerSettings)})
+        self.update(places_of(arguments))
 
 
 def _explain(error: ValidationError, places: _Places) -> str:

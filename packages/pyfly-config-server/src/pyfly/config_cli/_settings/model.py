@@ -63,7 +63,7 @@ class ServerSettings(BaseSettings):
             "a list), the first of highest precedence"
         ),
     )
-    store: Annotated[Stores, Setting(spring="git.repos.*")] = Field(
+    store: Annotated[Stores, Setting(spring="git.repos.*", has_file=True)] = Field(
         default=(),
         repr=False,
         description=(
