@@ -18,6 +18,7 @@ from pyfly.config_server import (
     WebhookSecret,
 )
 from pyfly.config_server.http.asgi import http_request
+from pyfly.config_server.http.responses import SECURITY_HEADERS
 from pyfly.config_server.live import LiveOptions
 
 _LIVE: Final = LiveOptions()
@@ -181,4 +182,5 @@ def _refuse(
     if hosts is not None:
         connection: Any = request  # Litestar has its own ASGI types
         status = hosts.status(http_request(connection.scope, connection.receive)) or status
-    return Response({"status": status}, status_code=status)
+    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    return Response({"status": status}, status_code=status, headers=headers)

@@ -21,6 +21,7 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import HotAnswer, HotPath, KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
 from pyfly.config_server.http.request_notes import REQUEST_NOTES
+from pyfly.config_server.http.responses import SECURITY_HEADERS
 from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments, LiveOptions
 from pyfly.config_server.live.telemetry import Telemetry
@@ -57,6 +58,7 @@ _BUSY: Final = HttpResponse(
         (b"content-type", b"application/json"),
         (b"content-length", str(len(_BUSY_BODY)).encode()),
         (b"retry-after", b"5"),
+        *SECURITY_HEADERS,
     ),
     body=_BUSY_BODY,
 )

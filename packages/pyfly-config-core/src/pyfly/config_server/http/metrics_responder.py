@@ -3,6 +3,7 @@
 import asyncio
 
 from pyfly.config_server.http.messages import HttpRequest, HttpResponse
+from pyfly.config_server.http.responses import SECURITY_HEADERS
 from pyfly.config_server.live.exposition import MetricsRenderer
 
 __all__ = ["MetricsResponder"]
@@ -28,8 +29,5 @@ class MetricsResponder:
                 self._renderer.render, accept=accept, accept_encoding=encoding
             )
         headers = [(name.encode(), value.encode()) for name, value in page.headers]
-        headers += [
-            (b"content-length", b"%d" % len(page.body)),
-            (b"cache-control", b"no-store"),
-        ]
+        headers += [(b"content-length", b"%d" % len(page.body)), *SECURITY_HEADERS]
         return HttpResponse(status=200, headers=headers, body=page.body)

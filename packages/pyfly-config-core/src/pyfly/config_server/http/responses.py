@@ -16,6 +16,7 @@ from pyfly.config_server.http.negotiation import is_current
 __all__ = [
     "JSON",
     "PROBLEM_JSON",
+    "SECURITY_HEADERS",
     "TEXT",
     "accept_patch",
     "document_response",
@@ -35,12 +36,14 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain;charset=UTF-8"
 PROBLEM_JSON: Final = "application/problem+json"
 
-_ALWAYS: Final = (
+SECURITY_HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
+"""Headers of every response: nobody stores it, and no browser runs, frames or reinterprets it."""
+
 _SHOWN_PATH_LENGTH: Final = 1024
 
 
@@ -96,7 +99,7 @@ def known_headers(representation: Representation) -> Headers:
     validators = (
         (b"etag", representation.entity_tag),
         (b"vary", b"Accept, Authorization"),
-        *_ALWAYS,
+        *SECURITY_HEADERS,
     )
     modified = representation.modified
     if modified is None:
@@ -106,7 +109,7 @@ def known_headers(representation: Representation) -> Headers:
 
 def empty_response(status: int) -> HttpResponse:
     """Return a response without a body."""
-    return HttpResponse(status=status, headers=((b"content-length", b"0"), *_ALWAYS))
+    return HttpResponse(status=status, headers=((b"content-length", b"0"), *SECURITY_HEADERS))
 
 
 def options_response(methods: Sequence[str], patch_types: Sequence[str] = ()) -> HttpResponse:
@@ -118,7 +121,7 @@ def options_response(methods: Sequence[str], patch_types: Sequence[str] = ()) ->
             (b"allow", ", ".join(methods).encode()),
             *patches,
             (b"content-length", b"0"),
-            *_ALWAYS,
+            *SECURITY_HEADERS,
         ),
     )
 
@@ -191,7 +194,7 @@ def _plain_response(
             (b"content-type", media_type.encode()),
             (b"content-length", b"%d" % len(body)),
             *headers,
-            *_ALWAYS,
+            *SECURITY_HEADERS,
         ),
         body=body,
     )

@@ -397,5 +397,6 @@ def _refusal(status: HTTPStatus) -> bytes:
     body = b'{"status":%d,"error":"%s"}' % (status, status.phrase.encode())
     return (
         b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
         b"%sconnection: close\r\n\r\n%s"
     ) % (status, status.phrase.encode(), len(body), retry, body)
