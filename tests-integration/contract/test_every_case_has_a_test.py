@@ -9,7 +9,6 @@ import pytest
 CASES = [*range(1, 106), *(f"S{number}" for number in range(1, 19))]
 LATER = {
     "S13": "needs a backend with a token for every client",
-    "S17": "needs credentials that are limited to applications",
 }
 
 

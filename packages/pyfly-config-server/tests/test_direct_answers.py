@@ -22,8 +22,12 @@ from pyfly.config_server import (
     ConfigServer,
     ConfigSource,
     HostPolicy,
+    HttpError,
+    HttpRequest,
     InMemoryConfigBackend,
     LiveOptions,
+    Principal,
+    Rule,
     SharedCredential,
     Telemetry,
 )
@@ -206,6 +210,65 @@ async def test_the_credential_is_checked_for_each_request() -> None:
             assert (await site.ask(get(PATHS[0], wrong)))[:12] == b"HTTP/1.1 401"
             assert (await site.ask(get()))[:12] == b"HTTP/1.1 401"
         assert answered(site) == 2
+
+
+class Badges:
+    """Knows two principals, each with its own application, until a test changes that."""
+
+    scheme = "bearer"
+
+    def __init__(self) -> None:
+        self.principals = {
+            f"Bearer {name}".encode(): Principal(
+                name=name, rules=(Rule.parse(rights=["read"], on=f"{name}/*/*"),)
+            )
+            for name in ("orders", "billing")
+        }
+
+    def principal_of(self, authorization: bytes | None) -> Principal | None:
+        return self.principals.get(authorization or b"")
+
+    async def authenticate(self, request: HttpRequest) -> Principal:
+        found = self.principal_of(request.header(b"authorization"))
+        if found is None:
+            raise HttpError(401, "unauthorized")
+        return found
+
+
+def statuses(answers: bytes) -> list[bytes]:
+    return re.findall(rb"HTTP/1.1 (\d+)", answers)
+
+
+async def test_bytes_made_ready_for_one_principal_are_for_no_other() -> None:
+    own, foreign = "Authorization: Bearer orders", "Authorization: Bearer billing"
+    asked = [get(PATHS[0], who) for who in (own, foreign, own, foreign)]
+    async with serving(auth=Badges()) as site:
+        for _ in range(4):
+            one_by_one = [await site.ask(one) for one in asked]
+            assert [statuses(one)[0] for one in one_by_one] == [b"200", b"403"] * 2
+            # pipelined on one connection, and in one piece
+            assert statuses(await site.ask(*asked))[:4] == [b"200", b"403"] * 2
+            assert statuses(await site.ask(b"".join(asked)))[:4] == [b"200", b"403"] * 2
+        assert answered(site) > 10
+        tag = re.findall(rb"etag: ([^\r]+)", one_by_one[0])[0].decode()
+        for _ in range(3):
+            known = get(PATHS[0], foreign, f"If-None-Match: {tag}")
+            assert statuses(await site.ask(known))[0] == b"403"
+            ranged = get(PATHS[0], foreign, "Range: bytes=0-1")
+            assert statuses(await site.ask(ranged))[0] == b"403"
+
+
+async def test_a_right_that_is_taken_away_counts_for_the_next_request() -> None:
+    badges, asked = Badges(), get(PATHS[0], "Authorization: Bearer orders")
+    async with serving(auth=badges) as site:
+        for _ in range(2):
+            kept = badges.principals[b"Bearer orders"]
+            for _ in range(3):
+                assert statuses(await site.ask(asked))[0] == b"200"
+            badges.principals[b"Bearer orders"] = Principal(name="orders")
+            for _ in range(3):
+                assert statuses(await site.ask(asked))[0] == b"403"
+            badges.principals[b"Bearer orders"] = kept
 
 
 async def test_the_host_is_checked_for_each_request() -> None:

@@ -88,7 +88,11 @@ class FileOwners:
             return self.by_name(key)
         present, listed = self._listed(label, max_age, deadline)
         paths = BundlePaths(ListedDirectories(present), layout).of(key, names)
-        used = [path for path in paths if path in present]
+        used = [
+            path
+            for path in paths
+            if path in present or self._inner(label, path, max_age, deadline)[0] != label
+        ]
         if not used:  # as if it were stored: the file of a new bundle, in the first location
             new = [path for path in reversed([*paths]) if path.endswith(layout.new_suffix)][:1]
             used, listed = new, layout.listed(label, {*present, *new})

@@ -295,6 +295,7 @@ def http_request(scope: Scope, receive: Receive, *, was_held: bool = False) -> H
         headers=scope["headers"],
         read_body=messages.read_body,
         disconnected=messages.disconnected,
+        user=scope.get("user"),
         was_held=was_held,
         notes=(scope.get("extensions") or _NONE).get(REQUEST_NOTES),
     )

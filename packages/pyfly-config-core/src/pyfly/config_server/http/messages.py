@@ -50,6 +50,9 @@ class HttpRequest:
     lose the request. `None` for adapters that do not notice the end of a connection.
     """
 
+    user: object = field(default=None, repr=False, compare=False)
+    """The `user` of the ASGI scope: what the authentication of the framework around the server has
+    found; `None` without one."""
     was_held: bool = False
     """True for a request that has waited already: it is answered now."""
     notes: RequestNotes | None = field(default=None, repr=False, compare=False)
