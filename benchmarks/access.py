@@ -3,7 +3,8 @@
 `shared` reads a thousand documents in turns with the shared token. `principals` reads the same with
 an access file of a thousand principals, each its own document with its own token. `one document`
 and `one of all` read a single document, with the shared token and with the tokens of a thousand
-principals in turns. The load generator is the same, and so are the bytes of each but the tokens.
+principals in turns. The load generator is the same, and so are the bytes of each but the tokens; a
+thousand callers send requests that differ, with the shared token, too.
 Needs wrk (apt-get install wrk).
 """
 
@@ -36,7 +37,8 @@ local number = 0
 request = function()
   number = (number + 1) % COUNT
   return wrk.format("GET", string.format("PATH", number),
-    {["Authorization"] = "Bearer " .. tokens[number % #tokens + 1]})
+    {["Authorization"] = "Bearer " .. tokens[number % #tokens + 1],
+     ["X-Caller"] = string.format("%05d", number)})
 end
 """
 
@@ -71,16 +73,15 @@ def write_access_file(path: Path, tokens: list[str]) -> None:
         for number, token in enumerate(tokens)
     ]
     path.write_text("\n".join(rows), encoding="utf-8")
+    path.chmod(0o600)
 
 
-def meter_of(
-    server: Running, script: Path, tokens: list[str], documents: int, seconds: int
-) -> Meter:
-    """Return what measures reading so many documents in turns, each with its token."""
-    path = "/config/app%05d/prod/main" if documents > 1 else path_of(0)
+def meter_of(server: Running, script: Path, tokens: list[str], callers: int, seconds: int) -> Meter:
+    """Return what measures callers in turns: each reads its document, or all read one."""
+    path = path_of(0) if "one" in script.stem else "/config/app%05d/prod/main"
     text = SCRIPT.replace("TOKENS", ", ".join(map(json.dumps, tokens)))
-    count = max(documents, len(tokens))
-    script.write_text(text.replace("PATH", path).replace("COUNT", str(count)), encoding="utf-8")
+    text = text.replace("PATH", path).replace("COUNT", str(callers))
+    script.write_text(text, encoding="utf-8")
     return Meter(server, path_of(0), seconds=seconds, script=script)
 
 
@@ -107,12 +108,14 @@ def main() -> int:
         ):
             first, second = Running(port=shared, pid=one.pid), Running(port=principals, pid=two.pid)
             meters = {
-                name: meter_of(server, root / f"{name}.lua", given, documents, options.seconds)
-                for name, server, given, documents in (
-                    ("shared", first, [TOKEN], options.principals),
-                    ("principals", second, tokens, options.principals),
-                    ("one document", first, [TOKEN], 1),
-                    ("one of all", second, tokens, 1),
+                name: meter_of(
+                    server, root / f"{name}.lua", given, options.principals, options.seconds
+                )
+                for name, server, given in (
+                    ("shared", first, [TOKEN]),
+                    ("principals", second, tokens),
+                    ("one document", first, [TOKEN]),
+                    ("one of all", second, tokens),
                 )
             }
             rates = compare(meters, options, warm=not options.short)
