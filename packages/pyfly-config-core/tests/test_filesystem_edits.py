@@ -83,7 +83,34 @@ async def test_an_ignored_properties_file_is_not_removed(
     path = write("main/orders-prod.yaml", "a: 1\n")
     with pytest.raises(ConfigObstructedError, match=r"orders-prod\.properties.*never removed"):
         await backend.save(bundle({"a": 2}))
+    with pytest.raises(ConfigObstructedError, match=r"orders-prod\.properties.*never removed"):
+        await backend.delete(bundle({}).key, expected=ANY)
     assert path.read_text(encoding="utf-8") == "a: 1\n"
+
+
+async def test_a_properties_file_is_removed_with_its_bundle(
+    backend: FilesystemConfigBackend, write: Write
+) -> None:
+    path = write("main/orders-prod.properties", "a=1\n")
+    found = await backend.fetch("orders", "prod")
+    assert found is not None
+    with pytest.raises(ConfigConflictError):
+        await backend.delete(found.key, expected="another")
+    await backend.delete(found.key, expected=found.version or "")
+    assert not path.exists()
+    assert await backend.fetch("orders", "prod") is None
+
+
+@pytest.mark.parametrize("name", ["orders-prod.yaml", "orders-prod.properties"])
+async def test_a_file_of_several_documents_is_not_removed(
+    backend: FilesystemConfigBackend, write: Write, name: str
+) -> None:
+    separator = "#---" if name.endswith("s") else "---"
+    text = f"a: 1\n{separator}\nspring.config.activate.on-profile: eu\nb: 2\n"
+    path = write(f"main/{name}", text)
+    with pytest.raises(ConfigObstructedError, match=r"several documents.*by hand"):
+        await backend.delete(bundle({}).key, expected=ANY)
+    assert path.read_text(encoding="utf-8") == text
 
 
 DOCUMENTS = """\

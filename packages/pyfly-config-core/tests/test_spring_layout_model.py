@@ -128,12 +128,7 @@ async def check_write(backend: FilesystemConfigBackend, root: Path, chance: rand
     except ConfigError:
         assert contents(root) == before
         is_ambiguous_base = key.is_base and "-" in key.application
-        assert (
-            len(own) > 1
-            or (deletes and own == [f"{key.stem}.properties"])
-            or is_ambiguous_base
-            or (len(own) == 1 and b"---" in before[own[0]])
-        )
+        assert len(own) > 1 or is_ambiguous_base or (len(own) == 1 and b"---" in before[own[0]])
         return
     after = contents(root)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}

@@ -86,7 +86,8 @@ class Bundles:
                 f"{key.label}/{source.resource}",
                 f"the bundle lies in several files: {', '.join(files)}"
                 if len(files) > 1
-                else "it holds several documents, not one bundle",
+                else "it holds several documents, not one bundle; read it as a plain file, change "
+                "single keys with put or PATCH",
             )
         return source
 

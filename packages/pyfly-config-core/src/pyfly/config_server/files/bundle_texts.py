@@ -14,7 +14,7 @@ from pyfly.config_server.formats.text import holds_several_documents
 from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import ConfigDocument
 
-__all__ = ["NewText", "edited_file", "in_several_files"]
+__all__ = ["NewText", "edited_file", "has_several_documents", "in_several_files"]
 
 _REMARKS = {
     EditLevel.MAPPING: "a part of it was written anew, without comments",
@@ -56,7 +56,7 @@ def edited_file(
             be edited.
     """
     name = next(iter(contents))
-    if len(contents) == 1 and not _has_several_documents(name, contents[name]):
+    if len(contents) == 1 and not has_several_documents(name, contents[name]):
         edit = edit_text(contents[name].data, wanted, suffix=_suffix(name))
         return NewText(name=name, data=edit.data, level=edit.level)
     files = {one: _documents(key, one, content) for one, content in contents.items()}
@@ -80,7 +80,12 @@ def in_several_files(key: ConfigKey, contents: Mapping[str, FileContent]) -> Con
     )
 
 
-def _has_several_documents(name: str, content: FileContent) -> bool:
+def has_several_documents(name: str, content: FileContent) -> bool:
+    """True if a file holds more than one document.
+
+    Raises:
+        ConfigFormatError: It is a `.properties` file that does not parse.
+    """
     suffix = _suffix(name)
     if suffix == PROPERTIES_SUFFIX:
         return len(parse_file(content, name=name, where=name).documents) > 1

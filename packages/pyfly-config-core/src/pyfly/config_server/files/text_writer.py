@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Final, TypeVar
 
 from pyfly.config_core import (
@@ -19,7 +18,12 @@ from pyfly.config_core import (
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_server.files.bundle_files import bundle_version
 from pyfly.config_server.files.bundle_paths import BundlePaths
-from pyfly.config_server.files.bundle_texts import NewText, edited_file, in_several_files
+from pyfly.config_server.files.bundle_texts import (
+    NewText,
+    edited_file,
+    has_several_documents,
+    in_several_files,
+)
 from pyfly.config_server.files.file_tree import (
     UNCHANGED,
     ChangeNote,
@@ -31,7 +35,7 @@ from pyfly.config_server.files.file_tree import (
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX, Layout
 from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.search_locations import below
-from pyfly.config_server.formats.text import dump_text, holds_several_documents
+from pyfly.config_server.formats.text import dump_text
 from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import (
     ABSENT,
@@ -147,7 +151,7 @@ class TextWriter:
     ) -> None:
         """Remove the ignored files of a bundle, then the file that a reader uses.
 
-        Files that a save must not rewrite are not removed, either.
+        A `.properties` file that the bundle hides, and a file of several documents, stay.
 
         Raises:
             ConfigConflictError: `expected` does not hold.
@@ -160,7 +164,8 @@ class TextWriter:
             if stored.contents:
                 if len(stored.contents) > 1:
                     raise in_several_files(key, stored.contents)
-                _check_removable(key, stored.names)
+                used_name = next(iter(stored.contents))
+                _check_removable(key, [one for one in stored.names if one != used_name])
                 _check_one_document(key, stored)
                 used = next(iter(stored.contents.values()))
                 condition = ANY if expected is ANY else used
@@ -247,7 +252,7 @@ class TextWriter:
 
 
 def _check_removable(key: ConfigKey, names: Iterable[str]) -> None:
-    """Refuse to remove `.properties` files.
+    """Refuse to remove `.properties` files that another file hides.
 
     Raises:
         ConfigObstructedError: There is a `.properties` file.
@@ -255,7 +260,8 @@ def _check_removable(key: ConfigKey, names: Iterable[str]) -> None:
     for name in names:
         if name.endswith(PROPERTIES_SUFFIX):
             raise ConfigObstructedError(
-                f"{key.label}/{name}", "a .properties file is never removed"
+                f"{key.label}/{name}",
+                "another file of the bundle hides it, and such a .properties file is never removed",
             )
 
 
@@ -266,7 +272,8 @@ def _check_one_document(key: ConfigKey, stored: _StoredFiles) -> None:
         ConfigObstructedError: A file holds several documents.
     """
     for name, content in stored.contents.items():
-        if holds_several_documents(content.data, suffix=PurePosixPath(name).suffix):
+        if has_several_documents(name, content):
             raise ConfigObstructedError(
-                f"{key.label}/{name}", "it holds several documents, which would be lost"
+                f"{key.label}/{name}",
+                "it holds several documents, perhaps for other profiles, which would be lost",
             )
