@@ -85,6 +85,11 @@ def test_a_misspelt_scheme_is_asked_about(url: str, near: str) -> None:
     assert "marker" not in str(caught.value)
 
 
+def test_the_address_of_a_server_is_no_store() -> None:
+    with pytest.raises(UnknownBackendError, match=r"name the store behind it, or .* /_bundles"):
+        open_backend("http://localhost:8888/config")
+
+
 @pytest.mark.parametrize(
     ("url", "requirement"),
     [

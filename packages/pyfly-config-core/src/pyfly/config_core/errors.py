@@ -230,6 +230,11 @@ class UnknownBackendError(BackendLookupError):
     def __init__(self, scheme: str, installed: Sequence[str], *, near: str | None = None) -> None:
         listed = ", ".join(f"{name}:" for name in installed) or "none"
         question = "" if near is None else f"did you mean '{near}:'? "
+        if scheme in {"http", "https"}:
+            question += (
+                "if this is the address of a running server, name the store behind it, or read "
+                "and write with its routes /_bundles, for example with curl; "
+            )
         super().__init__(
             f"no backend for {_shown(scheme + ':')}; {question}installed are: {listed}"
         )
