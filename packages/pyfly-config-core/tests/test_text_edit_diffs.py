@@ -1,4 +1,4 @@
-"""Ten edits of each of five long files, with their diffs in `data/edits/*.diff`.
+"""Ten edits of each of six long files, with their diffs in `data/edits/*.diff`.
 
 `PYFLY_WRITE_DIFFS=1` writes the diffs again; look at them before you commit them.
 """
@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from pyfly.config_core import ConfigKey
+from pyfly.config_server.files.bundle_texts import edited_file
+from pyfly.config_server.files.file_tree import FileContent
 from pyfly.config_server.formats.edits import edit_text
+from pyfly.config_server.formats.merged_documents import merged_properties
 from pyfly.config_server.formats.text import parse_documents, same_tree
 from pyfly.config_server.formats.tree_editor import EditLevel
 
@@ -117,6 +121,53 @@ EDITS: dict[str, tuple[Edit, ...]] = {
 }
 
 
+SEVERAL_DOCUMENTS: tuple[dict[str, Any], ...] = (
+    {"server.port": 8081},
+    {"spring.application.name": "edge"},
+    {"clients.orders.token": "${ORDERS_TOKEN:none}"},
+    {"clients.customers.burst": 5},
+    {"clients.media.requests-per-second": 7},
+    {"limits.burst": 2_000, "clients.audit.token": None},
+    {"message": "We are back.\n"},
+    {"eu.region": "eu-2", "eu.nodes": [{"host": "n9.eu.example.com", "weight": 1}]},
+    {"us.nodes": []},
+    {"de.region": None},
+)
+"""Changed keys; `None` removes one."""
+
+
+def test_the_diffs_of_a_file_with_several_documents_are_as_small_as_they_were() -> None:
+    """Placeholders, lists of mappings, merge keys, odd indents, and conditions."""
+    name = "gateway.yml"
+    data = (DATA / name).read_bytes()
+    documents = parse_documents(data, suffix=".yml")
+    assert len(documents) == 4
+    shown: list[str] = []
+    for number, changes in enumerate(SEVERAL_DOCUMENTS, start=1):
+        merged = merged_properties(documents) | changes
+        wanted = {key: value for key, value in merged.items() if value is not None}
+        content = FileContent(data=data, identity=0, version="0")
+        new = edited_file(ConfigKey(application="gateway", profile="-"), {name: content}, wanted)
+        assert new.level <= EditLevel.ALIASES
+        found = merged_properties(parse_documents(new.data, suffix=".yml"))
+        assert same_tree(found, wanted)
+        shown += [f"=== {number}: {new.level.name}", *difference(data, new.data)]
+    check_golden(name, shown)
+
+
+def difference(old: bytes, new: bytes) -> list[str]:
+    lines = (one.decode().splitlines() for one in (old, new))
+    return [*difflib.unified_diff(*lines, n=1, lineterm="")][2:]
+
+
+def check_golden(name: str, shown: list[str]) -> None:
+    golden = DATA / f"{name}.diff"
+    text = "\n".join(shown) + "\n"
+    if os.environ.get("PYFLY_WRITE_DIFFS"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", EDITS)
 def test_the_diffs_of_long_files_are_as_small_as_they_were(name: str) -> None:
     path = DATA / name
@@ -130,11 +181,5 @@ def test_the_diffs_of_long_files_are_as_small_as_they_were(name: str) -> None:
         assert same_tree(dict(parse_documents(edit.data, suffix=suffix)[0].properties), wanted)
         assert edit.level <= EditLevel.ALIASES
         assert edit.data.count(b"\r\n") in {0, edit.data.count(b"\n")}
-        old, new = (one.decode().splitlines() for one in (data, edit.data))
-        shown.append(f"=== {number}: {edit.level.name}")
-        shown += [*difflib.unified_diff(old, new, n=1, lineterm="")][2:]
-    golden = DATA / f"{name}.diff"
-    text = "\n".join(shown) + "\n"
-    if os.environ.get("PYFLY_WRITE_DIFFS"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+        shown += [f"=== {number}: {edit.level.name}", *difference(data, edit.data)]
+    check_golden(name, shown)
