@@ -247,7 +247,7 @@ async def test_what_a_save_would_lose_is_in_the_way(backend: S3ConfigBackend, st
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("orders-prod.properties", "n=1\n"), ("orders-prod.yml", "n: 1\n---\nn: 2\n")],
+    [("orders-prod.properties", "n=1\n#---\nn=2\n"), ("orders-prod.yml", "n: 1\n---\nn: 2\n")],
 )
 @pytest.mark.parametrize("expected", [ANY, PRESENT])
 async def test_what_a_save_must_not_rewrite_is_not_removed(
