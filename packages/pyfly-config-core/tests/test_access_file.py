@@ -58,8 +58,8 @@ def test_a_file_gives_principals_their_rules_and_tokens() -> None:
     assert not table.entries["team@example.org"].is_active
     found = table.find(digest_of(TOKEN.encode()), now=NOW)
     assert found is not None
-    name, principal = found
-    assert (name, principal.name) == (b"orders", "orders")
+    principal = found.principal
+    assert (found.name, principal.name) == (b"orders", "orders")
     key = ConfigKey(application="orders", profile="prod", label="main")
     assert principal.may(Right.READ, key)
     assert not principal.may(Right.WRITE, key)

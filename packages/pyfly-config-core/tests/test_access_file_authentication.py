@@ -78,6 +78,29 @@ def name_of(auth: HeaderAuthenticator, header: bytes | None) -> str | None:
     return None if principal is None else principal.name
 
 
+async def test_a_header_that_was_accepted_is_refused_when_its_token_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, entry("orders", FIRST, more="expires = 2030-01-01T00:00:00Z"))
+    auth = AccessFileAuthenticator(FollowedAccessFile(path))
+    end = 1_893_456_000.0
+    for now, name in ((end - 1, "orders"), (end - 0.1, "orders"), (end, None), (end + 1, None)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        for header in (bearer(FIRST), basic("orders", FIRST)):
+            assert [name_of(auth, header) for _ in range(2)] == [name, name]
+
+
+async def test_the_headers_that_are_remembered_are_few(
+    file: FollowedAccessFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyfly.config_server.http.token_authentication._MAX_ACCEPTED", 3)
+    auth = AccessFileAuthenticator(file)
+    for blanks in range(20):
+        assert name_of(auth, b"Bearer" + b" " * (blanks + 1) + FIRST.encode()) == "orders"
+        assert name_of(auth, b"Bearer" + b" " * (blanks + 1) + b"wrong") is None
+    assert len(auth._accepted) <= 3
+
+
 async def test_a_token_signs_in_as_bearer_and_as_password(file: FollowedAccessFile) -> None:
     auth = AccessFileAuthenticator(file)
     assert isinstance(auth, HeaderAuthenticator)

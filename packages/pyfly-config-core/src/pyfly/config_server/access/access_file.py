@@ -33,6 +33,7 @@ __all__ = [
     "AccessEntry",
     "AccessTable",
     "StoredToken",
+    "TokenGrant",
     "access_file_schema",
     "parse_access_file",
 ]
@@ -144,10 +145,11 @@ class AccessEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Grant:
+class TokenGrant:
     """What a token opens, for the look-up of each request."""
 
     name: bytes
+    """The name of the principal."""
     principal: Principal
     until: float
     """The end of the token and of the principal, in seconds since 1970."""
@@ -163,7 +165,7 @@ class AccessTable:
         self.entries: Final = entries
         """The principals by name, in the order of the file."""
         self._grants = {
-            token.digest: _Grant(
+            token.digest: TokenGrant(
                 name=entry.name.encode(),
                 principal=entry.principal,
                 until=min(_seconds(entry.expires), _seconds(token.expires)),
@@ -173,8 +175,8 @@ class AccessTable:
             for token in entry.tokens
         }
 
-    def find(self, digest: bytes, *, now: float) -> tuple[bytes, Principal] | None:
-        """Return the principal that a token belongs to, with its name.
+    def find(self, digest: bytes, *, now: float) -> TokenGrant | None:
+        """Return the principal that a token belongs to, with its name and its end.
 
         Args:
             digest: The SHA-256 of the token.
@@ -184,9 +186,7 @@ class AccessTable:
             `None` for an unknown or expired token, and for a principal that is not active.
         """
         grant = self._grants.get(digest)
-        if grant is None or now >= grant.until:
-            return None
-        return grant.name, grant.principal
+        return None if grant is None or now >= grant.until else grant
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -4,6 +4,7 @@ import hmac
 import time
 from typing import Final
 
+from pyfly.config_server.access.access_file import TokenGrant
 from pyfly.config_server.access.followed_file import FollowedAccessFile
 from pyfly.config_server.access.principal import Principal
 from pyfly.config_server.access.tokens import digest_of, is_token
@@ -21,6 +22,8 @@ from pyfly.config_server.http.messages import Headers, HttpRequest
 __all__ = ["AccessFileAuthenticator", "AuthenticatorGroup"]
 
 _CHALLENGE: Final = f"Bearer {REALM}"
+_MAX_ACCEPTED: Final = 10_000
+"""Headers that are remembered."""
 _BASIC_CHALLENGE: Final = f'Basic {REALM}, charset="UTF-8"'
 
 
@@ -28,7 +31,8 @@ class AccessFileAuthenticator:
     """Accepts the tokens of an access file: as bearer tokens, or as passwords of their principals.
 
     A token is looked up by its digest, and the name is compared then. So an unknown name and a
-    wrong token take the same time, and a thousand principals cost what one costs.
+    wrong token take the same time, and a thousand principals cost what one costs. Headers that were
+    accepted are remembered until the file changes or their tokens end.
     """
 
     @property
@@ -38,6 +42,8 @@ class AccessFileAuthenticator:
 
     def __init__(self, file: FollowedAccessFile) -> None:
         self._file = file
+        self._table = file.table
+        self._accepted: dict[bytes | None, TokenGrant] = {}
 
     def start(self) -> None:
         """Begin to follow the access file."""
@@ -61,17 +67,27 @@ class AccessFileAuthenticator:
 
     def principal_of(self, authorization: bytes | None) -> Principal | None:
         """Return the principal of a token, `None` for every other credential."""
+        table, now = self._file.table, time.time()
+        if table is not self._table:
+            self._table, self._accepted = table, {}
+        known = self._accepted.get(authorization)
+        if known is not None and now < known.until:
+            return known.principal
         scheme, _, payload = (authorization or b"").strip().partition(b" ")
         scheme, token, name = scheme.lower(), payload.strip(), None
         if scheme == b"basic":
             name, _, token = decode_basic(token).partition(b":")
         elif scheme != b"bearer":
             return None
-        found = self._file.table.find(digest_of(token), now=time.time())
+        found = table.find(digest_of(token), now=now)
         if found is None or not is_token(token):
             return None
-        owner, principal = found
-        return principal if name is None or hmac.compare_digest(name, owner) else None
+        if name is not None and not hmac.compare_digest(name, found.name):
+            return None
+        if len(self._accepted) >= _MAX_ACCEPTED:
+            self._accepted.clear()
+        self._accepted[authorization] = found
+        return found.principal
 
 
 class AuthenticatorGroup:
