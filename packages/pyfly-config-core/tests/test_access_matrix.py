@@ -22,6 +22,7 @@ from pyfly.config_core import ConfigKey
 from pyfly.config_server import (
     ConfigServer,
     ConfigServerApp,
+    Controller,
     FilesystemConfigBackend,
     HealthSettings,
     HttpRequest,
@@ -584,3 +585,32 @@ async def test_a_new_rule_counts_for_the_next_request(tmp_path: Path) -> None:
             badges[b"Bearer orders"] = Principal(name="orders")
             for _ in range(3):
                 assert (await server.ask("orders", target)).status == 403
+
+
+async def test_a_patch_that_compares_values_needs_the_right_to_see_them() -> None:
+    store = await in_memory(Path())
+    writer = Principal(name="w", rules=(Rule.parse(rights=["write"], on="orders/*/*"),))
+    badges = Badges()
+    badges.principals[b"Bearer writer"] = writer
+    controller = Controller(ConfigServer(store), auth=badges)
+
+    async def patch(*operations: dict[str, Any]) -> int:
+        async def read_body() -> bytes:
+            return json.dumps(operations).encode()
+
+        request = HttpRequest(
+            method="PATCH",
+            raw_path=b"/config/_bundles/orders/prod/main",
+            headers=(
+                (b"authorization", b"Bearer writer"),
+                (b"if-match", b"*"),
+                (b"content-type", b"application/json-patch+json"),
+            ),
+            read_body=read_body,
+        )
+        return (await controller.handle(request)).status
+
+    guess = {"op": "test", "path": "/" + canary("orders", "prod", "main") + "/value", "value": "x"}
+    change = {"op": "add", "path": "/n", "value": 1}
+    assert await patch(change) == 200
+    assert await patch(guess) == await patch(change, guess) == 403

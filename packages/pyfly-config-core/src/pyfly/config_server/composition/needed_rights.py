@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from pyfly.config_core import (
     ConfigError,
@@ -29,6 +29,8 @@ from pyfly.config_server.storage import (
 )
 
 __all__ = [
+    "OPENING_RIGHTS",
+    "UNKNOWN",
     "AnswerNeeds",
     "DocumentRights",
     "FileRights",
@@ -46,6 +48,12 @@ class AnswerNeeds:
     until: float = math.inf
     """The time of the monotonic clock up to which this is known: other files may change which
     bundle a file belongs to."""
+
+
+UNKNOWN: Final = AnswerNeeds(needs=(), until=-math.inf)
+"""Nobody has found out yet what an answer needs."""
+OPENING_RIGHTS: Final = (Right.READ, Right.FILES, Right.INSPECT)
+"""The rights that answers need."""
 
 
 class NeededRights(Protocol):

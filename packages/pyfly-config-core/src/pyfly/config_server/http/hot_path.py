@@ -4,12 +4,12 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import ref
 
-from pyfly.config_server.access import ANONYMOUS, Principal, Right, missing
-from pyfly.config_server.composition.needed_rights import AnswerNeeds
+from pyfly.config_server.access import ANONYMOUS, Principal, missing
+from pyfly.config_server.composition.needed_rights import OPENING_RIGHTS, UNKNOWN, AnswerNeeds
 from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.hosts import HostPolicy
@@ -24,8 +24,6 @@ _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
 _MAX_GRANTS: Final = 100_000
 """Principals with a response each that are remembered."""
-_OPENING: Final = (Right.READ, Right.FILES, Right.INSPECT)
-"""The rights that answers need."""
 _LONGEST_HOST: Final = 256
 _LONGEST_HEAD: Final = 1_024
 """Requests with a longer path, query and accepted types are not remembered."""
@@ -253,7 +251,7 @@ class HotPath:
         False if that is not known: the controller decides then.
         """
         needed = ready.needed
-        if all(map(principal.may_everywhere, _OPENING)):
+        if all(map(principal.may_everywhere, OPENING_RIGHTS)):
             until = math.inf
         elif time.monotonic() < needed.until and missing(principal, needed.needs) is None:
             until = needed.until
@@ -278,7 +276,7 @@ def _renewed(ready: ReadyResponse, newer: Entry) -> ReadyResponse:
     """
     entry, needed = ready.entry(), ready.needed
     if entry is None or _opened(entry) != _opened(newer):
-        needed = replace(needed, until=-math.inf)
+        needed = UNKNOWN
     return _ready(newer, needed, route=ready.route)
 
 

@@ -65,9 +65,11 @@ async def _patch(context: RequestContext) -> HttpResponse:
         raise unsupported_type(*_TYPES, headers=(accept_patch(_TYPES),))
     body = await read_utf8(request)
     try:
-        edit = await asyncio.to_thread(_edit, body, kind)
+        edit, compares = await asyncio.to_thread(_edit, body, kind)
     except ConfigFormatError as error:
         raise HttpError(400, "invalid-patch", str(error)) from error
+    if compares:  # the answer tells what is stored
+        await bundle_right(context, Right.INSPECT)
     try:
         version = await _change(context, edit, expected, message)
     except ConfigFormatError as error:
@@ -103,8 +105,8 @@ async def _change(
             raise BackendUnavailableError("the store cannot be reached") from error
 
 
-def _edit(body: bytes, kind: str) -> Edit:
-    """Return the change that a body describes.
+def _edit(body: bytes, kind: str) -> tuple[Edit, bool]:
+    """Return the change that a body describes, and true if it compares values.
 
     Raises:
         ConfigFormatError: The body is not a patch of this media type.
@@ -117,8 +119,9 @@ def _edit(body: bytes, kind: str) -> Edit:
         raise ConfigFormatError("the body is empty")
     patch = parse_json(text)
     if kind == _MERGE_PATCH:
-        return partial(_merged, patch=patch)
-    return partial(_operated, operations=parse_operations(patch))
+        return partial(_merged, patch=patch), False
+    operations = parse_operations(patch)
+    return partial(_operated, operations=operations), any(one.name == "test" for one in operations)
 
 
 def _merged(tree: Mapping[str, JsonValue], *, patch: JsonValue) -> Mapping[str, JsonValue]:
