@@ -170,7 +170,9 @@ async def test_a_malformed_expression_fails_the_request_with_the_file(
     write("main/orders-default.yaml", f"a: marker\n---\n{KEY}: '{expression}'\nb: marker\n")
     answer = await ask("/config/orders/default")
     assert answer.status == 500
-    assert answer.json["message"].startswith("main/orders-default.yaml: the profile expression")
+    assert answer.json["message"].startswith(
+        f"main/orders-default.yaml: {KEY}: the profile expression"
+    )
     assert "marker" not in answer.body.decode()
 
 

@@ -5,7 +5,7 @@ The rules: docs/reference/protocol.md, Documents of a file.
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigFormatError, FlatValue
@@ -40,8 +40,15 @@ def is_active(flat: Mapping[str, FlatValue], profiles: frozenset[str]) -> bool:
     for key, name in conditions.items():
         text = str(flat[key])
         if (found := _PROFILES.fullmatch(name)) and (found[1] or text):
-            tests += [_parsed(part) for part in ([text] if found[1] else text.split(","))]
+            tests += _parsed_all(key, [text] if found[1] else text.split(","))
     return not tests or any(test(profiles) for test in tests)
+
+
+def _parsed_all(key: str, expressions: Sequence[str]) -> list[_Test]:
+    try:
+        return [_parsed(one) for one in expressions]
+    except ConfigFormatError as error:  # it shows no value
+        raise ConfigFormatError(f"{key}: {error}") from None
 
 
 def _relaxed(name: str) -> str:
@@ -52,42 +59,42 @@ def _relaxed(name: str) -> str:
 @functools.lru_cache(maxsize=1024)
 def _parsed(expression: str) -> _Test:
     if len(expression) > _LONGEST:
-        raise _malformed(expression)
+        raise _malformed()
     tokens = [text for token in _TOKEN.findall(expression) if (text := token.strip())]
-    test, rest = _parse_terms(tokens, expression, 0)
+    test, rest = _parse_terms(tokens, 0)
     if rest:
-        raise _malformed(expression)
+        raise _malformed()
     return test
 
 
-def _parse_terms(tokens: list[str], expression: str, depth: int) -> tuple[_Test, list[str]]:
+def _parse_terms(tokens: list[str], depth: int) -> tuple[_Test, list[str]]:
     """Parse terms joined by one kind of operator; return the test and the tokens after it."""
-    first, rest = _parse_term(tokens, expression, depth)
+    first, rest = _parse_term(tokens, depth)
     terms = [first]
     operator = rest[0] if rest and rest[0] in {"&", "|"} else None
     while operator is not None and rest and rest[0] == operator:
-        term, rest = _parse_term(rest[1:], expression, depth)
+        term, rest = _parse_term(rest[1:], depth)
         terms.append(term)
     if rest and rest[0] != ")":  # another operator without parentheses, or a missing operator
-        raise _malformed(expression)
+        raise _malformed()
     combine = all if operator == "&" else any
     return (lambda profiles: combine(term(profiles) for term in terms)), rest
 
 
-def _parse_term(tokens: list[str], expression: str, depth: int) -> tuple[_Test, list[str]]:
+def _parse_term(tokens: list[str], depth: int) -> tuple[_Test, list[str]]:
     if not tokens or tokens[0] in {"&", "|", ")"} or depth > _DEEPEST:
-        raise _malformed(expression)
+        raise _malformed()
     first, rest = tokens[0], tokens[1:]
     if first == "!":
-        negated, rest = _parse_term(rest, expression, depth + 1)
+        negated, rest = _parse_term(rest, depth + 1)
         return (lambda profiles: not negated(profiles)), rest
     if first == "(":
-        inner, rest = _parse_terms(rest, expression, depth + 1)
+        inner, rest = _parse_terms(rest, depth + 1)
         if not rest:
-            raise _malformed(expression)
+            raise _malformed()
         return inner, rest[1:]
     return (lambda profiles: first in profiles), rest
 
 
-def _malformed(expression: str) -> ConfigFormatError:
-    return ConfigFormatError(f"the profile expression {expression[:60]!r} is malformed")
+def _malformed() -> ConfigFormatError:
+    return ConfigFormatError("the profile expression is malformed")

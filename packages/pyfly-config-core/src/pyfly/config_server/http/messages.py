@@ -31,7 +31,7 @@ class HttpRequest:
     """The path without the query and without `root_path`."""
     root_path: bytes = b""
     """The prefix under which an outer application or a proxy mounts the server; usually empty."""
-    query: bytes = b""
+    query: bytes = field(default=b"", repr=False)
     """The query as sent, without the question mark."""
     headers: Headers = field(default=(), repr=False)
     """All headers, including repetitions. Never logged."""

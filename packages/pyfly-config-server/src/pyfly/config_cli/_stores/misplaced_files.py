@@ -57,14 +57,15 @@ def describe_misplaced_files(name: str) -> str | None:
 
 
 def _look(name: str) -> _Survey | None:
-    url = find_store(name).url
+    location = find_store(name)
+    url = location.url
     parts = urlsplit(url)
     options = parse_qs(parts.query)
     if parts.scheme != "file" or not parts.path or "search" in options:
         return None
     path = Path(unquote(parts.path) if url == name else name)  # a directory has become a URL
     return _Survey(
-        name=name,
+        name=location.shown,
         path=path,
         is_flat=options.get("layout", ["labels"]) != ["labels"],
         files=_files(path),
