@@ -117,6 +117,41 @@ def test_what_differs_is_named_without_values(
 
 
 @pytest.mark.usefixtures("credential")
+def test_names_of_an_old_server_of_ours_count(
+    old_url: str, new_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(new_store / "feature")
+    shutil.rmtree(new_store / "next")
+    assert main(["compare", old_url, str(new_store), "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["compared"] == 8
+    assert {row["label"] for row in document["differences"]} == {"next", "feature/x"}
+
+
+@pytest.mark.usefixtures("credential")
+def test_flattened_formats_and_plain_files_are_compared_when_asked_for(
+    old_url: str, new_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compare", old_url, str(new_store), "--formats", "--files", "--json"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["compared"] == 8 + 3 * 8 + len(FILES)
+    (new_store / "main/application.yaml").write_text("# new\ncompany: Example\n", encoding="utf-8")
+    (new_store / "next/orders-prod.yaml").write_text("a: 5\n", encoding="utf-8")
+    (new_store / "next/notes.txt").write_text("x", encoding="utf-8")
+    assert main([*arguments, "--labels", "main,next"]) == 3
+    rows = json.loads(capsys.readouterr().out)["differences"]
+    assert [(row["label"], row["source"], row["what"]) for row in rows] == [
+        ("next", "orders-prod", "value"),
+        ("next", ".json", "text"),
+        ("next", ".properties", "text"),
+        ("next", ".yml", "text"),
+        ("main", "application.yaml", "text"),
+        ("next", "notes.txt", "status"),
+        ("next", "orders-prod.yaml", "text"),
+    ]
+
+
+@pytest.mark.usefixtures("credential")
 def test_the_settings_of_the_server_count(
     old_url: str, new_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,12 +165,12 @@ def test_the_settings_of_the_server_count(
 
 
 @pytest.mark.usefixtures("credential")
-def test_without_bundles_there_is_nothing_to_compare(
+def test_an_empty_store_lacks_what_the_old_server_has(
     old_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert main(["compare", old_url, str(tmp_path / "empty")]) == 4
-    assert "--applications" in capsys.readouterr().err
+    assert main(["compare", old_url, str(tmp_path / "empty")]) == 3
+    assert "8 documents compared, 8 differ" in capsys.readouterr().out
 
 
 # --- servers that do not answer as they should ---------------------------------------------
@@ -173,6 +208,15 @@ def wrong() -> Iterator[str]:
     released.set()
     server.shutdown()
     server.server_close()
+
+
+def test_without_bundles_there_is_nothing_to_compare(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for kind in ("404", "values", "html"):
+        assert main(["compare", f"{wrong}/{kind}", str(tmp_path / "empty")]) == 4
+        assert "--applications" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

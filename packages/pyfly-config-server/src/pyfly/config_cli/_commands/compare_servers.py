@@ -17,16 +17,18 @@ from pyfly.config_cli._console.masking import MASKED, ValuePrinter
 from pyfly.config_cli._console.output import print_json, print_note, print_result
 from pyfly.config_cli._console.tables import print_table
 from pyfly.config_cli._exit_codes import EXIT_CONDITION, EXIT_NOT_FOUND
-from pyfly.config_core import JsonValue
+from pyfly.config_core import ConfigKey, JsonValue
 from pyfly.config_server import Bundles, ConfigServer
 
 if TYPE_CHECKING:
     from pyfly.config_cli._migration.compared_documents import ComparedDocument, Request
+    from pyfly.config_cli._migration.compared_texts import TextRequest
     from pyfly.config_cli._migration.document_differences import DocumentDifference
 
 _HELP: Final = """\
 Compare a running server of Spring Cloud Config, or of pyfly-config, with stores that shall take
-its place: every application, in every profile, under every label of the stores.
+its place: every application, in every profile, under every label of the stores, and of the old
+server if that is one of pyfly-config and lets its client list bundles.
 
 OLD-SERVER is its URL with its prefix. Its credential is not an argument, because other users of
 the machine may read command lines: set PYFLY_CONFIG_COMPARE_USERNAME and
@@ -36,8 +38,9 @@ the files that hold them.
 The stores are served in this process with the settings of 'serve': overrides, keys, defaults.
 Compared are the property sources in their order, their names, keys and values. Of the name of a
 source only the name of its file counts, without directories, extension and repository. The
-default label is asked for without naming it. Values are not shown, because they may be secrets,
-unless --show-values is given.
+default label is asked for without naming it. With --formats the flattened formats are compared
+too, with --files the plain files of the stores: byte by byte, and JSON by its values. Values are
+not shown, because they may be secrets, unless --show-values is given.
 
 Ends with 0 if all documents are equal, with 3 if one differs, with 4 if there is nothing to
 compare, and with 1 if a server or a store cannot be asked.
@@ -54,6 +57,8 @@ class CompareArguments:
     profiles: str | None
     labels: str | None
     timeout: float
+    formats: bool
+    files: bool
     show_values: bool
     show_secrets: bool
     settings: str | None
@@ -64,6 +69,7 @@ async def compare_servers(arguments: CompareArguments) -> int:
     """Print what differs; return the exit code."""
     # httpx and pydantic are not imported to complete a command line
     from pyfly.config_cli._migration.compared_documents import compare  # noqa: PLC0415
+    from pyfly.config_cli._migration.compared_texts import compare_texts  # noqa: PLC0415
     from pyfly.config_cli._migration.old_server import OldServer, read_credential  # noqa: PLC0415
 
     server = _open_server(arguments)
@@ -71,11 +77,13 @@ async def compare_servers(arguments: CompareArguments) -> int:
         server,
         OldServer(arguments.old_server, read_credential(), seconds=arguments.timeout) as old,
     ):
-        wanted = await _requests(server, arguments)
+        wanted = await _requests(server, await old.names(), arguments)
         if not wanted:
             print_note("there are no bundles in the stores; name --applications to compare")
             return EXIT_NOT_FOUND
         found = await compare(old, server, wanted)
+        texts = await _texts(server, wanted, arguments)
+        found += await compare_texts(old, server, texts)
     if all(one.is_absent for one in found):
         print_note(
             "the old server has answered everything with 404: its URL must end with its prefix"
@@ -99,16 +107,37 @@ def _open_server(arguments: CompareArguments) -> ConfigServer:
     return open_server(load_settings(values))
 
 
-async def _requests(server: ConfigServer, arguments: CompareArguments) -> "list[Request]":
+async def _requests(
+    server: ConfigServer, old_names: Sequence[ConfigKey], arguments: CompareArguments
+) -> "list[Request]":
     from pyfly.config_cli._migration.compared_documents import requests  # noqa: PLC0415 - as above
 
     keys = [key for backend in server.backends async for key in Bundles(backend).names()]
     return requests(
-        keys,
+        [*keys, *old_names],
         applications=_words(arguments.applications),
         profiles=_words(arguments.profiles),
         labels=_words(arguments.labels),
     )
+
+
+async def _texts(
+    server: ConfigServer, wanted: "Sequence[Request]", arguments: CompareArguments
+) -> "list[TextRequest]":
+    from pyfly.config_cli._migration.compared_texts import (  # noqa: PLC0415 - as above
+        file_requests,
+        flattened_requests,
+        list_files,
+    )
+
+    default = server.default_label
+    texts: list[TextRequest] = []
+    if arguments.formats:
+        texts += flattened_requests(wanted, default_label=default)
+    if arguments.files:
+        files = await list_files(server, [*dict.fromkeys(one.label for one in wanted)])
+        texts += file_requests(wanted, files, default_label=default)
+    return texts
 
 
 def _words(text: str | None) -> list[str]:
@@ -191,6 +220,8 @@ COMMAND: Final = Command(
             metavar="SECONDS",
             help="The longest time for one answer of the old server.",
         ),
+        click.Option(["--formats"], is_flag=True, help="Compare .json, .yml and .properties, too."),
+        click.Option(["--files"], is_flag=True, help="Compare the plain files of the stores, too."),
         click.Option(["--show-values"], is_flag=True, help="Print the values that differ."),
         show_secrets_option(),
         settings_option(),

@@ -37,6 +37,8 @@ class What(Enum):
     """Both have the same property sources, in another order."""
     VALUE = "differs"
     """Both have the property, with different values or types."""
+    TEXT = "another text"
+    """Both have the flattened format or the plain file, with different content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class DocumentDifference:
 
     what: What
     source: str | None = None
-    """The file part of the name of a property source."""
+    """The file part of the name of a property source; the suffix of a flattened format; the path
+    of a plain file."""
     key: str | None = None
     """The property; `None` if the whole source is meant."""
     old: FlatValue | None = field(default=None, repr=False)

@@ -12,18 +12,26 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
 
 from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_cli._stores.location import shown_url
-from pyfly.config_core import ConfigError, ConfigFormatError, Environment, decode_environment
+from pyfly.config_core import (
+    ConfigError,
+    ConfigFormatError,
+    ConfigKey,
+    Environment,
+    decode_environment,
+)
+from pyfly.config_core.limits import MAX_PAGE_ROWS
 
 __all__ = ["VARIABLES", "Credential", "OldServer", "OldServerError", "read_credential"]
 
 VARIABLES: Final = "PYFLY_CONFIG_COMPARE_"
+_JSON: Final = "application/json"
 _MAX_BYTES: Final = 33_554_432
 """Longer answers are refused; a document is shorter."""
 _MAX_SECRET: Final = 65_536
@@ -124,17 +132,9 @@ class OldServer:
         parts = [application.replace("/", "(_)"), profile]
         parts += [] if label is None else [label.replace("/", "(_)")]
         path = "/".join(quote(part, safe="()") for part in parts)
-        try:
-            async with asyncio.timeout(self._seconds):
-                status, body = await self._get(f"{self._url}/{path}")
-        except TimeoutError as error:
-            raise OldServerError(f"{path}: no answer in {self._seconds:g} s") from error
-        except httpx.HTTPError as error:
-            raise OldServerError(f"cannot reach {self._url}: {_reason(error)}") from error
+        status, body = await self.read(path, accept=_JSON)
         if status in _COMPARABLE:
             return status
-        if status != HTTPStatus.OK:
-            raise OldServerError(f"{self._url}/{path}: {_refusal(status)}")
         try:
             return decode_environment(json.loads(body))
         except (ValueError, RecursionError, ConfigFormatError) as error:
@@ -143,8 +143,56 @@ class OldServer:
                 "must end with the prefix of the server"
             ) from error
 
-    async def _get(self, url: str) -> tuple[int, bytes]:
-        async with self._client.stream("GET", url, headers={"Accept": "application/json"}) as got:
+    async def names(self) -> list[ConfigKey]:
+        """Return the names of its bundles.
+
+        Empty if it is no server of this project, or does not let its client list them.
+
+        Raises:
+            OldServerError: The server cannot be reached.
+        """
+        found: list[ConfigKey] = []
+        cursor = ""
+        while True:
+            query = f"?limit={MAX_PAGE_ROWS}" + (f"&cursor={quote(cursor)}" if cursor else "")
+            status, body = await self._answer(f"_bundles{query}", _JSON)
+            try:
+                page: Any = json.loads(body) if status == HTTPStatus.OK else {"bundles": []}
+                for row in page["bundles"]:
+                    names = {one: row[one] for one in ("application", "profile", "label")}
+                    found.append(ConfigKey(**names))
+                cursor = page.get("next") or ""
+            except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+                return []  # another service
+            if not cursor:
+                return found
+
+    async def read(self, path: str, *, accept: str) -> tuple[int, bytes]:
+        """Return the status 200, 404 or 500 and the body of an answer.
+
+        Args:
+            path: The encoded path below the prefix, with its query.
+            accept: The wanted media types.
+
+        Raises:
+            OldServerError: The server cannot be reached or refuses.
+        """
+        status, body = await self._answer(path, accept)
+        if status != HTTPStatus.OK and status not in _COMPARABLE:
+            raise OldServerError(f"{self._url}/{path}: {_refusal(status)}")
+        return status, body
+
+    async def _answer(self, path: str, accept: str) -> tuple[int, bytes]:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._get(f"{self._url}/{path}", accept)
+        except TimeoutError as error:
+            raise OldServerError(f"{path}: no answer in {self._seconds:g} s") from error
+        except httpx.HTTPError as error:
+            raise OldServerError(f"cannot reach {self._url}: {_reason(error)}") from error
+
+    async def _get(self, url: str, accept: str) -> tuple[int, bytes]:
+        async with self._client.stream("GET", url, headers={"Accept": accept}) as got:
             body = bytearray()
             async for piece in got.aiter_bytes():
                 body += piece
