@@ -28,7 +28,7 @@ from pyfly.config_sql import SqlConfigBackend
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
 SECONDS = 60
-IN_A_SHELL = re.compile(r"serve (?!.*--check)|compare |completion|settings schema")
+IN_A_SHELL = re.compile(r"serve (?!.*--check)|compare |completion|(settings|access) schema")
 """Examples that are run by a shell, that serve, or that need a server."""
 SET = re.compile(r"([A-Z_]+)=(.*)")
 
@@ -74,6 +74,21 @@ EXAMPLES = {
     'eval "$(completion bash)"': "",
     'eval "$(completion zsh)"': "",
     "completion fish > ~/.config/fish/completions/pyfly-config.fish": "",
+    "access add billing --file access.toml --rule 'read billing/*/*'": "pfct_",
+    "access add ci --file access.toml --rule 'inspect,write */*/*' --expires 90d": "pfct_",
+    "access add web --rule 'files */*/main web/**' --settings server.toml": "pfct_",
+    "access rotate orders --file access.toml": "pfct_",
+    "access rotate orders --grace 1h --expires 90d --settings server.toml": "pfct_",
+    "access revoke orders k3vq7a --file access.toml": "revoked of orders: k3vq7a",
+    "access revoke orders --all --settings server.toml": "revoked of orders: k3vq7a",
+    "access deactivate orders --file access.toml": "orders is not active",
+    "access activate orders --file access.toml": "orders was active",
+    "access list --file access.toml": "k3vq7a  never    read on orders/*/*",
+    "access list --settings server.toml --json": '"state": "active"',
+    "access check --file access.toml": "1 principals, 1 tokens",
+    "access check orders read orders/prod/main --file access.toml": "allowed: the rule",
+    "access check orders files main/orders/nginx.conf --settings server.toml": "denied: no rule",
+    "access schema > access.schema.json": "",
     "db upgrade postgresql://pyfly@db.example/config": "upgraded to schema",
 }
 """What each prints, among other things; a server prints its store."""
@@ -81,6 +96,7 @@ EXAMPLES = {
 EXIT_CODES = {
     "diff ./config orders prod --to-store file:///etc/pyfly --exit-code": 3,
     "copy ./config file:///etc/pyfly --dry-run": 3,  # one bundle differs
+    "access check orders files main/orders/nginx.conf --settings server.toml": 3,
 }
 
 
@@ -97,8 +113,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "orders.yaml": "server: {port: 1}\n",
         "orders.json": '{"server": {"port": 1}}\n',
         "password.txt": "secret\n",
-        "server.toml": 'encrypt-key-file = "server.pem"\n[encrypt-keys]\n2027 = "another"\n'
-        f'[encrypt-bound-keys]\n2028 = "{"A" * 43}"\n',
+        "server.toml": (
+            'encrypt-key-file = "server.pem"\naccess-file = "access.toml"\n'
+            '[encrypt-keys]\n2027 = "another"\n'
+            f'[encrypt-bound-keys]\n2028 = "{"A" * 43}"\n'
+        ),
+        "access.toml": (
+            f'[principals.orders]\ntokens = [{{ id = "k3vq7a", sha256 = "{"0" * 64}" }}]\n'
+            'rules = [{ rights = ["read"], on = "orders/*/*" }]\n'
+        ),
     }
     for name, text in texts.items():
         file = path / name
@@ -145,7 +168,7 @@ def commands(text: str) -> list[str]:
 
 
 def test_every_example_of_every_help_is_in_this_test(capsys: pytest.CaptureFixture[str]) -> None:
-    groups = ("db", "settings")
+    groups = ("access", "db", "settings")
     names = commands(helped(capsys))
     assert {"serve", "list", "copy", *groups} <= {*names}
     names += [f"{group} {name}" for group in groups for name in commands(helped(capsys, group))]
@@ -235,15 +258,18 @@ def test_an_example_compares(
         assert EXAMPLES[example] in capsys.readouterr().out
 
 
-def test_an_example_writes_a_schema_that_the_settings_of_the_examples_fit(place: Path) -> None:
-    line = "settings schema > settings.schema.json"
+@pytest.mark.parametrize(("name", "file"), [("settings", "server"), ("access", "access")])
+def test_an_example_writes_a_schema_that_the_files_of_the_examples_fit(
+    name: str, file: str, place: Path
+) -> None:
+    line = f"{name} schema > {name}.schema.json"
     assert line in EXAMPLES
     subprocess.run(["sh", "-c", f"{COMMAND} {line}"], check=True)
-    schema = json.loads((place / "settings.schema.json").read_text(encoding="utf-8"))
-    settings = tomllib.loads((place / "server.toml").read_text(encoding="utf-8"))
-    jsonschema.validate(settings, schema)
+    schema = json.loads((place / f"{name}.schema.json").read_text(encoding="utf-8"))
+    document = tomllib.loads((place / f"{file}.toml").read_text(encoding="utf-8"))
+    jsonschema.validate(document, schema)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(settings | {"prot": 1}, schema)
+        jsonschema.validate(document | {"prot": 1}, schema)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,8 +5,10 @@ import base64
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -331,3 +333,35 @@ async def test_a_revoked_token_is_refused_within_two_seconds(
         assert await status(app, basic("orders", FIRST)) == 401
         assert await status(app, bearer(SECOND)) == 200
         await app.aclose()
+
+
+def traced_lines(auth: AccessFileAuthenticator, header: bytes) -> list[tuple[str, int]]:
+    """Return the lines that run to refuse a header."""
+    lines: list[tuple[str, int]] = []
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line":
+            lines.append((frame.f_code.co_filename, frame.f_lineno))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        principal = auth.principal_of(header)
+    finally:
+        sys.settrace(before)
+    assert principal is None
+    return lines
+
+
+def test_an_unknown_name_and_a_wrong_token_take_one_path(file: FollowedAccessFile) -> None:
+    """The short form of `scripts/prove timing`: not the time is compared, but what runs."""
+    auth, wrong = AccessFileAuthenticator(file), make_token()
+    paths = [
+        traced_lines(auth, basic(name, token))
+        for name in ("orders", "nobody", "")
+        for token in (wrong, FIRST[:-1] + wrong[-1], wrong[:-3], "")
+        if token != FIRST
+    ]
+    assert len(paths[0]) > 5
+    assert all(path == paths[0] for path in paths)

@@ -8,13 +8,19 @@ import pytest
 from pyfly.config_cli._errors import ArgumentError, SettingsError
 from pyfly.config_cli._serving.setup import store_locations
 from pyfly.config_cli._serving.start_report import url_of
-from pyfly.config_cli._settings.access import credential_of, host_policy_of
+from pyfly.config_cli._settings.access import authenticator_of, credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.transfer import decode_settings, encode_settings
 from pyfly.config_cli._stores.location import shown_url
-from pyfly.config_server import HealthRepository, HealthSettings, HostPolicy
+from pyfly.config_server import (
+    AccessFileAuthenticator,
+    AuthenticatorGroup,
+    HealthRepository,
+    HealthSettings,
+    HostPolicy,
+)
 
 Load = Callable[..., ServerSettings]
 
@@ -100,6 +106,44 @@ def test_names_are_checked_unless_there_is_a_credential_or_everybody_may_read(
     assert host_policy_of(load("memory:")) == HostPolicy()
     assert host_policy_of(load("memory:", TOKEN="x", ALLOWED_HOSTS="intranet")) is None
     assert host_policy_of(load("memory:", "--insecure")) is None
+
+
+def access_file(path: Path, name: str = "orders") -> Path:
+    path.write_text(f"[principals.{name}]\n", encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def test_an_access_file_is_a_credential_alone_or_beside_the_shared_one(
+    load: Load, tmp_path: Path
+) -> None:
+    path = access_file(tmp_path / "access.toml")
+    assert authenticator_of(load("memory:")) is None
+    alone = load("memory:", "--host", "config.corp", ACCESS_FILE=str(path))
+    assert isinstance(authenticator_of(alone), AccessFileAuthenticator)
+    assert credential_of(alone) is None
+    assert host_policy_of(alone) is None
+    beside = load("memory:", TOKEN="t", ACCESS_FILE=str(path))
+    assert isinstance(authenticator_of(beside), AuthenticatorGroup)
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "said"),
+    [
+        ("orders", {"USERNAME": "orders", "PASSWORD": "p"}, "the shared credential has this name"),
+        ("shared-token", {}, "the shared credential has this name"),
+        ("a.b", {}, "principals.a.b: there is no such key"),
+    ],
+)
+def test_an_access_file_that_is_ambiguous_or_broken_is_refused(
+    load: Load, tmp_path: Path, name: str, environ: dict[str, str], said: str
+) -> None:
+    path = access_file(tmp_path / "access.toml", name)
+    with pytest.raises(SettingsError, match=rf"access\.toml: .*{said}"):
+        authenticator_of(load("memory:", ACCESS_FILE=str(path), **environ))
+    path.unlink()
+    with pytest.raises(SettingsError, match=r"cannot read the access file .*: No such file"):
+        authenticator_of(load("memory:", ACCESS_FILE=str(path), **environ))
 
 
 @pytest.mark.parametrize(

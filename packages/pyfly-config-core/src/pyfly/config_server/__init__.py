@@ -23,6 +23,7 @@ from pyfly.config_server.http.asgi import AT_END, ConfigServerApp
 from pyfly.config_server.http.authentication import Authenticator, SharedCredential
 from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.errors import HttpError
+from pyfly.config_server.http.failed_sign_ins import SlowedAuthenticator
 from pyfly.config_server.http.health import HealthRepository, HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
@@ -91,6 +92,7 @@ __all__ = [
     "Rule",
     "ServerOptions",
     "SharedCredential",
+    "SlowedAuthenticator",
     "StandbyBackend",
     "StoreRoute",
     "Telemetry",

@@ -35,6 +35,7 @@ __all__ = [
     "StoredToken",
     "TokenGrant",
     "access_file_schema",
+    "check_principal_name",
     "parse_access_file",
 ]
 
@@ -217,7 +218,20 @@ def parse_access_file(
         raise ConfigFormatError("is nested too deeply", where=where) from None
     except ValueError as error:  # names line and column
         raise ConfigFormatError(f"is not TOML: {error}", where=where) from None
-    return AccessTable(_Reader(where, reserved | {SHARED_TOKEN}).read(document))
+    return AccessTable(_Reader(where, reserved).read(document))
+
+
+def check_principal_name(name: str, *, reserved: frozenset[str] = frozenset()) -> None:
+    """Check the name of a principal.
+
+    Raises:
+        ConfigFormatError: It is not acceptable, or belongs to a shared credential.
+    """
+    if re.fullmatch(_NAME, name) is None:
+        rule = "at most 128 letters, digits and . _ @ + -, the first a letter or a digit"
+        raise ConfigFormatError(f"a principal's name has {rule}")
+    if name in reserved | {SHARED_TOKEN}:
+        raise ConfigFormatError("the shared credential has this name; take another")
 
 
 def access_file_schema() -> dict[str, JsonValue]:
@@ -251,11 +265,10 @@ class _Reader:
         place = f"principals.{name}" if re.fullmatch(r"[\w-]+", name) else f'principals."{name}"'
         if not name.isprintable():
             place = f"principals.{name!a}"
-        if re.fullmatch(_NAME, name) is None:
-            rule = "at most 128 letters, digits and . _ @ + -, the first a letter or a digit"
-            raise self._error(place, f"a principal's name has {rule}")
-        if name in self._reserved:
-            raise self._error(place, "the shared credential has this name; take another")
+        try:
+            check_principal_name(name, reserved=self._reserved)
+        except ConfigFormatError as error:
+            raise self._error(place, error.reason) from None
         table = self._table(value, place)
         self._check_keys(table, _PRINCIPAL_KEYS, place)
         rules = tuple(self._rules(table.get("rules", []), f"{place}.rules"))

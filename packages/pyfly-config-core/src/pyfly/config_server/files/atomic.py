@@ -54,25 +54,32 @@ def locked(directory: int, *, what: str, deadline: float) -> Generator[None]:
 
 
 def replace_file(
-    directory: int, name: str, data: bytes, *, check: Callable[[], None] | None = None
+    directory: int,
+    name: str,
+    data: bytes,
+    *,
+    check: Callable[[], None] | None = None,
+    mode: int = 0o666,
 ) -> None:
     """Replace or create a file, atomically and durably. The caller must hold the directory's lock.
 
     A reader sees the old or the new bytes. Temporary files of a killed writer are overwritten. An
-    existing file keeps its permissions. `check` is called last before the rename; if it raises,
-    nothing changes.
+    existing file keeps its permissions, and its owner if this process may give files away. A new
+    one has the permissions of `mode` that this process grants to new files. `check` is called last
+    before the rename; if it raises, nothing changes.
 
     Raises:
         OSError: Nothing changed, unless the last step failed, the flush of the directory.
     """
-    mode = _mode_of(directory, name)
+    kept = _status_of(directory, name)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(TEMPORARY_NAME, dir_fd=directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with opened(os.open(TEMPORARY_NAME, flags, 0o666, dir_fd=directory)) as descriptor:
-            if mode is not None:
-                os.fchmod(descriptor, mode)
+        with opened(os.open(TEMPORARY_NAME, flags, mode, dir_fd=directory)) as descriptor:
+            if kept is not None:
+                _keep_owner(descriptor, kept)
+                os.fchmod(descriptor, stat.S_IMODE(kept.st_mode))
             _write_all(descriptor, data)
             # The file is complete before the rename, so that readers need not wait.
             settled_at = time.time_ns() - SETTLING_NANOSECONDS
@@ -88,12 +95,20 @@ def replace_file(
     os.fsync(directory)
 
 
-def _mode_of(directory: int, name: str) -> int | None:
+def _status_of(directory: int, name: str) -> os.stat_result | None:
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _keep_owner(descriptor: int, status: os.stat_result) -> None:
+    """Give a file to the owner of another one: root may, others may not and keep it."""
+    mine = os.fstat(descriptor)
+    if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

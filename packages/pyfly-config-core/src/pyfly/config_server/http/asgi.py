@@ -51,6 +51,8 @@ AT_END: Final = "pyfly.at_end"
 a body is then held without a task that waits for its `http.disconnect`."""
 _NONE: Final[dict[str, Any]] = {}
 
+_NO_CLIENT: Final = (None, None)
+
 _BUSY_BODY: Final = b'{"status":503,"error":"Service Unavailable"}'
 _BUSY: Final = HttpResponse(
     status=503,
@@ -293,6 +295,7 @@ def http_request(scope: Scope, receive: Receive, *, was_held: bool = False) -> H
         root_path=root_path,
         query=scope.get("query_string", b""),
         headers=scope["headers"],
+        client=(scope.get("client") or _NO_CLIENT)[0] or None,
         read_body=messages.read_body,
         disconnected=messages.disconnected,
         user=scope.get("user"),

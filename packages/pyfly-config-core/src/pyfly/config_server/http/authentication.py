@@ -18,6 +18,7 @@ __all__ = [
     "Authenticator",
     "BackgroundAuthenticator",
     "HeaderAuthenticator",
+    "NamingAuthenticator",
     "SharedCredential",
     "decode_basic",
     "unauthorized",
@@ -71,6 +72,15 @@ class BackgroundAuthenticator(Authenticator, Protocol):
 
     async def aclose(self) -> None:
         """End the work."""
+        ...
+
+
+@runtime_checkable
+class NamingAuthenticator(Authenticator, Protocol):
+    """An authenticator that knows the names of its principals, which then appear in the log."""
+
+    def has_name(self, name: str) -> bool:
+        """True if a principal has this name."""
         ...
 
 
@@ -146,6 +156,10 @@ class SharedCredential:
     def principal_of(self, authorization: bytes | None) -> Principal | None:
         """Return the principal of the shared credential, `None` for another credential."""
         return self._principal if self.admits(authorization) else None
+
+    def has_name(self, name: str) -> bool:
+        """True for the name of the principal."""
+        return name == self.name
 
     def admits(self, authorization: bytes | None) -> bool:
         """True if an `Authorization` header holds the credential. Takes constant time."""

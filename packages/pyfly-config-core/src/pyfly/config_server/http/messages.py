@@ -53,6 +53,8 @@ class HttpRequest:
     user: object = field(default=None, repr=False, compare=False)
     """The `user` of the ASGI scope: what the authentication of the framework around the server has
     found; `None` without one."""
+    client: str | None = None
+    """The address of the client, as the adapter knows it; `None` if it does not."""
     was_held: bool = False
     """True for a request that has waited already: it is answered now."""
     notes: RequestNotes | None = field(default=None, repr=False, compare=False)

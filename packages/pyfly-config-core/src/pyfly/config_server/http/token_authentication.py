@@ -13,6 +13,7 @@ from pyfly.config_server.http.authentication import (
     Authenticator,
     BackgroundAuthenticator,
     HeaderAuthenticator,
+    NamingAuthenticator,
     decode_basic,
     unauthorized,
 )
@@ -64,6 +65,10 @@ class AccessFileAuthenticator:
         if principal is None:
             raise unauthorized(_CHALLENGE.encode(), _BASIC_CHALLENGE.encode())
         return principal
+
+    def has_name(self, name: str) -> bool:
+        """True if a principal of the file has this name."""
+        return name in self._file.table.entries
 
     def principal_of(self, authorization: bytes | None) -> Principal | None:
         """Return the principal of a token, `None` for every other credential."""
@@ -129,6 +134,13 @@ class AuthenticatorGroup:
                     raise
                 challenges = (*challenges, *error.headers)
         raise HttpError(401, "unauthorized", headers=challenges)
+
+    def has_name(self, name: str) -> bool:
+        """True if one of the authenticators knows a principal of this name."""
+        return any(
+            isinstance(member, NamingAuthenticator) and member.has_name(name)
+            for member in self._members
+        )
 
     def principal_of(self, authorization: bytes | None) -> Principal | None:
         """Return the principal of a header, if one of the authenticators needs no more."""

@@ -27,12 +27,24 @@ COMMANDS: Final = (
     _entry("decrypt", "decrypt", "Decrypt a value of a bundle."),
     _entry("rekey", "rekey", "Encrypt the values of a store with another key."),
     _entry("key", "public_key", "Print the public key."),
+    _entry("access", "access", "Say who may do what: principals, rules, tokens."),
     _entry("db", "database", "Create and upgrade the tables of a database."),
     _entry("settings", "settings", "Describe the settings of the server."),
     _entry("new-backend", "new_backend", "Make the Python package of a new store."),
     _entry("completion", "print_completion", "Print the completion script for a shell."),
 )
 """The commands in the order of `--help`."""
+
+ACCESS_COMMANDS: Final = (
+    _entry("add", "access_add", "Add a principal, and print its token."),
+    _entry("rotate", "access_rotate", "Make a further token of a principal."),
+    _entry("revoke", "access_revoke", "Remove tokens."),
+    _entry("deactivate", "access_deactivate", "Refuse a principal, which stays as it is."),
+    _entry("activate", "access_activate", "Let a principal sign in again."),
+    _entry("list", "access_list", "Show principals, tokens and rules."),
+    _entry("check", "access_check", "Check the file; say which rule decides."),
+    _entry("schema", "access_schema", "Print a JSON schema of the access file."),
+)
 
 DATABASE_COMMANDS: Final = (
     _entry("upgrade", "upgrade_database", "Create the tables, or bring them up to date."),

@@ -9,6 +9,7 @@ from typing import Final
 from pyfly.config_cli._serving.certificates import inspect_certificate, open_tls
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, resolve
 from pyfly.config_cli._serving.setup import check_exposure, open_server
+from pyfly.config_cli._settings.access import authenticator_of, credentials_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.fields import split_address
 from pyfly.config_cli._settings.metrics import check_metrics, has_metrics
@@ -44,6 +45,7 @@ async def check_server(settings: ServerSettings) -> list[CheckResult]:
     """
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("address", _in_thread(_check_address, settings)),
+        ("access", _in_thread(_check_access, settings)),
         ("TLS", _in_thread(_check_tls, settings)),
         ("keys", _in_thread(_check_keys, settings)),
         ("metrics", _in_thread(_check_metrics, settings)),
@@ -76,6 +78,11 @@ def _check_address(settings: ServerSettings) -> str:
     if metrics := split_address(settings.metrics_listen):
         resolve(*metrics, advice=METRICS_ADVICE)
     return ", ".join(str(address[0]) for _, address in addresses) + f", port {settings.port}"
+
+
+def _check_access(settings: ServerSettings) -> str:
+    authenticator_of(settings)
+    return credentials_of(settings)
 
 
 def _check_tls(settings: ServerSettings) -> str:

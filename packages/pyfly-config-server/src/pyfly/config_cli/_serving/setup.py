@@ -11,7 +11,7 @@ from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.logs import set_up_logs
 from pyfly.config_cli._serving.memory import collect_less_often, return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
-from pyfly.config_cli._settings.access import credential_of, host_policy_of, webhook_secret_of
+from pyfly.config_cli._settings.access import authenticator_of, host_policy_of, webhook_secret_of
 from pyfly.config_cli._settings.encryption import encryption_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.live import live_of
@@ -30,6 +30,7 @@ from pyfly.config_server import (
     ConfigServer,
     RoutingBackend,
     ServerOptions,
+    SlowedAuthenticator,
     StandbyBackend,
     StoreRoute,
     open_backend,
@@ -53,7 +54,7 @@ def check_exposure(settings: ServerSettings, addresses: Iterable[Address]) -> No
         raise SettingsError(
             f"{settings.host} is reachable from other machines and no credential is configured; "
             f"set {variable_of('token')}, or {variable_of('username')} and "
-            f"{variable_of('password')}, or add --insecure"
+            f"{variable_of('password')}, or {variable_of('access_file')}, or add --insecure"
         )
 
 
@@ -154,10 +155,10 @@ async def open_app(settings: ServerSettings, counters: ProcessCounters, *, check
         ConfigError: A setting, a key or a store cannot be used.
     """
     server = open_server(settings)
-    if check:
-        async with closing_on_error(server):
+    async with closing_on_error(server):
+        if check:
             await server.check()
-    return make_app(server, settings, counters)
+        return make_app(server, settings, counters)
 
 
 @contextlib.asynccontextmanager
@@ -172,9 +173,10 @@ async def closing_on_error(server: ConfigServer) -> AsyncGenerator[None]:
 
 def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCounters) -> ReadyApp:
     """Return the application around a server, which it owns."""
+    auth = authenticator_of(settings)
     return create_asgi_app(
         server,
-        auth=credential_of(settings),
+        auth=None if auth is None else SlowedAuthenticator(auth),
         health=health_of(settings),
         hosts=host_policy_of(settings),
         telemetry=counters.telemetry(settings),

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from pyfly.config_cli._serving.setup import store_locations
-from pyfly.config_cli._settings.access import credential_of
+from pyfly.config_cli._settings.access import credential_of, credentials_of, needs_credential
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._stores.location import find_store
@@ -20,7 +20,7 @@ from pyfly.config_core import (
     ConfigKey,
     encode_slashes,
 )
-from pyfly.config_server import Bundles, ConfigServer, RoutingBackend, SharedCredential
+from pyfly.config_server import Bundles, ConfigServer, RoutingBackend
 
 _MAX_NAMES: Final = 12
 _MAX_EXAMPLES: Final = 3
@@ -56,14 +56,14 @@ async def make_report(server: ConfigServer, settings: ServerSettings) -> str:
     Bundles are counted by their names. Only those that the request needs are read. If the stores
     cannot be listed, the text gives the reason; the server may still answer.
     """
-    credential, keys = credential_of(settings), list[ConfigKey]()
+    keys = list[ConfigKey]()
     try:
         keys = await _names(server)
         lines = _counts(keys, server.default_label)
     except Exception as error:  # noqa: BLE001 - a store of a third party may raise anything
         lines = [f"  bundles       not counted: {_reason(error)}"]
     lines += _routes(server, settings)
-    lines.append(f"  credential    {credential.scheme if credential else 'none'}")
+    lines.append(f"  credential    {credentials_of(settings)}")
     if urls := _metrics_urls(settings):
         lines.append(f"  metrics       {', '.join(urls)}")
     if keys_of(settings) is not None:
@@ -76,7 +76,7 @@ async def make_report(server: ConfigServer, settings: ServerSettings) -> str:
             lines.append(f"  unreadable    {key}: {_reason(error)}")
         else:
             path = _path(key, server.default_label)
-            lines.append(f"Try: curl {url_of(settings)}/{path}{_curl_options(credential)}")
+            lines.append(f"Try: curl {url_of(settings)}/{path}{_curl_options(settings)}")
             break
     return "\n".join(lines)
 
@@ -128,11 +128,12 @@ def _metrics_urls(settings: ServerSettings) -> list[str]:
     return [f"{url}/metrics" for url in urls]
 
 
-def _curl_options(credential: SharedCredential | None) -> str:
+def _curl_options(settings: ServerSettings) -> str:
     """Return the options of curl for a credential, with words in place of the secrets."""
-    if credential is None:
+    if not needs_credential(settings):
         return ""
-    is_basic = credential.scheme == "basic"
+    shared = credential_of(settings)
+    is_basic = shared is not None and shared.scheme == "basic"
     return " -u 'NAME:PASSWORD'" if is_basic else " -H 'Authorization: Bearer TOKEN'"
 
 

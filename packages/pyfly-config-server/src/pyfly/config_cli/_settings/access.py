@@ -1,16 +1,27 @@
-"""Access to the server: credential, secret of webhooks, host names without a credential."""
+"""Access to the server: credentials, secret of webhooks, host names without a credential."""
 
 import contextlib
 import ipaddress
 from dataclasses import replace
+from pathlib import Path
 
+from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._settings.fields import SettingsConflictError, escaped
 from pyfly.config_cli._settings.model import ServerSettings
-from pyfly.config_server import HostPolicy, SharedCredential, WebhookSecret
+from pyfly.config_core import ConfigError
+from pyfly.config_server import (
+    AccessFileAuthenticator,
+    Authenticator,
+    AuthenticatorGroup,
+    FollowedAccessFile,
+    HostPolicy,
+    SharedCredential,
+    WebhookSecret,
+)
 
 
 def credential_of(settings: ServerSettings) -> SharedCredential | None:
-    """Return the credential that every request must carry; `None` if none is configured.
+    """Return the shared credential; `None` if none is configured.
 
     Raises:
         SettingsConflictError: The settings do not go together, or one of them cannot be used.
@@ -31,6 +42,39 @@ def credential_of(settings: ServerSettings) -> SharedCredential | None:
         names = "{token}" if token is not None else "{username} and {password}"
         raise SettingsConflictError(f"{names} cannot be used: {escaped(str(error))}") from error
     return None
+
+
+def authenticator_of(settings: ServerSettings) -> Authenticator | None:
+    """Return what finds the principal of every request; `None` if no credential is configured.
+
+    Raises:
+        SettingsConflictError: The settings do not go together, or one of them cannot be used.
+        SettingsError: The access file cannot be used.
+    """
+    credential = credential_of(settings)
+    if not settings.access_file:
+        return credential
+    names = {credential.name} if credential is not None else set[str]()
+    try:
+        file = FollowedAccessFile(Path(settings.access_file), reserved=frozenset(names))
+    except ConfigError as error:
+        raise SettingsError(str(error)) from error
+    principals = AccessFileAuthenticator(file)
+    return principals if credential is None else AuthenticatorGroup(credential, principals)
+
+
+def needs_credential(settings: ServerSettings) -> bool:
+    """True if a credential is configured, so that every request must have one."""
+    return bool(settings.access_file) or credential_of(settings) is not None
+
+
+def credentials_of(settings: ServerSettings) -> str:
+    """Return the ways to sign in, as people read them: `bearer and access file access.toml`."""
+    shared = credential_of(settings)
+    ways = [] if shared is None else [shared.scheme]
+    if settings.access_file:
+        ways.append(f"access file {settings.access_file}")
+    return " and ".join(ways) or "none"
 
 
 def webhook_secret_of(settings: ServerSettings) -> WebhookSecret | None:
@@ -59,7 +103,7 @@ def host_policy_of(settings: ServerSettings) -> HostPolicy | None:
         policy = HostPolicy(allowed=frozenset(settings.allowed_hosts))
     except ValueError as error:
         raise SettingsConflictError(f"{{allowed_hosts}}: {escaped(str(error))}") from error
-    if settings.insecure or credential_of(settings) is not None:
+    if settings.insecure or needs_credential(settings):
         return None
     with contextlib.suppress(ValueError):  # what cannot be a name is reported when it is resolved
         if not _is_address(settings.host):  # requests by that name come from this machine, too

@@ -306,6 +306,13 @@ class ServerSettings(BaseSettings):
     token: Annotated[Secret, Setting(is_secret=True)] = Field(
         default=None, description="bearer token that clients must present, instead of those two"
     )
+    access_file: Annotated[Text, Setting()] = Field(
+        default="",
+        description=(
+            "TOML file of principals with rules and tokens, which `pyfly-config access` writes; a "
+            "shared credential beside it still has every right"
+        ),
+    )
     allowed_hosts: Annotated[Names, Setting(argument="--allowed-hosts")] = Field(
         default=(),
         description=(

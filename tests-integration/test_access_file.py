@@ -1,0 +1,129 @@
+"""A served access file: each principal has its own rights, and changes count while it runs."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    root = tmp_path / "store"
+    (root / "main").mkdir(parents=True)
+    for name in ("orders", "billing"):
+        (root / "main" / f"{name}-prod.yaml").write_text(f"name: {name}\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def access(tmp_path: Path) -> Callable[..., str]:
+    """Run a command for the access file; return what it prints."""
+
+    def access(command: str, *argv: str) -> str:
+        done = subprocess.run(
+            [COMMAND, "access", command, *argv, "--file", str(tmp_path / "access.toml")],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return access
+
+
+def wait_for(status: int, get: Callable[[], httpx.Response]) -> None:
+    """Ask until the answer has a status."""
+    end = time.monotonic() + 60
+    while (found := get().status_code) != status:
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+
+
+def wait_for_text(server: Any, text: str) -> None:
+    """Wait until a server has logged a text."""
+    end = time.monotonic() + 60
+    while text not in server.output():
+        assert time.monotonic() < end, server.output()
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_principals_come_change_and_go_while_the_server_runs(
+    store: Path,
+    tmp_path: Path,
+    access: Callable[..., str],
+    start_server: Callable[..., Any],
+    workers: str,
+) -> None:
+    path = tmp_path / "access.toml"
+    orders = access("add", "orders", "--rule", "read orders/*/*")
+    server = start_server(
+        store, "--workers", workers, ACCESS_FILE=str(path), TOKEN="the-shared-one"
+    )
+    assert f"credential    bearer and access file {path}" in server.output()
+
+    def get(token: str, name: str = "orders", *, basic: str | None = None) -> httpx.Response:
+        headers = {} if basic else {"authorization": f"Bearer {token}"}
+        auth = (basic, token) if basic else None
+        return httpx.get(f"{server.url}/config/{name}/prod", headers=headers, auth=auth, timeout=60)
+
+    for _ in range(8):  # both workers, hot answers too
+        assert get(orders).status_code == 200
+        assert get(orders, basic="orders").status_code == 200
+        assert get(orders, "billing").status_code == 403
+        assert get("the-shared-one", "billing").status_code == 200
+    assert get(orders, basic="billing").status_code == 401
+    refused = get("wrong")
+    assert refused.status_code == 401
+    assert [*refused.headers.get_list("www-authenticate")] == [
+        'Bearer realm="pyfly-config"',
+        'Bearer realm="pyfly-config"',
+        'Basic realm="pyfly-config", charset="UTF-8"',
+    ]
+
+    billing = access("add", "billing", "--rule", "read billing/*/*")
+    for _ in range(8):
+        wait_for(200, lambda: get(billing, "billing"))
+    access("deactivate", "orders")
+    for _ in range(2):  # more failed sign-ins would be slowed
+        wait_for(401, lambda: get(orders))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("active = false", "active = maybe"), encoding="utf-8")
+    wait_for_text(server, "the principals before stay in force")
+    server.process.send_signal(signal.SIGHUP)
+    wait_for_text(server, "not reloaded, the settings before stay in use")
+    assert get(orders).status_code == 401
+    for _ in range(8):
+        assert get(billing, "billing").status_code == 200
+    path.write_text(text.replace("active = false", "active = true"), encoding="utf-8")
+    for _ in range(8):
+        wait_for(200, lambda: get(orders))
+    assert orders not in server.output()
+    assert billing not in server.output()
+    assert server.stop() == 0
+
+
+def test_a_broken_access_file_is_refused_before_anything_is_served(
+    store: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.toml"
+    path.write_text("[principals.a]\nrule = []\n", encoding="utf-8")
+    done = subprocess.run(
+        [COMMAND, "serve", str(store), "--port", "1"],
+        env={"PYFLY_CONFIG_SERVER_ACCESS_FILE": str(path)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{path}: principals.a.rule: there is no such key" in done.stderr
