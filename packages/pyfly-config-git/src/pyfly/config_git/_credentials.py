@@ -7,7 +7,7 @@ import base64
 import binascii
 import netrc
 import os
-import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pyfly.config_core import BackendUnavailableError
 from pyfly.config_git._location import GitLocation
-from pyfly.config_git._process import Git, RunningProcesses, kill
+from pyfly.config_git._process import Git, GitError, RunningProcesses
 
 _MAX_BYTES: Final = 65_536
 _HELPER_SECONDS: Final = 30.0
@@ -92,19 +92,15 @@ def _from_helper(location: GitLocation, running: RunningProcesses | None) -> Cre
         lines["username"] = location.user
     asked = "".join(f"{name}={value}\n" for name, value in lines.items()) + "\n"
     git = Git(directory=Path("/"), environment=_user_environment(), running=running)
-    process = git.start(["git", "-c", "core.askPass=", "credential", "fill"])
+    command = ["git", "-c", "core.askPass=", "credential", "fill"]
+    deadline = time.monotonic() + _HELPER_SECONDS
     try:
-        output, _ = process.communicate(asked.encode(), timeout=_HELPER_SECONDS)
-    except subprocess.TimeoutExpired:
+        output = git.run_command(command, name="credential", deadline=deadline, data=asked.encode())
+    except GitError:  # its text is that of a foreign program, which may show a secret
         output = b""
-    finally:
-        kill(process)
-        if running is not None:
-            running.discard(process)
-    found = dict(
-        line.split("=", 1) for line in output.decode(errors="replace").splitlines() if "=" in line
-    )
-    if process.returncode != 0 or not found.get("password") or "\0" in found["password"]:
+    lines_found = output.decode(errors="replace").splitlines()
+    found = dict(line.split("=", 1) for line in lines_found if "=" in line)
+    if not found.get("password") or "\0" in found["password"]:
         raise BackendUnavailableError(
             f"git has no password for {location.host} without asking a person; configure "
             "credential.helper for the user who runs the server, and try it with: "

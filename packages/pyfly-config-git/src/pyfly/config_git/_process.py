@@ -74,18 +74,35 @@ class Git:
             BackendUnavailableError: There is no git, or no process can be started.
         """
         command = ["git", f"--git-dir={self.directory}", *self.options, *arguments]
+        return self.run_command(command, name=arguments[0], deadline=deadline, data=data)
+
+    def run_command(
+        self, command: Sequence[str], *, name: str, deadline: float, data: bytes = b""
+    ) -> bytes:
+        """Return the output of a command of git that needs no repository.
+
+        Args:
+            command: The program and its arguments.
+            name: The name of the command for errors.
+            deadline: As in `run`.
+            data: As in `run`.
+
+        Raises:
+            GitError: As `run`.
+            BackendUnavailableError: As `run`.
+        """
         process = self.start(command)
         try:
             seconds = max(_MIN_SECONDS, deadline - time.monotonic())
             output, errors = process.communicate(data, timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise GitError(f"git {arguments[0]} did not end in time", None) from None
+            raise GitError(f"git {name} did not end in time", None) from None
         finally:
             kill(process)
             if self.running is not None:
                 self.running.discard(process)
         if process.returncode != 0:
-            raise GitError(self._reason(arguments[0], errors, output), process.returncode, output)
+            raise GitError(self._reason(name, errors, output), process.returncode, output)
         return output
 
     def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
