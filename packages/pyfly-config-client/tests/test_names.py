@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._merging import list_of, lists_in, merge_sources
 from pyfly.config_client._properties import read_properties
+from pyfly.config_client._views import ConfigMetadata
 from pyfly.config_core import PropertySource
 from pyfly.config_core.property_names import canonical, elements, join
 

@@ -18,8 +18,8 @@ from pyfly.config_client import (
     apply_to_environ,
 )
 from pyfly.config_client._changes import compare
-from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._properties import read_properties
+from pyfly.config_client._views import ConfigMetadata
 from pyfly.config_core import FlatValue, PropertySource
 
 PROD = "main/orders-prod.yaml"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyfly.config_client._config import ClientConfig
     from pyfly.config_client._integration import apply_to_environ, config_lifespan
     from pyfly.config_client._live import AsyncLive, Live, SyncLive
-    from pyfly.config_client._live_binding import Rejection
+    from pyfly.config_client._live_values import Rejection
     from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
     from pyfly.config_client._scalars import DataSize
@@ -44,7 +44,7 @@ _MODULES = {
     "Origin": "_merging",
     "Problem": "_changes",
     "Properties": "_properties",
-    "Rejection": "_live_binding",
+    "Rejection": "_live_values",
     "SyncConfigClient": "_client",
     "SyncLive": "_live",
     "Watcher": "_watch",

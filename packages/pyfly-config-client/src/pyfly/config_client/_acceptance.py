@@ -13,11 +13,11 @@ from typing import Final
 
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._exchange import HttpResponse
-from pyfly.config_client._mapping import ConfigMetadata
 from pyfly.config_client._properties import Properties, read_properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._responses import check_response, read_document
 from pyfly.config_client._snapshots import Snapshot
+from pyfly.config_client._views import ConfigMetadata
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

@@ -20,10 +20,10 @@ from pyfly.config_client._exchange import HttpRequest
 from pyfly.config_client._fetch import only_shared_warning
 from pyfly.config_client._integration import variables_of
 from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
-from pyfly.config_client._nodes import plain
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import SnapshotStore
+from pyfly.config_client._views import plain
 from pyfly.config_client.errors import ConfigClientError, PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
 from pyfly.config_core.property_names import below

@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 from pyfly.config_client._acceptance import Loaded
 from pyfly.config_client._forks import forget_after_fork
-from pyfly.config_client._mapping import LoadedFrom
 from pyfly.config_client._properties import Properties
+from pyfly.config_client._views import LoadedFrom
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 from pyfly.config_core.property_names import canonical
 

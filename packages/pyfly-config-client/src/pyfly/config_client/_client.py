@@ -6,9 +6,8 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self, TypeVar
 
 from pyfly.config_client._acceptance import Job, Loaded
-from pyfly.config_client._arguments import check_seconds
 from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, register
-from pyfly.config_client._config import ClientConfig
+from pyfly.config_client._config import ClientConfig, check_seconds
 from pyfly.config_client._fetch import load, revalidate
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._rounds import Revalidation

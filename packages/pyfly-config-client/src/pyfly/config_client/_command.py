@@ -21,9 +21,9 @@ from pyfly.config_client._actions import (
     print_note,
     run,
 )
-from pyfly.config_client._arguments import PREFIX, VARIABLES
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig, Policy
+from pyfly.config_client._environ import PREFIX, VARIABLES
 from pyfly.config_client.errors import MissingPropertyError
 from pyfly.config_core import ConfigError
 

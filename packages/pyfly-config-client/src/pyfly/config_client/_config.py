@@ -5,16 +5,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, get_args
 
-from pyfly.config_client._arguments import (
-    check_argument,
-    check_seconds,
-    check_transport,
-    read_variable,
-    read_variables,
-)
 from pyfly.config_client._bound_values import ValueCipher, make_value_cipher
+from pyfly.config_client._environ import read_variable, read_variables
 from pyfly.config_client._exchange import TlsFiles, Transport
 from pyfly.config_client._files import read_file
 from pyfly.config_client._properties import Properties
@@ -37,6 +31,7 @@ Policy: TypeAlias = Literal["prefer_server", "require_server", "offline"]
 Strategy: TypeAlias = Literal["always", "connection-timeout-only"]
 
 _MAX_TOKEN_BYTES: Final = 65_536
+_MAX_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -147,7 +142,7 @@ class ClientConfig:
             raise ValueError("give either a token or a token file, not both")
         self.build_requests("t" if self.token_file is not None else self.token)
         if self.policy != "offline" and self.tls.given:
-            from pyfly.config_client._network import make_context  # noqa: PLC0415 - ssl takes 20 ms
+            from pyfly.config_client._connections import make_context  # noqa: PLC0415 - ssl takes 20 ms
 
             make_context(self.tls)
 
@@ -260,14 +255,14 @@ class ClientConfig:
             if one.init and one.name != "transport":
                 value = getattr(self, one.name)
                 if value is not None or one.default is not None:
-                    check_argument(one.name, value)
+                    _check_argument(one.name, one.type, value)
         check_seconds("timeout", self.timeout)
         if self.attempts is not None and self.attempts < 1:
             raise ValueError("attempts must be at least 1")
         _check_choice("policy", self.policy, get_args(Policy))
         _check_choice("strategy", self.strategy, get_args(Strategy))
         if self.transport is not None:
-            check_transport(self.transport)
+            _check_transport(self.transport)
 
 
 def _join_keys(keys: str | Sequence[str] | None) -> str:
@@ -297,3 +292,111 @@ def _read_token(path: Path) -> str:
     except ValueError as error:
         raise ConfigClientError(f"token file {path}: contains no token: {error}") from None
     return token
+
+
+# --- checks of arguments --------------------------------------------------------------
+
+
+def _is_names(value: object) -> bool:
+    if isinstance(value, str):
+        return True
+    if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
+        return False
+    return all(isinstance(one, str) for one in cast("Sequence[object]", value))
+
+
+def _is_texts(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return isinstance(value, str)
+    items = cast("Mapping[object, object]", value).items()
+    return all(isinstance(name, str) and isinstance(text, str) for name, text in items)
+
+
+def _is_path(value: object) -> bool:
+    if not isinstance(value, str | os.PathLike):
+        return False
+    path: object = os.fspath(cast("os.PathLike[Any]", value))
+    return isinstance(path, str)  # it may be bytes
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class _Kind(NamedTuple):
+    """What an argument of a declared type may be."""
+
+    declared: Any
+    shown: str
+    accepts: Callable[[object], bool]
+
+
+def _is(kind: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+
+
+_PATH: Final = _Kind(PathLike, "a path", _is_path)
+_NUMBER: Final = _Kind(float, "a number", _is_number)
+_KINDS: Final[Mapping[Any, _Kind]] = {
+    form: kind
+    for kind in (
+        _Kind(str, "a text", _is(str)),
+        _Kind(Policy, "a text", _is(str)),
+        _Kind(Strategy, "a text", _is(str)),
+        _Kind(str | Sequence[str], "a text or a sequence of texts", _is_names),
+        _Kind(str | Mapping[str, str], "a text or a mapping of texts", _is_texts),
+        _PATH,
+        _Kind(bool, "True or False", _is(bool)),
+        _NUMBER,
+        _Kind(int, "a whole number", _is(int)),
+        _Kind(Callable[[Properties], object], "a function", callable),
+    )
+    for form in (kind.declared, kind.declared | None)
+}
+"""By the types that fields of `ClientConfig` are declared with."""
+
+
+def _check_argument(name: str, declared: Any, value: object) -> None:
+    """Reject a value of a wrong type, and a path that no file can have. Shows no value."""
+    kind = _KINDS[declared]
+    if not kind.accepts(value):
+        raise TypeError(f"{name} must be {kind.shown}, not {_described(value)}")
+    if kind is _PATH:
+        _check_path(name, os.fspath(cast("str | os.PathLike[str]", value)))
+
+
+def _check_transport(transport: object) -> None:
+    members = ("in_memory", "send", "start")
+    if isinstance(transport, type) or not all(hasattr(transport, one) for one in members):
+        raise TypeError(
+            f"{_described(transport)} is not a Transport of this package, which has "
+            f"{', '.join(members)}; wrap a transport of httpx: transport=HttpxTransport(…)"
+        )
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Reject a time that an operating system cannot wait for, such as infinity.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is not more than 0, or more than a day.
+    """
+    if not _is_number(seconds):
+        raise TypeError(f"{name} must be {_NUMBER.shown}, not {_described(seconds)}")
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise ValueError(f"{name} must be more than 0 seconds and at most a day")
+
+
+def _check_path(name: str, path: str) -> None:
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # not chained: it contains the text
+        possible = False
+    if not path:
+        raise ValueError(f"{name} must not be empty")
+    if not possible:
+        raise ValueError(f"{name} contains a character that no path can have")
+
+
+def _described(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

@@ -10,7 +10,6 @@ from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
-from pyfly.config_client._nodes import Node
 from pyfly.config_client._readers import (
     ABSENT,
     Kind,
@@ -33,6 +32,7 @@ from pyfly.config_client._types import (
     type_name,
     union_members,
 )
+from pyfly.config_client._views import Node
 from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
 
 __all__ = ["bind_as", "get_as", "is_type", "lenient_reader"]

@@ -1,19 +1,18 @@
-"""The environment of the process: variables as properties, and values for placeholders."""
+"""Environment variables: those that set properties, and those that configure a client."""
 
+import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Final
-
-from pyfly.config_client._merging import (
-    MergedProperties,
-    UnresolvedValue,
-    as_text,
-    merge_sources,
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
 )
-from pyfly.config_core import ConfigFormatError, FlatValue, PlaceholderResolver, PropertySource
+from typing import Any, Final, NamedTuple
+
+from pyfly.config_client.errors import closest
+from pyfly.config_core import PropertySource
 from pyfly.config_core.property_names import (
-    below,
     canonical,
     elements,
     is_index,
@@ -21,7 +20,7 @@ from pyfly.config_core.property_names import (
     snake_variable,
     variable,
 )
-from pyfly.config_core.service_links import is_service_url
+from pyfly.config_core.service_links import is_service_link, is_service_url
 
 _NO_LETTERS: Final = re.compile(r"[^A-Z0-9]+")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
@@ -162,85 +161,144 @@ def _folded(name: str) -> str:
     return _NOT_IN_NAMES.sub("_", name.upper())
 
 
-def placeholder_values(
-    prefix: str, section: MergedProperties, sources: Sequence[PropertySource]
-) -> Mapping[str, FlatValue]:
-    """Return the values that placeholders in a section refer to, by whole canonical names.
+# --- of a client ----------------------------------------------------------------------
 
-    Args:
-        prefix: The prefix of the section.
-        section: The merged properties below the prefix, without the prefix.
-        sources: The whole sources, the highest precedence first.
-    """
-    start = canonical(prefix) + "."
-    whole = merge_sources([source.source for source in sources])
-    found = {name: whole.values[key] for name, key in whole.spellings.items()}
-    outer = {name: value for name, value in found.items() if not name.startswith(start)}
-    return outer | {start + name: section.values[key] for name, key in section.spellings.items()}
+PREFIX: Final = "PYFLY_CONFIG_"
+SERVER_PREFIX: Final = "PYFLY_CONFIG_SERVER_"
+
+_LOG: Final = logging.getLogger("pyfly.config_client")
+_TRUE: Final = {"true", "1", "yes", "on"}
+_FALSE: Final = {"false", "0", "no", "off"}
 
 
-def resolve(
-    merged: MergedProperties,
-    environ: Mapping[str, str],
-    prefix: str = "",
-    whole: Mapping[str, FlatValue] | None = None,
-) -> None:
-    """Resolve placeholders in place, against variables first and then against the values.
+class Variable(NamedTuple):
+    """One variable."""
 
-    Any spelling of a key in a placeholder is found. A value that cannot be resolved is added to
-    `broken` and stays unchanged.
+    argument: str
+    """The argument of `ClientConfig` that it sets."""
+    help: str
+    """Its meaning and its default, for `--help`."""
+    read: Callable[[str], Any] = str
+    """Converts its text; raises `ValueError`."""
 
-    Args:
-        merged: The properties to resolve.
-        environ: Names to values.
-        prefix: The start of keys in messages.
-        whole: The values that placeholders refer to, by canonical names, instead of `merged`.
-    """
-    unresolved = {
-        key: value
-        for key, value in merged.values.items()
-        if isinstance(value, str) and "${" in value
-    }
-    if not unresolved:
-        return
-    if whole is None:
-        whole = {name: merged.values[key] for name, key in merged.spellings.items()}
-    resolver = PlaceholderResolver(_lookup(environ, whole))
-    for key, value in unresolved.items():
+
+def _flag(text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError("must be true or false")
+    return text.lower() in _TRUE
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",")]
+
+
+def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
         try:
-            merged.values[key] = resolver.resolve(value)
-        except ConfigFormatError as error:
-            merged.broken[key] = UnresolvedValue(
-                key=below(prefix, key), text=value, reason=error.reason
-            )
+            return kind(text)
+        except ValueError:
+            raise ValueError("must be a number") from None
+
+    return read
 
 
-def _lookup(
-    environ: Mapping[str, str], values: Mapping[str, FlatValue]
-) -> Callable[[str], str | None]:
-    """Return a function that returns the value of a placeholder's key, or `None`."""
+VARIABLES: Final = {
+    variable.argument.upper().removeprefix("SERVER_"): variable
+    for variable in (
+        Variable(
+            argument="server_url", help="address of the server; several with commas", read=_listed
+        ),
+        Variable(argument="application", help="name of the application"),
+        Variable(
+            argument="profile", help="profiles, the last one has the highest precedence (default)"
+        ),
+        Variable(
+            argument="label",
+            help="label; of several with commas the first that exists",
+            read=_listed,
+        ),
+        Variable(argument="keys", help="only these properties, with commas: db,feature.*"),
+        Variable(argument="base_path", help="where the routes are mounted (/config)"),
+        Variable(argument="username", help="user name"),
+        Variable(argument="password", help="password"),
+        Variable(argument="token", help="bearer token, instead of those two"),
+        Variable(argument="token_file", help="file that contains the token"),
+        Variable(argument="timeout", help="seconds for the whole fetch (10)", read=_number(float)),
+        Variable(argument="attempts", help="limit of attempts at all servers", read=_number(int)),
+        Variable(argument="policy", help="prefer_server (the default), require_server, offline"),
+        Variable(argument="strategy", help="always (the default), connection-timeout-only"),
+        Variable(argument="allow_empty", help="true: accept no properties", read=_flag),
+        Variable(
+            argument="allow_shrink", help="true: accept the loss of most properties", read=_flag
+        ),
+        Variable(argument="placeholders", help="false: leave ${...} unresolved", read=_flag),
+        Variable(argument="snapshot_dir", help="directory of snapshots; off: no snapshots"),
+        Variable(argument="snapshot_key", help="32 bytes in base64 that encrypt snapshots"),
+        Variable(
+            argument="decrypt_keys", help="JSON object of keys that decrypt values bound to a place"
+        ),
+        Variable(argument="decrypt_keys_file", help="file that contains these keys"),
+        Variable(argument="baseline", help="document to use if nothing else is available"),
+        Variable(argument="ca_file", help="certificates that the server's must be signed by"),
+        Variable(argument="client_cert", help="certificate of the client"),
+        Variable(argument="client_key", help="its key, if that is another file"),
+    )
+}
+"""All variables, by their names without the prefix."""
 
-    @cache
-    def look_up(key: str) -> str | None:
-        value: FlatValue | None = _variable_value(key, environ)
-        if value is None:
-            value = values.get(canonical(key))
-        return None if value is None else as_text(value)
-
-    return look_up
+_REQUIRED: Final = ("URL", "APPLICATION")
 
 
-def _variable_value(key: str, environ: Mapping[str, str]) -> str | None:
-    """Return the environment variable that sets a key; `None` if there is no such variable.
+def read_variable(name: str, environ: Mapping[str, str]) -> Any:
+    """Return the value of one variable, converted; `None` if it is not set.
 
-    `${redis.port}` is not the address that Kubernetes sets for a Service `redis`.
+    An empty variable counts as not set, except `BASE_PATH`, which may be empty.
+
+    Args:
+        name: Without the prefix.
+        environ: Names to values.
+
+    Raises:
+        ValueError: It cannot be converted. The error names it and shows no value.
     """
-    if not key:
+    text = environ.get(PREFIX + name)
+    if text is None or (not text and name != "BASE_PATH"):
         return None
-    if (exact := environ.get(key)) is not None:
-        return exact
-    for name in (variable(key), snake_variable(key)):
-        value = environ.get(name)
-        if value is not None and not is_service_url(name, value):
-            return value
-    return None
+    try:
+        return VARIABLES[name].read(text)
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}{name} {error}") from None
+
+
+def read_variables(environ: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `ClientConfig`. `arguments` take precedence, except `None`.
+
+    An unknown variable is logged: it may be misspelled.
+
+    Raises:
+        ValueError: A variable is missing or cannot be converted. The error names it and shows no
+            value.
+    """
+    read = {one.argument: read_variable(name, environ) for name, one in VARIABLES.items()}
+    found = {name: value for name, value in read.items() if value is not None}
+    _log_unknown(environ)
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if {"token", "token_file"} & given.keys():
+        found = {k: v for k, v in found.items() if k not in {"token", "token_file"}}
+    found |= given
+    missing = [name for name in _REQUIRED if VARIABLES[name].argument not in found]
+    if missing:
+        raise ValueError(f"set {' and '.join(PREFIX + name for name in missing)}")
+    return found
+
+
+def _log_unknown(environ: Mapping[str, str]) -> None:
+    """Log variables that may be misspelled, but not those that Kubernetes sets for Services."""
+    for name, value in environ.items():
+        short = name.removeprefix(PREFIX)
+        if short == name or name.startswith(SERVER_PREFIX) or short in VARIABLES:
+            continue
+        if not is_service_link(short, value):
+            near = closest(short, VARIABLES)
+            hint = f"; did you mean {PREFIX}{near}?" if near else ""
+            _LOG.warning("%s is not a variable of this client%s", name, hint)

@@ -19,7 +19,6 @@ from pyfly.config_client._acceptance import (
     read,
     validate,
 )
-from pyfly.config_client._mapping import ConfigMetadata, LoadedFrom
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._rounds import (
     Revalidation,
@@ -36,6 +35,7 @@ from pyfly.config_client._steps import (
     Sleep,
     WriteSnapshot,
 )
+from pyfly.config_client._views import ConfigMetadata, LoadedFrom
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

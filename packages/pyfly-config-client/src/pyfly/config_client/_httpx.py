@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from pyfly.config_client._connections import IDLE_SECONDS, Connection, ProcessConnections, key_of
+from pyfly.config_client._connections import (
+    IDLE_SECONDS,
+    Connection,
+    ProcessConnections,
+    key_of,
+    make_context,
+    protocol_error,
+    root_cause,
+    unreachable,
+)
 from pyfly.config_client._exchange import Body, HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_client._forks import Openings, forget_after_fork
-from pyfly.config_client._network import make_context, protocol_error, root_cause, unreachable
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from pyfly.config_client._live_binding import Binding, Notice, Rejection
-from pyfly.config_client._live_values import LiveValues, log_raised
+from pyfly.config_client._live_values import Binding, LiveValues, Notice, Rejection, log_raised
 from pyfly.config_client._watch import Watcher, WatchTiming
 from pyfly.config_client.errors import ConfigClientError
 

@@ -1,14 +1,26 @@
-"""Property sources merged by canonical names, and the source of every value. Pure functions."""
+"""From property sources to values: merged by canonical names, resolved, and explained.
+
+Pure functions.
+"""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from typing import Final, TypeAlias
 
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core import (
+    ConfigFormatError,
     FlatValue,
+    PlaceholderResolver,
     PropertySource,
     copy_properties,
     flatten,
@@ -19,8 +31,11 @@ from pyfly.config_core.property_names import (
     canonical,
     elements,
     is_index,
+    snake_variable,
+    variable,
     without_prefix,
 )
+from pyfly.config_core.service_links import is_service_url
 
 MAX_ELEMENTS: Final = MAX_DEPTH
 """The limit of elements of a name; everything behind it is one last element, with its dots."""
@@ -170,6 +185,90 @@ def list_of(name: str, lists: Collection[str]) -> str | None:
 def as_text(value: FlatValue) -> str:
     """Return a value as text; booleans as `true` and `false`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def placeholder_values(
+    prefix: str, section: MergedProperties, sources: Sequence[PropertySource]
+) -> Mapping[str, FlatValue]:
+    """Return the values that placeholders in a section refer to, by whole canonical names.
+
+    Args:
+        prefix: The prefix of the section.
+        section: The merged properties below the prefix, without the prefix.
+        sources: The whole sources, the highest precedence first.
+    """
+    start = canonical(prefix) + "."
+    whole = merge_sources([source.source for source in sources])
+    found = {name: whole.values[key] for name, key in whole.spellings.items()}
+    outer = {name: value for name, value in found.items() if not name.startswith(start)}
+    return outer | {start + name: section.values[key] for name, key in section.spellings.items()}
+
+
+def resolve(
+    merged: MergedProperties,
+    environ: Mapping[str, str],
+    prefix: str = "",
+    whole: Mapping[str, FlatValue] | None = None,
+) -> None:
+    """Resolve placeholders in place, against variables first and then against the values.
+
+    Any spelling of a key in a placeholder is found. A value that cannot be resolved is added to
+    `broken` and stays unchanged.
+
+    Args:
+        merged: The properties to resolve.
+        environ: Names to values.
+        prefix: The start of keys in messages.
+        whole: The values that placeholders refer to, by canonical names, instead of `merged`.
+    """
+    unresolved = {
+        key: value
+        for key, value in merged.values.items()
+        if isinstance(value, str) and "${" in value
+    }
+    if not unresolved:
+        return
+    if whole is None:
+        whole = {name: merged.values[key] for name, key in merged.spellings.items()}
+    resolver = PlaceholderResolver(_lookup(environ, whole))
+    for key, value in unresolved.items():
+        try:
+            merged.values[key] = resolver.resolve(value)
+        except ConfigFormatError as error:
+            merged.broken[key] = UnresolvedValue(
+                key=below(prefix, key), text=value, reason=error.reason
+            )
+
+
+def _lookup(
+    environ: Mapping[str, str], values: Mapping[str, FlatValue]
+) -> Callable[[str], str | None]:
+    """Return a function that returns the value of a placeholder's key, or `None`."""
+
+    @cache
+    def look_up(key: str) -> str | None:
+        value: FlatValue | None = _variable_value(key, environ)
+        if value is None:
+            value = values.get(canonical(key))
+        return None if value is None else as_text(value)
+
+    return look_up
+
+
+def _variable_value(key: str, environ: Mapping[str, str]) -> str | None:
+    """Return the environment variable that sets a key; `None` if there is no such variable.
+
+    `${redis.port}` is not the address that Kubernetes sets for a Service `redis`.
+    """
+    if not key:
+        return None
+    if (exact := environ.get(key)) is not None:
+        return exact
+    for name in (variable(key), snake_variable(key)):
+        value = environ.get(name)
+        if value is not None and not is_service_url(name, value):
+            return value
+    return None
 
 
 def source_from_tree(name: str, tree: Mapping[str, object] | None) -> PropertySource:

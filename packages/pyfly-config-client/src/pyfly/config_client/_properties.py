@@ -5,12 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar, overload
 
-from pyfly.config_client._environ import (
-    environment_source,
-    placeholder_values,
-    resolve,
-)
-from pyfly.config_client._mapping import ConfigMetadata, PropertyMapping
+from pyfly.config_client._environ import environment_source
 from pyfly.config_client._merging import (
     Explainer,
     Explanation,
@@ -18,10 +13,12 @@ from pyfly.config_client._merging import (
     Origin,
     keys_below,
     merge_sources,
+    placeholder_values,
+    resolve,
     source_from_tree,
     with_prefix,
 )
-from pyfly.config_client._nodes import Node, build_tree, plain
+from pyfly.config_client._views import ConfigMetadata, Node, PropertyMapping, build_tree, plain
 from pyfly.config_client.errors import MissingPropertyError, closest
 from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
 from pyfly.config_core.property_names import below, canonical, without_prefix

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from pyfly.config_client._merging import as_text
-from pyfly.config_client._nodes import Node, plain
 from pyfly.config_client._readers import (
     ABSENT,
     Reader,
@@ -19,6 +18,7 @@ from pyfly.config_client._readers import (
 )
 from pyfly.config_client._scalars import MISMATCH
 from pyfly.config_client._types import canonical_names, type_name, without_none
+from pyfly.config_client._views import Node, plain
 from pyfly.config_core.property_names import below
 
 MakeReader: TypeAlias = Callable[[Any], Reader]

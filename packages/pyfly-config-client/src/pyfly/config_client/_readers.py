@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from pyfly.config_client._merging import as_text
-from pyfly.config_client._nodes import Node, node_from_json, plain
 from pyfly.config_client._scalars import MISMATCH, ExplainedError
 from pyfly.config_client._types import Model, resolve_alias, type_name
+from pyfly.config_client._views import Node, node_from_json, plain
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core.limits import MAX_PROPERTIES
 from pyfly.config_core.property_names import Element, below, is_index, join
