@@ -483,7 +483,7 @@ def test_watchers_that_are_forgotten_leave_nothing_behind(holding_server: Any) -
             async for _ in client.watch(interval=0.01):
                 break
         gc.collect()
-        return len(client._holder.on_change)
+        return len(client._session.holder.on_change)
 
     holding_server.holds = False
     assert asyncio.run(look()) == 0

@@ -16,11 +16,11 @@ from pyfly.config_client import (
     ServerRejectedError,
     ServerUnreachableError,
     SyncConfigClient,
-    _acceptance,
     _fetch,
+    _rounds,
 )
-from pyfly.config_client._acceptance import only_shared
 from pyfly.config_client._command import main
+from pyfly.config_client._rounds import only_shared
 from pyfly.config_client.transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
@@ -188,8 +188,8 @@ async def test_a_large_answer_does_not_hold_up_the_event_loop(
         readers.add(threading.current_thread())
         return read_document(*given)
 
-    read_document = _acceptance.read
-    monkeypatch.setattr(_acceptance, "read", watched)
+    read_document = _rounds.read
+    monkeypatch.setattr(_rounds, "read", watched)
     monkeypatch.setattr(_fetch, "read", watched)
     values = {f"k{i}": i for i in range(count)}
     server.answer_json(document | {"propertySources": [{"name": "x", "source": values}]})

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfly.config_client import ConfigClientError, Properties, SyncConfigClient
-from pyfly.config_client._acceptance import accept
-from pyfly.config_client._responses import MAX_VALUES, decode_json
+from pyfly.config_client._exchange import MAX_VALUES, decode_json
+from pyfly.config_client._rounds import accept
 from pyfly.config_client.transport import HttpResponse
 from pyfly.config_core import ConfigError, ConfigFormatError
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
@@ -34,7 +34,7 @@ KEY = "🔑".encode()
 
 
 def read(body: bytes, **headers: str) -> Properties:
-    job = CLIENT._job()
+    job = CLIENT._session.job()
     answer = HttpResponse(
         status=200, headers={"content-type": "application/json"} | headers, body=body
     )
@@ -296,7 +296,7 @@ HEADERS = [
     st.binary(max_size=100),
 )
 def test_any_head_is_a_value_or_an_error(status: int, headers: dict[str, str], body: bytes) -> None:
-    job = CLIENT._job()
+    job = CLIENT._session.job()
     answer = HttpResponse(status=status, headers=headers, body=body)
     with pytest.raises(ConfigClientError) as caught:
         accept(job, job.requests[0][0], answer)
@@ -304,7 +304,7 @@ def test_any_head_is_a_value_or_an_error(status: int, headers: dict[str, str], b
 
 
 def test_a_deadline_holds_for_work_too() -> None:
-    job = CLIENT._job()
+    job = CLIENT._session.job()
     body = source(b'"a":1')
     answer = HttpResponse(status=200, headers={"content-type": "application/json"}, body=body)
     with pytest.raises(ConfigClientError, match="could not be read within the timeout"):

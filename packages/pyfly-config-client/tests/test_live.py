@@ -689,7 +689,7 @@ async def test_an_end_of_watching_is_logged(
     client = ConfigClient(**arguments)
     properties = await client.fetch()
     other = ConfigClient(**arguments | {"transport": Failing()})
-    other._holder._loaded = client._holder.loaded
+    other._session.holder._loaded = client._session.holder.loaded
     with caplog.at_level(logging.ERROR):
         async with other.live("a", int) as live:
             await until(lambda: "watching ended" in caplog.text)

@@ -164,7 +164,7 @@ def test_a_worker_takes_over_what_its_parent_had_only_begun(server: Any, argumen
         live.on_change(lambda *both: seen.append(both))
         other = SyncConfigClient(**arguments)
         other.fetch()
-        client._holder._loaded = other._holder.loaded
+        client._session.holder._loaded = other._session.holder.loaded
         assert succeeded(forked(work))
         assert live.value == 1
         let_go.set()

@@ -22,8 +22,9 @@ from pyfly.config_client import (
     SyncConfigClient,
     config_lifespan,
 )
-from pyfly.config_client._acceptance import Job, Loaded, accept
-from pyfly.config_client._steps import Compute, SendRequest, Sleep, UseConfiguration
+from pyfly.config_client._changes import Loaded
+from pyfly.config_client._rounds import accept
+from pyfly.config_client._steps import Compute, Job, SendRequest, Sleep, UseConfiguration
 from pyfly.config_client._watch import WatchTiming, watch
 from pyfly.config_client.transport import HttpRequest, HttpResponse, HttpxTransport
 

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pyfly.config_client._acceptance import Job, accept, validate
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._exchange import HttpRequest
@@ -22,7 +21,9 @@ from pyfly.config_client._integration import variables_of
 from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
+from pyfly.config_client._rounds import accept, validate
 from pyfly.config_client._snapshots import SnapshotStore
+from pyfly.config_client._steps import Job
 from pyfly.config_client._views import plain
 from pyfly.config_client.errors import ConfigClientError, PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
@@ -226,7 +227,7 @@ class DiagnosticClient(SyncConfigClient):
         if policy != "offline":
             yield from self._examine_servers()
         if policy != "require_server":
-            yield from _examine_disk(self._store())
+            yield from _examine_disk(self._session.store())
         try:
             found = self.fetch()
         except ConfigClientError as error:
@@ -237,7 +238,7 @@ class DiagnosticClient(SyncConfigClient):
 
     def _examine_servers(self) -> Iterator[Finding]:
         try:
-            job = self._job()
+            job = self._session.job()
         except ConfigClientError as error:
             yield _fault("credential", str(error))
             return

@@ -13,16 +13,31 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeVar
 
-from pyfly.config_client._acceptance import Loaded
 from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._properties import Properties
+from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._views import LoadedFrom
-from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
+from pyfly.config_client.errors import (
+    ConfigClientError,
+    InvalidPayloadError,
+)
 from pyfly.config_core.property_names import canonical
 
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Loaded:
+    """An accepted configuration, and the response it was read from."""
+
+    properties: Properties
+    snapshot: Snapshot
+    waited: bool = False
+    """True if the server holds requests until something changes (RFC 7240)."""
+    only_shared: bool = False
+    """True if nothing is stored for the application itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

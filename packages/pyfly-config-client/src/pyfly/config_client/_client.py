@@ -1,35 +1,23 @@
-"""The two clients. Plans decide what happens; the clients only let a driver perform the steps."""
+"""The two clients. Plans decide what happens; a client lets a driver perform the steps."""
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Never, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from pyfly.config_client._acceptance import Job, Loaded
-from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, register
-from pyfly.config_client._config import ClientConfig, check_seconds
-from pyfly.config_client._fetch import load, revalidate
+from pyfly.config_client._changes import Change, ClientStatus, register
+from pyfly.config_client._config import ClientConfig
+from pyfly.config_client._fetch import fetch, refresh
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._rounds import Revalidation
-from pyfly.config_client._snapshots import SnapshotStore
-from pyfly.config_client._steps import (
-    AsyncDriver,
-    BlockingDriver,
-    ClientAccess,
-    Plan,
-    UseConfiguration,
-)
-from pyfly.config_client.errors import ConfigClientError, SnapshotError
+from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Session
+from pyfly.config_client.errors import ConfigClientError
 
 if TYPE_CHECKING:
     from pyfly.config_client._live import AsyncLive, SyncLive
     from pyfly.config_client._live_values import LiveValues
-    from pyfly.config_client._watch import AsyncWatcher, Watcher, WatchTiming
+    from pyfly.config_client._watch import AsyncWatcher, Watcher
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-_LOG: Final = logging.getLogger("pyfly.config_client")
 
 
 def _with_arguments_of(
@@ -78,30 +66,36 @@ class _Client:
         """
         return cls.from_config(ClientConfig.from_env(environ, **arguments))
 
+    def _use_config(self, config: ClientConfig) -> None:
+        self._session = Session(config, self._update_live_values)
+
+    def _update_live_values(self) -> None:
+        if self._live_values is not None:
+            self._live_values.update()
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.build_requests(None)[0][0].url!r})"
 
     @property
     def config(self) -> ClientConfig:
         """The configuration of this client."""
-        return self._config
+        return self._session.config
 
     @property
     def current(self) -> Properties | None:
         """The newest good configuration; `None` before the first fetch."""
-        loaded = self._holder.loaded
-        return None if loaded is None else loaded.properties
+        return self._session.properties
 
     @property
     def document(self) -> bytes | None:
         """The environment document that `current` was read from; can be stored as a baseline."""
-        loaded = self._holder.loaded
+        loaded = self._session.holder.loaded
         return None if loaded is None else loaded.snapshot.body
 
     @property
     def status(self) -> ClientStatus:
         """What is in use, and how the last requests went. Shows no values."""
-        return self._holder.status
+        return self._session.holder.status
 
     def on_change(self, function: Callable[[Change], object]) -> Callable[[], None]:
         """Call a function after every change of `current`, by `fetch`, `refresh` or a watcher.
@@ -113,7 +107,7 @@ class _Client:
         Returns:
             A function that ends this.
         """
-        return register(self._holder.on_change, function)
+        return register(self._session.holder.on_change, function)
 
     def on_status(self, function: Callable[[ClientStatus], object]) -> Callable[[], None]:
         """Call a function when `status` changes, as `on_change` does.
@@ -125,90 +119,7 @@ class _Client:
         Returns:
             A function that ends this.
         """
-        return register(self._holder.on_status, function)
-
-    def _use_config(self, config: ClientConfig) -> None:
-        self._config = config
-        self._holder = ConfigurationHolder(self._update_live_values)
-        self._disk_error_logged = False
-
-    def _store(self) -> SnapshotStore:
-        return self._config.snapshot_store(in_memory=self._config.make_transport().in_memory)
-
-    def _access(self) -> ClientAccess:
-        return ClientAccess(self._holder, self._store, self._log_disk_error)
-
-    def _log_disk_error(self, error: SnapshotError) -> None:
-        if not self._disk_error_logged:
-            _LOG.warning("continuing without a snapshot: %s", error)
-        self._disk_error_logged = True
-
-    def _job(self) -> Job:
-        """Return what to fetch.
-
-        Raises:
-            ConfigClientError: The token file cannot be used.
-        """
-        config = self._config
-        in_memory = config.make_transport().in_memory
-        return Job(
-            config=config,
-            requests=config.build_requests(config.load_token()),
-            attempts=1 if in_memory and config.attempts is None else config.attempts,
-            pauses=not in_memory,
-        )
-
-    def _load(self) -> Plan[Properties]:
-        """Fetch, and return the configuration that is in use then."""
-        known = self._holder.loaded
-        loaded = yield from load(self._job(), known)
-        yield UseConfiguration(loaded=loaded, known=known)
-        return self._in_use().properties
-
-    def _refresh(self) -> Plan[Properties]:
-        """Ask once, until the response is not older than what came into use meanwhile."""
-        if self._config.policy == "offline":
-            raise ConfigClientError("a client with the policy 'offline' cannot refresh")
-        while True:
-            known = self._holder.loaded
-            found = yield from revalidate(self._job(), Revalidation(loaded=known, no_cache=True))
-            step = UseConfiguration(loaded=found, known=known)
-            yield step
-            if step.result:
-                return self._in_use().properties
-
-    def _in_use(self) -> Loaded:
-        loaded = self._holder.loaded
-        assert loaded is not None  # noqa: S101 - a fetch has succeeded
-        return loaded
-
-    def _update_live_values(self) -> None:
-        if self._live_values is not None:
-            self._live_values.update()
-
-    def _refetch(self) -> None:
-        """Fetch from a transport in memory, which does not wait; also in an event loop."""
-        BlockingDriver(self._config, self._access()).run(self._load())
-
-    def _live_timing(self, *, watch: bool, interval: float, wait: float) -> "WatchTiming | None":
-        timing = self._timing(interval, wait)
-        return timing if watch and self._config.policy != "offline" else None
-
-    @staticmethod
-    def _timing(interval: float, wait: float) -> "WatchTiming":
-        from pyfly.config_client._watch import WatchTiming  # noqa: PLC0415 - 4 ms, watchers only
-
-        check_seconds("interval", interval)
-        if wait != 0:  # then the server need not hold a request
-            check_seconds("wait", wait)
-        return WatchTiming(interval=interval, wait=wait)
-
-    def _watch_plan(self, timing: "WatchTiming") -> "Plan[Never]":
-        from pyfly.config_client._watch import watch  # noqa: PLC0415 - 4 ms, watchers only
-
-        if self._config.policy == "offline":
-            raise ConfigClientError("a client with the policy 'offline' cannot watch")
-        return watch(self._job, self._in_use, timing)
+        return register(self._session.holder.on_status, function)
 
 
 class ConfigClient(_Client):
@@ -233,7 +144,7 @@ class ConfigClient(_Client):
             SnapshotError: The client is offline, and no snapshot or baseline can be used.
         """
         try:
-            return await self._driver().run(self._load())
+            return await AsyncDriver(self._session).run(fetch(self._session))
         except ConfigClientError as error:
             # The frames of this package tell a user nothing; the cause is kept.
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
@@ -250,7 +161,7 @@ class ConfigClient(_Client):
                 The configuration in use stays.
         """
         try:
-            return await self._driver().run(self._refresh())
+            return await AsyncDriver(self._session).run(refresh(self._session))
         except ConfigClientError as error:
             raise error.with_traceback(None)  # noqa: B904 - as in `fetch`
 
@@ -268,10 +179,9 @@ class ConfigClient(_Client):
         Raises:
             ValueError: A number of seconds is negative or more than a day; an interval is 0.
         """
-        from pyfly.config_client._watch import AsyncWatcher  # noqa: PLC0415 - 4 ms, watchers only
+        from pyfly.config_client._watch import AsyncWatcher, WatchTiming  # noqa: PLC0415 - 4 ms, watchers only
 
-        timing = self._timing(interval, wait)
-        return AsyncWatcher(self, self._holder, self._driver(), lambda: self._watch_plan(timing))
+        return AsyncWatcher(self._session, WatchTiming(interval=interval, wait=wait))
 
     def live(
         self,
@@ -299,15 +209,14 @@ class ConfigClient(_Client):
             ValueError: As `watch`.
         """
         from pyfly.config_client._live import AsyncLive, AsyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
+        from pyfly.config_client._watch import WatchTiming  # noqa: PLC0415 - `_live` has imported it
 
         values: AsyncLiveValues = vars(self).setdefault(  # one, also if two threads call this
-            "_live_values", AsyncLiveValues(self, self._refetch)
+            "_live_values", AsyncLiveValues(self._session)
         )
-        timing = self._live_timing(watch=watch, interval=interval, wait=wait)
-        return AsyncLive(values, prefix, model, timing)
-
-    def _driver(self) -> AsyncDriver:
-        return AsyncDriver(self._config, self._access())
+        timing = WatchTiming(interval=interval, wait=wait)
+        watch = watch and self.config.policy != "offline"
+        return AsyncLive(values, prefix, model, timing if watch else None)
 
 
 class SyncConfigClient(_Client):
@@ -324,7 +233,7 @@ class SyncConfigClient(_Client):
             ConfigClientError: As `ConfigClient.fetch`.
         """
         try:
-            return self._driver().run(self._load())
+            return BlockingDriver(self._session).run(fetch(self._session))
         except ConfigClientError as error:
             # The frames of this package tell a user nothing; the cause is kept.
             raise error.with_traceback(None)  # noqa: B904 - it is the same error
@@ -336,7 +245,7 @@ class SyncConfigClient(_Client):
             ConfigClientError: As `ConfigClient.refresh`.
         """
         try:
-            return self._driver().run(self._refresh())
+            return BlockingDriver(self._session).run(refresh(self._session))
         except ConfigClientError as error:
             raise error.with_traceback(None)  # noqa: B904 - as in `fetch`
 
@@ -361,12 +270,12 @@ class SyncConfigClient(_Client):
             ConfigClientError: The first fetch failed, or the client is offline.
             ValueError: As `ConfigClient.watch`.
         """
-        from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
+        from pyfly.config_client._watch import Watcher, WatchTiming  # noqa: PLC0415 - 4 ms, watchers only
 
-        timing = self._timing(interval, wait)
-        if self._holder.loaded is None:
+        timing = WatchTiming(interval=interval, wait=wait)
+        if self._session.holder.loaded is None:
             self.fetch()
-        return Watcher(self, self._driver, lambda: self._watch_plan(timing), on_change)
+        return Watcher(self._session, timing, on_change)
 
     def live(
         self,
@@ -395,20 +304,11 @@ class SyncConfigClient(_Client):
             ValueError: As `ConfigClient.watch`.
         """
         from pyfly.config_client._live import SyncLive, SyncLiveValues  # noqa: PLC0415 - 12 ms, live values only
+        from pyfly.config_client._watch import WatchTiming  # noqa: PLC0415 - `_live` has imported it
 
         values: SyncLiveValues = vars(self).setdefault(  # one, also if two threads call this
-            "_live_values", SyncLiveValues(self, self._live_watcher)
+            "_live_values", SyncLiveValues(self._session)
         )
-        timing = self._live_timing(watch=watch, interval=interval, wait=wait)
-        return SyncLive(values, prefix, model, timing)
-
-    def _live_watcher(self, timing: "WatchTiming") -> "Watcher":
-        from pyfly.config_client._watch import Watcher  # noqa: PLC0415 - 4 ms, watchers only
-
-        def plan() -> "Plan[Never]":
-            return self._watch_plan(timing)
-
-        return Watcher(self, self._driver, plan, restarts=False)
-
-    def _driver(self) -> BlockingDriver:
-        return BlockingDriver(self._config, self._access())
+        timing = WatchTiming(interval=interval, wait=wait)
+        watch = watch and self.config.policy != "offline"
+        return SyncLive(values, prefix, model, timing if watch else None)

@@ -12,27 +12,28 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from pyfly.config_client._acceptance import (
-    Job,
-    Loaded,
-    check_shrinking,
-    read,
-    validate,
-)
+from pyfly.config_client._changes import Loaded
+from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._rounds import (
     Revalidation,
     ask_round,
     backoff,
+    check_shrinking,
     classify_failure,
     compute,
+    read,
+    validate,
 )
 from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._steps import (
+    Job,
     NoteFailure,
     Plan,
     ReadSnapshots,
+    Session,
     Sleep,
+    UseConfiguration,
     WriteSnapshot,
 )
 from pyfly.config_client._views import ConfigMetadata, LoadedFrom
@@ -97,6 +98,35 @@ def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
     if policy == "require_server":
         return _announced(loaded)
     return _announced((yield from store_and_reload(job, loaded)))
+
+
+def fetch(session: Session) -> Plan[Properties]:
+    """Fetch under the policy of a client, and return the configuration that is in use then.
+
+    Raises:
+        ConfigClientError: As `load`.
+    """
+    known = session.holder.loaded
+    loaded = yield from load(session.job(), known)
+    yield UseConfiguration(loaded=loaded, known=known)
+    return session.in_use.properties
+
+
+def refresh(session: Session) -> Plan[Properties]:
+    """Ask once, until the response is not older than what came into use meanwhile.
+
+    Raises:
+        ConfigClientError: There was no response that can be used, or the client is offline.
+    """
+    if session.config.policy == "offline":
+        raise ConfigClientError("a client with the policy 'offline' cannot refresh")
+    while True:
+        known = session.holder.loaded
+        found = yield from revalidate(session.job(), Revalidation(loaded=known, no_cache=True))
+        step = UseConfiguration(loaded=found, known=known)
+        yield step
+        if step.result:
+            return session.in_use.properties
 
 
 def revalidate(job: Job, current: Revalidation) -> Plan[Loaded]:

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
+from pyfly.config_client._fetch import fetch
 from pyfly.config_client._live_values import Binding, LiveValues, Notice, Rejection, log_raised
-from pyfly.config_client._watch import Watcher, WatchTiming
+from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Session
+from pyfly.config_client._watch import AsyncWatcher, Watcher, WatchTiming
 from pyfly.config_client.errors import ConfigClientError
 
 if TYPE_CHECKING:
     import asyncio
-
-    from pyfly.config_client._client import ConfigClient, SyncConfigClient
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -97,23 +97,16 @@ class Live(Generic[T]):
 
 
 class SyncLiveValues(LiveValues):
-    """The open live values of a `SyncConfigClient`; the watcher is a thread.
+    """The open live values of a `SyncConfigClient`; the watcher is a thread."""
 
-    Args:
-        client: The client.
-        start: Starts a watcher that is not started again in forked processes.
-    """
-
-    def __init__(self, client: "SyncConfigClient", start: Callable[[WatchTiming], Watcher]) -> None:
-        super().__init__(client, client.fetch)
-        self._watched: Final = client
-        self._start: Final = start
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self._watcher: Watcher | None = None
 
     def open(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
         """Fetch if necessary, and add a binding; see `add`."""
         if not self.has(binding) and self.needs_fetch:
-            self._watched.fetch()
+            BlockingDriver(self._session).run(fetch(self._session))
         self.add(binding, timing)
 
     def close(self, binding: Binding[Any]) -> None:
@@ -137,7 +130,7 @@ class SyncLiveValues(LiveValues):
         return self._watcher is not None and self._watcher.alive
 
     def _start_watcher(self, timing: WatchTiming) -> None:
-        self._watcher = self._start(timing)
+        self._watcher = Watcher(self._session, timing, restarts=False)
 
     def _forget_watcher(self) -> bool:
         watched, self._watcher = self._watcher is not None, None
@@ -194,9 +187,8 @@ class SyncLive(Live[T]):
 class AsyncLiveValues(LiveValues):
     """The open live values of a `ConfigClient`; the watcher is a task."""
 
-    def __init__(self, client: "ConfigClient", refetch: Callable[[], object]) -> None:
-        super().__init__(client, refetch)
-        self._watched: Final = client
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._callback: asyncio.Task[None] | None = None
@@ -205,7 +197,7 @@ class AsyncLiveValues(LiveValues):
     async def open(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
         """Fetch if necessary, and add a binding; see `add`."""
         if not self.has(binding) and self.needs_fetch:
-            await self._watched.fetch()
+            await AsyncDriver(self._session).run(fetch(self._session))
         self.add(binding, timing)
 
     async def close(self, binding: Binding[Any]) -> None:
@@ -252,8 +244,8 @@ class AsyncLiveValues(LiveValues):
 
     async def _watch(self, timing: WatchTiming) -> None:
         try:
-            async for _ in self._watched.watch(interval=timing.interval, wait=timing.wait):
-                pass  # the client passes every configuration on to `update`
+            async for _ in AsyncWatcher(self._session, timing):
+                pass  # the session passes every configuration on to `update`
         except Exception as error:
             _LOG.error("watching ended: the transport raised %s", type(error).__name__)
             raise

@@ -14,16 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+from pyfly.config_client._fetch import fetch
 from pyfly.config_client._forks import forget_after_fork, start_after_fork
 from pyfly.config_client._properties import Properties
+from pyfly.config_client._steps import BlockingDriver, Session
 from pyfly.config_client._types import type_name
 from pyfly.config_client._watch import WatchTiming
 from pyfly.config_client.errors import ConfigClientError, printable
-
-if TYPE_CHECKING:
-    from pyfly.config_client._client import ConfigClient, SyncConfigClient
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
@@ -121,11 +120,8 @@ class Binding(Generic[T]):
 class LiveValues(ABC):
     """The open live values of one client."""
 
-    def __init__(
-        self, client: "ConfigClient | SyncConfigClient", refetch: Callable[[], object]
-    ) -> None:
-        self._client: Final = client
-        self._refetch: Final = refetch
+    def __init__(self, session: Session) -> None:
+        self._session: Final = session
         self.asleep = False
         """True in a forked process, until `wake` starts a watcher there."""
         self._bindings: Final[list[Binding[Any]]] = []
@@ -138,7 +134,9 @@ class LiveValues(ABC):
     @property
     def needs_fetch(self) -> bool:
         """True if the configuration of the client is missing, or is that of an earlier test."""
-        return self._client.current is None or self._client.config.make_transport().in_memory
+        return (
+            self._session.holder.loaded is None or self._session.config.make_transport().in_memory
+        )
 
     def has(self, binding: Binding[Any]) -> bool:
         """True if a binding is open."""
@@ -156,7 +154,7 @@ class LiveValues(ABC):
         """
         with self._lock:
             self._attach()
-            properties = self._client.current
+            properties = self._session.properties
             if binding in self._bindings or properties is None:
                 return
             binding.begin(properties)
@@ -193,8 +191,8 @@ class LiveValues(ABC):
         """Fetch from a transport that reports its changes, if the client has one."""
         if not self._bindings or not self._is_told():
             return
-        try:
-            self._refetch()
+        try:  # such a transport does not wait; also in an event loop
+            BlockingDriver(self._session).run(fetch(self._session))
         except ConfigClientError as error:
             _LOG.warning("live values: keeping the current configuration: %s", error)
 
@@ -206,14 +204,14 @@ class LiveValues(ABC):
 
     def _follow(self) -> None:
         with self._lock:
-            properties = self._client.current
+            properties = self._session.properties
             if properties is not None:
                 for binding in tuple(self._bindings):
                     self._notices.extend(binding.follow(properties))
 
     def _is_told(self) -> bool:
         """True if the transport calls `refresh_live_values`, so that no watcher is needed."""
-        return bool(getattr(self._client.config.make_transport(), "tells_changes", False))
+        return bool(getattr(self._session.config.make_transport(), "tells_changes", False))
 
     def _ensure_watcher(self, timing: WatchTiming) -> None:
         if not self._is_told() and not self._is_watching():

@@ -165,10 +165,6 @@ class ConfigRequest:
     """Without credentials."""
     headers: dict[str, str]
     """May contain a credential."""
-    application: str
-    """As requested; a comma list stays one string."""
-    profiles: str
-    """As requested, comma separated."""
     label: str | None
     """As requested."""
     base_path_twice: str = ""
@@ -223,8 +219,6 @@ def _build(
     return ConfigRequest(
         url=f"{server.root}/{path}{query}",
         headers=_HEADERS | _authorization(server, credentials),
-        application=identity.application,
-        profiles=identity.profiles,
         label=label,
         base_path_twice=server.base_path_twice,
     )

@@ -1,4 +1,4 @@
-"""Steps, the only link between decisions and input or output, and the two drivers of plans.
+"""The session of a client, and steps, the only link between decisions and input or output.
 
 A plan is a generator that yields steps. A driver performs a step, fills in its result, and
 resumes the plan. Plans are therefore the same for both clients, and tests need neither an event
@@ -8,15 +8,16 @@ Values that stay inside this package have neither `==` nor a `repr`: generating 
 the import time, and a value without a `repr` shows no secret.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
-from pyfly.config_client._acceptance import Loaded
-from pyfly.config_client._changes import ConfigurationHolder
+from pyfly.config_client._changes import ConfigurationHolder, Loaded
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._exchange import Exchange, HttpRequest, HttpResponse, Transport
+from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._snapshots import Snapshot, SnapshotStore
 from pyfly.config_client.errors import (
@@ -28,8 +29,28 @@ from pyfly.config_client.errors import (
 
 T = TypeVar("T")
 
+_LOG: Final = logging.getLogger("pyfly.config_client")
+
 _LARGE: Final = 65_536
 """Bytes; reading a larger response would block the event loop for more than a millisecond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Job:
+    """One fetch: what to send, and under which rules."""
+
+    config: ClientConfig
+    requests: tuple[tuple[ConfigRequest, ...], ...]
+    """For every label one request to every server."""
+    attempts: int | None
+    """The limit of rounds. `None`: until the timeout, or a few if there is a fallback."""
+    pauses: bool = True
+    """False if attempts follow each other without a pause, as with a transport in memory."""
+
+    @property
+    def name(self) -> str:
+        """The name of the configuration in log lines."""
+        return f"{self.config.application} [{self.config.identity.profiles}]"
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -116,50 +137,80 @@ Step: TypeAlias = (
 Plan: TypeAlias = Generator[Step, None, T]
 
 
-class ClientAccess:
-    """Performs the steps that read or change what belongs to a client, without the network.
+class Session:
+    """What a client has: its configuration, the properties in use, and its snapshots.
 
     Args:
-        holder: The configuration in use.
-        make_store: Called for every step; returns where snapshots are.
-        on_error: Called with the error of a snapshot that cannot be written.
+        config: The configuration of the client.
+        on_use: As for `ConfigurationHolder`.
     """
 
-    def __init__(
-        self,
-        holder: ConfigurationHolder,
-        make_store: Callable[[], SnapshotStore],
-        on_error: Callable[[SnapshotError], None],
-    ) -> None:
-        self._holder = holder
-        self._make_store = make_store
-        self._on_error = on_error
+    def __init__(self, config: ClientConfig, on_use: Callable[[], object]) -> None:
+        self.config: Final = config
+        self.holder: Final = ConfigurationHolder(on_use)
+        self._disk_error_logged = False
+
+    @property
+    def in_use(self) -> Loaded:
+        """The configuration in use, after a fetch has succeeded."""
+        loaded = self.holder.loaded
+        assert loaded is not None  # noqa: S101 - a fetch has succeeded
+        return loaded
+
+    @property
+    def properties(self) -> Properties | None:
+        """The newest good configuration; `None` before the first fetch."""
+        loaded = self.holder.loaded
+        return None if loaded is None else loaded.properties
+
+    def job(self) -> Job:
+        """Return what to fetch.
+
+        Raises:
+            ConfigClientError: The token file cannot be used.
+        """
+        config = self.config
+        in_memory = config.make_transport().in_memory
+        return Job(
+            config=config,
+            requests=config.build_requests(config.load_token()),
+            attempts=1 if in_memory and config.attempts is None else config.attempts,
+            pauses=not in_memory,
+        )
+
+    def store(self) -> SnapshotStore:
+        """Return where the snapshots are."""
+        return self.config.snapshot_store(in_memory=self.config.make_transport().in_memory)
 
     def tell(self, step: UseConfiguration | NoteFailure) -> None:
         """Use a configuration or note a failure; calls the functions of the program."""
         if isinstance(step, UseConfiguration):
-            step.result = self._holder.use(step.loaded, step.known)
+            step.result = self.holder.use(step.loaded, step.known)
         else:
-            self._holder.failed(step.error)
+            self.holder.failed(step.error)
 
     def use_disk(self, step: ReadSnapshots | WriteSnapshot) -> None:
-        """Read or write; never raises `SnapshotError`."""
-        store = self._make_store()
+        """Read or write; never raises `SnapshotError`. The first one is logged."""
+        store = self.store()
         if isinstance(step, ReadSnapshots):
             step.result, step.faults = store.read()
         elif store.enabled:
             try:
                 step.result = store.write(step.snapshot)
             except SnapshotError as error:
-                self._on_error(error)
+                if not self._disk_error_logged:
+                    _LOG.warning("continuing without a snapshot: %s", error)
+                self._disk_error_logged = True
+
+
+# --- the drivers ----------------------------------------------------------------------
 
 
 class AsyncDriver:
     """Performs steps in the running event loop; work that would block it runs in a thread."""
 
-    def __init__(self, config: ClientConfig, client: ClientAccess) -> None:
-        self._config = config
-        self._client = client
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def run(self, plan: Plan[T]) -> T:
         """Perform all steps of a plan and return its result."""
@@ -185,14 +236,14 @@ class AsyncDriver:
             case Compute():
                 step.perform()
             case ReadSnapshots() | WriteSnapshot():
-                await asyncio.to_thread(self._client.use_disk, step)
+                await asyncio.to_thread(self._session.use_disk, step)
             case UseConfiguration() | NoteFailure():
-                self._client.tell(step)
+                self._session.tell(step)
 
     async def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
         import asyncio  # noqa: PLC0415 - as in `perform`
 
-        transport = self._config.make_transport()
+        transport = self._session.config.make_transport()
         try:
             async with asyncio.timeout(step.timeout):
                 return _checked(transport, await transport.send(step.http_request()))
@@ -205,9 +256,8 @@ class AsyncDriver:
 class BlockingDriver:
     """Performs steps in the calling thread; another thread can stop it."""
 
-    def __init__(self, config: ClientConfig, client: ClientAccess) -> None:
-        self._config = config
-        self._client = client
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._exchange: Exchange | None = None
         self.stopped = threading.Event()
 
@@ -231,9 +281,9 @@ class BlockingDriver:
             case Compute():
                 step.perform()
             case ReadSnapshots() | WriteSnapshot():
-                self._client.use_disk(step)
+                self._session.use_disk(step)
             case UseConfiguration() | NoteFailure():
-                self._client.tell(step)
+                self._session.tell(step)
 
     def stop(self) -> None:
         """End the current wait or exchange, and all later ones."""
@@ -242,7 +292,7 @@ class BlockingDriver:
             self._exchange.abort()
 
     def _send(self, step: SendRequest) -> HttpResponse | ConfigClientError:
-        transport = self._config.make_transport()
+        transport = self._session.config.make_transport()
         try:
             self._exchange = transport.start(step.http_request())
             if self.stopped.is_set():

@@ -13,19 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Never, Self
 
-from pyfly.config_client._acceptance import Job, Loaded
-from pyfly.config_client._changes import Change, ClientStatus, ConfigurationHolder, difference
-from pyfly.config_client._fetch import revalidate
+from pyfly.config_client._changes import Change, ClientStatus, Loaded, difference, register
+from pyfly.config_client._config import check_seconds
+from pyfly.config_client._fetch import fetch, refresh, revalidate
 from pyfly.config_client._forks import start_after_fork
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._rounds import Revalidation, backoff
-from pyfly.config_client._steps import AsyncDriver, BlockingDriver, Plan, Sleep, UseConfiguration
+from pyfly.config_client._steps import (
+    AsyncDriver,
+    BlockingDriver,
+    Job,
+    Plan,
+    Session,
+    Sleep,
+    UseConfiguration,
+)
 from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError
 
 if TYPE_CHECKING:
     import asyncio
-
-    from pyfly.config_client._client import ConfigClient, SyncConfigClient
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
@@ -44,27 +50,39 @@ _STOP_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class WatchTiming:
-    """How often a watcher asks."""
+    """How often a watcher asks. A number that cannot be used is a `ValueError`."""
 
     interval: float
     """Mean seconds between two requests, if the server does not hold them."""
     wait: float
-    """Seconds that the server may hold a request."""
+    """Seconds that the server may hold a request; 0 if it need not."""
+
+    def __post_init__(self) -> None:
+        check_seconds("interval", self.interval)
+        if self.wait != 0:
+            check_seconds("wait", self.wait)
 
     def after_failure(self, job: Job | None, failures: int, retry_after: float = 0.0) -> float:
         """Return the seconds to wait after a failure, with full jitter.
 
         Jitter is added to what the server asks for, because it tells all clients the same.
-
-        Args:
-            job: What failed; `None` if there is none yet.
-            failures: The number of failures before this one, without a success between them.
-            retry_after: The seconds that the server asks for.
+        `failures` is the number of those before this one, without a success between them.
         """
         if job is not None and not job.pauses:
             return _SHORT_PAUSE
         most = min(max(self.interval, _FIRST_PAUSE), _MAX_PAUSE)
         return min(retry_after, _MAX_RETRY_AFTER) + backoff(failures, first=_FIRST_PAUSE, most=most)
+
+
+def watch_session(session: Session, timing: WatchTiming) -> Plan[Never]:
+    """Return the plan that keeps the configuration of a client current.
+
+    Raises:
+        ConfigClientError: The client is offline.
+    """
+    if session.config.policy == "offline":
+        raise ConfigClientError("a client with the policy 'offline' cannot watch")
+    return watch(session.job, lambda: session.in_use, timing)
 
 
 def watch(
@@ -77,70 +95,86 @@ def watch(
         current: Returns the configuration in use, which a fetch may have replaced, too.
         timing: How often to ask.
     """
-    job = yield from _first_job(make_job, timing)
-    failures = early = 0
-    problem = ""
-    rejected: InvalidPayloadError | None = None
+    job: Job | None = None
+    past = _Past(timing=timing)
     while True:
-        job = _renewed(make_job, job)
-        known = current()
-        began = time.monotonic()
-        # News of the server itself must not wait for a change of the configuration.
-        may_wait = rejected or not (failures or known.properties.from_snapshot)
-        wait = timing.wait if may_wait else 0.0
-        asked_for = Revalidation(loaded=known, wait=wait, rejected=rejected)
+        job = yield from _renewed(make_job, job, timing)
+        known, began = current(), time.monotonic()
+        asked_for = past.next_question(known)
         try:
             found = yield from revalidate(job, asked_for)
         except ConfigClientError as error:
-            if str(error) != problem:
-                _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
-            problem = str(error)
-            is_same = rejected is not None and error is rejected
-            was_held = is_same and time.monotonic() - began >= _EARLY * timing.wait
-            rejected = None if is_same else _to_wait_for(error, timing)
-            if rejected is not None:
-                yield Sleep(seconds=_around(_SHORT_PAUSE))
-            elif not was_held:
-                yield Sleep(seconds=timing.after_failure(job, failures, error.retry_after))
-            failures += 1
-            continue
-        rejected = None
-        if failures:
+            pause = past.failed(job, error, time.monotonic() - began)
+        else:
+            past.succeeded(job)
+            yield UseConfiguration(loaded=found, known=known)
+            pause = past.pause(job, asked_for.wait, (known, found), time.monotonic() - began)
+        if pause:
+            yield Sleep(seconds=pause)
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class _Past:
+    """How the last requests of a watcher went, which decides when and how it asks again."""
+
+    timing: WatchTiming
+    failures: int = 0
+    """Without a success between them."""
+    early: int = 0
+    """How many waits in a row have ended early, without a change."""
+    problem: str = ""
+    """The text of the last failure, which is logged once."""
+    rejected: InvalidPayloadError | None = None
+    """The rejected configuration that the server has, if it can wait for another one."""
+
+    def next_question(self, known: Loaded) -> Revalidation:
+        """Return how to ask now."""
+        # News of the server itself must not wait for a change of the configuration.
+        may_wait = self.rejected or not (self.failures or known.properties.from_snapshot)
+        wait = self.timing.wait if may_wait else 0.0
+        return Revalidation(loaded=known, wait=wait, rejected=self.rejected)
+
+    def failed(self, job: Job, error: ConfigClientError, seconds: float) -> float:
+        """Note a failure; return the seconds to wait before the next request.
+
+        The server can hold a request until what is rejected has changed. The next one is not held,
+        so that the rejected configuration is checked again sometimes.
+        """
+        if str(error) != self.problem:
+            _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
+        self.problem = str(error)
+        timing, same = self.timing, self.rejected is not None and error is self.rejected
+        pause = timing.after_failure(job, self.failures, error.retry_after)
+        self.failures += 1
+        self.rejected = None
+        if same:
+            return 0.0 if seconds >= _EARLY * timing.wait else pause
+        if timing.wait and isinstance(error, InvalidPayloadError) and error.etag is not None:
+            self.rejected = error
+            return _around(_SHORT_PAUSE)
+        return pause
+
+    def succeeded(self, job: Job) -> None:
+        """Note a response that can be used."""
+        if self.failures:
             _LOG.info("%s: the server responds again", job.name)
-        failures, problem = 0, ""
-        yield UseConfiguration(loaded=found, known=known)
-        seconds = time.monotonic() - began
-        asked = wait > 0 and _could_be_held(found, known)
-        is_same = found.snapshot.body == known.snapshot.body
+        self.failures, self.problem, self.rejected = 0, "", None
+
+    def pause(self, job: Job, wait: float, news: tuple[Loaded, Loaded], seconds: float) -> float:
+        """Return the seconds to wait after a response; 0 to ask again at once."""
+        timing, (known, found) = self.timing, news
+        before, now = known.snapshot, found.snapshot
+        # Without an entity tag the server could not hold the request.
+        asked = wait > 0 and before.etag is not None and before.url == now.url
+        is_same = now.body == before.body
         is_early = asked and found.waited and is_same and seconds < _EARLY * timing.wait
-        early = early + 1 if is_early else 0
-        pause = _pause(timing, found, asked=asked, early=early if job.pauses else 0)
-        if pause or seconds < _SHORT_PAUSE:
-            yield Sleep(seconds=pause or _around(_SHORT_PAUSE))
-
-
-def _to_wait_for(error: ConfigClientError, timing: WatchTiming) -> InvalidPayloadError | None:
-    """Return the error if the server can hold a request until what it rejects has changed.
-
-    The request after that one is not held, so that a configuration is checked again sometimes.
-    """
-    if not timing.wait or not isinstance(error, InvalidPayloadError) or error.etag is None:
-        return None
-    return error
-
-
-def _could_be_held(found: Loaded, known: Loaded) -> bool:
-    """True if the request had an entity tag, so that the server could hold it."""
-    return known.snapshot.etag is not None and known.snapshot.url == found.snapshot.url
-
-
-def _pause(timing: WatchTiming, found: Loaded, *, asked: bool, early: int) -> float:
-    """Return the seconds to wait after a response; 0 if the next request can be held at once."""
-    if early:  # the server stops, or does not hold requests although it says so
-        return backoff(early - 1, first=_FIRST_PAUSE, most=timing.interval)
-    if found.waited or (timing.wait and not asked and found.snapshot.etag is not None):
-        return 0.0
-    return _around(timing.interval)
+        self.early = self.early + 1 if is_early else 0
+        if self.early and job.pauses:
+            # The server stops, or does not hold requests although it says so.
+            return backoff(self.early - 1, first=_FIRST_PAUSE, most=timing.interval)
+        if found.waited or (timing.wait and not asked and now.etag is not None):
+            return 0.0 if seconds >= _SHORT_PAUSE else _around(_SHORT_PAUSE)
+        return _around(timing.interval)
 
 
 def _around(seconds: float) -> float:
@@ -148,24 +182,22 @@ def _around(seconds: float) -> float:
     return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
 
-def _first_job(make_job: Callable[[], Job], timing: WatchTiming) -> Plan[Job]:
-    """Return a job as soon as one can be made; the token file may be missing at the moment."""
+def _renewed(make_job: Callable[[], Job], before: Job | None, timing: WatchTiming) -> Plan[Job]:
+    """Return a new job; else the one before, or the first one that can be made.
+
+    The token file may be missing at the moment.
+    """
     failures = 0
     while True:
         try:
             return make_job()
         except ConfigClientError as error:
+            if before is not None:
+                _LOG.warning("%s: using the previous token: %s", before.name, error)
+                return before
             _LOG.warning("watching starts when this is fixed: %s", error)
         yield Sleep(seconds=timing.after_failure(None, failures))
         failures += 1
-
-
-def _renewed(make_job: Callable[[], Job], job: Job) -> Job:
-    try:
-        return make_job()
-    except ConfigClientError as error:
-        _LOG.warning("%s: using the previous token: %s", job.name, error)
-        return job
 
 
 # --- the watchers ---------------------------------------------------------------------
@@ -179,19 +211,13 @@ class AsyncWatcher:
     the watcher, as it ends a generator.
     """
 
-    def __init__(
-        self,
-        client: "ConfigClient",
-        holder: ConfigurationHolder,
-        driver: AsyncDriver,
-        make_plan: Callable[[], Plan[Never]],
-    ) -> None:
-        self._client = client
-        self._holder = holder
-        self._driver = driver
-        self._make_plan = make_plan
+    def __init__(self, session: Session, timing: WatchTiming) -> None:
+        """Call `ConfigClient.watch` instead."""
+        self._session = session
+        self._timing = timing
+        self._driver = AsyncDriver(session)
         self._plan: Plan[Never] | None = None
-        self._seen = holder.loaded
+        self._seen = session.holder.loaded
         self._step: asyncio.Future[None] | None = None
         self._woken: asyncio.Future[None] | None = None
         self._stop_listening: Callable[[], object] = _nothing
@@ -200,11 +226,11 @@ class AsyncWatcher:
     @property
     def status(self) -> ClientStatus:
         """The status of the client."""
-        return self._client.status
+        return self._session.holder.status
 
     async def refresh(self) -> Properties:
         """Ask the server now; see `ConfigClient.refresh`. Any task may call it."""
-        return await self._client.refresh()
+        return await AsyncDriver(self._session).run(refresh(self._session))
 
     async def aclose(self) -> None:
         """End watching. May be called again."""
@@ -245,17 +271,19 @@ class AsyncWatcher:
         return change
 
     async def _begin(self) -> None:
-        if self._holder.loaded is None:
-            await self._client.fetch()
+        holder = self._session.holder
+        if holder.loaded is None:
+            await self._driver.run(fetch(self._session))
         if self._seen is None:
-            self._seen = self._holder.loaded
-        self._plan = self._make_plan()
-        stop_listening = self._client.on_change(_waker(self))
+            self._seen = holder.loaded
+        self._plan = watch_session(self._session, self._timing)
+        wake = weakref.WeakMethod(self._wake)  # does not keep the watcher alive
+        stop_listening = register(holder.on_change, lambda _: (found := wake()) and found())
         self._stop_listening = finalizer = weakref.finalize(self, stop_listening)
         finalizer.atexit = False
 
     def _unseen(self) -> Change | None:
-        seen, self._seen = self._seen, self._holder.loaded
+        seen, self._seen = self._seen, self._session.holder.loaded
         return difference(seen, self._seen)
 
     async def _advance(self) -> None:
@@ -271,32 +299,15 @@ class AsyncWatcher:
             step, self._step = self._step, None
             step.result()
 
-    def wake(self) -> None:
+    def _wake(self) -> None:
         """Look at the configuration again. May be called from any thread."""
         woken = self._woken
         if woken is not None and not woken.done() and not woken.get_loop().is_closed():
-            woken.get_loop().call_soon_threadsafe(_finish, woken)
+            woken.get_loop().call_soon_threadsafe(lambda: woken.done() or woken.set_result(None))
 
 
 def _nothing() -> None:
     pass
-
-
-def _finish(woken: "asyncio.Future[None]") -> None:
-    if not woken.done():
-        woken.set_result(None)
-
-
-def _waker(watcher: AsyncWatcher) -> Callable[[Change], None]:
-    """Return a function that wakes a watcher, but does not keep it alive."""
-    reference = weakref.ref(watcher)
-
-    def wake(_: Change) -> None:
-        found = reference()
-        if found is not None:
-            found.wake()
-
-    return wake
 
 
 class Watcher:
@@ -304,20 +315,22 @@ class Watcher:
 
     def __init__(
         self,
-        client: "SyncConfigClient",
-        make_driver: Callable[[], BlockingDriver],
-        make_plan: Callable[[], Plan[Never]],
+        session: Session,
+        timing: WatchTiming,
         on_change: Callable[[Change], object] | None = None,
         *,
         restarts: bool = True,
     ) -> None:
+        """Call `SyncConfigClient.watch` instead."""
+        self._session = session
+        self._timing = timing
         self._restarts = restarts
-        self._client = client
-        self._make_driver = make_driver
-        self._make_plan = make_plan
-        self._stop_listening = _nothing if on_change is None else client.on_change(on_change)
+        self._stop_listening: Callable[[], object] = _nothing
         self._running = False
-        self._start()
+        plan = watch_session(session, timing)
+        if on_change is not None:
+            self._stop_listening = register(session.holder.on_change, on_change)
+        self._start(plan)
         _watchers.add(self)
 
     def __enter__(self) -> Self:
@@ -334,11 +347,11 @@ class Watcher:
     @property
     def status(self) -> ClientStatus:
         """The status of the client."""
-        return self._client.status
+        return self._session.holder.status
 
     def refresh(self) -> Properties:
         """Ask the server now; see `SyncConfigClient.refresh`. Any thread may call it."""
-        return self._client.refresh()
+        return BlockingDriver(self._session).run(refresh(self._session))
 
     def stop(self) -> None:
         """End the thread. Waits for a running callback, for five seconds at most."""
@@ -355,12 +368,11 @@ class Watcher:
         """
         if self._running and self._restarts:
             _LOG.info("watching again in a forked process")
-            self._start()
+            self._start(watch_session(self._session, self._timing))
 
-    def _start(self) -> None:
+    def _start(self, plan: Plan[Never]) -> None:
         self._running = True
-        self._driver = self._make_driver()
-        plan = self._make_plan()
+        self._driver = BlockingDriver(self._session)
         self._thread = threading.Thread(
             target=_perform_all, args=(self._driver, plan), name="pyfly-config-watch", daemon=True
         )
