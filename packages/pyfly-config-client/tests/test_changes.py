@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -321,6 +321,57 @@ async def test_a_replica_that_is_behind_does_not_lead_back(
     assert (await watched.change()).properties == {"a": 1}, "the server knows that it is newer"
 
 
+async def test_what_the_server_did_not_confirm_counts_as_no_contact(
+    make_client: Any, holding_server: Any
+) -> None:
+    watched = make_client()
+    await watched.fetch()
+    contact = watched.client.status.last_contact
+    holding_server.stale = 60
+    holding_server.answer(a=1)
+    assert await watched.fetch() == {"a": 0}
+    assert watched.client.status.last_contact == contact
+    assert watched.client.status.failing
+
+
+async def test_a_clock_that_is_set_back_hides_no_success(
+    make_client: Any, holding_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = make_client(policy="require_server")
+    await watched.fetch()
+    holding_server.stale = 60
+    holding_server.answer(a=1)
+    with pytest.raises(StaleResponseError):
+        await watched.refresh()
+    assert watched.client.status.failing
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    monkeypatch.setattr("pyfly.config_client._changes._now", lambda: yesterday)
+    holding_server.stale = None
+    await watched.refresh()
+    assert watched.client.status.last_contact == yesterday
+    assert not watched.client.status.failing
+
+
+async def test_changes_are_told_after_an_interrupt_at_any_moment(
+    make_client: Any, holding_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the time limit of a task, which is an exception in the middle of a fetch."""
+    watched = make_client()
+    await watched.fetch()
+    watched.client.on_change(watched.changes.put)
+
+    def interrupt(*_: Any) -> Any:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyfly.config_client._changes.difference", interrupt)
+        with pytest.raises(TimeoutError):
+            await watched.refresh()
+    holding_server.answer(a=1)
+    await watched.refresh()
+    assert watched.changes.get_nowait().properties == {"a": 1}
+
+
 async def test_functions_are_called_for_every_fetch_until_they_are_removed(
     make_client: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -449,15 +500,15 @@ def test_a_forked_worker_uses_a_connection_of_its_own(holding_server: Any) -> No
 
 
 WATCHING = """
-import os, sys, time
+import gc, os, sys, time
 from pyfly.config_client import SyncConfigClient
 
 client = SyncConfigClient(
     server_url=sys.argv[1], application="orders", profile="prod", policy="require_server"
 )
-with client.watch(interval=3600):  # imports the watcher before the connections
+{watch}:  # imports the watcher before the connections
     child = os.fork()
-    while client.current != {"a": 1}:
+    while client.current != {{"a": 1}}:
         time.sleep(0.01)
 if child == 0:
     os._exit(0)
@@ -466,12 +517,55 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_watcher_holds_a_request_of_its_own(holding_server: Any) -> None:
-    command = [sys.executable, "-c", WATCHING, holding_server.url]
+@pytest.mark.parametrize(
+    "watch",
+    ["with client.watch(interval=3600)", "client.watch(interval=3600); gc.collect()\nif True"],
+    ids=["kept", "forgotten"],
+)
+def test_a_forked_watcher_holds_a_request_of_its_own(holding_server: Any, watch: str) -> None:
+    command = [sys.executable, "-c", WATCHING.format(watch=watch), holding_server.url]
     with subprocess.Popen(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}) as process:
         holding_server.wait_until(lambda: holding_server.held == 2)
         holding_server.answer(a=1)
         assert process.wait(PATIENCE) == 0
+
+
+async def test_another_task_may_end_a_watcher(holding_server: Any) -> None:
+    client = ConfigClient(server_url=holding_server.url, application="orders", profile="prod")
+    await client.fetch()
+    watcher = client.watch()
+
+    async def follow() -> str:
+        async for _ in watcher:
+            pass
+        return "ended"
+
+    task = asyncio.create_task(follow())
+    await holding_server.until(lambda: holding_server.held == 1)
+    await watcher.aclose()
+    assert await task == "ended"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watcher_that_ends_says_why(
+    holding_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`SystemExit` ends a thread without a word otherwise."""
+
+    def leave(_: Properties) -> None:
+        if ended.is_set():
+            raise SystemExit
+
+    ended = threading.Event()
+    names: Any = {"server_url": holding_server.url, "application": "orders", "profile": "prod"}
+    client = SyncConfigClient(**names, validate=leave)
+    with client.watch() as watcher:
+        holding_server.wait_until(lambda: holding_server.held == 1)
+        ended.set()
+        holding_server.answer(a=1)
+        watcher._thread.join(PATIENCE)
+        assert not watcher.alive
+    assert "watching ended: SystemExit was raised" in caplog.text
 
 
 def test_watchers_that_are_forgotten_leave_nothing_behind(holding_server: Any) -> None:

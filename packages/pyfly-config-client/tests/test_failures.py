@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,24 @@ def test_a_refused_connection_is_a_short_traceback(free_url: str, call: str, mos
     assert shown.count("Traceback (most recent call last)") == 1
     assert shown.count("pyfly/config_client/") == 1
     assert "httpx" not in shown
+
+
+@pytest.mark.parametrize(
+    "call", ["SyncConfigClient(**how).fetch()", "asyncio.run(ConfigClient(**how).fetch())"]
+)
+def test_so_is_that_of_a_server_that_never_answers(call: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        program = PROGRAM.replace('"attempts"', '"timeout": 0.5, "attempts"')
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(url=url, call=call)],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+    assert "no whole response within" in done.stderr
+    assert done.stderr.count("Traceback (most recent call last)") == 1
+    assert done.stderr.count("pyfly/config_client/") == 1
 
 
 async def test_neither_does_a_broken_answer_lead_through_the_parser(

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import SnapshotError, SyncConfigClient
+from pyfly.config_client._files import write_file
 from pyfly.config_client._requests import Identity
 from pyfly.config_client._snapshots import (
     AesGcm,
@@ -88,6 +89,21 @@ def test_the_same_content_again_keeps_the_generation_before(store: SnapshotStore
     store.write(Snapshot(body=NEW.body, url=NEW.url, saved_at=9.0, label="main", etag='"1"'))
     assert bodies(store) == [NEW.body, OLD.body]
     assert store.read()[0][0].saved_at == 9.0
+
+
+def test_a_snapshot_of_another_process_does_not_replace_what_was_fetched(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slower process may write an older response just before this one reads its own back."""
+    store = make_store()
+
+    def write_both(path: Path, data: bytes) -> None:
+        write_file(path, data)
+        write_file(path, encode_snapshot(OLD, IDENTITY, None))
+
+    monkeypatch.setattr("pyfly.config_client._snapshots.write_file", write_both)
+    assert store.write(NEW).body == NEW.body
+    assert bodies(store) == [OLD.body], "that process is sure that this is its newest one"
 
 
 @pytest.mark.slow

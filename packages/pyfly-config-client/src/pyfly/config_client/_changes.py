@@ -114,21 +114,16 @@ class ClientStatus:
     """The latest of these."""
     last_error: Problem | None = None
     """The latest failed request, also after the server has responded again."""
-
-    @property
-    def failing(self) -> bool:
-        """True if the latest request failed."""
-        error, contact = self.last_error, self.last_contact
-        return error is not None and (contact is None or contact < error.at)
+    failing: bool = False
+    """True if the latest request failed."""
 
     def differs(self, other: "ClientStatus") -> bool:
         """True if more differs than the time of the last contact and the seconds of staleness."""
         return _essence(self) != _essence(other)
 
 
-def _essence(status: ClientStatus) -> tuple[ClientStatus, bool, bool]:
-    stale = status.stale_for is not None
-    return replace(status, last_contact=None, stale_for=None), stale, status.failing
+def _essence(status: ClientStatus) -> tuple[ClientStatus, bool]:
+    return replace(status, last_contact=None, stale_for=None), status.stale_for is not None
 
 
 class ConfigurationHolder:
@@ -187,7 +182,8 @@ class ConfigurationHolder:
             if _is_superseded(before, known, loaded):
                 return False
             self._loaded = loaded
-            self._status = _with_contact(self._status, loaded)
+            if loaded is not before:  # otherwise the server did not confirm it
+                self._status = _with_contact(self._status, loaded)
         _log_staleness(before, loaded)
         if before is None or before.snapshot.body is not loaded.snapshot.body:
             self._on_use()
@@ -198,7 +194,7 @@ class ConfigurationHolder:
         """Note a request that failed, or whose response was rejected."""
         problem = Problem(text=str(error).partition("\n")[0], at=_now())
         with self._lock:
-            status = replace(self._status, last_error=problem)
+            status = replace(self._status, last_error=problem, failing=True)
             if isinstance(error, InvalidPayloadError):
                 status = replace(status, last_rejection=problem, rejected=status.rejected + 1)
             self._status = status
@@ -209,14 +205,14 @@ class ConfigurationHolder:
             if self._delivering:
                 return  # the thread that delivers goes on until there is no news
             self._delivering = True
-        while (calls := self._next_calls()) is not None:
-            for call in calls:
-                try:
+        try:
+            while (calls := self._next_calls()) is not None:
+                for call in calls:
                     call()
-                except BaseException:
-                    with self._lock:
-                        self._delivering = False
-                    raise
+        except BaseException:  # an interrupt, which may come at any moment
+            with self._lock:
+                self._delivering = False
+            raise
 
     def _next_calls(self) -> list[Callable[[], object]] | None:
         """Return what to call now; `None` if there is no more news."""
@@ -280,6 +276,7 @@ def _with_contact(status: ClientStatus, loaded: Loaded) -> ClientStatus:
         etag=loaded.snapshot.etag,
         last_contact=status.last_contact if found.from_snapshot else _now(),
         stale_for=found.stale_for,
+        failing=status.failing and found.from_snapshot,
     )
 
 

@@ -308,6 +308,7 @@ class SnapshotStore:
         """Write a snapshot atomically and durably, and return it as read back.
 
         The existing file becomes the previous one, unless it has the same content or is damaged.
+        If another process has written another snapshot meanwhile, this one is returned.
 
         Raises:
             SnapshotError: It cannot be written, or cannot be read back.
@@ -321,7 +322,8 @@ class SnapshotStore:
             write_file(path, encode_snapshot(snapshot, self.identity, self.cipher))
         except OSError as error:
             raise SnapshotError(f"snapshot {path}: cannot be written: {error.strerror}") from error
-        return self._read(path)
+        found = self._read(path)
+        return found if same_content(found, snapshot) else snapshot
 
 
 def _previous(path: Path) -> Path:

@@ -315,10 +315,9 @@ def _checked(transport: Transport, response: object) -> HttpResponse:
 def _unreachable(transport: Transport, step: SendRequest, error: OSError) -> ServerUnreachableError:
     """Return the error for what a transport raised; its text may show a credential."""
     url = step.request.url
-    if isinstance(error, TimeoutError):
-        result = late_response(url, step.timeout)
-    else:
-        reason = f"the transport {type(transport).__name__} failed ({type(error).__name__})"
-        result = ServerUnreachableError(f"{url}: {reason}")
+    if isinstance(error, TimeoutError):  # it has nothing to add but a long traceback
+        return late_response(url, step.timeout)
+    reason = f"the transport {type(transport).__name__} failed ({type(error).__name__})"
+    result = ServerUnreachableError(f"{url}: {reason}")
     result.__cause__ = error
     return result

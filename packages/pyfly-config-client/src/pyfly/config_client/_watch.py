@@ -220,7 +220,7 @@ class AsyncWatcher:
         self._seen = session.holder.loaded
         self._step: asyncio.Future[None] | None = None
         self._woken: asyncio.Future[None] | None = None
-        self._stop_listening: Callable[[], object] = _nothing
+        self._stop_listening: Callable[[], object] = lambda: None
         self._ended = False
 
     @property
@@ -258,17 +258,18 @@ class AsyncWatcher:
         Raises:
             ConfigClientError: The first fetch failed, or the client is offline.
         """
-        if self._ended:
-            raise StopAsyncIteration
         try:
-            if self._plan is None:
+            if self._plan is None and not self._ended:
                 await self._begin()
-            while (change := self._unseen()) is None:
+            while not self._ended:  # another task may close it
+                if (change := self._unseen()) is not None:
+                    return change
                 await self._advance()
         except BaseException:
             await self.aclose()
             raise
-        return change
+        await self.aclose()
+        raise StopAsyncIteration
 
     async def _begin(self) -> None:
         holder = self._session.holder
@@ -291,12 +292,12 @@ class AsyncWatcher:
         import asyncio  # noqa: PLC0415 - takes 40 ms; a program that calls this has imported it
 
         assert self._plan is not None  # noqa: S101 - `__anext__` has made it
-        if self._step is None:
-            self._step = asyncio.ensure_future(self._driver.perform(next(self._plan)))
+        step = self._step or asyncio.ensure_future(self._driver.perform(next(self._plan)))
+        self._step = step
         self._woken = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._step, self._woken], return_when=asyncio.FIRST_COMPLETED)
-        if self._step.done():
-            step, self._step = self._step, None
+        await asyncio.wait([step, self._woken], return_when=asyncio.FIRST_COMPLETED)
+        if self._step is step and step.done():  # otherwise it is closed, or goes on
+            self._step = None
             step.result()
 
     def _wake(self) -> None:
@@ -304,10 +305,6 @@ class AsyncWatcher:
         woken = self._woken
         if woken is not None and not woken.done() and not woken.get_loop().is_closed():
             woken.get_loop().call_soon_threadsafe(lambda: woken.done() or woken.set_result(None))
-
-
-def _nothing() -> None:
-    pass
 
 
 class Watcher:
@@ -325,13 +322,13 @@ class Watcher:
         self._session = session
         self._timing = timing
         self._restarts = restarts
-        self._stop_listening: Callable[[], object] = _nothing
+        self._stop_listening: Callable[[], object] = lambda: None
         self._running = False
         plan = watch_session(session, timing)
         if on_change is not None:
             self._stop_listening = register(session.holder.on_change, on_change)
-        self._start(plan)
         _watchers.add(self)
+        self._start(plan)
 
     def __enter__(self) -> Self:
         return self
@@ -356,6 +353,7 @@ class Watcher:
     def stop(self) -> None:
         """End the thread. Waits for a running callback, for five seconds at most."""
         self._running = False
+        _watchers.discard(self)
         self._stop_listening()
         self._driver.stop()
         if self._thread is not threading.current_thread():
@@ -380,13 +378,17 @@ class Watcher:
 
 
 def _perform_all(driver: BlockingDriver, plan: Plan[Never]) -> None:
-    for step in plan:
-        if driver.stopped.is_set():
-            return
-        driver.perform(step)
+    try:
+        for step in plan:
+            if driver.stopped.is_set():
+                return
+            driver.perform(step)
+    except BaseException as error:  # also `SystemExit`, which ends a thread without a word
+        _LOG.error("watching ended: %s was raised", type(error).__name__)
+        raise
 
 
-_watchers: "weakref.WeakSet[Watcher]" = weakref.WeakSet()
+_watchers: Final[set[Watcher]] = set()  # those that run, also if the program does not keep them
 
 
 def _restart_all() -> None:

@@ -22,7 +22,7 @@ __all__ = ["Exchange", "HttpRequest", "HttpResponse", "HttpxTransport", "TlsFile
 
 
 class HttpxTransport:
-    """Sends requests with httpx. Opens a connection for each request, and closes it.
+    """Sends requests with httpx, over connections that stay open for the next ones for 20 seconds.
 
     Redirects are not followed. Proxies and other settings of the environment are not used.
 
