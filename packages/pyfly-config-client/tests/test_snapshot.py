@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import SnapshotError, SyncConfigClient
-from pyfly.config_client._files import write_file
-from pyfly.config_client._requests import Identity
-from pyfly.config_client._snapshots import (
-    AesGcm,
+from pyfly.config_client._disk import (
     Snapshot,
     SnapshotStore,
     decode_snapshot,
     default_directory,
     encode_snapshot,
+    write_file,
 )
+from pyfly.config_client._encryption import SnapshotCipher
+from pyfly.config_client._exchange import Identity
 
 IDENTITY = Identity(
     servers=("http://config/config",), application="orders", profiles="prod", labels=(None,)
@@ -58,7 +58,7 @@ def make_store(tmp_path: Path) -> MakeStore:
 @pytest.fixture(params=["plain", "encrypted"])
 def store(request: pytest.FixtureRequest, make_store: MakeStore) -> SnapshotStore:
     """A store that holds two generations."""
-    made = make_store(cipher=AesGcm(KEY) if request.param == "encrypted" else None)
+    made = make_store(cipher=SnapshotCipher(KEY) if request.param == "encrypted" else None)
     made.write(OLD)
     made.write(NEW)
     return made
@@ -101,7 +101,7 @@ def test_a_snapshot_of_another_process_does_not_replace_what_was_fetched(
         write_file(path, data)
         write_file(path, encode_snapshot(OLD, IDENTITY, None))
 
-    monkeypatch.setattr("pyfly.config_client._snapshots.write_file", write_both)
+    monkeypatch.setattr("pyfly.config_client._disk.write_file", write_both)
     assert store.write(NEW).body == NEW.body
     assert bodies(store) == [OLD.body], "that process is sure that this is its newest one"
 
@@ -164,21 +164,21 @@ def test_identities_have_files_of_their_own(make_store: MakeStore) -> None:
 
 
 def test_an_encrypted_snapshot_shows_nothing_and_needs_its_key(make_store: MakeStore) -> None:
-    store = make_store(cipher=AesGcm(KEY))
+    store = make_store(cipher=SnapshotCipher(KEY))
     store.write(NEW)
     assert b"marker" not in store.path().read_bytes()
-    other = AesGcm(base64.b64encode(bytes(32)).decode())
+    other = SnapshotCipher(base64.b64encode(bytes(32)).decode())
     for cipher, said in ((other, "cannot be decrypted"), (None, "snapshot_key is not given")):
         found, (fault,) = make_store(cipher=cipher).read()
         assert (found, said in fault) == ((), True)
     with pytest.raises(SnapshotError, match="is not encrypted"):
-        decode_snapshot(encode_snapshot(NEW, IDENTITY, None), IDENTITY, AesGcm(KEY))
+        decode_snapshot(encode_snapshot(NEW, IDENTITY, None), IDENTITY, SnapshotCipher(KEY))
 
 
 @pytest.mark.parametrize("key", ["short", "", "!" * 44, base64.b64encode(bytes(31)).decode()])
 def test_another_key_than_32_bytes_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="openssl rand -base64 32") as caught:
-        AesGcm(key)
+        SnapshotCipher(key)
     assert key not in str(caught.value) or not key
 
 
@@ -347,7 +347,7 @@ def test_a_file_that_is_too_large_is_not_read(
 ) -> None:
     store = make_store()
     store.write(NEW)
-    monkeypatch.setattr("pyfly.config_client._snapshots.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("pyfly.config_client._disk.MAX_FILE_BYTES", 10)
     found, (fault,) = store.read()
     assert (found, "larger than 10 bytes" in fault) == ((), True)
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeVar
 
+from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._views import LoadedFrom
 from pyfly.config_client.errors import (
     ConfigClientError,

@@ -5,23 +5,22 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, get_args
 
-from pyfly.config_client._bound_values import ValueCipher, make_value_cipher
+from pyfly.config_client._disk import OFF, SnapshotStore, read_file
+from pyfly.config_client._encryption import SnapshotCipher, ValueCipher
 from pyfly.config_client._environ import read_variable, read_variables
-from pyfly.config_client._exchange import TlsFiles, Transport
-from pyfly.config_client._files import read_file
+from pyfly.config_client._exchange import Identity, TlsFiles, Transport
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import (
     ConfigRequest,
     Credentials,
-    Identity,
     Server,
     build_requests,
     check_identity,
     parse_server,
 )
-from pyfly.config_client._snapshots import OFF, SnapshotCipher, SnapshotStore, make_cipher
 from pyfly.config_client.errors import ConfigClientError
 from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import DEFAULT_PROFILE
@@ -30,7 +29,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 Policy: TypeAlias = Literal["prefer_server", "require_server", "offline"]
 Strategy: TypeAlias = Literal["always", "connection-timeout-only"]
 
-_MAX_TOKEN_BYTES: Final = 65_536
+_MAX_TEXT_BYTES: Final = 65_536
 _MAX_SECONDS: Final = 86_400
 
 
@@ -131,12 +130,16 @@ class ClientConfig:
             given = getattr(self, name)
             if given is not None and not isinstance(given, str):
                 self._set(name, tuple(given))
-        self._set("servers", tuple(parse_server(url, self.base_path) for url in self._urls()))
+        urls = (self.server_url,) if isinstance(self.server_url, str) else self.server_url
+        self._set("servers", tuple(parse_server(url, self.base_path) for url in urls))
         self._set("identity", self._make_identity())
         if isinstance(self.decrypt_keys, Mapping):
             self._set("decrypt_keys", json.dumps(dict(self.decrypt_keys)))
-        self._set("cipher", make_cipher(self.snapshot_key))
-        self._set("value_cipher", make_value_cipher(self._load_decrypt_keys()))
+        self._set(
+            "cipher", None if self.snapshot_key is None else SnapshotCipher(self.snapshot_key)
+        )
+        keys = self._load_decrypt_keys()
+        self._set("value_cipher", None if keys is None else ValueCipher(keys))
         check_identity(self.identity)
         if self.token is not None and self.token_file is not None:
             raise ValueError("give either a token or a token file, not both")
@@ -226,19 +229,10 @@ class ClientConfig:
             return None if self.decrypt_keys is None else str(self.decrypt_keys)
         if self.decrypt_keys is not None:
             raise ValueError("give either decrypt_keys or decrypt_keys_file, not both")
-        path = Path(self.decrypt_keys_file)
-        try:
-            return read_file(path, limit=_MAX_TOKEN_BYTES).decode()
-        except OSError as error:
-            raise ValueError(f"decrypt_keys_file {path}: {error.strerror}") from None
-        except UnicodeDecodeError:  # not chained: it contains the bytes
-            raise ValueError(f"decrypt_keys_file {path}: is not UTF-8") from None
+        return _read_text("decrypt_keys_file", Path(self.decrypt_keys_file))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-    def _urls(self) -> Sequence[str]:
-        return (self.server_url,) if isinstance(self.server_url, str) else self.server_url
 
     def _make_identity(self) -> Identity:
         label = self.label
@@ -280,13 +274,20 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
+def _read_text(name: str, path: Path) -> str:
+    try:
+        return read_file(path, limit=_MAX_TEXT_BYTES).decode()
+    except OSError as error:
+        raise ValueError(f"{name} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:  # not chained: it contains the bytes
+        raise ValueError(f"{name} {path}: is not UTF-8") from None
+
+
 def _read_token(path: Path) -> str:
     try:
-        token = read_file(path, limit=_MAX_TOKEN_BYTES).decode().strip()
-    except OSError as error:
-        raise ConfigClientError(f"token file {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:  # not chained: it contains the bytes
-        raise ConfigClientError(f"token file {path}: is not UTF-8") from None
+        token = _read_text("token file", path).strip()
+    except ValueError as error:
+        raise ConfigClientError(str(error)) from None
     try:
         Credentials(token=token)
     except ValueError as error:
@@ -319,10 +320,6 @@ def _is_path(value: object) -> bool:
     return isinstance(path, str)  # it may be bytes
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 class _Kind(NamedTuple):
     """What an argument of a declared type may be."""
 
@@ -331,18 +328,16 @@ class _Kind(NamedTuple):
     accepts: Callable[[object], bool]
 
 
-def _is(kind: type) -> Callable[[object], bool]:
+def _is(kind: type | UnionType) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
 _PATH: Final = _Kind(PathLike, "a path", _is_path)
-_NUMBER: Final = _Kind(float, "a number", _is_number)
+_NUMBER: Final = _Kind(float, "a number", _is(int | float))
 _KINDS: Final[Mapping[Any, _Kind]] = {
     form: kind
     for kind in (
-        _Kind(str, "a text", _is(str)),
-        _Kind(Policy, "a text", _is(str)),
-        _Kind(Strategy, "a text", _is(str)),
+        *(_Kind(one, "a text", _is(str)) for one in (str, Policy, Strategy)),
         _Kind(str | Sequence[str], "a text or a sequence of texts", _is_names),
         _Kind(str | Mapping[str, str], "a text or a mapping of texts", _is_texts),
         _PATH,
@@ -381,7 +376,7 @@ def check_seconds(name: str, seconds: float) -> None:
         TypeError: It is not a number.
         ValueError: It is not more than 0, or more than a day.
     """
-    if not _is_number(seconds):
+    if not _NUMBER.accepts(seconds):
         raise TypeError(f"{name} must be {_NUMBER.shown}, not {_described(seconds)}")
     if not 0 < seconds <= _MAX_SECONDS:
         raise ValueError(f"{name} must be more than 0 seconds and at most a day")

@@ -16,8 +16,8 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
+from pyfly.config_client._disk import read_file
 from pyfly.config_client._exchange import HttpRequest, HttpResponse, TlsFiles
-from pyfly.config_client._files import read_file
 from pyfly.config_client.errors import ServerUnreachableError, printable
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""The exchange with a server: requests and responses as values, and checks of a response.
+"""The exchange with a server: what is requested, requests and responses as values, and checks.
 
-Imports no library. `pyfly.config_client.transport` is the public module of the values, and of the
-interface of what sends them. Whatever a check does not accept is an error; nothing becomes empty
-configuration by accident.
+Imports no library. `pyfly.config_client.transport` is the public module of requests, responses and
+the interface of what sends them. Whatever a check does not accept is an error; nothing becomes
+empty configuration by accident.
 """
 
 import base64
@@ -16,8 +16,27 @@ from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol, cast
 
 from pyfly.config_client.errors import InvalidPayloadError, ServerRejectedError, printable
-from pyfly.config_core import ConfigFormatError, Environment, decode_environment, encode_slashes
+from pyfly.config_core import (
+    ConfigFormatError,
+    Environment,
+    decode_environment,
+    encode_slashes,
+)
 from pyfly.config_core.limits import MAX_ANSWER_BYTES, MAX_PROPERTIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Identity:
+    """Which configuration is requested, and from where. A snapshot belongs to one identity."""
+
+    servers: tuple[str, ...]
+    """Addresses without credentials, in the order in which they are asked."""
+    application: str
+    profiles: str
+    labels: tuple[str | None, ...]
+    """In the order in which they are tried."""
+    keys: str = ""
+    """The keys that are requested, comma separated; empty for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

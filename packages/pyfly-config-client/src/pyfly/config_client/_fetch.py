@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from pyfly.config_client._changes import Loaded
+from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._rounds import (
@@ -25,7 +26,6 @@ from pyfly.config_client._rounds import (
     read,
     validate,
 )
-from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._steps import (
     Job,
     NoteFailure,

@@ -11,21 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from pyfly.config_client._exchange import Identity
 from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes, split_names, split_profiles
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Identity:
-    """Which configuration is requested, and from where. A snapshot belongs to one identity."""
-
-    servers: tuple[str, ...]
-    """Addresses without credentials, in the order in which they are asked."""
-    application: str
-    profiles: str
-    labels: tuple[str | None, ...]
-    """In the order in which they are tried."""
-    keys: str = ""
-    """The keys that are requested, comma separated; empty for all."""
 
 
 def check_identity(identity: Identity) -> None:

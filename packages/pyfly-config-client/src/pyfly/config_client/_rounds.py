@@ -16,10 +16,10 @@ from functools import partial
 from typing import Final, Literal, TypeAlias
 
 from pyfly.config_client._changes import Loaded
+from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._exchange import HttpResponse, check_response, read_document
 from pyfly.config_client._properties import read_properties
 from pyfly.config_client._requests import ConfigRequest
-from pyfly.config_client._snapshots import Snapshot
 from pyfly.config_client._steps import Compute, Job, NoteFailure, Plan, SendRequest
 from pyfly.config_client._views import ConfigMetadata
 from pyfly.config_client.errors import (

@@ -16,10 +16,10 @@ from typing import Final, TypeAlias, TypeVar
 
 from pyfly.config_client._changes import ConfigurationHolder, Loaded
 from pyfly.config_client._config import ClientConfig
+from pyfly.config_client._disk import Snapshot, SnapshotStore
 from pyfly.config_client._exchange import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
-from pyfly.config_client._snapshots import Snapshot, SnapshotStore
 from pyfly.config_client.errors import (
     ConfigClientError,
     ServerUnreachableError,
@@ -315,9 +315,12 @@ def _checked(transport: Transport, response: object) -> HttpResponse:
 def _unreachable(transport: Transport, step: SendRequest, error: OSError) -> ServerUnreachableError:
     """Return the error for what a transport raised; its text may show a credential."""
     url = step.request.url
-    if isinstance(error, TimeoutError):  # it has nothing to add but a long traceback
-        return late_response(url, step.timeout)
-    reason = f"the transport {type(transport).__name__} failed ({type(error).__name__})"
-    result = ServerUnreachableError(f"{url}: {reason}")
+    if isinstance(error, TimeoutError):
+        result = late_response(url, step.timeout)
+        error.__cause__ = error.__context__ = None  # long, and about asyncio alone
+        error = error.with_traceback(None)
+    else:
+        reason = f"the transport {type(transport).__name__} failed ({type(error).__name__})"
+        result = ServerUnreachableError(f"{url}: {reason}")
     result.__cause__ = error
     return result

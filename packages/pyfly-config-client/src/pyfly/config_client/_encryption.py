@@ -1,13 +1,17 @@
-"""Decryption of values that a server hands on encrypted, in the format bound to their place.
+"""Encryption with AES-GCM: snapshots, and values that a server hands on encrypted.
 
-Values in the formats of Spring Cloud Config stay as they are.
+Such values are bound to their place. Those in the formats of Spring Cloud Config stay as they are.
 """
 
+import base64
+import binascii
 import json
+import os
 import re
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from pyfly.config_client.errors import SnapshotError
 from pyfly.config_core import (
     CipherError,
     EncryptionError,
@@ -45,9 +49,7 @@ class ValueCipher:
             raise ValueError(f"decrypt_keys: {error}") from None
 
     def __reduce__(self) -> tuple[type["ValueCipher"], tuple[str]]:
-        return type(self), (
-            self._keys,
-        )  # a cipher of the library can be neither copied nor pickled
+        return type(self), (self._keys,)  # as for `SnapshotCipher`
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._ciphers.key_ids)})"
@@ -75,6 +77,53 @@ class ValueCipher:
         return replace(source, source=values)
 
 
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+class SnapshotCipher:
+    """Encrypts the bodies of snapshots with AES-256-GCM and a key of 32 bytes, given in base64.
+
+    Raises:
+        ValueError: It is not such a key.
+        ImportError: The extra `encryption` is not installed.
+    """
+
+    def __init__(self, key: str) -> None:
+        try:
+            raw = base64.b64decode(key.strip(), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != _KEY_BYTES:
+            raise ValueError(
+                "snapshot_key must be 32 random bytes in base64: openssl rand -base64 32"
+            )
+        self._key = key
+        self._aes = _AesGcm(raw)
+
+    def __reduce__(self) -> tuple[type["SnapshotCipher"], tuple[str]]:
+        return type(self), (self._key,)  # a cipher of the library can be neither copied nor pickled
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def encrypt(self, body: bytes, context: bytes) -> bytes:
+        """Return a new nonce followed by the cipher text, which is bound to `context`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._aes.seal(nonce, body, context)
+
+    def decrypt(self, body: bytes, context: bytes) -> bytes:
+        """Return the body.
+
+        Raises:
+            SnapshotError: The key is wrong, or the file was changed.
+        """
+        try:
+            return self._aes.unseal(body[:_NONCE_BYTES], body[_NONCE_BYTES:], context)
+        except CipherError as error:
+            raise SnapshotError("cannot be decrypted with this key") from error
+
+
 class _AesGcm:
     def __init__(self, key: bytes) -> None:
         try:
@@ -82,7 +131,7 @@ class _AesGcm:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ImportError(
-                "decrypt_keys needs: pip install 'pyfly-config-client[encryption]'"
+                "encryption needs: pip install 'pyfly-config-client[encryption]'"
             ) from error
         self._invalid = InvalidTag
         self._aes = AESGCM(key)
@@ -95,16 +144,6 @@ class _AesGcm:
             return self._aes.decrypt(nonce, body, context)
         except (self._invalid, ValueError) as error:
             raise CipherError from error
-
-
-def make_value_cipher(keys: str | None) -> ValueCipher | None:
-    """Return what decrypts bound values; `None` without keys.
-
-    Raises:
-        ValueError: The keys cannot be used.
-        ImportError: The extra `encryption` is not installed.
-    """
-    return None if keys is None else ValueCipher(keys)
 
 
 def _is_bound(value: FlatValue) -> bool:

@@ -1,14 +1,12 @@
-"""Snapshots: the last good response on the disk, verified and optionally encrypted.
+"""What lies on the disk: files, read without waiting and written atomically, and snapshots.
 
-A file has three parts:
+A snapshot is the last good response, verified and optionally encrypted. Its file has three parts:
 
     pyfly-config-snapshot 1 sha256=<digest of everything below this line>
     {"identity": …, "saved_at": …, "url": …, …}
     <the body of the response, or its cipher text>
 """
 
-import base64
-import binascii
 import contextlib
 import hashlib
 import json
@@ -19,10 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, cast
 
-from pyfly.config_client._files import check_private, read_file, write_file
-from pyfly.config_client._requests import Identity
+from pyfly.config_client._encryption import SnapshotCipher
+from pyfly.config_client._exchange import Identity
 from pyfly.config_client.errors import SnapshotError
 
 _FIRST: Final = re.compile(rb"pyfly-config-snapshot ([0-9]+) sha256=([0-9a-f]{64})")
@@ -55,18 +53,6 @@ class Snapshot:
     etag: str | None = None
     origin: Literal["server", "snapshot", "baseline"] = "server"
     """Where it was read from; not part of the file."""
-
-
-class SnapshotCipher(Protocol):
-    """Encrypts the bodies of snapshots."""
-
-    def encrypt(self, body: bytes, context: bytes) -> bytes:
-        """Return the cipher text, bound to `context`."""
-        ...
-
-    def decrypt(self, body: bytes, context: bytes) -> bytes:
-        """Return the body, or raise `SnapshotError`."""
-        ...
 
 
 def encode_snapshot(snapshot: Snapshot, identity: Identity, cipher: SnapshotCipher | None) -> bytes:
@@ -157,65 +143,7 @@ def file_stem(identity: Identity) -> str:
     return f"{names[:80].lstrip('.')}-{digest[:16]}"
 
 
-_NONCE_BYTES: Final = 12
-_KEY_BYTES: Final = 32
-
-
-class AesGcm:
-    """Encrypts with AES-256-GCM and a key of 32 bytes, given in base64.
-
-    Raises:
-        ValueError: It is not such a key.
-        ImportError: The extra `encryption` is not installed.
-    """
-
-    def __init__(self, key: str) -> None:
-        try:
-            raw = base64.b64decode(key.strip(), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if len(raw) != _KEY_BYTES:
-            raise ValueError(
-                "snapshot_key must be 32 random bytes in base64: openssl rand -base64 32"
-            )
-        try:
-            from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only with a key
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                "encrypted snapshots need: pip install 'pyfly-config-client[encryption]'"
-            ) from error
-        self._key = key
-        self._invalid = InvalidTag
-        self._aes = AESGCM(raw)
-
-    def __reduce__(self) -> tuple[type["AesGcm"], tuple[str]]:
-        return type(self), (self._key,)  # a cipher of the library can be neither copied nor pickled
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-    def encrypt(self, body: bytes, context: bytes) -> bytes:
-        """Return a new nonce followed by the cipher text, which is bound to `context`."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._aes.encrypt(nonce, body, context)
-
-    def decrypt(self, body: bytes, context: bytes) -> bytes:
-        """Return the body.
-
-        Raises:
-            SnapshotError: The key is wrong, or the file was changed.
-        """
-        try:
-            return self._aes.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], context)
-        except (self._invalid, ValueError) as error:
-            raise SnapshotError("cannot be decrypted with this key") from error
-
-
-def make_cipher(key: str | None) -> SnapshotCipher | None:
-    """Return the cipher of a key; `None` without one."""
-    return None if key is None else AesGcm(key)
-
+# --- snapshots in files ---------------------------------------------------------------
 
 OFF: Final = "off"
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -364,3 +292,97 @@ def _read_file(path: Path, *, what: str) -> bytes:
         raise SnapshotError(f"{what} {path}: does not exist") from error
     except OSError as error:
         raise SnapshotError(f"{what} {path}: cannot be read: {error.strerror}") from error
+
+
+# --- files ----------------------------------------------------------------------------
+
+_BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
+_CLOSED_ON_EXEC: Final = getattr(os, "O_CLOEXEC", 0)
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
+_WRITE_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY | _CLOSED_ON_EXEC
+"""The flags to create a file that must not exist yet."""
+
+_WRITABLE_BY_OTHERS: Final = 0o022
+_PRIVATE_FILE: Final = 0o600
+
+
+def read_file(path: str | os.PathLike[str], *, limit: int, private: bool = False) -> bytes:
+    """Return the content of a regular file.
+
+    A FIFO, a socket or a device is rejected at once, without waiting for its other end.
+
+    Args:
+        path: A link to a file is followed unless the file must be private.
+        limit: The largest size in bytes.
+        private: Reject a link, a file of another user except root, and a file that others can
+            write.
+
+    Raises:
+        OSError: The file cannot be read or is rejected; `strerror` says why.
+    """
+    flags = os.O_RDONLY | _NO_WAIT | _BINARY | _CLOSED_ON_EXEC | (_NO_LINK if private else 0)
+    if private and os.path.islink(path):  # noqa: PTH114 - beside `os.open`; its error is unclear
+        raise _rejection("is a symbolic link")
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _rejection("is not a regular file")
+        if private:
+            check_private(status)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise _rejection(f"is larger than {limit:,} bytes")
+    return data
+
+
+def check_private(status: os.stat_result) -> None:
+    """Reject a file or a directory that another user could have written to.
+
+    Raises:
+        OSError: The owner is neither this user nor root, or others can write it.
+    """
+    if not hasattr(os, "geteuid"):  # Windows has other permissions
+        return
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise _rejection("belongs to another user")
+    if status.st_mode & _WRITABLE_BY_OTHERS:
+        raise _rejection("can be written by other users")
+
+
+def _rejection(why: str) -> OSError:
+    return OSError(0, why)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a private file atomically and durably: readers see the old or the new content.
+
+    Raises:
+        OSError: It cannot be written; the old content stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    descriptor = os.open(temporary, _WRITE_NEW, _PRIVATE_FILE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - as the other steps
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open directories
+        _flush_directory(path.parent)
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
