@@ -1,7 +1,9 @@
 """What a start does when servers, labels, snapshots or time are missing."""
 
+import errno
 import json
 import logging
+import os
 import re
 import stat
 import time
@@ -25,9 +27,12 @@ pytestmark = pytest.mark.anyio
 Fetch = Callable[..., Any]
 
 
-def many(document: Any, count: int) -> Any:
-    source = {f"key{number}": number for number in range(count)}
+def with_source(document: Any, **source: Any) -> Any:
     return document | {"propertySources": [{"name": "main/orders.yaml", "source": source}]}
+
+
+def many(document: Any, count: int) -> Any:
+    return with_source(document, **{f"key{number}": number for number in range(count)})
 
 
 # --- snapshots and policies -----------------------------------------------------------
@@ -52,6 +57,39 @@ async def test_the_last_good_configuration_starts_a_service_whose_server_is_down
     )
     assert f"2 properties from snapshot {server.url}/config/orders/prod, version 7" in caplog.text
     assert "marker-value" not in caplog.text
+
+
+@pytest.mark.parametrize("fallback", ["snapshot", "baseline"])
+def test_an_outage_does_not_lead_back_behind_what_the_server_has_sent(
+    fallback: str, server: Any, document: Any, kept: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    """The snapshot of it may not have been written, and a baseline is older than any response."""
+    how: Any = {"server_url": server.url, "application": "orders", "profile": "prod", "attempts": 1}
+    old = with_source(document, a="old")
+    if fallback == "snapshot":
+        server.answer_json(old)
+        SyncConfigClient(**how, **kept).fetch()
+        monkeypatch.setattr("pyfly.config_client._disk.write_file", no_space)
+    else:
+        path = kept["snapshot_dir"].with_name("baseline.json")
+        path.write_text(json.dumps(old), encoding="utf-8")
+        kept = {"snapshot_dir": "off", "baseline": path}
+    client = SyncConfigClient(**how, **kept)
+    changes: list[Any] = []
+    client.on_change(changes.append)
+    server.answer_json(with_source(document, a="new"))
+    assert client.fetch() == {"a": "new"}
+    server.stop()
+    assert client.fetch() == {"a": "new"}
+    assert client.current == {"a": "new"}
+    assert client.status.failing
+    assert changes == []
+    assert "keeping the current configuration: http://" in caplog.text
+    assert SyncConfigClient(**how, **kept).fetch() == {"a": "old"}, "another start has only that"
+
+
+def no_space(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_require_server_neither_reads_nor_writes_a_snapshot(

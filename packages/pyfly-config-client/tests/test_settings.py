@@ -1,5 +1,8 @@
 """pydantic-settings reads from the server, below everything else."""
 
+import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -11,6 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pyfly.config_client import Properties, SyncConfigClient
 from pyfly.config_client.settings import from_config_server
 from pyfly.config_client.testing import FakeConfigServer
+from pyfly.config_client.transport import Exchange, HttpRequest, HttpxTransport
+
+PATIENCE = 60.0
 
 
 class Pool(BaseModel):
@@ -53,6 +59,47 @@ def test_a_settings_class_is_filled_in_two_lines(
     monkeypatch.setenv("MAX_ITEMS", "300")
     assert Settings().max_items == 300
     assert Settings(max_items=400).max_items == 400
+
+
+class HangingTransport(HttpxTransport):
+    """Hangs in the process that made it; answers in its children."""
+
+    def __init__(self, server: FakeConfigServer) -> None:
+        super().__init__()
+        self.started, self.released = threading.Event(), threading.Event()
+        self._server = server
+        self._process = os.getpid()
+
+    def start(self, request: HttpRequest) -> Exchange:
+        self.started.set()
+        if os.getpid() == self._process:
+            self.released.wait(PATIENCE)
+        return self._server.start(request)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_forked_while_a_thread_fetches_does_not_wait_for_it(
+    put: None, config_server: FakeConfigServer
+) -> None:
+    transport = HangingTransport(config_server)
+    client = config_server.client("orders", "prod", transport=transport)
+
+    class Settings(BaseSettings):
+        settings_customise_sources = from_config_server(client, prefix="app")
+
+        max_items: int = 100
+
+    with ThreadPoolExecutor(1) as executor:
+        first = executor.submit(Settings)
+        assert transport.started.wait(PATIENCE)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # ends it if it waits for ever
+            os._exit(0 if Settings().max_items == 200 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        transport.released.set()
+        assert first.result().max_items == 200
 
 
 def test_without_a_client_the_environment_names_the_server(

@@ -94,7 +94,7 @@ def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
         _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
         return current
     except ConfigClientError as error:
-        return _announced(_fall_back(job, progress, error))
+        return _fall_back(job, progress, error, current)
     if policy == "require_server":
         return _announced(loaded)
     return _announced((yield from store_and_reload(job, loaded)))
@@ -194,15 +194,31 @@ def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
         return loaded
 
 
-def _fall_back(job: Job, progress: _Progress, error: ConfigClientError) -> Loaded:
-    """Return the stored configuration after a failure, if the failure allows it."""
+def _fall_back(
+    job: Job, progress: _Progress, error: ConfigClientError, current: Loaded | None
+) -> Loaded:
+    """Return the stored configuration after a failure, if the failure allows it.
+
+    What the server has sent meanwhile stays in use: the snapshot may not have been written.
+    """
     tried = [f"{n} times: {text}" if n > 1 else text for text, n in progress.failures.items()]
     if progress.stored and classify_failure(error) not in {"no-label", "rejected"}:
         stored = progress.stored[0]
+        if current is not None and _is_older(stored, current):
+            _LOG.warning("%s: keeping the current configuration: %s", job.name, "; ".join(tried))
+            return current
         _LOG.warning("%s: using %s: %s", job.name, _described(stored), "; ".join(tried))
-        return stored
+        return _announced(stored)
     tried = [] if tried == [str(error)] else tried
     raise _with_tried(error, [*tried, *progress.faults]) from error.__cause__
+
+
+def _is_older(stored: Loaded, current: Loaded) -> bool:
+    """True if a stored configuration is another one than the current one, and not newer."""
+    before, now = stored.snapshot, current.snapshot
+    if current.properties.from_snapshot or before.body == now.body:
+        return False
+    return stored.properties.loaded_from == "baseline" or before.saved_at <= now.saved_at
 
 
 def _ask_labels(job: Job, progress: _Progress, current: Loaded | None) -> Plan[Loaded]:

@@ -7,6 +7,7 @@ class Settings(BaseSettings):
 """
 
 import threading
+import weakref
 from typing import Any
 
 try:
@@ -19,6 +20,7 @@ except ModuleNotFoundError as missing:
 
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._conversion import lenient_reader
+from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._pydantic import settings_values
 
@@ -82,6 +84,11 @@ class _Source:
     def __init__(self, given: SyncConfigClient | Properties | None, *, refetch: bool) -> None:
         self._given = given
         self._refetch = refetch
+        self.after_fork()
+        _sources.add(self)
+
+    def after_fork(self) -> None:
+        """Forget a fetch of another thread, which a forked process does not have."""
         self._lock = threading.Lock()
 
     def properties(self) -> Properties:
@@ -96,3 +103,14 @@ class _Source:
             if self._refetch or in_memory or given.current is None:
                 return given.fetch()
             return given.current
+
+
+_sources: "weakref.WeakSet[_Source]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for source in list(_sources):
+        source.after_fork()
+
+
+forget_after_fork(_after_fork)
