@@ -301,10 +301,10 @@ class AsyncWatcher:
             step.result()
 
     def _wake(self) -> None:
-        """Look at the configuration again. May be called from any thread."""
+        """Look at the configuration again: end the wait. May be called from any thread."""
         woken = self._woken
         if woken is not None and not woken.done() and not woken.get_loop().is_closed():
-            woken.get_loop().call_soon_threadsafe(lambda: woken.done() or woken.set_result(None))
+            woken.get_loop().call_soon_threadsafe(woken.cancel)
 
 
 class Watcher:
