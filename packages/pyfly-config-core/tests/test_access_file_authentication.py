@@ -18,15 +18,18 @@ from pyfly.config_server import (
     ConfigServer,
     ConfigServerApp,
     ConfigSource,
+    Controller,
+    HealthSettings,
     HttpError,
     HttpRequest,
     InMemoryConfigBackend,
     SharedCredential,
+    SlowedAuthenticator,
 )
 from pyfly.config_server.access import followed_file
 from pyfly.config_server.access.followed_file import AccessFileError, FollowedAccessFile
 from pyfly.config_server.access.tokens import make_token
-from pyfly.config_server.http.authentication import HeaderAuthenticator
+from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.token_authentication import (
     AccessFileAuthenticator,
     AuthenticatorGroup,
@@ -365,3 +368,23 @@ def test_an_unknown_name_and_a_wrong_token_take_one_path(file: FollowedAccessFil
     ]
     assert len(paths[0]) > 5
     assert all(path == paths[0] for path in paths)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_readiness_shows_that_a_broken_file_is_not_in_force(
+    file: FollowedAccessFile, path: Path, backend: InMemoryConfigBackend, wrapped: bool
+) -> None:
+    auth: Authenticator = AccessFileAuthenticator(file)
+    if wrapped:
+        auth = SlowedAuthenticator(AuthenticatorGroup(SharedCredential.bearer("t"), auth))
+    async with ConfigServer(backend) as server:
+        controller = Controller(server, auth=auth, health=HealthSettings())
+        request = HttpRequest(method="GET", raw_path=b"/health/ready")
+        assert (await controller.handle(request)).body == b'{"status":"up"}'
+        write(path, "[principals")
+        await settle(file)
+        response = await controller.handle(request)
+        assert (response.status, response.body) == (200, b'{"status":"degraded"}')
+        write(path, entry("orders", SECOND))
+        await settle(file)
+        assert (await controller.handle(request)).body == b'{"status":"up"}'

@@ -66,6 +66,11 @@ class BackgroundAuthenticator(Authenticator, Protocol):
     `ConfigServerApp` starts it with itself and closes it at its end.
     """
 
+    @property
+    def problem(self) -> str | None:
+        """Why the newest principals are not in force; `None` if they are. Readiness shows it."""
+        ...
+
     def start(self) -> None:
         """Begin with the work in the running event loop, unless it has begun."""
         ...

@@ -48,6 +48,8 @@ class RequestContext:
     """The live layer; `None` to compose every document for its request."""
     metrics: MetricsResponder | None = None
     """Answers with metrics; `None` if they are disabled."""
+    access_problem: str | None = None
+    """Why the newest principals are not in force; `None` if they are."""
     webhook_secret: WebhookSecret | None = None
     """The secret of webhooks; `None` if there is none."""
 

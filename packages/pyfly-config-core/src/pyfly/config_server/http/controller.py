@@ -13,7 +13,7 @@ from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server.access import ANONYMOUS, Principal, Right
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
-from pyfly.config_server.http.authentication import Authenticator
+from pyfly.config_server.http.authentication import Authenticator, BackgroundAuthenticator
 from pyfly.config_server.http.authorization import check_anywhere
 from pyfly.config_server.http.context import RequestContext
 from pyfly.config_server.http.endpoint import Audience, Endpoint, Root
@@ -95,6 +95,7 @@ class Controller:
         self._live = server if isinstance(server, LiveDocuments) else None
         self._server = server.server if isinstance(server, LiveDocuments) else server
         self._auth = auth
+        self._background = auth if isinstance(auth, BackgroundAuthenticator) else None
         self._hosts = hosts
         self._health = health or HealthSettings()
         self._webhook_secret = webhook_secret
@@ -165,6 +166,7 @@ class Controller:
             query=_parse_query(request, endpoint),
             principal=principal,
             authenticate=partial(self._authenticate, request),
+            access_problem=None if self._background is None else self._background.problem,
             server=self._server,
             describe=self._describe,
             health=self._health,

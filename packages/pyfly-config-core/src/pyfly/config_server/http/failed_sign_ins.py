@@ -96,6 +96,11 @@ class SlowedAuthenticator:
         """The scheme of the authenticator."""
         return self._auth.scheme
 
+    @property
+    def problem(self) -> str | None:
+        """The problem of the authenticator; `None` if there is none."""
+        return self._auth.problem if isinstance(self._auth, BackgroundAuthenticator) else None
+
     def start(self) -> None:
         """Start the authenticator."""
         if isinstance(self._auth, BackgroundAuthenticator):

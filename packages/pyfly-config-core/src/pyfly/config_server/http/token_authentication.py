@@ -46,6 +46,11 @@ class AccessFileAuthenticator:
         self._table = file.table
         self._accepted: dict[bytes | None, TokenGrant] = {}
 
+    @property
+    def problem(self) -> str | None:
+        """Why the present access file is not in force; `None` if it is."""
+        return self._file.problem
+
     def start(self) -> None:
         """Begin to follow the access file."""
         self._file.start()
@@ -106,6 +111,12 @@ class AuthenticatorGroup:
     def scheme(self) -> str:
         """The scheme of the first authenticator."""
         return self._members[0].scheme
+
+    @property
+    def problem(self) -> str | None:
+        """The first problem of an authenticator; `None` if there is none."""
+        members = (one for one in self._members if isinstance(one, BackgroundAuthenticator))
+        return next((one.problem for one in members if one.problem is not None), None)
 
     def start(self) -> None:
         """Start the authenticators that have work of their own."""

@@ -42,7 +42,8 @@ async def _live(context: RequestContext) -> HttpResponse:
 async def _ready(context: RequestContext) -> HttpResponse:
     """Return 200 if documents can be served, else 503. The reason is logged, not returned.
 
-    The status is `degraded` while last good answers are served.
+    The status is `degraded` while last good answers are served, or the last good principals are in
+    force.
     """
     live = context.live
     if live is not None and live.is_degraded and live.has_answers:
@@ -54,7 +55,8 @@ async def _ready(context: RequestContext) -> HttpResponse:
         status = "degraded" if live is not None and live.has_answers else "down"
         context.outages.failed("GET /health/ready", _reason(error), answer=status)
         return json_response({"status": status}, status=503 if status == "down" else 200)
-    return json_response({"status": "up"}, status=200)
+    status = "up" if context.access_problem is None else "degraded"
+    return json_response({"status": status}, status=200)
 
 
 async def _spring_health(context: RequestContext) -> HttpResponse:
