@@ -18,7 +18,7 @@ from pyfly.config_cli._console.output import print_json, print_note
 from pyfly.config_cli._console.progress import ProgressBar
 from pyfly.config_cli._exit_codes import EXIT_CONDITION, EXIT_NOT_FOUND
 from pyfly.config_cli._rekeying.bundle_rekeying import BundleRekeying, BundleResult
-from pyfly.config_cli._rekeying.report import RekeyReport, print_report, report_document
+from pyfly.config_cli._rekeying.rekey_report import RekeyReport, print_report, report_document
 from pyfly.config_cli._stores.contents import load_contents, selected
 from pyfly.config_cli._stores.opening import BundleFilter, explain_empty, open_store
 from pyfly.config_cli._stores.writing import describe_commit
