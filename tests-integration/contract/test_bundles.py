@@ -125,6 +125,7 @@ async def test_a_condition_that_cannot_be_kept_is_refused(
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
+        (b'{"a": 1e400}', 422, "beyond 1.8e308"),
         (b'{"a.b": 1, "a": {"b": 2}}', 422, "'a.b' is given twice"),
         (b'{"a": 1, "a": 2}', 422, "twice"),
         (b"[1]", 422, "not a mapping"),
