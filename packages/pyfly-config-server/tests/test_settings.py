@@ -8,7 +8,7 @@ import pytest
 from pyfly.config_cli._errors import ArgumentError, SettingsError
 from pyfly.config_cli._serving.setup import store_locations
 from pyfly.config_cli._serving.start_report import url_of
-from pyfly.config_cli._settings.access import authenticator_of, credential_of, host_policy_of
+from pyfly.config_cli._settings.credentials import authenticator_of, credential_of, host_policy_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.model import ServerSettings

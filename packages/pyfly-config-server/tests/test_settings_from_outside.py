@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pyfly.config_cli import main
 from pyfly.config_cli._errors import ArgumentError, SettingsError
 from pyfly.config_cli._serving.setup import store_locations
-from pyfly.config_cli._settings.access import credential_of
+from pyfly.config_cli._settings.credentials import credential_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import PREFIX, fields_with_files, key_of, settings_of
 from pyfly.config_cli._settings.secret_files import read_secret_file

@@ -9,7 +9,7 @@ from typing import Final
 from pyfly.config_cli._serving.certificates import inspect_certificate, open_tls
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, resolve
 from pyfly.config_cli._serving.setup import check_exposure, open_server
-from pyfly.config_cli._settings.access import authenticator_of, credentials_of
+from pyfly.config_cli._settings.credentials import authenticator_of, credentials_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.fields import split_address
 from pyfly.config_cli._settings.metrics import check_metrics, has_metrics

@@ -11,7 +11,11 @@ from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.logs import set_up_logs
 from pyfly.config_cli._serving.memory import collect_less_often, return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
-from pyfly.config_cli._settings.access import authenticator_of, host_policy_of, webhook_secret_of
+from pyfly.config_cli._settings.credentials import (
+    authenticator_of,
+    host_policy_of,
+    webhook_secret_of,
+)
 from pyfly.config_cli._settings.encryption import encryption_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.live import live_of

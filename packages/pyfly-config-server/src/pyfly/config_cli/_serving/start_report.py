@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from pyfly.config_cli._serving.setup import store_locations
-from pyfly.config_cli._settings.access import credential_of, credentials_of, needs_credential
+from pyfly.config_cli._settings.credentials import credential_of, credentials_of, needs_credential
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._stores.location import find_store

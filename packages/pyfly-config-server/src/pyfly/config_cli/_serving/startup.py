@@ -14,7 +14,7 @@ from pyfly.config_cli._serving.setup import (
 )
 from pyfly.config_cli._serving.supervisor import supervise
 from pyfly.config_cli._serving.worker import serve_alone
-from pyfly.config_cli._settings.access import authenticator_of
+from pyfly.config_cli._settings.credentials import authenticator_of
 from pyfly.config_cli._settings.fields import split_address
 from pyfly.config_cli._settings.metrics import check_metrics
 from pyfly.config_cli._settings.model import ServerSettings

@@ -1,6 +1,6 @@
 """Settings that do not go together."""
 
-from pyfly.config_cli._settings.access import credential_of, host_policy_of, webhook_secret_of
+from pyfly.config_cli._settings.credentials import credential_of, host_policy_of, webhook_secret_of
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.health import health_of
