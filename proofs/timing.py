@@ -79,9 +79,10 @@ async def measure(tries: int) -> dict[str, list[int]]:
         controller = Controller(server, auth=auth)
         order = [kind for kind in KINDS for _ in range(tries)]
         choice.shuffle(order)
+        tries_made = [(kind, header(kind, tokens, choice)) for kind in order]
         gc.disable()
-        for kind in order:
-            headers = [(b"authorization", header(kind, tokens, choice))]
+        for kind, value in tries_made:
+            headers = [(b"authorization", value)]
             request = HttpRequest(method="GET", raw_path=b"/config/a/b", headers=headers)
             began = time.perf_counter_ns()
             response = await controller.handle(request)

@@ -69,8 +69,12 @@ class FollowedAccessFile:
         """The principals in force."""
         self.problem: str | None = None
         """Why the present file is not in force; `None` if it is."""
+        self._doubt_young_file()
+
+    def _doubt_young_file(self) -> None:
+        """Have the file read again if it may have changed since, without another time."""
         if self._read is not None and time.time_ns() - self._read.changed < _SETTLING_NANOSECONDS:
-            self._read = _UNKNOWN  # it may have changed since, without another time
+            self._read = _UNKNOWN
 
     def start(self) -> None:
         """Begin to follow the file in the running event loop, unless this has begun."""
