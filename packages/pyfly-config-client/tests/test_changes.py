@@ -506,7 +506,8 @@ from pyfly.config_client import SyncConfigClient
 client = SyncConfigClient(
     server_url=sys.argv[1], application="orders", profile="prod", policy="require_server"
 )
-{watch}:  # imports the watcher before the connections
+{watch}:
+    sys.stdin.readline()  # a fork while a connection is opened has tests of its own
     child = os.fork()
     while client.current != {{"a": 1}}:
         time.sleep(0.01)
@@ -524,7 +525,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 )
 def test_a_forked_watcher_holds_a_request_of_its_own(holding_server: Any, watch: str) -> None:
     command = [sys.executable, "-c", WATCHING.format(watch=watch), holding_server.url]
-    with subprocess.Popen(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}) as process:
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:
+        holding_server.wait_until(lambda: holding_server.held == 1)
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
         holding_server.wait_until(lambda: holding_server.held == 2)
         holding_server.answer(a=1)
         assert process.wait(PATIENCE) == 0
