@@ -1,12 +1,16 @@
 """What the tests of every package share."""
 
+import contextlib
 import fcntl
 import gc
 import ipaddress
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,10 +45,31 @@ LONGEST = (
 )
 """Where the longest files are. They come first, so that no process is left alone with one."""
 
-UNTRACED = ("measured", "packaging")
+UNTRACED = ("measured", "packaging", "untraced")
 """Marks of tests that run without the tracing of coverage, as do the processes that they start."""
 
+START_SECONDS = 120.0
+"""How long a server may take to start."""
+
 _TRACING = "COVERAGE_PROCESS_CONFIG"  # tells a process to trace itself
+
+# Moto is not made for threads: of two writes with the same condition it lets both through now and
+# then, and a read during a write changes the ETag that the write is answered with.
+_MOTO = """
+import sys
+import threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+application = DomainDispatcherApplication(create_backend_app)
+turn = threading.Lock()
+
+def one_at_a_time(environ, start_response):
+    with turn:
+        return application(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), one_at_a_time, threaded=True)
+"""
 
 # The tests of the template run where a package was made of it.
 collect_ignore_glob = ["packages/*/src/pyfly/config_cli/_backend_template/*"]
@@ -52,10 +77,14 @@ collect_ignore_glob = ["packages/*/src/pyfly/config_cli/_backend_template/*"]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep thousands of tests out of the garbage collector, which would look at them in vain."""
+    """Keep thousands of tests out of the garbage collector, which would look at them in vain.
+
+    Every process imports the same modules; the first one traces that.
+    """
     gc.disable()
     try:
-        return (yield)
+        with _traced(is_traced=os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"):
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
@@ -81,14 +110,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     The tracing of coverage takes as long as the code itself, and is part of every CPU time that is
     measured. The other tests reach the same lines.
     """
-    if not any(item.get_closest_marker(name) for name in UNTRACED):
+    with _traced(is_traced=not any(item.get_closest_marker(name) for name in UNTRACED)):
         return (yield)
+
+
+@contextlib.contextmanager
+def _traced(*, is_traced: bool) -> Generator[None]:
+    """Let this process and those that it starts be traced as they are, or not for now."""
+    if is_traced:
+        yield
+        return
     trace, trace_of_threads = sys.gettrace(), threading.gettrace()
     of_processes = os.environ.pop(_TRACING, None)
     sys.settrace(None)
     threading.settrace(None)
     try:
-        return (yield)
+        yield
     finally:
         threading.settrace(trace_of_threads)
         sys.settrace(trace)
@@ -191,6 +228,56 @@ def make_certificate(tmp_path: Path) -> Callable[..., Certificate]:
 def times() -> int:
     """How many times as often as usual a test repeats what it does; `scripts/prove writers`."""
     return int(os.environ.get("PYFLY_PROOF_TIMES", "1"))
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a port of the loopback interface that was free a moment ago."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def untraced() -> Callable[[], dict[str, str]]:
+    """Return the environment of a program that is not ours: it is not traced."""
+    return lambda: {name: value for name, value in os.environ.items() if name != _TRACING}
+
+
+@pytest.fixture(scope="session")
+def start_moto(untraced: Callable[[], dict[str, str]]) -> Callable[[int], subprocess.Popen[bytes]]:
+    """Start a moto server, a mock of S3 over a real socket; return it when it listens."""
+
+    def start(port: int) -> subprocess.Popen[bytes]:
+        quiet: dict[str, int] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = [sys.executable, "-c", _MOTO, str(port)]
+        process = subprocess.Popen(command, env=untraced(), **quiet)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return process
+            assert process.poll() is None, "moto ended"
+            assert time.monotonic() < deadline, "moto did not start"
+            time.sleep(0.05)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def moto(
+    free_port: Callable[[], int], start_moto: Callable[[int], subprocess.Popen[bytes]]
+) -> Iterator[str]:
+    """The address of a moto server."""
+    port = free_port()
+    process = start_moto(port)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
 
 
 _IMPORT_PATH = ("PYTHONPATH", "PYTHONSAFEPATH")

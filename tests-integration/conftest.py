@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
-import httpx
 import pytest
 
 from pyfly.config_server import KeyStoreFile
@@ -57,18 +56,6 @@ class RunningServer:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Return a port of the loopback interface that was free a moment ago."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
 
 
 @pytest.fixture(scope="session")
@@ -250,26 +237,15 @@ def key_store(run: Callable[..., bytes], once: Callable[..., Path]) -> KeyStoreF
 
 
 @pytest.fixture(scope="module")
-def s3(free_port: Callable[[], int]) -> Iterator[str]:
+def s3(moto: str) -> Iterator[str]:
     """The address of a moto server; credentials for it are in the environment."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        with subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                _wait_for_bucket_server(address)
-                yield address
-            finally:
-                process.terminate()
+        yield moto
 
 
 @pytest.fixture(scope="module")
@@ -315,15 +291,3 @@ def _wait_for_report(server: RunningServer) -> None:
         assert time.monotonic() < deadline, f"no report:\n{server.output()}"
         assert server.process.poll() is None, f"it ended:\n{server.output()}"
         time.sleep(0.01)
-
-
-def _wait_for_bucket_server(address: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            httpx.get(address)
-        except httpx.HTTPError:
-            assert time.monotonic() < deadline, "moto did not start"
-            time.sleep(0.05)
-        else:
-            return

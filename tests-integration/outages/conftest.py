@@ -26,6 +26,8 @@ START_SECONDS = 120
 RELAY = Path(__file__).with_name("relay.py")
 _BUCKET = "config"
 
+StartMoto = Callable[[int], "subprocess.Popen[bytes]"]
+
 
 class Store(Protocol):
     """A store behind something that breaks."""
@@ -85,8 +87,8 @@ class Relay:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, RELAY, str(self.port), str(self._upstream)]
+        self.process = subprocess.Popen(  # without what the environment has installed: it is quick
+            [sys.executable, "-S", RELAY, str(self.port), str(self._upstream)]
         )
         wait_until(lambda: listens(self.port), "the relay does not listen")
 
@@ -224,7 +226,8 @@ async def _make_tables(url: str) -> None:
 class S3:
     """A bucket of moto, behind a relay. Its memory is what a real store has on its disks."""
 
-    def __init__(self, free_port: Callable[[], int]) -> None:
+    def __init__(self, free_port: Callable[[], int], start_moto: StartMoto) -> None:
+        self._start_moto = start_moto
         self._port = free_port()
         self._address = f"http://127.0.0.1:{self._port}"
         self._start({})
@@ -264,12 +267,7 @@ class S3:
         self._process.wait()
 
     def _start(self, objects: dict[str, bytes]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-p", str(self._port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_until(lambda: listens(self._port), "moto does not listen")
+        self._process = self._start_moto(self._port)
         with contextlib.closing(self._client()) as client:
             client.create_bucket(Bucket=_BUCKET)
             for name, body in objects.items():
@@ -288,7 +286,9 @@ class S3:
 
 
 @pytest.fixture
-def open_store(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[str], Store]]:
+def open_store(
+    tmp_path: Path, free_port: Callable[[], int], start_moto: StartMoto
+) -> Iterator[Callable[[str], Store]]:
     """Make an empty store of a kind: `directory`, `postgres` or `s3`."""
     with contextlib.ExitStack() as stack:
 
@@ -301,7 +301,7 @@ def open_store(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callabl
                 stack.callback(postgres.close)
                 return postgres
             stack.enter_context(_credentials())
-            s3 = S3(free_port)
+            s3 = S3(free_port, start_moto)
             stack.callback(s3.close)
             return s3
 

@@ -57,6 +57,7 @@ class TestPostgres(SqlConformance, ChangeHintsConformance):
             yield backend
 
 
+@pytest.mark.untraced
 @pytest.mark.external
 class TestPostgresOverTcpAndTls(SqlConformance, ChangeHintsConformance):
     @pytest.fixture
@@ -70,6 +71,7 @@ class TestPostgresOverTcpAndTls(SqlConformance, ChangeHintsConformance):
             yield backend
 
 
+@pytest.mark.untraced
 @pytest.mark.external
 class TestPostgresBehindPgbouncer(SqlConformance):
     @pytest.fixture

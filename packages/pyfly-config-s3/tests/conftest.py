@@ -4,9 +4,7 @@ import asyncio
 import itertools
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -77,53 +75,6 @@ def credentials() -> Iterator[None]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         yield
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Return a port of the loopback interface that was free a moment ago."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
-
-
-# Moto is not made for threads: of two writes with the same condition it lets both through now and
-# then, and a read during a write changes the ETag that the write is answered with.
-MOTO = """
-import sys
-import threading
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
-
-application = DomainDispatcherApplication(create_backend_app)
-turn = threading.Lock()
-
-def one_at_a_time(environ, start_response):
-    with turn:
-        return application(environ, start_response)
-
-run_simple("127.0.0.1", int(sys.argv[1]), one_at_a_time, threaded=True)
-"""
-
-
-@pytest.fixture(scope="session")
-def moto(free_port: Callable[[], int]) -> Iterator[str]:
-    """The address of a moto server, a mock of S3 over a real socket."""
-    port = free_port()
-    with subprocess.Popen(
-        [sys.executable, "-c", MOTO, str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            _wait_for(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 class Proxy:

@@ -75,6 +75,7 @@ class TestBucketWithVersions(_Suite):
         return location(moto, versioned=True), connect(moto)
 
 
+@pytest.mark.untraced
 @pytest.mark.external
 class TestCeph(_Suite):
     @pytest.fixture

@@ -35,6 +35,7 @@ def backend(
     connect: Callable[[str], Any],
     open_s3: Callable[..., S3ConfigBackend],
     monkeypatch: pytest.MonkeyPatch,
+    patience: None,
 ) -> S3ConfigBackend:
     """A bucket with versions and 40 bundles of several versions each, remembered at once."""
     monkeypatch.setattr(_version_ids, "_YOUNG_SECONDS", -60.0)

@@ -2,13 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pyfly.config_cli import main
 from pyfly.config_cli._commands.serve import COMMAND, RunArguments
@@ -128,18 +127,9 @@ class ThreeMethods:
         return sorted(self.stored.values(), key=lambda source: source.key.sort_key)
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
 def place(
-    tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Callable[[str], str]:
     """Return a function that makes an empty store of a kind and returns its URL."""
     kept: dict[str, Any] = {}
@@ -160,12 +150,12 @@ def place(
             return f"sqlite:///{path}"
         if kind.startswith("s3"):
             bucket = f"bucket-{os.urandom(8).hex()}"
-            client = boto3.client("s3", endpoint_url=s3, region_name="eu-west-1")
+            client = boto3.client("s3", endpoint_url=moto, region_name="eu-west-1")
             client.create_bucket(
                 Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
             )
             layout = "&layout=spring" if kind == "s3-spring" else ""
-            return f"s3://{bucket}/config?region=eu-west-1&endpoint_url={s3}{layout}"
+            return f"s3://{bucket}/config?region=eu-west-1&endpoint_url={moto}{layout}"
         url = f"kept{number}:"
         kept[url] = Unclosed() if kind == "memory" else ThreeMethods()
         return url
