@@ -131,9 +131,12 @@ def inline(name: str, tree: ast.Module) -> Iterator[Expression]:
         if not isinstance(function.value, ast.Name) or function.value.id != "re":
             continue
         if function.attr in _FUNCTIONS and function.attr != "compile":
-            literal = node.args[0]
-            assert isinstance(literal, ast.Constant), f"{name}:{node.lineno}: not a literal"
-            pattern: Any = literal.value
+            written = node.args[0]
+            if isinstance(written, ast.Name):
+                pattern: Any = vars(importlib.import_module(name)).get(written.id)
+            else:
+                pattern = getattr(written, "value", None)
+            assert isinstance(pattern, str | bytes), f"{name}:{node.lineno}: not a constant"
             yield Expression(
                 f"{name}:{node.lineno}", re.compile(pattern), frozenset({function.attr})
             )
