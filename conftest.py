@@ -5,6 +5,7 @@ import fcntl
 import gc
 import ipaddress
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -232,12 +233,17 @@ def times() -> int:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Return a port of the loopback interface that was free a moment ago."""
+    """Return a port of the loopback interface that was free a moment ago.
+
+    The system gives ports above these to connections, which could take it before a server starts.
+    """
 
     def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+        while True:
+            port = 15_000 + secrets.randbelow(17_000)
+            with contextlib.suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+                return port
 
     return find
 
