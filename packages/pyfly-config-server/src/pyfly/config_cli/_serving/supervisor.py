@@ -13,6 +13,7 @@ from pyfly.config_cli._serving.http_server import HttpServer
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
 from pyfly.config_cli._serving.listeners import Listeners
 from pyfly.config_cli._serving.logs import set_up_logs
+from pyfly.config_cli._serving.service_manager import notify_ready
 from pyfly.config_cli._serving.signals import on_hangup, on_stop
 from pyfly.config_cli._serving.start_report import print_report
 from pyfly.config_cli._serving.telemetry import CounterSlot, metrics_servers, slot_directory
@@ -87,6 +88,7 @@ class _Supervisor:
         http_servers = self._metrics_servers()
         serving = [asyncio.create_task(one.run()) for one in http_servers]
         reporting = asyncio.create_task(_report(fleet, server))
+        notifying = asyncio.create_task(_notify(fleet))
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
             hanging = asyncio.create_task(hangup.wait())
@@ -99,6 +101,7 @@ class _Supervisor:
                 if replacing.done():
                     fleet = replacing.result()
         reporting.cancel()
+        notifying.cancel()
         for listener in self._listeners.service:
             listener.close()
         for http_server in http_servers:
@@ -156,6 +159,11 @@ async def _report(fleet: "_Fleet", server: ConfigServer) -> None:
     await server.aclose()
 
 
+async def _notify(fleet: "_Fleet") -> None:
+    await fleet.started()
+    notify_ready()
+
+
 class _Fleet:
     """The workers of one set of settings."""
 
@@ -182,6 +190,10 @@ class _Fleet:
         self._restarting = [
             asyncio.create_task(self._run_forever(slot, check=check)) for slot in range(self._count)
         ]
+
+    async def started(self) -> None:
+        """Return when every worker has answered once."""
+        await asyncio.wait(self._started)
 
     async def start_together(self) -> None:
         """Start the workers and return when all of them answer.

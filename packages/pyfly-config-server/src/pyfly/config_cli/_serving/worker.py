@@ -28,6 +28,7 @@ from pyfly.config_cli._serving.limits import (
 )
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, Listeners, listen, resolve
 from pyfly.config_cli._serving.logs import set_up_logs
+from pyfly.config_cli._serving.service_manager import notify_ready
 from pyfly.config_cli._serving.setup import (
     check_exposure,
     closing_on_error,
@@ -142,6 +143,7 @@ async def check_and_listen(
 
 async def _report(answering: asyncio.Event, server: ConfigServer, settings: ServerSettings) -> None:
     await answering.wait()
+    notify_ready()
     await print_report(server, settings)
 
 
