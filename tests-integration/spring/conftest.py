@@ -17,7 +17,7 @@ from reference_corpus import LOCATIONS
 
 HERE = Path(__file__).parent
 BUILD_SECONDS = 600
-START_SECONDS = 120
+START_SECONDS = 300
 GENERATIONS = {
     "Boot 4.0": {"boot.version": "4.0.8", "cloud.version": "2025.1.4"},
     "Boot 3.5": {"boot.version": "3.5.16", "cloud.version": "2025.0.1"},

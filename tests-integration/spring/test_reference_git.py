@@ -56,6 +56,19 @@ DELIBERATE: Final = {
 """By label the status of the reference and of ours, where they differ on purpose."""
 
 
+FILES: Final = {
+    "real/notes.txt": (200, 200),
+    "config/orders.yml": (200, 200),
+    "notes.txt": (200, 404),
+    "linked/notes.txt": (200, 404),
+    "outside.txt": (200, 404),
+    "broken.txt": (404, 404),
+    "sub/orders.yml": (404, 404),
+    "sub": (404, 404),
+}
+"""Paths of plain files of the branch `links`, and the statuses of the reference and of ours."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Both:
     """Two servers on one repository."""
@@ -144,7 +157,36 @@ def _odd_refs(remote: GitRepository) -> dict[str, str]:
     remote.git("update-ref", "refs/notes/x", "main")
     tag = remote.git("rev-parse", "nested")
     ids = {"COMMIT": commit, "COMM": commit[:12], "CAPS": commit[:12].upper()}
+    _odd_files(remote)
     return {**ids, "TREE": tree, "TAG": tag}
+
+
+def _odd_files(remote: GitRepository) -> None:
+    """Make a branch with links and a submodule, and one that is removed again."""
+    remote.commit({"orders.yml": "who: gone\n"}, "gone", fresh=True)
+    remote.git("update-ref", "-d", "refs/heads/gone")
+    files = {
+        "orders.yml": "who: links\n",
+        "real.yml": "who: real\n",
+        "real/notes.txt": "notes\n",
+        "config/orders.yml": "who: config\n",
+        ".gitmodules": '[submodule "sub"]\n\tpath = sub\n\turl = ../config.git\n',
+    }
+    head = remote.commit(files, "links", fresh=True)
+    links = {
+        "orders-prod.yml": "real.yml",
+        "notes.txt": "real/notes.txt",
+        "outside.txt": "/etc/hostname",
+        "linked": "real",
+        "broken.txt": "nowhere",
+    }
+    rows = [f"M 120000 inline {path}\ndata {len(to)}\n{to}\n" for path, to in links.items()]
+    rows.append(f"M 160000 {head} sub\n")
+    stream = (
+        f"commit refs/heads/links\ncommitter ada <ada@example.org> now\ndata 1\nx\nfrom {head}\n"
+    )
+    data = (stream + "".join(rows)).encode()
+    remote.git("fast-import", "--quiet", "--date-format=now", data=data)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -185,6 +227,26 @@ def test_every_kind_of_label_is_treated_as_by_the_reference(both: Both) -> None:
             if statuses != wanted or (label in EQUAL and found != expected):
                 unequal.append(f"{label}: expected {expected!r}\nfound    {found!r}")
     assert not unequal, "\n".join(unequal)
+
+
+def test_links_and_submodules_are_no_files(both: Both) -> None:
+    """The reference serves what a link leads to, inside of its clone and outside."""
+    statuses: dict[str, tuple[int, int]] = {}
+    with (
+        httpx.Client(base_url=both.reference, timeout=SECONDS) as reference,
+        httpx.Client(base_url=both.own, timeout=SECONDS) as own,
+    ):
+        plain = [client.get("/orders/default/links").json() for client in (reference, own)]
+        linked = [client.get("/orders/prod/links").json() for client in (reference, own)]
+        for path in FILES:
+            asked = f"/orders/default/links/{path}"
+            theirs, ours = (client.get(asked).status_code for client in (reference, own))
+            statuses[path] = (theirs, ours)
+        assert {client.get("/orders/prod/gone").status_code for client in (reference, own)} == {404}
+    values = [[one["source"] for one in found["propertySources"]] for found in (*plain, *linked)]
+    assert values[0] == values[1] == values[3] == [{"who": "config"}, {"who": "links"}]
+    assert values[2] == [{"who": "real"}, *values[0]]
+    assert statuses == FILES
 
 
 @pytest.mark.parametrize(
