@@ -259,9 +259,12 @@ def start_moto(untraced: Callable[[], dict[str, str]]) -> Callable[[int], subpro
     """Start a moto server, a mock of S3 over a real socket; return it when it listens."""
 
     def start(port: int) -> subprocess.Popen[bytes]:
-        quiet: dict[str, int] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        command = [sys.executable, "-c", _MOTO, str(port)]
-        process = subprocess.Popen(command, env=untraced(), **quiet)
+        process = subprocess.Popen(
+            [sys.executable, "-c", _MOTO, str(port)],
+            env=untraced(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + START_SECONDS
         while True:
             with socket.socket() as probe:
