@@ -63,8 +63,30 @@ async def test_values_are_decrypted(
 async def test_the_application_is_read_from_the_name_of_the_source(
     server: Any, fetch: Callable[..., Any], document: Any, name: str, application: str
 ) -> None:
-    server.answer_json(with_values(document, name, a=cipher(application, "a")))
-    assert (await fetch(decrypt_keys=KEYS))["a"] == "my secret"
+    answer = document | {"name": application}
+    server.answer_json(with_values(answer, name, a=cipher(application, "a")))
+    assert (await fetch(application=application, decrypt_keys=KEYS))["a"] == "my secret"
+
+
+@pytest.mark.parametrize(
+    ("requested", "name", "is_own"),
+    [
+        ("orders", "main/orders-eu.yaml", False),  # the profile eu of orders, for this client
+        ("orders-eu", "main/orders-eu.yaml", True),
+        ("orders,orders-eu", "main/orders-eu.yaml", True),
+        ("orders", "main/application-orders-eu.yaml", False),
+    ],
+)
+async def test_texts_of_applications_that_were_not_requested_are_not_decrypted(
+    server: Any, fetch: Callable[..., Any], document: Any, requested: str, name: str, is_own: bool
+) -> None:
+    answer = document | {"name": requested}
+    server.answer_json(with_values(answer, name, a=cipher("orders-eu", "a")))
+    if is_own:
+        assert (await fetch(application=requested, decrypt_keys=KEYS))["a"] == "my secret"
+    else:
+        with pytest.raises(InvalidPayloadError, match="was not encrypted for this application"):
+            await fetch(application=requested, decrypt_keys=KEYS)
 
 
 @pytest.mark.parametrize("kind", ["application", "key", "cut", "unknown key"])

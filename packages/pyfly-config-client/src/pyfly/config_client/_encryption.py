@@ -8,11 +8,13 @@ import binascii
 import json
 import os
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final, cast
 
 from pyfly.config_client.errors import SnapshotError
 from pyfly.config_core import (
+    SHARED_APPLICATION,
     CipherError,
     EncryptionError,
     EncryptionKeyError,
@@ -54,20 +56,26 @@ class ValueCipher:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._ciphers.key_ids)})"
 
-    def decrypt(self, environment: Environment) -> Environment:
+    def decrypt(self, environment: Environment, *, applications: Collection[str]) -> Environment:
         """Return the document with the clear texts of its bound values.
+
+        Args:
+            environment: The document.
+            applications: The applications that were requested. Texts of these and of shared bundles
+                are decrypted, if the name of their source can be read as a file of that bundle.
 
         Raises:
             EncryptionError: A value cannot be decrypted. The error names its source and its key.
         """
-        sources = tuple(map(self._decrypted, environment.property_sources))
+        requested = {*applications, SHARED_APPLICATION}
+        sources = tuple(self._decrypted(one, requested) for one in environment.property_sources)
         return replace(environment, property_sources=sources)
 
-    def _decrypted(self, source: PropertySource) -> PropertySource:
+    def _decrypted(self, source: PropertySource, requested: Collection[str]) -> PropertySource:
         bound = {key: value for key, value in source.source.items() if _is_bound(value)}
         if not bound:
             return source
-        applications = _applications(source.name)
+        applications = [one for one in _applications(source.name) if one in requested]
         values = dict(source.source)
         for key, value in bound.items():
             try:

@@ -167,7 +167,9 @@ def read(job: Job, snapshot: Snapshot, metadata: ConfigMetadata, until: float = 
     )
     if config.value_cipher is not None:
         try:
-            environment = config.value_cipher.decrypt(environment)
+            environment = config.value_cipher.decrypt(
+                environment, applications=config.application.split(",")
+            )
         except EncryptionError as error:
             raise InvalidPayloadError(f"{snapshot.url}: {error}") from None
     _check_deadline(snapshot, until)
