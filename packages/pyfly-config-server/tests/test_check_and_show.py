@@ -55,6 +55,7 @@ def test_what_can_be_served_ends_with_0(
         ({"TLS_CERTIFICATE_FILE": "/nowhere.pem"}, 2, "cannot read '/nowhere.pem'"),
         ({"STORE": '[{"url": "memory:", "applications": ["a b"]}, {"url": "memory:"}]'}, 2, "a b"),
         ({"ACCESS_FILE": "/nowhere.toml"}, 2, "cannot read the access file '/nowhere.toml'"),
+        ({"ACCESS_FILE": "/nowhere.toml"}, 2, "/nowhere.toml"),
         ({"METRICS_LISTEN": "nowhere.invalid:9100"}, 2, "cannot listen on nowhere.invalid:9100"),
     ],
 )

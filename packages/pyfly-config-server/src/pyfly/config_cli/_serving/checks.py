@@ -49,6 +49,7 @@ async def check_server(settings: ServerSettings) -> list[CheckResult]:
         ("TLS", _in_thread(_check_tls, settings)),
         ("keys", _in_thread(_check_keys, settings)),
         ("metrics", _in_thread(_check_metrics, settings)),
+        ("credential", _in_thread(_check_credential, settings)),
     ]
     results = [await _result(name, check) for name, check in checks]
     if not settings.store_urls:
@@ -103,6 +104,11 @@ def _check_keys(settings: ServerSettings) -> str:
 def _check_metrics(settings: ServerSettings) -> str:
     check_metrics(settings)
     return "configured" if has_metrics(settings) else "none"
+
+
+def _check_credential(settings: ServerSettings) -> str:
+    authenticator_of(settings)  # reads the access file
+    return credentials_of(settings)
 
 
 async def _check_store(url: str) -> CheckResult:
