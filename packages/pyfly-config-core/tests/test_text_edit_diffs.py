@@ -156,8 +156,8 @@ def test_the_diffs_of_a_file_with_several_documents_are_as_small_as_they_were() 
 
 
 def difference(old: bytes, new: bytes) -> list[str]:
-    lines = (one.decode().splitlines() for one in (old, new))
-    return [*difflib.unified_diff(*lines, n=1, lineterm="")][2:]
+    before, after = old.decode().splitlines(), new.decode().splitlines()
+    return [*difflib.unified_diff(before, after, n=1, lineterm="")][2:]
 
 
 def check_golden(name: str, shown: list[str]) -> None:

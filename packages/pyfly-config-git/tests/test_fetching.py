@@ -153,6 +153,7 @@ async def test_the_loss_of_all_branches_is_never_believed(
     assert await port(store) == 1
     repository.git("update-ref", "-d", "refs/heads/main")
     began = time.time()
+    error = await until_stale(store)
     while time.time() - began < 2:
         error = await until_stale(store)
         await asyncio.sleep(0.1)

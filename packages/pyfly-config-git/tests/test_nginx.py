@@ -11,7 +11,7 @@ import pytest
 from nginx_git import PROGRAMS, SEARCHED, CuttingProxy, NginxGitServer
 
 from git_repositories import Repository, until_fetched
-from pyfly.config_core import BackendUnavailableError
+from pyfly.config_core import BackendUnavailableError, JsonValue
 from pyfly.config_git import GitConfigBackend
 from pyfly.config_server.storage import ANY, ConfigSource
 
@@ -81,9 +81,9 @@ async def test_a_clone_a_fetch_and_a_push(
     large = {f"app{n}-prod.yml": os.urandom(3_000).hex() for n in range(400)}
     await until_fetched(store, "main", repository.commit({**large, "orders-prod.yml": "port: 4"}))
     assert await port(store) == 4
+    texts: list[JsonValue] = ["x" * 9_000 for _ in range(100)]
     await store.commit(
-        ConfigSource(application="large", profile="prod", properties={"a": ["x" * 9_000] * 100}),
-        expected=ANY,
+        ConfigSource(application="large", profile="prod", properties={"a": texts}), expected=ANY
     )
     assert len(repository.git("show", "main:large-prod.yml")) > 900_000
 
