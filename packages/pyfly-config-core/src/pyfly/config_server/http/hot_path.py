@@ -64,9 +64,11 @@ class HotAnswer(NamedTuple):
     ready: ReadyResponse
     body: bytes | None
     """The body; `None` if the client has it."""
-    wait: int | None
+    wait: int | None = None
     """The seconds that the client grants for an answer that it does not have; `None` if it wants
     an answer at once."""
+    request: "KnownRequest | None" = None
+    """What `after_wait` needs; `None` for a request that does not wait."""
 
     @property
     def status(self) -> int:
@@ -118,43 +120,47 @@ class HotPath:
         self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
         self._granted: dict[tuple[Principal, ReadyResponse], float] = {}
 
-    def find(self, scope: Mapping[str, Any], *, was_held: bool = False) -> HotAnswer | None:
-        """Return the answer to a request.
-
-        Args:
-            scope: The request.
-            was_held: True for a request that has waited until the document may have changed. Only
-                then a client gets another document than the one whose entity tag it sends.
-        """
+    def find(self, scope: Mapping[str, Any]) -> HotAnswer | None:
+        """Return the answer to a request, or what it may wait for."""
         head = _head(scope)
         if head is None:
             return None
-        if b"prefer" in head and not was_held:
-            return self._held(_key(scope, head), head)
-        ready = self._current(_key(scope, head))
-        if ready is None:
+        request = _known_request(scope, head)
+        if b"prefer" in head:
+            return self._held(request, head)
+        return self._found(request, was_held=False)
+
+    def after_wait(self, request: KnownRequest) -> HotAnswer | None:
+        """Return the answer to a request that has waited until its document may have changed.
+
+        Only then a client gets another document than the one whose entity tag it sends.
+        """
+        return self._found(request, was_held=True)
+
+    def _found(self, request: KnownRequest, *, was_held: bool) -> HotAnswer | None:
+        ready, known = self._current(request.key), request.entity_tag
+        entry = None if ready is None else ready.entry()
+        if ready is None or entry is None:
             return None
-        if not self._may_have(ready, head.get(b"host"), head.get(b"authorization")):
+        if not self._may_have(ready, request.host, request.authorization):
             return None
-        known = head.get(b"if-none-match")
         has = known == ready.entity_tag
-        entry = ready.entry()
-        if entry is None or (known is not None and not (has or was_held)):
+        if known is not None and not (has or was_held):
             return None
         entry.is_used = True
         self._counters.hits += 1
-        return HotAnswer(ready=ready, body=None if has else entry.representation.body, wait=None)
+        return HotAnswer(ready=ready, body=None if has else entry.representation.body)
 
-    def _held(self, key: _Key, head: Mapping[bytes, bytes]) -> HotAnswer | None:
+    def _held(self, request: KnownRequest, head: Mapping[bytes, bytes]) -> HotAnswer | None:
         """Return what a request may wait for: its client has the last answer.
 
         The answer may be out of date: it is composed anew, because somebody waits for it.
         """
-        ready, known = self._responses.get(key), head.get(b"if-none-match")
+        ready, known = self._responses.get(request.key), request.entity_tag
         wait = plain_wait(head[b"prefer"])
         if ready is None or known is None or wait is None or not _BODY.isdisjoint(head):
             return None
-        if not self._may_have(ready, head.get(b"host"), head.get(b"authorization")):
+        if not self._may_have(ready, request.host, request.authorization):
             return None
         entry = self._find_entry(ready.request)
         if entry is None or entry.error is not None or entry.representation.entity_tag != known:
@@ -163,22 +169,15 @@ class HotPath:
         self._counters.hits += 1
         if ready.entity_tag != known:
             ready = _renewed(ready, entry)
-        return HotAnswer(ready=ready, body=None, wait=wait)
+        return HotAnswer(ready=ready, body=None, wait=wait, request=request)
 
     def recognize(self, scope: Mapping[str, Any]) -> KnownRequest | None:
         """Return what `answer` needs for the same request; `None` if it was not answered before."""
         head = _head(scope)
         if head is None or b"prefer" in head:
             return None
-        key = _key(scope, head)
-        if key not in self._responses:
-            return None
-        return KnownRequest(
-            key=key,
-            entity_tag=head.get(b"if-none-match"),
-            host=head.get(b"host"),
-            authorization=head.get(b"authorization"),
-        )
+        request = _known_request(scope, head)
+        return request if request.key in self._responses else None
 
     def answer(self, request: KnownRequest) -> tuple[ReadyResponse, bytes] | None:
         """Return the response with its body, empty for 304; `None` if it has to be looked at."""
@@ -314,6 +313,15 @@ def _head(scope: Mapping[str, Any]) -> dict[bytes, bytes] | None:
         elif not name.islower():  # ASGI asks for names in lower case, not every server obeys
             return None
     return fields
+
+
+def _known_request(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> KnownRequest:
+    return KnownRequest(
+        key=_key(scope, head),
+        entity_tag=head.get(b"if-none-match"),
+        host=head.get(b"host"),
+        authorization=head.get(b"authorization"),
+    )
 
 
 def _key(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> _Key:

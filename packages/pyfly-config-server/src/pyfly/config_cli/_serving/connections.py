@@ -18,6 +18,8 @@ import httptools
 
 from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.limits import ConnectionLimits
+from pyfly.config_cli._serving.postponed_reads import PostponedReads
+from pyfly.config_cli._serving.refusals import refusal
 from pyfly.config_cli._serving.transport import ClosableTransport
 
 _SLICE: Final = 2_048
@@ -48,6 +50,7 @@ class Connections:
     ) -> None:
         self.limits = limits
         self.direct = direct
+        self.postponed = PostponedReads()
         self._open: set[BoundedConnection] = set()
 
     def __len__(self) -> int:
@@ -109,6 +112,7 @@ class BoundedConnection(asyncio.Protocol):
         self._waiting = bytearray()  # received behind too many requests
         self._has_ended = False
         self._tell_end: Callable[[], None] | None = None
+        self._was_held = False
         self._idle_at: tuple[int, float] = (-1, math.inf)
         self._read_by = math.inf
         self._write_by = math.inf
@@ -178,6 +182,9 @@ class BoundedConnection(asyncio.Protocol):
     def note_answer(self) -> None:
         """Note that the protocol has answered a request."""
         self._answered += 1
+        if self._was_held:
+            self._was_held = False
+            self._connections.postponed.add(self._seen)
         if self._waiting and not self._is_crowded():
             self._loop.call_soon(self._take_waiting)
 
@@ -186,6 +193,7 @@ class BoundedConnection(asyncio.Protocol):
         if tell is not None and self._has_ended:
             tell()
         else:
+            self._was_held = self._tell_end is not None
             self._tell_end = tell
 
     # --- callbacks of the parser ------------------------------------------------------
@@ -378,7 +386,7 @@ class BoundedConnection(asyncio.Protocol):
         self._protocol = None
         if protocol:
             protocol.connection_lost(ConnectionAbortedError("refused"))
-        transport.write(_refusal(status))
+        transport.write(refusal(status))
         if not transport.can_write_eof():  # TLS, which reads on until the client has closed
             transport.close()
             return
@@ -390,13 +398,3 @@ class BoundedConnection(asyncio.Protocol):
 def _authority(target: bytes) -> bytes:
     """Return the host and port of a target in absolute form."""
     return _AUTHORITY_END.split(target.partition(b"://")[2], maxsplit=1)[0]
-
-
-def _refusal(status: HTTPStatus) -> bytes:
-    retry = b"retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else b""
-    body = b'{"status":%d,"error":"%s"}' % (status, status.phrase.encode())
-    return (
-        b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-        b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
-        b"%sconnection: close\r\n\r\n%s"
-    ) % (status, status.phrase.encode(), len(body), retry, body)

@@ -20,6 +20,7 @@ class ClosableTransport(asyncio.Transport):
         self._transport = transport
         self._is_paused = False
         self._is_held = False
+        self._is_postponed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send data, or drop it when the connection is closing."""
@@ -49,12 +50,17 @@ class ClosableTransport(asyncio.Transport):
         self._is_held = held
         self._read_or_not()
 
+    def postpone_reading(self, *, postponed: bool) -> None:
+        """Stop receiving while others are answered, or receive again."""
+        self._is_postponed = postponed
+        self._read_or_not()
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known about the connection."""
         return self._transport.get_extra_info(name, default)
 
     def _read_or_not(self) -> None:
-        reads = not (self._is_paused or self._is_held)
+        reads = not (self._is_paused or self._is_held or self._is_postponed)
         if self._transport.is_closing() or self._transport.is_reading() == reads:
             return
         if reads:
