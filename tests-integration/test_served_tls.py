@@ -95,8 +95,9 @@ def test_versions_and_clients(
     assert own_client.fetch()["who"] == "orders"
     server.stop()
     server = serve(own, TLS_MIN_VERSION="1.3")
-    with pytest.raises(OSError, match="PROTOCOL_VERSION"):
+    with pytest.raises(OSError):  # noqa: PT011 - some event loops close without a reason
         get(server, old)
+    assert "no TLS connection with 127.0.0.1: unsupported protocol" in server.output()
     assert b"orders" in get(server, trust(own))
     assert server.stop() == 0
 
