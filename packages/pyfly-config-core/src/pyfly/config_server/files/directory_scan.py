@@ -242,7 +242,7 @@ class _Pass:
                             self._look_at_files(directory, below)
         except (ConfigError, OSError):
             return None
-        return None if self.scan.unreported else states | self.scan.files
+        return None if self.scan.unreported else {**states, **self.scan.files}
 
     def _look_at_files(self, directory: int, paths: Iterator[str]) -> None:
         for path in paced(paths):

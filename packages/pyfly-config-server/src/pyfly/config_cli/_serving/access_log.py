@@ -21,12 +21,14 @@ def with_access_log(app: ASGIApp) -> ASGIApp:
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        untyped = cast(
+            "dict[str, Any]", scope
+        )  # its type is not that of a scope as servers pass it
+        if untyped["type"] != "http":
             await app(scope, receive, send)
             return
         started, status, size = time.perf_counter(), 0, 0
         notes = RequestNotes()
-        untyped = cast("dict[str, Any]", scope)  # its type knows the extensions of ASGI only
         untyped["extensions"] = {**(untyped.get("extensions") or {}), REQUEST_NOTES: notes}
 
         async def count(message: Message) -> None:

@@ -74,7 +74,9 @@ async def _encrypt(context: RequestContext) -> HttpResponse:
         if encryption.bound is None:
             return _no_key()
         application, key = place
-        convert = partial(encryption.bound.encrypt, application=application, key=key)
+        convert: Callable[[str], str] = partial(
+            encryption.bound.encrypt, application=application, key=key
+        )
     elif encryption.keys is None:
         return _no_key()
     else:
@@ -99,7 +101,9 @@ async def _decrypt(context: RequestContext) -> HttpResponse:
         if place is None:
             return _failure(400, "INVALID", _UNPLACED)
         application, key = place
-        convert = partial(encryption.bound.decrypt, applications=(application,), key=key)
+        convert: Callable[[str], str] = partial(
+            encryption.bound.decrypt, applications=(application,), key=key
+        )
     elif encryption.keys is None:
         return _no_key()
     else:
