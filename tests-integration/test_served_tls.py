@@ -182,6 +182,7 @@ def test_a_certificate_is_renewed_without_a_failed_request(
 ) -> None:
     ca = make_certificate("ca")
     own, new = make_certificate("own", issuer=ca), make_certificate("new", issuer=ca)
+    expired = make_certificate("expired", issuer=ca, days=-1)
     first = own.serial
     server = serve(own, "--workers", workers)
 
@@ -192,6 +193,10 @@ def test_a_certificate_is_renewed_without_a_failed_request(
             time.sleep(0.02)
 
     with Clients(server.port, trust(ca)) as clients:
+        expired.key.replace(own.key)
+        expired.path.replace(own.path)
+        server.process.send_signal(signal.SIGHUP)
+        wait_for("certificate has expired")
         new.path.replace(own.path)
         server.process.send_signal(signal.SIGHUP)
         wait_for("not reloaded, the settings before stay in use: the private key")

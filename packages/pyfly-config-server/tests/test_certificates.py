@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyfly.config_cli._errors import SettingsError
+from pyfly.config_cli._serving import certificates
 from pyfly.config_cli._serving.certificates import (
     ServerCertificate,
     inspect_certificate,
@@ -92,6 +93,52 @@ def test_files_that_were_replaced_are_read_again(
         certificate.renew()
     assert certificate.context is not first
     assert "certificate renewed" in caplog.text
+
+
+def test_an_expired_certificate_does_not_replace_a_good_one(
+    make_certificate: MakeCertificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    own, old = make_certificate("own"), make_certificate("old", days=-1)
+    certificate = ServerCertificate(files_of(own))
+    first = certificate.context
+    with pytest.raises(SettingsError, match="certificate has expired"):
+        certificate.prepare(files_of(old))
+    old.key.replace(own.key)
+    old.path.replace(own.path)
+    certificate.renew()
+    assert certificate.context is first
+    assert "is not renewed, the one before stays in use" in caplog.text
+    other = make_certificate("other", days=-1)  # one that was refused before may stay in use
+    certificate = ServerCertificate(files_of(other))
+    certificate.use(certificate.prepare(files_of(other)))
+
+
+def test_files_replaced_while_they_are_read_are_read_again(
+    make_certificate: MakeCertificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = make_certificate("own"), make_certificate("other")
+
+    def replace_meanwhile(files: TlsFiles) -> ssl.SSLContext:
+        context = open_tls(files)
+        other.key.replace(own.key)
+        other.path.replace(own.path)
+        return context
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "open_tls", replace_meanwhile)
+        certificate = ServerCertificate(files_of(own))
+    first = certificate.context
+    certificate.renew()
+    assert certificate.context is not first
+
+
+def test_a_file_that_disappears_while_it_is_read_is_named(
+    make_certificate: MakeCertificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make_certificate("own")
+    monkeypatch.setattr(certificates, "_check_pem", lambda *_: own.key.unlink(missing_ok=True))
+    with pytest.raises(SettingsError, match=r"own\.pem' cannot be used for TLS: no such file"):
+        open_tls(files_of(own))
 
 
 def test_the_key_may_be_in_the_file_of_the_certificate(

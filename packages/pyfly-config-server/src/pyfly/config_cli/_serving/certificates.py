@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, Self, TypeAlias, cast
 
 from pyfly.config_cli._errors import SettingsError
 from pyfly.config_cli._serving.transport import Headers
@@ -47,6 +47,28 @@ class CertificateInfo:
         return self.expires.timestamp() - time.time() < _EXPIRY_SECONDS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedTls:
+    """TLS of a server from its files."""
+
+    files: TlsFiles
+    identity: _Identity
+    """What the files were before they were read, so that no later change is missed."""
+    context: ssl.SSLContext
+    refusal: str
+    """Why clients refuse the certificate; empty if they accept it."""
+
+    @classmethod
+    def of(cls, files: TlsFiles) -> Self:
+        """Open the TLS of a server. A log line warns of a certificate that ends soon.
+
+        Raises:
+            SettingsError: A file cannot be used.
+        """
+        identity, context = _identity_of(files), open_tls(files)
+        return cls(files=files, identity=identity, context=context, refusal=_refusal(files))
+
+
 class ServerCertificate:
     """The TLS of new connections. Those that exist keep the certificate with which they began.
 
@@ -55,15 +77,31 @@ class ServerCertificate:
     """
 
     def __init__(self, files: TlsFiles) -> None:
-        self.context = open_tls(files)
-        self._files = files
-        self._identity = _identity_of(files)
-        _warn_of_expiry(files)
+        self._opened = OpenedTls.of(files)
+        if self._opened.refusal:  # some clients do not look at the date
+            _LOG.warning("clients will refuse the certificate: %s", self._opened.refusal)
+        self._looked_at = self._opened.identity
 
-    def replace(self, files: TlsFiles, context: ssl.SSLContext) -> None:
-        """Use other files, which `open_tls` has opened, for new connections."""
-        self.context, self._files, self._identity = context, files, _identity_of(files)
-        _warn_of_expiry(files)
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The TLS of the next connection."""
+        return self._opened.context
+
+    def prepare(self, files: TlsFiles) -> OpenedTls:
+        """Open other files for `use`.
+
+        Raises:
+            SettingsError: A file cannot be used, or clients refuse its certificate and accept the
+                one in use.
+        """
+        opened = OpenedTls.of(files)
+        if opened.refusal and not self._opened.refusal:
+            raise SettingsError(opened.refusal)
+        return opened
+
+    def use(self, opened: OpenedTls) -> None:
+        """Use other files for new connections."""
+        self._opened, self._looked_at = opened, opened.identity
 
     async def watch(self) -> None:
         """Renew the certificate when its files have changed, until cancelled."""
@@ -73,16 +111,17 @@ class ServerCertificate:
 
     def renew(self) -> None:
         """Use the files again if they have changed; keep what is in use if they are bad."""
-        identity = _identity_of(self._files)
-        if identity == self._identity:
+        files = self._opened.files
+        identity = _identity_of(files)
+        if identity == self._looked_at:
             return
-        self._identity = identity
+        self._looked_at = identity
         try:
-            self.replace(self._files, open_tls(self._files))
+            self.use(self.prepare(files))
         except SettingsError as error:
             _LOG.error("the certificate is not renewed, the one before stays in use: %s", error)
         else:
-            _LOG.info("certificate renewed from %r", str(self._files.certificate))
+            _LOG.info("certificate renewed from %r", str(files.certificate))
 
 
 def open_tls(files: TlsFiles) -> ssl.SSLContext:
@@ -115,12 +154,12 @@ def inspect_certificate(files: TlsFiles) -> CertificateInfo:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted
-    client.load_verify_locations(cafile=str(files.certificate))
     try:
+        client.load_verify_locations(cafile=str(files.certificate))
         found = _peer_certificate(client, server)
     except ssl.SSLCertVerificationError as error:
         raise _cannot(files.certificate, error.verify_message) from error
-    except ssl.SSLError as error:
+    except OSError as error:
         raise _cannot(files.certificate, _reason(error)) from error
     end = ssl.cert_time_to_seconds(str(found["notAfter"]))
     pairs = cast("Sequence[tuple[str, str]]", found.get("subjectAltName", ()))
@@ -155,13 +194,13 @@ def _load_key(context: ssl.SSLContext, files: TlsFiles) -> None:
 
     try:
         context.load_cert_chain(files.certificate, files.key, password)
-    except ssl.SSLError as error:
+    except OSError as error:
         if asked:
             raise SettingsError(
                 f"the private key {str(files.key)!r} is encrypted; the server asks nobody for a "
                 f"password: decrypt it with: openssl pkey -in {files.key} -out NEW-FILE"
             ) from None
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
             raise SettingsError(
                 f"the private key {str(files.key)!r} does not belong to the certificate "
                 f"{str(files.certificate)!r}"
@@ -173,7 +212,7 @@ def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
     _check_pem(path, b"CERTIFICATE-----", "certificate")
     try:
         context.load_verify_locations(cafile=str(path))
-    except ssl.SSLError as error:
+    except OSError as error:
         raise _cannot(path, _reason(error)) from error
 
 
@@ -192,8 +231,10 @@ def _cannot(path: Path, reason: str) -> SettingsError:
     return SettingsError(f"{str(path)!r} cannot be used for TLS: {reason}")
 
 
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or "unknown error").replace("_", " ").lower()
+def _reason(error: OSError) -> str:
+    """Return what OpenSSL says, or the system: a file may be gone since it was checked."""
+    said = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    return (said or "unknown error").replace("_", " ").lower()
 
 
 def _identity_of(files: TlsFiles) -> _Identity:
@@ -209,16 +250,17 @@ def _identity_of(files: TlsFiles) -> _Identity:
     return tuple(found)
 
 
-def _warn_of_expiry(files: TlsFiles) -> None:
+def _refusal(files: TlsFiles) -> str:
+    """Return why clients refuse a certificate; warn if it ends soon."""
     try:
         info = inspect_certificate(files)
     except SettingsError as error:
-        _LOG.warning("clients will refuse the certificate: %s", error)
-        return
+        return str(error)
     if info.expires_soon:
         _LOG.warning(
             "the certificate %r expires on %s", str(files.certificate), f"{info.expires:%Y-%m-%d}"
         )
+    return ""
 
 
 def certificate_of(settings: ServerSettings) -> ServerCertificate | None:
@@ -229,6 +271,18 @@ def certificate_of(settings: ServerSettings) -> ServerCertificate | None:
     """
     files = tls_files_of(settings)
     return None if files is None else ServerCertificate(files)
+
+
+def prepare_tls(
+    certificate: ServerCertificate | None, settings: ServerSettings
+) -> OpenedTls | None:
+    """Open the files that new settings name, for the `use` of a certificate.
+
+    Raises:
+        SettingsError: As by `ServerCertificate.prepare`.
+    """
+    files = tls_files_of(settings)
+    return None if certificate is None or files is None else certificate.prepare(files)
 
 
 def check_tls(settings: ServerSettings) -> None:

@@ -9,6 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pyfly.config_cli._serving.certificates import (
+    ServerCertificate,
+    certificate_of,
+    prepare_tls,
+)
 from pyfly.config_cli._serving.http_server import HttpServer
 from pyfly.config_cli._serving.limits import DRAIN_SECONDS, KILL_SECONDS, RELOAD_SECONDS
 from pyfly.config_cli._serving.listeners import Listeners
@@ -74,11 +79,13 @@ class _Supervisor:
         self._load = load
         self._listeners = listeners
         self._counters = counters
+        self._certificate: ServerCertificate | None = None  # that of the workers
         self._fleets: set[_Fleet] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def run(self, settings: ServerSettings, server: ConfigServer) -> None:
         await check_and_listen(server, settings, self._listeners)
+        self._certificate = certificate_of(settings)
         loop = asyncio.get_running_loop()
         stop, hangup = asyncio.Event(), asyncio.Event()
         on_stop(from_signal(loop, stop.set))
@@ -133,6 +140,7 @@ class _Supervisor:
         try:
             settings = self._load()
             check_reload(fleet.settings, settings)
+            tls = prepare_tls(self._certificate, settings)
             new = self._make_fleet(settings)
             await new.start_together()
         except (ConfigError, OSError, TimeoutError) as error:
@@ -141,6 +149,8 @@ class _Supervisor:
                 await new.end()
                 self._fleets.discard(new)
             return fleet
+        if self._certificate is not None and tls is not None:
+            self._certificate.use(tls)
         leaving = asyncio.create_task(self._drain(fleet))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)

@@ -16,7 +16,7 @@ from pyfly.config_cli._serving.certificates import (
     certificate_of,
     check_tls,
     headers_of,
-    open_tls,
+    prepare_tls,
 )
 from pyfly.config_cli._serving.channel import Channel
 from pyfly.config_cli._serving.http_server import BACKLOG, HttpServer, run_in_loop
@@ -46,7 +46,6 @@ from pyfly.config_cli._serving.telemetry import (
 )
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import key_of
-from pyfly.config_cli._settings.tls import tls_files_of
 from pyfly.config_cli._settings.transfer import decode_settings
 from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server import ConfigServer
@@ -154,14 +153,13 @@ async def _reload(
     settings: ServerSettings,
 ) -> None:
     """Replace the application and the certificate by those that settings describe."""
-    files = tls_files_of(settings)
-    tls = None if files is None else open_tls(files)
+    tls = prepare_tls(certificate, settings)
     new = await open_app(settings, counters, check=True)
     counters.own.forget_looks()
     await app.replace(new, logs=settings.access_log)
     set_up_logs(settings)
-    if certificate is not None and files is not None and tls is not None:
-        certificate.replace(files, tls)
+    if certificate is not None and tls is not None:
+        certificate.use(tls)
 
 
 async def _reload_forever(
