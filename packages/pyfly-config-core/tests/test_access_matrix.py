@@ -614,3 +614,67 @@ async def test_a_patch_that_compares_values_needs_the_right_to_see_them() -> Non
     change = {"op": "add", "path": "/n", "value": 1}
     assert await patch(change) == 200
     assert await patch(guess) == await patch(change, guess) == 403
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("live", MODES.values(), ids=MODES)
+async def test_nobody_learns_by_a_plain_file_which_bundles_there_are(
+    tmp_path: Path, live: LiveOptions | None, *, there: bool
+) -> None:
+    if there:
+        (tmp_path / "main").mkdir()
+        (tmp_path / "main/payroll-prod.yaml").write_text("a: ${b:${b}}\n")
+        (tmp_path / "main/payroll.yaml").write_text("a: 1\n")
+    asked = [
+        "/config/orders/default/main/payroll-prod.yaml",
+        "/config/payroll/prod/main/payroll.yaml",
+        "/config/orders/default/main/payroll.yaml?resolvePlaceholders=false",
+    ]
+    async with served(tmp_path, "labels", live=live) as server:
+        for target in asked:
+            got = await server.ask("filer", target)
+            file = target.partition("?")[0].removeprefix("/config/").split("/", 2)[2]
+            assert got.status == 403
+            expected = f"the right 'inspect' is missing on the bundle of the file {file}"
+            assert json.loads(got.body)["message"] == expected
+        assert (await server.ask("filer", "/config/orders/default/main/absent.txt")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("files", "method", "key", "status"),
+    [
+        (["orders-service.yml"], "PUT", "orders/-/main", 403),
+        (["orders-service.yml", "orders-x.yml"], "PUT", "orders/-/main", 403),
+        (["application-eu.yml", "orders-eu.yml"], "PUT", "orders/-/main", 201),
+        (["orders-service.yml", "orders.yml"], "PUT", "orders/-/main", 412),
+        (["orders-eu.yml", "orders.yml"], "PUT", "orders/prod/main", 201),
+        (["orders-eu.yml", "orders.yml"], "DELETE", "orders/-/main", 204),
+        (["billing-eu.yml", "billing.yml", "orders-eu.yml"], "PUT", "orders/-/main", 201),
+    ],
+)
+async def test_a_new_file_takes_no_file_from_others(
+    tmp_path: Path, files: list[str], method: str, key: str, status: int
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text("a: 1\n")
+    store = FilesystemConfigBackend(tmp_path, layout=SpringLayout())
+
+    async def read_body() -> bytes:
+        return b'{"mine": 1}'
+
+    condition = (b"if-none-match", b"*") if method == "PUT" else (b"if-match", b"*")
+    request = HttpRequest(
+        method=method,
+        raw_path=f"/config/_bundles/{key}".encode(),
+        headers=(
+            (b"authorization", b"Bearer orders"),
+            condition,
+            (b"content-type", b"application/json"),
+        ),
+        read_body=read_body,
+    )
+    async with ConfigServer(store) as server:
+        answer = await Controller(server, auth=Badges()).handle(request)
+    assert answer.status == status
+    if status == 403:
+        assert not (tmp_path / "orders.yml").exists()

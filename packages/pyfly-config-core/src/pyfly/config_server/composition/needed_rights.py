@@ -15,7 +15,7 @@ from pyfly.config_core import (
     split_names,
     split_profiles,
 )
-from pyfly.config_server.access import Need, OpenedFile, Right, Target
+from pyfly.config_server.access import Need, OpenedFile, Right
 from pyfly.config_server.access.needs import document_needs, file_needs, owner_needs
 from pyfly.config_server.composition.compositions import ResourceInput, StoreInputs
 from pyfly.config_server.composition.representation import Representation
@@ -36,6 +36,7 @@ __all__ = [
     "FileRights",
     "NeededRights",
     "listed_otherwise",
+    "moved_by",
     "owners_of",
 ]
 
@@ -82,7 +83,7 @@ class NeededRights(Protocol):
         """Return what it needs to be told why there is no answer."""
         ...
 
-    def shown(self, target: Target) -> str:
+    def shown(self, need: Need) -> str:
         """Return the name of a target for those who lack a right on it.
 
         It says nothing about what exists.
@@ -148,9 +149,9 @@ class DocumentRights:
         shared = server.options.default_application_name
         return (*names.needs(server), *owner_needs(Right.READ, foreign, shared=shared))
 
-    def shown(self, target: Target) -> str:
+    def shown(self, need: Need) -> str:
         """Return the name of a target if it is one of the request, and otherwise the request."""
-        application, profiles, label = self.names
+        (application, profiles, label), target = self.names, need.target
         if isinstance(target, ConfigKey) and target.application in application.split(","):
             return str(target)
         requested = [application, profiles, *([] if label is None else [label])]
@@ -178,7 +179,7 @@ class FileRights:
         names = _Names.of(self.names, server)
         opened = None if answer is None else _opened(answer.inputs)
         if answer is None or opened is None:
-            return AnswerNeeds(needs=self._tried(server, names))
+            return AnswerNeeds(needs=await self._tried(server, names))
         position, resource = opened
         bundles: tuple[ConfigKey, ...] = ()
         until = math.inf
@@ -200,23 +201,35 @@ class FileRights:
     async def of_failure(self, server: ConfigServer, error: ConfigError) -> tuple[Need, ...]:
         """Return the rights on the paths that were tried, and on the document for their values."""
         names = _Names.of(self.names, server)
-        tried = self._tried(server, names)
-        return (*tried, *names.needs(server)) if isinstance(error, ConfigFormatError) else tried
+        if not isinstance(error, ConfigFormatError):
+            return tuple(Need(Right.FILES, file) for file in self._tried_files(server, names))
+        return (*await self._tried(server, names), *names.needs(server))
 
-    def shown(self, target: Target) -> str:
+    def shown(self, need: Need) -> str:
         """Return the name of a target: of a file as it was requested, not the opened variant."""
-        if not isinstance(target, OpenedFile):
-            return DocumentRights(names=self.names).shown(target)
+        if need.right is Right.READ:
+            return DocumentRights(names=self.names).shown(need)
         label = self.names[2]
-        return self.path if label is None else f"{encode_slashes(label)}/{self.path}"
+        file = self.path if label is None else f"{encode_slashes(label)}/{self.path}"
+        return file if need.right is Right.FILES else f"the bundle of the file {file}"
 
-    def _tried(self, server: ConfigServer, names: _Names) -> tuple[Need, ...]:
+    async def _tried(self, server: ConfigServer, names: _Names) -> tuple[Need, ...]:
+        """Return what the tried files need, as if each existed: nobody learns which one does."""
+        files = self._tried_files(server, names)
+        bundles: list[ConfigKey] = []
+        for position in server.stores_for(self.names[0]):
+            store = ability(server.backends[position], SupportsFileOwners)
+            if store is None:
+                continue
+            age = max_staleness(server.backends[position])
+            for file in files:
+                bundles += await store.owners_of_file(file.label, file.path, max_age=age)
+        needs = (need for file in files for need in file_needs(file, ()))
+        return (*needs, *(Need(Right.INSPECT, bundle) for bundle in dict.fromkeys(bundles)))
+
+    def _tried_files(self, server: ConfigServer, names: _Names) -> list[OpenedFile]:
         variants = file_variants(self.path, names.profiles, server.options.default_profile)
-        return tuple(
-            Need(Right.FILES, OpenedFile(label=label, path=path))
-            for label in names.labels
-            for path in variants
-        )
+        return [OpenedFile(label=label, path=path) for label in names.labels for path in variants]
 
 
 def listed_otherwise(name: str) -> str:
@@ -235,6 +248,18 @@ async def owners_of(server: ConfigServer, key: ConfigKey) -> tuple[ConfigKey, ..
         return (key,)
     (owners,) = await store.owners([key])
     return tuple(dict.fromkeys((key, *owners)))
+
+
+async def moved_by(
+    server: ConfigServer, key: ConfigKey, *, is_removed: bool
+) -> tuple[ConfigKey, ...]:
+    """Return the bundles that lose a file in a listing when one is made or removed.
+
+    Raises:
+        BackendError: The store failed.
+    """
+    store = ability(server.backends[server.store_of(key)], SupportsFileOwners)
+    return () if store is None else await store.owners_moved_by(key, is_removed=is_removed)
 
 
 async def _document_needs(

@@ -71,6 +71,28 @@ class FileOwners:
         )
         return tuple(dict.fromkeys((row.key, *readings)))
 
+    def moved_by(
+        self, key: ConfigKey, *, is_removed: bool, deadline: float
+    ) -> tuple[ConfigKey, ...]:
+        """Return the bundles that lose a file in a listing when a bundle is made or removed."""
+        if self._layout.splits_by_name:
+            return ()
+        present, listed = self._listed(key.label, 0, deadline)
+        paths = [*BundlePaths(ListedDirectories(present), self._layout).of(key)]
+        own = present.intersection(paths)
+        if own and not is_removed:
+            return ()
+        later = present - own if is_removed else present.union(self._new(paths))
+        names = self._layout.listed(key.label, later)
+        lost = (
+            owner
+            for path, row in listed.items()
+            if path not in own
+            for owner in _named(row)
+            if owner not in _named(names[path])
+        )
+        return tuple(dict.fromkeys(lost))
+
     def _row(self, label: str, path: str, max_age: float, deadline: float) -> ListedKey | None:
         """Return what a listing names for a file, as if it existed."""
         present, listed = self._listed(label, max_age, deadline)
@@ -94,11 +116,15 @@ class FileOwners:
             if path in present or self._inner(label, path, max_age, deadline)[0] != label
         ]
         if not used:  # as if it were stored: the file of a new bundle, in the first location
-            new = [path for path in reversed([*paths]) if path.endswith(layout.new_suffix)][:1]
+            new = self._new([*paths])
             used, listed = new, layout.listed(label, {*present, *new})
         rows = [self._owner(key, path, listed, max_age, deadline) for path in used]
-        owners = [one for row in rows for one in (row.key, row.also) if one is not None]
+        owners = [one for row in rows for one in _named(row)]
         return tuple(dict.fromkeys(owners)) or (key,)
+
+    def _new(self, paths: Sequence[str]) -> list[str]:
+        """Return the path at which a new bundle is stored."""
+        return [path for path in reversed(paths) if path.endswith(self._layout.new_suffix)][:1]
 
     def _owner(
         self, key: ConfigKey, path: str, listed: _Listed, max_age: float, deadline: float
@@ -140,3 +166,7 @@ class FileOwners:
             self._kept.clear()
         self._kept[label] = (now, present, listed)
         return present, listed
+
+
+def _named(row: ListedKey) -> tuple[ConfigKey, ...]:
+    return (row.key,) if row.also is None else (row.key, row.also)

@@ -240,6 +240,12 @@ class TextStore:
         check_path(path)
         return await self._threads.list(partial(self._owners.of_file, label, path, max_age=max_age))
 
+    async def owners_moved_by(self, key: ConfigKey, *, is_removed: bool) -> tuple[ConfigKey, ...]:
+        """Return the bundles that lose a file in a listing when one is made or removed."""
+        if self.has_fixed_owners:
+            return ()
+        return await self._threads.list(partial(self._owners.moved_by, key, is_removed=is_removed))
+
     async def labels(self) -> builtins.list[str]:
         """Return the labels that have a bundle or cannot be read, sorted."""
         return await self._threads.list(self._lister.labels)

@@ -8,8 +8,8 @@ what may not be seen.
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pyfly.config_server.access import ANONYMOUS, SERVER, Need, Principal, Right, Target, missing
-from pyfly.config_server.composition.needed_rights import listed_otherwise, owners_of
+from pyfly.config_server.access import ANONYMOUS, SERVER, Need, Principal, Right, missing
+from pyfly.config_server.composition.needed_rights import listed_otherwise, moved_by, owners_of
 from pyfly.config_server.http.errors import HttpError
 
 if TYPE_CHECKING:
@@ -39,14 +39,26 @@ async def server_right(context: "RequestContext", right: Right) -> None:
 async def bundle_right(context: "RequestContext", right: Right) -> None:
     """Refuse a principal without a right on the bundle in the path.
 
-    The right is needed on the bundle that a listing names for its file, too.
+    The right is needed on the bundle that a listing names for its file, too. To write, it is needed
+    on those that lose a file in a listing by it: a new `orders.yml` makes `orders-service.yml`
+    a profile of `orders`.
     """
     principal, key = context.principal, context.key
     require(principal, [Need(right, key)])
-    if not principal.may_everywhere(right):
-        owners = await owners_of(context.server, key)
-        needs = [Need(right, owner) for owner in owners]
-        require(principal, needs, shown=lambda _: listed_otherwise(str(key)))
+    if principal.may_everywhere(right):
+        return
+    owners = await owners_of(context.server, key)
+    needs = [Need(right, owner) for owner in owners]
+    require(principal, needs, shown=lambda _: listed_otherwise(str(key)))
+    if right is Right.WRITE:
+        is_removed = context.request.method == "DELETE"
+        moved = await moved_by(context.server, key, is_removed=is_removed)
+        needs = [Need(right, owner) for owner in moved]
+        require(
+            principal,
+            needs,
+            shown=lambda _: f"bundles whose files would belong to others, because of {key}",
+        )
 
 
 async def right_on_answer(context: "RequestContext", right: Right) -> None:
@@ -69,8 +81,12 @@ def check_anywhere(principal: Principal, right: Right) -> None:
         raise _forbidden(principal, f"the right '{right.value}' is missing")
 
 
+def _target(need: Need) -> str:
+    return str(need.target)
+
+
 def require(
-    principal: Principal, needs: Iterable[Need], *, shown: Callable[[Target], str] = str
+    principal: Principal, needs: Iterable[Need], *, shown: Callable[[Need], str] = _target
 ) -> None:
     """Refuse a principal that lacks one of these rights.
 
@@ -84,7 +100,8 @@ def require(
     """
     refused = missing(principal, needs)
     if refused is not None:
-        what = f"the right '{refused.right.value}' is missing on {shown(refused.target)}"
+        need = Need(refused.right, refused.target)
+        what = f"the right '{need.right.value}' is missing on {shown(need)}"
         raise _forbidden(principal, what)
 
 

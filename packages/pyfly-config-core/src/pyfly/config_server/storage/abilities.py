@@ -369,6 +369,17 @@ class SupportsFileOwners(Protocol):
         """
         ...
 
+    async def owners_moved_by(self, key: ConfigKey, *, is_removed: bool) -> tuple[ConfigKey, ...]:
+        """Return the bundles that lose a file in a listing when one is made or removed.
+
+        With `orders.yml`, the file `orders-service.yml` becomes that of a profile of `orders`.
+
+        Args:
+            key: The bundle that is made or removed. Empty if it is to be made and exists.
+            is_removed: True if it is removed.
+        """
+        ...
+
 
 @runtime_checkable
 class SupportsUpgrade(Protocol):
