@@ -127,6 +127,19 @@ def test_an_access_file_is_a_credential_alone_or_beside_the_shared_one(
     assert isinstance(authenticator_of(beside), AuthenticatorGroup)
 
 
+@pytest.mark.parametrize("name", ["ACCESS_FILE", "TLS_CERTIFICATE_FILE", "TLS_CLIENT_CA_FILE"])
+def test_an_empty_name_of_a_file_that_guards_the_server_is_a_mistake(
+    load: Load, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"PYFLY_CONFIG_SERVER_{name}: must name a file"):
+        load("memory:", **{name: ""})
+    file = tmp_path / "settings.toml"
+    key = name.lower().replace("_", "-")
+    file.write_text(f"{key} = ''\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=rf"{key}.*: must name a file"):
+        load("memory:", "--settings", str(file))
+
+
 @pytest.mark.parametrize(
     ("name", "environ", "said"),
     [

@@ -78,6 +78,13 @@ def _to_text(value: object) -> object:
     return str(value)
 
 
+def _to_file_name(value: object) -> object:
+    text = _to_text(value)
+    if text == "":
+        raise ValueError("must name a file; without one, remove the setting")
+    return text
+
+
 def _to_number(limit: int) -> Callable[[object], object]:
     def convert(value: object) -> int:
         text = "" if isinstance(value, bool) else str(value)
@@ -238,6 +245,12 @@ def _number_schema(limit: int) -> dict[str, object]:
 
 
 Text: TypeAlias = Annotated[str, BeforeValidator(_to_text), WithJsonSchema({**_TEXT_SCHEMA})]
+GuardFile: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_to_file_name),
+    WithJsonSchema({**_TEXT_SCHEMA, "minLength": 1}),
+]
+"""A file without which the server is less guarded, so that an empty name may be a mistake."""
 Secret: TypeAlias = Annotated[
     SecretStr | None,
     BeforeValidator(_to_text),

@@ -9,6 +9,7 @@ from pyfly.config_cli._settings.fields import (
     Address,
     Algorithm,
     Count,
+    GuardFile,
     Lines,
     LogFormat,
     LogLevel,
@@ -85,7 +86,7 @@ class ServerSettings(BaseSettings):
         default=1, description="number of processes"
     )
     tls_certificate_file: Annotated[
-        Text, Setting(argument="--tls-certificate-file", spring="server.ssl.certificate")
+        GuardFile, Setting(argument="--tls-certificate-file", spring="server.ssl.certificate")
     ] = Field(
         default="",
         description=(
@@ -102,12 +103,14 @@ class ServerSettings(BaseSettings):
             "of the certificate"
         ),
     )
-    tls_client_ca_file: Annotated[Text, Setting(spring="server.ssl.trust-certificate")] = Field(
-        default="",
-        description=(
-            "authorities in PEM format: only clients with a certificate of one of them may "
-            "connect; they need the credential, too"
-        ),
+    tls_client_ca_file: Annotated[GuardFile, Setting(spring="server.ssl.trust-certificate")] = (
+        Field(
+            default="",
+            description=(
+                "authorities in PEM format: only clients with a certificate of one of them may "
+                "connect; they need the credential, too"
+            ),
+        )
     )
     tls_min_version: Annotated[TlsVersionName, Setting()] = Field(
         default="1.2", description="lowest version of TLS: `1.2` or `1.3`"
@@ -306,7 +309,7 @@ class ServerSettings(BaseSettings):
     token: Annotated[Secret, Setting(is_secret=True)] = Field(
         default=None, description="bearer token that clients must present, instead of those two"
     )
-    access_file: Annotated[Text, Setting()] = Field(
+    access_file: Annotated[GuardFile, Setting()] = Field(
         default="",
         description=(
             "TOML file of principals with rules and tokens, which `pyfly-config access` writes; a "
