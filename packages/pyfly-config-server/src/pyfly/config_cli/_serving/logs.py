@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import time
 from typing import Final
@@ -16,6 +17,8 @@ ACCESS_LOGGER: Final = "pyfly.access"
 """The logger of the access log, which has a switch of its own instead of a level."""
 
 _PROJECT: Final = "pyfly"
+_CONTROL: Final = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+"""All but tabs and ends of lines."""
 
 
 def set_up_logs(settings: ServerSettings) -> None:
@@ -34,14 +37,15 @@ def set_up_logs(settings: ServerSettings) -> None:
 class TextFormatter(logging.Formatter):
     """One line: time in UTC, level, logger, message, and the id of the request in brackets.
 
-    Further lines of a message are indented, so that no text can look like a line of its own.
+    Further lines of a message are indented, and control characters escaped, so that no text can
+    look like a line of its own or change what a terminal shows.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         request_id = current_request_id()
         suffix = f" [{request_id}]" if request_id else ""
-        text = _message(record, self).replace("\n", "\n    ")
+        text = _CONTROL.sub(_escaped, _message(record, self)).replace("\n", "\n    ")
         return f"{_time(record)} {record.levelname} {_logger(record)}: {text}{suffix}"
 
 
@@ -60,6 +64,10 @@ class JsonFormatter(logging.Formatter):
             fields["request_id"] = request_id
         further: dict[str, object] = getattr(record, FIELDS, {})
         return json.dumps(fields | further, ensure_ascii=False, default=str)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
 
 
 def _time(record: logging.LogRecord) -> str:
