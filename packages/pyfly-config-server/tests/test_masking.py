@@ -23,7 +23,8 @@ NAMES = secret_names()
         *("passwords[0]", "users[3].password", "api-key", "ssh.private_key", "jwt.token"),
         *("client-secret", "tokens.0", "m[API_KEY]", "aws.credentials.id", "credentials"),
         *("VCAP_SERVICES", "vcap.services.db.url", "sun.java.command", "SPRING_APPLICATION_JSON"),
-        *("db.pwd", "key.pass-phrase", "line\nbreak.password"),
+        *("db.pwd", "key.pass-phrase", "line\nbreak.password", "db.pass", "DB_PW"),
+        *("passwords.alice", "app.secrets.db.main", "tokens[0].value"),
     ],
 )
 def test_values_of_secret_keys_are_masked(key: str) -> None:
@@ -50,6 +51,14 @@ def test_values_of_other_keys_are_shown(key: str) -> None:
         ("http://u:a@h1,http://u:b@h2", f"http://u:{MASK}@h2"),
         ("jdbc:mysql://h/d?user=u&password=pw&x=1", f"jdbc:mysql://h/d?user=u&password={MASK}&x=1"),
         ("http://h/?api_key=k#x", f"http://h/?api_key={MASK}"),
+        ("host=h password='a b' user=x", f"host=h password={MASK} user=x"),
+        ("Password=pw;Server=h", f"Password={MASK};Server=h"),
+        ("user: x\npassword: pw\n", f"user: x\npassword: {MASK}\n"),
+        ('{"a": 1, "password": "p\\"w", "b": 2}', f'{{"a": 1, "password": {MASK}, "b": 2}}'),
+        ("https://h/c?sv=1&sig=pw", f"https://h/c?sv=1&sig={MASK}"),
+        ("jdbc:oracle:thin:u/pw@//h:1521/d", f"jdbc:oracle:thin:u/{MASK}@//h:1521/d"),
+        ("Authorization: Bearer abcdefgh", f"Authorization: Bearer {MASK}"),
+        ("monkeys: many, key:8080", "monkeys: many, key:8080"),
         ("{cipher}v1:k:AAAA", MASK),
         ("{cipher}", MASK),
         ("-----BEGIN RSA PRIVATE KEY-----\nAAAA", MASK),
@@ -57,6 +66,13 @@ def test_values_of_other_keys_are_shown(key: str) -> None:
 )
 def test_secrets_in_values_of_any_key_are_masked(value: str, shown: str) -> None:
     assert masked("server.url", value, NAMES) == shown
+
+
+@pytest.mark.parametrize("piece", ["a", "key", "key ", "http://", "http://u:", "jdbc:oracle:a:/"])
+def test_long_values_take_time_in_proportion(piece: str) -> None:
+    value = piece * 50_000  # an hour if every position were a new begin
+    assert masked("a", value, NAMES) == value
+    assert masked("a", f"{value} token=b", NAMES) == f"{value} token={MASK}"
 
 
 def test_names_of_secrets_can_be_added() -> None:

@@ -21,17 +21,29 @@ VARIABLE: Final = "PYFLY_CONFIG_SERVER_SECRET_KEYS"
 """A comma list of further names of secrets."""
 
 _NAMES: Final = (
-    *("password", "passwd", "pwd", "passphrase", "secret", "key", "token", "credential"),
+    *("password", "passwd", "pass", "pwd", "pw", "passphrase", "secret", "key", "token"),
+    *("credential", r".*(?:password|passwd|passphrase|secret|token)s\..*"),
     *(".*credentials.*", "vcapservices", r"vcap\.services.*", "sun.java.command"),
     r"spring\.?application\.?json",
 )
 """Those of Spring Boot's sanitizer, and a few more, in their canonical form."""
 _PLAIN_NAME: Final = re.compile(r"[\w .-]+")
-_USER_INFO: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*:)\S*@")
-_LONE_USER_INFO: Final = re.compile(r"(https?://)[^\s:/?#@]+@", re.IGNORECASE)
-_PARAMETER: Final = re.compile(
-    r"([?&;](?:[\w.-]*(?:password|passwd|pwd|secret|token|key|signature))=)[^&;\s]*", re.IGNORECASE
+_WORD: Final = re.compile(r"\S+")
+_USER_INFO: Final = re.compile(
+    r"((?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*:).*", re.DOTALL
 )
+_LONE_USER_INFO: Final = re.compile(r"(https?://)[^\s:/?#@]+@", re.IGNORECASE)
+_ORACLE_PASSWORD: Final = re.compile(
+    r"(jdbc:oracle:\w{1,9}:[^\s:/@]*/)[^\s@]{1,256}@", re.IGNORECASE
+)
+_ASSIGNMENT: Final = re.compile(
+    r"""((?<![\w.-])[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|key|signature|\bsig)
+        (?:\s*=\s*|["']?\s*:(?:\s+|(?=["']))))
+        (?:"(?:[^"\\]|\\.)*"?|'[^']*'?|[^&;\s]+)""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+"""In the query of a URL, in a connection string, or in a line of YAML, JSON or properties."""
+_AUTHORIZATION: Final = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 _PRIVATE_KEY: Final = "PRIVATE KEY-----"
 
 
@@ -79,8 +91,8 @@ def _expression(name: str) -> str:
 def masked(key: str, value: JsonValue, names: SecretNames) -> JsonValue:
     """Return a value without secrets: a mask, or the value with parts of it masked.
 
-    Cipher texts and private keys are masked under every key, and so are user info and secret
-    parameters of URLs.
+    Cipher texts and private keys are masked under every key, and so are, within a text, user info
+    of URLs, assignments to secret names, and credentials of `Authorization`.
 
     >>> masked("db.url", "postgresql://app:pw@db/orders?sslkey=x", secret_names())
     'postgresql://app:******@db/orders?sslkey=******'
@@ -93,9 +105,17 @@ def masked(key: str, value: JsonValue, names: SecretNames) -> JsonValue:
         return value
     if value.startswith(CIPHER_MARK) or _PRIVATE_KEY in value:
         return MASK
-    value = _USER_INFO.sub(rf"\1{MASK}@", value)
+    value = _WORD.sub(_without_password, value)
     value = _LONE_USER_INFO.sub(rf"\1{MASK}@", value)
-    return _PARAMETER.sub(rf"\1{MASK}", value)
+    value = _ORACLE_PASSWORD.sub(rf"\1{MASK}@", value)
+    value = _AUTHORIZATION.sub(rf"\1 {MASK}", value)
+    return _ASSIGNMENT.sub(rf"\1{MASK}", value)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    """Mask a URL from the colon of its user info to the last `@`; a password may have both."""
+    before, at, behind = found[0].rpartition("@")
+    return _USER_INFO.sub(rf"\1{MASK}", before) + at + behind
 
 
 MASKED: Final = "Secrets are masked on a terminal; --show-secrets shows them."
