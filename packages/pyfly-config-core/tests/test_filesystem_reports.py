@@ -208,7 +208,7 @@ async def test_random_changes_are_found_as_by_complete_scans(root: Path) -> None
 # --- when reports cannot be used ------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["marker", "file system", "watch"])
+@pytest.mark.parametrize("missing", ["marker", "file system", "mounted file", "watch"])
 async def test_without_reports_every_scan_is_complete(
     root: Path, complete_scans: list[None], monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
@@ -217,6 +217,11 @@ async def test_without_reports_every_scan_is_complete(
             monkeypatch.setattr(watch_period, "_MARKER_PARENTS", ("/nonexistent",))
         case "file system":
             monkeypatch.setattr(watch_period, "_REPORTING", frozenset())
+        case "mounted file":
+            point = root.resolve() / "main" / "app 0-prod.yaml"
+            text = str(point).replace(" ", r"\040")
+            mounts = f"{watch_period.read_mounts()}99 1 0:1 /x {text} rw - ext4 x rw\n"
+            monkeypatch.setattr(watch_period, "read_mounts", lambda: mounts)
         case _:
             monkeypatch.setattr(watch_period, "_ARRIVAL_SECONDS", 0.0)
     async with watched(root) as backend:

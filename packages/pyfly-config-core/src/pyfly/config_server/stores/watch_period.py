@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -16,6 +17,7 @@ __all__ = ["Markers", "Place", "WatchPeriod", "read_mounts"]
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _REPORTING: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
 """File systems that only this kernel changes, so that it reports every change."""
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _MARKER_PARENTS: Final = ("/dev/shm", "/tmp")  # noqa: S108 - a private directory is made there
 _ARRIVAL_SECONDS: Final = 0.25
 """Events that take longer are late."""
@@ -51,14 +53,30 @@ def read_mounts() -> str:
         return ""
 
 
-def _reports_everything(device: int, mounts: str) -> bool:
-    """True if the file system of a device is one that reports every change."""
-    number = f"{os.major(device)}:{os.minor(device)}"
+def _reports_everything(place: Place, mounts: str) -> bool:
+    """True if every change below a directory is reported for the directory in which it is.
+
+    The file system must be one that reports every change, and nothing be mounted below: changes of
+    a mounted file are reported for the directory from which it comes.
+    """
+    below = f"{place.path.rstrip('/')}/"
+    number = f"{os.major(place.device)}:{os.minor(place.device)}"
+    kinds: set[str] = set()
     for line in mounts.splitlines():
         fields, _, kind = line.partition(" - ")
-        if fields.split(" ", 3)[2:3] == [number]:
-            return kind.split(" ", 1)[0] in _REPORTING
-    return False
+        match fields.split(" "):
+            case [_, _, _, _, point, *_] if _unescaped(point).startswith(below):
+                return False
+            case [_, _, device, *_] if device == number:
+                kinds.add(kind.split(" ", 1)[0])
+            case _:
+                continue
+    return bool(kinds) and kinds <= _REPORTING
+
+
+def _unescaped(point: str) -> str:
+    """Return a mount point, in which blanks and the like are octal."""
+    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), point)
 
 
 class Markers:
@@ -135,7 +153,7 @@ class WatchPeriod:
         self._place = place
         self._mounts = mounts
         self._markers = markers
-        self._is_trusted = _reports_everything(place.device, mounts)
+        self._is_trusted = _reports_everything(place, mounts)
         self._paths: set[str] = set()
         self._is_complete = True
         self._guard = threading.Lock()
