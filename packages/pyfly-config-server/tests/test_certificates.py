@@ -61,6 +61,8 @@ def test_files_that_cannot_be_used_are_named(
     own, other = make_certificate("own"), make_certificate("other")
     broken = tmp_path / "broken.pem"
     broken.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "ascii")
+    broken_key = tmp_path / "broken.key"
+    broken_key.write_bytes(own.key.read_bytes()[:-60])
     for files, message in (
         (files_of(own, key=other.key), "other.key' does not belong to the certificate"),
         (files_of(own, key=own.path), "own.pem' holds no private key in PEM format"),
@@ -70,6 +72,7 @@ def test_files_that_cannot_be_used_are_named(
         (files_of(own, client_ca=own.key), "own.key' holds no certificate in PEM format"),
         (files_of(own, client_ca=broken), "broken.pem' cannot be used for TLS"),
         (files_of(own, certificate=broken), "broken.pem' cannot be used for TLS"),
+        (files_of(own, key=broken_key), "broken.key' cannot be used for TLS: it cannot be read"),
     ):
         with pytest.raises(SettingsError, match=message):
             open_tls(files)

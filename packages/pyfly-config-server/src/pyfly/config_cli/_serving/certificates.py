@@ -205,7 +205,9 @@ def _load_key(context: ssl.SSLContext, files: TlsFiles) -> None:
                 f"the private key {str(files.key)!r} does not belong to the certificate "
                 f"{str(files.certificate)!r}"
             ) from error
-        raise _cannot(files.certificate, _reason(error)) from error
+        _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files.certificate)  # can be read
+        is_unreadable = isinstance(error, ssl.SSLError) and error.reason is None
+        raise _cannot(files.key if is_unreadable else files.certificate, _reason(error)) from error
 
 
 def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
@@ -234,7 +236,7 @@ def _cannot(path: Path, reason: str) -> SettingsError:
 def _reason(error: OSError) -> str:
     """Return what OpenSSL says, or the system: a file may be gone since it was checked."""
     said = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-    return (said or "unknown error").replace("_", " ").lower()
+    return (said or "it cannot be read").replace("_", " ").lower()
 
 
 def _identity_of(files: TlsFiles) -> _Identity:
