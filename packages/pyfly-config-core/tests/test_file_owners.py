@@ -160,6 +160,27 @@ def test_a_listing_is_used_again_while_it_is_young_enough(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("search", ["", "config"])
+def test_an_empty_directory_in_place_of_the_store_changes_no_owner(
+    tmp_path: Path, search: str
+) -> None:
+    root, place = tmp_path / "root", f"{search}/" if search else ""
+    store = store_of(root, f"{place}orders.yml", f"{place}orders-service.yml", search=search)
+
+    async def run() -> None:
+        async with store:
+            (before,) = await store.owners([key("orders-service/-")])
+            assert [(one.application, one.profile) for one in before] == [("orders", "service")]
+            of_file = await store.owners_of_file("main", f"{place}orders-service.yml")
+            root.rename(tmp_path / "away")  # a volume is unmounted
+            root.mkdir()
+            assert await store.owners([key("orders-service/-")]) == [before]
+            path = f"{place}orders-service.yml"
+            assert await store.owners_of_file("main", path) == of_file == before
+
+    asyncio.run(run())
+
+
 def test_while_the_store_is_away_the_last_listing_decides(tmp_path: Path) -> None:
     root = tmp_path / "root"
     store = store_of(root, "orders-service.yml", search="")

@@ -8,6 +8,7 @@ from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server.files.bundle_paths import BundlePaths, ListedDirectories
 from pyfly.config_server.files.file_tree import FileTree
 from pyfly.config_server.files.layouts import Layout, ListedKey
+from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.search_locations import below
 from pyfly.config_server.storage import RequestedNames
 
@@ -24,10 +25,12 @@ class FileOwners:
     Args:
         tree: The tree of files.
         layout: The rules for file names.
+        loss: Notices that all files are gone.
     """
 
-    def __init__(self, tree: FileTree, layout: Layout) -> None:
+    def __init__(self, tree: FileTree, layout: Layout, loss: LossDetector) -> None:
         self._tree = tree
+        self._loss = loss
         self._layout = layout
         self._kept: dict[str, tuple[float, frozenset[str], _Listed]] = {}
 
@@ -95,6 +98,8 @@ class FileOwners:
 
     def _row(self, label: str, path: str, max_age: float, deadline: float) -> ListedKey | None:
         """Return what a listing names for a file, as if it existed."""
+        if self._layout.splits_by_name:
+            return self._layout.listed(label, [path]).get(path)
         present, listed = self._listed(label, max_age, deadline)
         if path not in present:
             present, listed = self._listed(label, 0, deadline)
@@ -156,6 +161,10 @@ class FileOwners:
         deep = not self._layout.search.is_root_only
         try:
             listing = self._tree.listing(label, with_versions=False, deep=deep, deadline=deadline)
+            if listing.get(label):
+                self._loss.saw_content()
+            else:  # what is lost is served from memory, and has the owners that it had
+                self._loss.check(deadline=deadline)
         except BackendUnavailableError:
             if kept is None:
                 raise

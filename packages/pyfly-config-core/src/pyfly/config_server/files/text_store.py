@@ -79,7 +79,7 @@ class TextStore:
         self._loss = LossDetector(tree)
         self._reader = TextReader(tree, layout, self._loss)
         self._lister = TextLister(tree, layout, self._reader)
-        self._owners = FileOwners(tree, layout)
+        self._owners = FileOwners(tree, layout, self._loss)
         self._writer = TextWriter(tree, layout, self._loss)
         self._changes = TextChanges(tree, layout, self._loss)
         self._threads = StoreThreads(
