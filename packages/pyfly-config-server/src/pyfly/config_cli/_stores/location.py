@@ -58,11 +58,13 @@ def find_store(text: str) -> StoreLocation:
 def shown_url(url: str) -> str:
     """Return the URL of a store without password and options.
 
-    What cannot be told apart from a password is left out, too.
+    What cannot be told apart from a password is left out, too; over HTTP, this includes the user,
+    because Git hosts take a token there.
     """
     scheme, _, rest = url.partition(":")
     if rest.isprintable() and (match := _VISIBLE.fullmatch(rest)):
-        user = "" if match["user"] is None else match["user"] + "@"
+        hides_user = match["user"] is None or scheme.lower().endswith(("http", "https"))
+        user = "" if hides_user else match["user"] + "@"
         return f"{scheme}:{match['start']}{user}{match['end']}"
     return f"{scheme}:"
 
