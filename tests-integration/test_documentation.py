@@ -137,7 +137,7 @@ def test_the_client_command_prints_what_the_reference_shows(examples: Any) -> No
 def test_the_embedded_server_stands_beside_its_neighbour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (block,) = blocks(CHECKOUT / "docs" / "guides" / "embed-in-litestar.md", "python")
+    block, _ = blocks(CHECKOUT / "docs" / "guides" / "embed-in-litestar.md", "python")
     (tmp_path / "embedded_as_documented.py").write_text(block, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(CHECKOUT)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pyfly.config_core import check_path, split_names, split_profiles
+from pyfly.config_core.limits import MAX_PATH_LENGTH
 from pyfly.config_server.composition.budgets import check_lookups
 from pyfly.config_server.composition.compositions import ResourceInput
 from pyfly.config_server.composition.options import ServerOptions
@@ -123,7 +124,7 @@ def _searched(
 
 
 def file_variants(path: str, profiles: Sequence[str], default_profile: str) -> tuple[str, ...]:
-    """Return the paths to try, in order.
+    """Return the paths to try, in order, without those that are longer than any path may be.
 
     >>> file_variants("conf.d/site.conf", ("dev", "eu"), "default")
     ('conf.d/site-dev.conf', 'conf.d/site-eu.conf', 'conf.d/site.conf')
@@ -134,4 +135,5 @@ def file_variants(path: str, profiles: Sequence[str], default_profile: str) -> t
     names = (
         name if profile == default_profile else f"{stem}-{profile}{suffix}" for profile in profiles
     )
-    return tuple(dict.fromkeys(f"{directory}{slash}{one}" for one in (*names, name)))
+    paths = (f"{directory}{slash}{one}" for one in (*names, name))
+    return tuple(dict.fromkeys(path for path in paths if len(path) <= MAX_PATH_LENGTH))

@@ -20,7 +20,7 @@ class TlsFiles:
     key: Path
     """The private key; may be the same file."""
     client_ca: Path | None = None
-    """Authorities of clients: only clients with a certificate of theirs may connect."""
+    """Authorities of clients: only clients with a certificate from one of them may connect."""
     min_version: TLSVersion = TLSVersion.TLSv1_2
 
     @property
