@@ -121,6 +121,51 @@ def test_an_event_loop_can_fork_while_it_opens_a_connection(
     assert asyncio.run(main()) == {"a": 1}
 
 
+def test_a_child_that_is_forked_after_a_fetch_does_not_wait_for_a_thread_that_ends(
+    arguments: dict[str, Any],
+) -> None:
+    def senders() -> set[int | None]:
+        named = [one for one in threading.enumerate() if one.name == "pyfly-config-exchange"]
+        return {one.native_id for one in named}
+
+    assert run(arguments) == {"a": 1}
+    before = senders()
+    for _ in range(5):
+        assert run(arguments) == {"a": 1}
+        assert succeeds_forked(lambda: run(arguments) == {"a": 1})
+    assert senders() == before
+
+
+def test_threads_that_last_do_work_at_the_same_time() -> None:
+    threads = _forks.LastingThreads("lasting")
+    both, used = threading.Barrier(3), set[int]()
+
+    def work() -> None:
+        used.add(threading.get_ident())
+        both.wait(PATIENCE)
+
+    for _ in range(2):
+        threads.run(work)
+    both.wait(PATIENCE)
+    assert len(used) == 2
+
+
+@pytest.mark.parametrize("step", ["connection.start_tls", "http11.send_request_headers"])
+@pytest.mark.parametrize("end", ["complete", "failed"])
+def test_a_fork_waits_while_tls_may_hold_locks(step: str, end: str) -> None:
+    openings, forked = Openings(), threading.Event()
+    assert list(openings.follow("plain", f"{step}.started", "http://config")) == []
+    openings.before_fork()
+    openings.after_fork()
+    assert list(openings.follow("key", f"{step}.started", "https://config")) == []
+    forking = threading.Thread(target=lambda: (openings.before_fork(), forked.set()))
+    forking.start()
+    assert not forked.wait(0.05)
+    assert list(openings.follow("key", f"{step}.{end}", "https://config")) == []
+    assert forked.wait(PATIENCE)
+    forking.join()
+
+
 def test_a_connection_begins_after_the_fork_and_a_fork_waits_for_no_other_one() -> None:
     openings = Openings()
     openings.before_fork()
@@ -158,17 +203,18 @@ def test_a_thread_that_ended_while_it_connected_does_not_keep_others_from_forkin
 
 
 def test_an_exchange_that_was_aborted_before_it_runs_sends_nothing(server: Any) -> None:
-    threads: list[str] = []
+    sent: list[Any] = []
 
     class Inner:
         def handle_request(self, request: Any) -> Any:
-            threads.append(threading.current_thread().name)
+            sent.append(request)
             raise AssertionError(request)
 
     request = HttpRequest(url=server.url, headers={}, timeout=PATIENCE)
     exchange = BlockingExchange(request, TlsFiles(), Inner())  # type: ignore[arg-type]
     exchange.abort()
+    before = threading.active_count()
     with pytest.raises(ServerUnreachableError):
         exchange.run()
-    assert threads == []
-    assert "pyfly-config-exchange" not in {one.name for one in threading.enumerate()}
+    assert sent == []
+    assert threading.active_count() == before

@@ -10,8 +10,9 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Final
 
 _forgetting: Final[list[Callable[[], object]]] = []
@@ -45,8 +46,19 @@ _LONGEST_OPENING: Final = 2.0
 connection that has been opened for longer waits for a server."""
 _LONGEST_OWN_OPENING: Final = 0.25
 """The same if the event loop that opens the connection cannot go on before the fork is done."""
+_LONGEST_FIRST_READ: Final = 0.25
+"""The same while a response is awaited over TLS, because the first read ends the handshake."""
 _LONGEST_FORK: Final = 5.0
 """Seconds; an older fork has been interrupted, and does not say that it is done."""
+
+# Steps of the `trace` extension of httpx.
+_LOOKUP: Final = "connection.connect_tcp"
+_TLS_STEPS: Final[Mapping[str, float | None]] = {
+    "connection.start_tls": None,
+    "http11.send_request_headers": None,
+    "http11.receive_response_headers": _LONGEST_FIRST_READ,
+}
+"""In which OpenSSL may take locks, and how long a fork waits if that is not `_LONGEST_OPENING`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -54,20 +66,22 @@ class _Opening:
     thread: int
     in_loop: bool
     began: float
+    longest: float | None
 
     def delays_fork(self, thread: int) -> bool:
         """True if a thread that forks has to wait for this."""
         age = time.monotonic() - self.began
         if self.thread != thread:
-            return age < _LONGEST_OPENING
+            return age < (_LONGEST_OPENING if self.longest is None else self.longest)
         return self.in_loop and age < _LONGEST_OWN_OPENING
 
 
 class Openings:
-    """The connections that are being opened. No process is forked meanwhile.
+    """The connections that are being opened or use TLS. No process is forked meanwhile.
 
     The C library holds a lock while it looks up a host. If another thread forks at that moment,
-    nobody releases the lock in the child, and every lookup there blocks for ever.
+    nobody releases the lock in the child, and every lookup there blocks for ever. The same is true
+    of OpenSSL while it makes contexts, negotiates, and is used by a thread for the first time.
 
     There is no lock here, because a signal handler may fork at any moment. An opening is entered
     before it looks for forks, and a fork is entered before it looks for openings; so at least one
@@ -78,12 +92,15 @@ class Openings:
         self._openings: Final[dict[object, _Opening]] = {}
         self._forks: Final[dict[int, float]] = {}
 
-    def begin(self, key: object, *, in_loop: bool = False) -> Iterator[float]:
+    def begin(
+        self, key: object, *, in_loop: bool = False, longest: float | None = None
+    ) -> Iterator[float]:
         """Enter a connection that is about to be opened.
 
         Args:
             key: Identifies it.
             in_loop: True if an event loop opens it, whose threads look up the host.
+            longest: Seconds that another thread's fork waits for it; two if not given.
 
         Yields:
             Seconds to sleep, again and again while the process is being forked.
@@ -91,7 +108,9 @@ class Openings:
         thread = threading.get_ident()
         while True:
             now = time.monotonic()
-            self._openings[key] = _Opening(thread=thread, in_loop=in_loop, began=now)
+            self._openings[key] = _Opening(
+                thread=thread, in_loop=in_loop, began=now, longest=longest
+            )
             if not any(now - began < _LONGEST_FORK for began in self._forks.copy().values()):
                 return
             self.end(key)
@@ -100,6 +119,29 @@ class Openings:
     def end(self, key: object) -> None:
         """Forget a connection that is open, or could not be opened."""
         self._openings.pop(key, None)
+
+    def follow(
+        self, key: object, event: str, url: str, *, in_loop: bool = False
+    ) -> Iterable[float]:
+        """Begin or end a step of an exchange that takes locks.
+
+        Args:
+            key: Identifies the exchange.
+            event: An event of the `trace` extension of httpx.
+            url: Only steps of `https:` use OpenSSL.
+            in_loop: As in `begin`.
+
+        Returns:
+            Seconds to sleep, as `begin` yields them.
+        """
+        step, _, state = event.rpartition(".")
+        if step != _LOOKUP and not (step in _TLS_STEPS and url.startswith("https:")):
+            return ()
+        if state == "started":
+            waits = in_loop and step == _LOOKUP  # only lookups have threads of their own
+            return self.begin(key, in_loop=waits, longest=_TLS_STEPS.get(step))
+        self.end(key)
+        return ()
 
     def before_fork(self) -> None:
         """Wait until no connection is being opened, and let none begin."""
@@ -130,3 +172,34 @@ class Openings:
                 importlib.import_module(name)
             os.register_at_fork(before=self.before_fork, after_in_parent=self.after_fork)
             forget_after_fork(self.forget_process)
+
+
+class LastingThreads:
+    """Threads that wait for more work when they have done some, and never end.
+
+    OpenSSL holds a lock while a thread that has used it ends, after Python has forgotten that
+    thread. A child that is forked at that moment would block for ever. So there are as many
+    threads as were needed at the same time.
+
+    Args:
+        name: The name of the threads.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name: Final = name
+        self._idle: Final[list[SimpleQueue[Callable[[], object]]]] = []
+        forget_after_fork(self._idle.clear)
+
+    def run(self, work: Callable[[], object]) -> None:
+        """Do some work, which raises nothing, in an idle thread or in a new one."""
+        try:
+            queue = self._idle.pop()
+        except IndexError:
+            queue = SimpleQueue[Callable[[], object]]()
+            threading.Thread(target=self._work, args=[queue], name=self._name, daemon=True).start()
+        queue.put(work)
+
+    def _work(self, queue: "SimpleQueue[Callable[[], object]]") -> None:
+        while True:
+            queue.get()()
+            self._idle.append(queue)

@@ -5,6 +5,7 @@ in an event loop in the pool of that loop.
 """
 
 import atexit
+import functools
 import ssl
 import threading
 import time
@@ -24,7 +25,7 @@ from pyfly.config_client._connections import (
     unreachable,
 )
 from pyfly.config_client._exchange import Body, HttpRequest, HttpResponse, TlsFiles
-from pyfly.config_client._forks import Openings, forget_after_fork
+from pyfly.config_client._forks import LastingThreads, Openings, forget_after_fork
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
@@ -48,13 +49,10 @@ _CANNOT_BE_SENT: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.Loc
 _CHUNK_BYTES: Final = 65536
 
 # Events of the `trace` extension of httpx.
-_CONNECTING: Final = "connection.connect_tcp.started"
 _CONNECTED: Final = "connection.connect_tcp.complete"
-_NOT_CONNECTED: Final = "connection.connect_tcp.failed"
 _SECURED: Final = "connection.start_tls.complete"
 
 Inner = httpx.AsyncBaseTransport | httpx.BaseTransport
-
 
 _AT_ONCE_SECONDS: Final = 1.0
 """A request over a connection that the server has closed fails within this time."""
@@ -99,10 +97,7 @@ async def _send_in_loop(
     for one in expired:
         await one.transport.aclose()
     while True:
-        used = idle or Connection(
-            httpx.AsyncHTTPTransport(verify=_verification(request.url, tls), **_ONE_CONNECTION),
-            _process.open,
-        )
+        used = idle or await _new_in_loop(request.url, tls)
         began = time.monotonic()
         try:
             response = await _send_over(used.transport, request)
@@ -117,10 +112,23 @@ async def _send_in_loop(
         return response
 
 
+async def _new_in_loop(url: str, tls: TlsFiles) -> Connection[httpx.AsyncHTTPTransport]:
+    import asyncio  # noqa: PLC0415 - as in `send`
+
+    for seconds in _openings.begin(key := object()):
+        await asyncio.sleep(seconds)
+    try:
+        transport = httpx.AsyncHTTPTransport(verify=_verification(url, tls), **_ONE_CONNECTION)
+        return Connection(transport, _process.open)
+    finally:
+        _openings.end(key)
+
+
 async def _send_over(transport: Inner, request: HttpRequest) -> HttpResponse:
-    borrowed = _Borrowed(transport)
-    client = httpx.AsyncClient(transport=borrowed, trust_env=False, timeout=request.timeout)
-    headers, traced = _headers(request), {"trace": _trace_in_loop(object())}
+    client = httpx.AsyncClient(
+        transport=_Borrowed(transport), trust_env=False, timeout=request.timeout
+    )
+    headers, traced = _headers(request), {"trace": _trace_in_loop(request.url)}
     async with (
         client,
         client.stream("GET", request.url, headers=headers, extensions=traced) as response,
@@ -134,16 +142,15 @@ async def _send_over(transport: Inner, request: HttpRequest) -> HttpResponse:
         return body.response(response.status_code, dict(response.headers))
 
 
-def _trace_in_loop(key: object) -> "Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]":
-    """Return a function that tells forks when a connection is being opened."""
+def _trace_in_loop(url: str) -> "Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]":
+    """Return a function that tells forks of the steps of one exchange."""
     import asyncio  # noqa: PLC0415 - as in `send`
 
+    key = object()
+
     async def trace(event: str, _: dict[str, Any]) -> None:
-        if event == _CONNECTING:
-            for seconds in _openings.begin(key, in_loop=True):
-                await asyncio.sleep(seconds)
-        elif event in {_CONNECTED, _NOT_CONNECTED}:
-            _openings.end(key)
+        for seconds in _openings.follow(key, event, url, in_loop=True):
+            await asyncio.sleep(seconds)
 
     return trace
 
@@ -152,8 +159,8 @@ class BlockingExchange:
     """Sends a request without an event loop; see `Exchange`.
 
     Timeouts of sockets bound single reads, and the lookup of a name is not bounded at all. So a
-    thread sends the request. At the deadline `run` returns, and shuts down the socket, which ends
-    the thread.
+    thread sends the request. At the deadline `run` returns, and shuts down the socket, which
+    frees the thread.
     """
 
     def __init__(self, request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> None:
@@ -173,7 +180,7 @@ class BlockingExchange:
             InvalidPayloadError: As `send`.
         """
         if not self._aborted:
-            threading.Thread(target=self._work, name="pyfly-config-exchange", daemon=True).start()
+            _threads.run(self._work)
         try:
             self._done.wait(self._request.timeout)
         finally:
@@ -278,15 +285,12 @@ class BlockingExchange:
             return body.response(response.status_code, dict(response.headers))
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Tell forks of a new connection, and keep its socket.
+        """Tell forks of a step, and keep the socket of a new connection.
 
         With the socket another thread can end the exchange.
         """
-        if event == _CONNECTING:
-            for seconds in _openings.begin(self):
-                time.sleep(seconds)
-        elif event in {_CONNECTED, _NOT_CONNECTED}:
-            _openings.end(self)
+        for seconds in _openings.follow(self, event, self._request.url):
+            time.sleep(seconds)
         connection = self._connection
         if connection is None:
             return
@@ -320,8 +324,7 @@ def _verification(url: str, tls: TlsFiles) -> ssl.SSLContext | bool:
         ServerUnreachableError: A file cannot be used; a later attempt does not help.
     """
     if not url.startswith("https:"):
-        # An empty context costs nothing; loading all public certificates takes 100 ms.
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return _no_tls()
     if not tls.given:
         return True
     try:
@@ -329,6 +332,12 @@ def _verification(url: str, tls: TlsFiles) -> ssl.SSLContext | bool:
         return make_context(tls, public)
     except ValueError as error:
         raise ServerUnreachableError(f"{url}: {error}", permanent=True) from None
+
+
+@functools.cache
+def _no_tls() -> ssl.SSLContext:
+    """Return an empty context, also to forked processes: plain HTTP needs no OpenSSL there."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _headers(request: HttpRequest) -> dict[bytes, bytes]:
@@ -383,6 +392,7 @@ def is_international_host(host: str) -> bool:
 
 _openings: Final = Openings()
 _openings.delay_forks()
+_threads: Final = LastingThreads("pyfly-config-exchange")
 _process: Final = ProcessConnections[httpx.HTTPTransport, httpx.AsyncHTTPTransport]()
 atexit.register(_process.close)
 forget_after_fork(_process.after_fork)
