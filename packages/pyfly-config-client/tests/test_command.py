@@ -28,6 +28,7 @@ def environment(
     monkeypatch.setenv("PYFLY_CONFIG_APPLICATION", "orders")
     monkeypatch.setenv("PYFLY_CONFIG_PROFILE", "prod")
     monkeypatch.setenv("PYFLY_CONFIG_ATTEMPTS", "1")
+    monkeypatch.setenv("PYFLY_CONFIG_TIMEOUT", "60")
     monkeypatch.setenv("PYFLY_CONFIG_SNAPSHOT_DIR", str(tmp_path / "state"))
     monkeypatch.delenv("DB_URL", raising=False)
     server.answer_json(document)

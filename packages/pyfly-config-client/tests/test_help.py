@@ -34,6 +34,7 @@ def shell(server_url: str, tmp_path: Path) -> Any:
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("PYFLY_", "DB_URL"))}
     environ.pop("PYTHONSAFEPATH", None)  # the example of `run` is a module in the directory
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
+    environ["PYFLY_CONFIG_TIMEOUT"] = "60"
     environ["PYFLY_CONFIG_SNAPSHOT_DIR"] = str(tmp_path / "state")
 
     def run(script: str) -> str:
