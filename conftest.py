@@ -47,7 +47,7 @@ LONGEST = (
 """Where the longest files are. They come first, so that no process is left alone with one."""
 
 UNTRACED = ("measured", "packaging", "untraced")
-"""Marks of tests that run without the tracing of coverage, as do the processes that they start."""
+"""Marks of tests that run without the tracing of coverage."""
 
 START_SECONDS = 120.0
 """How long a server may take to start."""
@@ -106,23 +106,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Trace only tests without a mark in `UNTRACED`, and the processes that those start.
+    """Trace tests without a mark in `UNTRACED`, and what tests start that are marked `traced`.
 
     The tracing of coverage takes as long as the code itself, and is part of every CPU time that is
     measured. The other tests reach the same lines.
     """
-    with _traced(is_traced=not any(item.get_closest_marker(name) for name in UNTRACED)):
+    is_traced = not any(item.get_closest_marker(name) for name in UNTRACED)
+    are_processes = item.get_closest_marker("traced") is not None
+    with _traced(is_traced=is_traced), _processes_traced(are_traced=are_processes):
         return (yield)
 
 
 @contextlib.contextmanager
 def _traced(*, is_traced: bool) -> Generator[None]:
-    """Let this process and those that it starts be traced as they are, or not for now."""
+    """Let this process be traced as it is, or not for now."""
     if is_traced:
         yield
         return
     trace, trace_of_threads = sys.gettrace(), threading.gettrace()
-    of_processes = os.environ.pop(_TRACING, None)
     sys.settrace(None)
     threading.settrace(None)
     try:
@@ -130,8 +131,20 @@ def _traced(*, is_traced: bool) -> Generator[None]:
     finally:
         threading.settrace(trace_of_threads)
         sys.settrace(trace)
-        if of_processes is not None:
-            os.environ[_TRACING] = of_processes
+
+
+@contextlib.contextmanager
+def _processes_traced(*, are_traced: bool) -> Generator[None]:
+    """Let processes that this one starts be traced as they are, or not for now.
+
+    The start of coverage alone takes as long as that of ten interpreters.
+    """
+    tracing = None if are_traced else os.environ.pop(_TRACING, None)
+    try:
+        yield
+    finally:
+        if tracing is not None:
+            os.environ[_TRACING] = tracing
 
 
 @pytest.hookimpl(trylast=True)
@@ -249,22 +262,16 @@ def free_port() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def untraced() -> Callable[[], dict[str, str]]:
-    """Return the environment of a program that is not ours: it is not traced."""
-    return lambda: {name: value for name, value in os.environ.items() if name != _TRACING}
-
-
-@pytest.fixture(scope="session")
-def start_moto(untraced: Callable[[], dict[str, str]]) -> Callable[[int], subprocess.Popen[bytes]]:
+def start_moto() -> Callable[[int], subprocess.Popen[bytes]]:
     """Start a moto server, a mock of S3 over a real socket; return it when it listens."""
 
     def start(port: int) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _MOTO, str(port)],
-            env=untraced(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with _processes_traced(are_traced=False):
+            process = subprocess.Popen(
+                [sys.executable, "-c", _MOTO, str(port)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
         deadline = time.monotonic() + START_SECONDS
         while True:
             with socket.socket() as probe:

@@ -91,7 +91,6 @@ def start_server(
         store: Path | str,
         *args: str,
         python: Path = own_python,
-        measured: bool = False,
         reports: bool = True,
         secure: bool = False,
         **settings: str,
@@ -100,8 +99,6 @@ def start_server(
         log = tmp_path_factory.mktemp("serve") / "output.txt"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
         environment |= {f"PYFLY_CONFIG_SERVER_{k}": v for k, v in settings.items()}
-        if measured:  # the tracing of coverage costs several times what is measured
-            environment.pop("COVERAGE_PROCESS_CONFIG", None)
         command = [python.with_name("pyfly-config"), "serve", str(store)]
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -71,6 +71,7 @@ def workers_of(process: int) -> set[int]:
     return {int(child) for child in children.split()}
 
 
+@pytest.mark.traced
 @each_number_of_workers
 def test_requests_of_all_workers_are_counted(
     start_server: Callable[..., Any], store: Path, workers: int

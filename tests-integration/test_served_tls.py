@@ -18,6 +18,8 @@ from cryptography import x509
 
 from pyfly.config_client import SyncConfigClient
 
+pytestmark = pytest.mark.traced
+
 PATIENCE = 60.0
 PATH = "/config/orders/default"
 

@@ -21,7 +21,10 @@ COMMAND = Path(sys.executable).with_name("pyfly-config")
 PATIENCE = 60.0
 PLANTED = ("pydantic", "attr", "reprlib", "uvloop", "yaml", "sitecustomize_of_the_store")
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and sends signals")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and sends signals"),
+    pytest.mark.traced,
+]
 
 
 class Served:

@@ -12,7 +12,7 @@ StartServer = Callable[..., Any]
 
 
 def _start(start_server: StartServer, store: Path | str) -> MeteredServer:
-    server = start_server(store, measured=True, **settings())
+    server = start_server(store, **settings())
     return MeteredServer(port=server.port, pid=server.process.pid)
 
 

@@ -134,7 +134,10 @@ def check_copy(run: Run, place: Callable[[str], str], seed: int) -> None:
         assert bool(check.json["differences"]) == bool(unequal), told
 
 
-@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=pytest.mark.slow)])
+MANY = (pytest.mark.slow, pytest.mark.untraced)
+
+
+@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=MANY)])
 def test_what_is_not_served_alike_is_told(
     run: Run, place: Callable[[str], str], times: int, first: int
 ) -> None:

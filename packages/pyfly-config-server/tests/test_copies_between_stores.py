@@ -35,6 +35,7 @@ def fill(url: str, files: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.parametrize("through", KINDS)
 @pytest.mark.parametrize("to", KINDS)
 def test_an_example_survives_every_chain_of_two_stores(
