@@ -50,8 +50,11 @@ def test_no_secret_comes_out_of_a_running_server(
     start_server: Callable[..., Any],
     make_requests: Any,
     allowed: dict[str, frozenset[str]],
+    tmp_path: Path,
 ) -> None:
-    server = start_server(planted, **settings)
+    audit_log = tmp_path / "audit.log"
+    audited = {"AUDIT_LOG": str(audit_log), "AUDIT_READS": "true"}
+    server = start_server(planted, **settings, **audited)
     hits: list[tuple[str, str, int, list[str]]] = []
     seen: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
@@ -81,6 +84,9 @@ def test_no_secret_comes_out_of_a_running_server(
     assert not hits, hits[:5]
     assert not canaries.found_in(metrics)
     assert not canaries.found_in(log)
+    audit = audit_log.read_text(encoding="ascii")
+    assert not canaries.found_in(audit)
+    assert all(f'"{name}"' in audit for name in ("writeBundle", "decrypt", "signIn", "flattened"))
     # the test would be worth nothing if all requests failed, or no secret was recognised
     shows = {"environment", "flattened", "resourceAtDefaultLabel", "readBundle", "metrics"}
     assert shows <= {*+seen}

@@ -89,7 +89,7 @@ _LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML, texts 
         "health-repositories",
         "overrides",
     ),
-    *("monitor-secret", "tls-key-file", "tls-client-ca-file"),
+    *("audit-reads", "monitor-secret", "tls-key-file", "tls-client-ca-file"),
 }
 
 

@@ -17,6 +17,7 @@ from pyfly.config_server import (
     Telemetry,
     WebhookSecret,
 )
+from pyfly.config_server.audit import Audit
 from pyfly.config_server.http.asgi import http_request
 from pyfly.config_server.http.responses import SECURITY_HEADERS
 from pyfly.config_server.live import LiveOptions
@@ -69,6 +70,7 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
     live: LiveOptions | None = _LIVE,
     telemetry: Telemetry | None = None,
     webhook_secret: WebhookSecret | None = None,
+    audit: Audit | None = None,
 ) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
@@ -89,6 +91,7 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
             `None` counts, and shows nothing.
         webhook_secret: The secret with which providers of repositories sign requests to
             `/monitor`. `None` accepts only requests with a credential there.
+        audit: The audit log, which the application closes. `None` records nothing.
     """
     front, app = _front_and_behind(
         server,
@@ -98,6 +101,7 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
         live=live,
         telemetry=telemetry,
         webhook_secret=webhook_secret,
+        audit=audit,
     )
     app.asgi_handler = _dispatch(front, app.asgi_handler)
     return app
@@ -112,6 +116,7 @@ def create_asgi_app(  # noqa: PLR0913 - as `create_app`
     live: LiveOptions | None = _LIVE,
     telemetry: Telemetry | None = None,
     webhook_secret: WebhookSecret | None = None,
+    audit: Audit | None = None,
 ) -> ReadyApp:
     """Return what `create_app` returns as an ASGI application with less work for each request.
 
@@ -125,6 +130,7 @@ def create_asgi_app(  # noqa: PLR0913 - as `create_app`
         live=live,
         telemetry=telemetry,
         webhook_secret=webhook_secret,
+        audit=audit,
     )
     return ReadyApp(front, app)
 
@@ -138,6 +144,7 @@ def _front_and_behind(  # noqa: PLR0913 - as `create_app`
     live: LiveOptions | None,
     telemetry: Telemetry | None,
     webhook_secret: WebhookSecret | None,
+    audit: Audit | None,
 ) -> tuple[ConfigServerApp, Litestar]:
     health = HealthSettings() if health is None else health
     front = ConfigServerApp(
@@ -148,6 +155,7 @@ def _front_and_behind(  # noqa: PLR0913 - as `create_app`
         live=live,
         telemetry=telemetry,
         webhook_secret=webhook_secret,
+        audit=audit,
     )
     app = Litestar(
         on_startup=[front.start],

@@ -12,6 +12,7 @@ from litestar.routes import ASGIRoute, BaseRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from pyfly.config_server import Authenticator, ConfigServer, ConfigServerApp, HostPolicy
+from pyfly.config_server.audit import Audit
 from pyfly.config_server.live import LiveOptions
 
 _LIVE: Final = LiveOptions()
@@ -31,6 +32,7 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
             controls reading, and writing is refused.
         hosts: The policy for `Host` headers. `None` leaves this to the application.
         live: The options of the live layer. `None` reads the stores for every request.
+        audit: The audit log, which the application closes. `None` records nothing.
 
     Raises:
         ImproperlyConfiguredException: The application has a mount that takes every path below the
@@ -44,9 +46,10 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         auth: Authenticator | None,
         hosts: HostPolicy | None = None,
         live: LiveOptions | None = _LIVE,
+        audit: Audit | None = None,
     ) -> None:
         self._base_path = server.base_path
-        self._front = ConfigServerApp(server, auth=auth, hosts=hosts, live=live)
+        self._front = ConfigServerApp(server, auth=auth, hosts=hosts, live=live, audit=audit)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the handler for every path below the base path.

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import shlex
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,6 +25,7 @@ __all__ = ["LOOK_SECONDS", "AccessFileError", "FollowedAccessFile"]
 _LOG: Final = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.5
 """The time between two looks at the file. A change counts when two looks have seen the same."""
+_VERSION_DIGITS: Final = 16
 _SETTLING_NANOSECONDS: Final = 2_000_000_000
 """The longest tick of the times that file systems keep."""
 
@@ -53,23 +56,41 @@ class FollowedAccessFile:
     Args:
         path: The file. Links are followed at each look, as Kubernetes replaces mounted files.
         reserved: Names that no principal may have.
+        in_force: Called with the version of the file before, `None` at first, and that of the file
+            that is in force now: the beginning of its SHA-256.
 
     Raises:
         AccessFileError: It cannot be read.
         ConfigFormatError: It is broken.
     """
 
-    def __init__(self, path: Path, *, reserved: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        reserved: frozenset[str] = frozenset(),
+        in_force: Callable[[str | None, str], object] | None = None,
+    ) -> None:
         self._path = path
         self._reserved = reserved
         self._task: asyncio.Task[None] | None = None
         self._read: _Identity | None = None
         self._seen: _Identity | None = None
+        self._in_force = in_force
+        self._version: str | None = None
+        self._read_version = ""
         self.table: AccessTable = self._load()
         """The principals in force."""
         self.problem: str | None = None
         """Why the present file is not in force; `None` if it is."""
         self._doubt_young_file()
+        self._tell_version()
+
+    def _tell_version(self) -> None:
+        """Tell that the file which was read last is in force."""
+        before, self._version = self._version, self._read_version
+        if self._in_force is not None and before != self._version:
+            self._in_force(before, self._version)
 
     def _doubt_young_file(self) -> None:
         """Have the file read again if it may have changed since, without another time."""
@@ -102,6 +123,7 @@ class FollowedAccessFile:
         table = await asyncio.to_thread(self._look)
         if table is not None:
             self.table = table
+            self._tell_version()
             _LOG.info("access file %s: %d principals in force", self._path, len(table.entries))
 
     def _look(self) -> AccessTable | None:
@@ -149,6 +171,7 @@ class FollowedAccessFile:
                 f"chmod o= {shlex.quote(name)}"
             )
         table = parse_access_file(data, where=name, reserved=self._reserved)
+        self._read_version = hashlib.sha256(data).hexdigest()[:_VERSION_DIGITS]
         self._seen = self._read = _identity_of(status)
         self.problem = None
         if status.st_mode & stat.S_IROTH:

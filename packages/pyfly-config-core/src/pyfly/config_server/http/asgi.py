@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Self, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
+from pyfly.config_server.audit import Audit
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.http.authentication import Authenticator, BackgroundAuthenticator
 from pyfly.config_server.http.controller import Controller
@@ -94,6 +95,7 @@ class ConfigServerApp:
         webhook_secret: The secret with which providers of repositories sign requests to
             `/monitor`, which is served where health is. `None` accepts only requests with a
             credential there.
+        audit: The audit log, which this application closes. `None` records nothing.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each part
@@ -106,6 +108,7 @@ class ConfigServerApp:
         live: LiveOptions | None = _LIVE,
         telemetry: Telemetry | None = None,
         webhook_secret: WebhookSecret | None = None,
+        audit: Audit | None = None,
     ) -> None:
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
@@ -120,8 +123,13 @@ class ConfigServerApp:
             health=health,
             telemetry=telemetry,
             webhook_secret=webhook_secret,
+            audit=audit,
         )
-        self._hot = None if self.live is None else HotPath(self.live, auth=auth, hosts=hosts)
+        self._audit = audit
+        is_hot = audit is None or not audit.reads
+        self._hot = (
+            HotPath(self.live, auth=auth, hosts=hosts) if self.live is not None and is_hot else None
+        )
         self._server = server
         self._auth = auth if isinstance(auth, BackgroundAuthenticator) else None
         self._handle = controller.handle
@@ -177,11 +185,16 @@ class ConfigServerApp:
             self.live.release(ends_connections=ends_connections)
 
     async def aclose(self) -> None:
-        """Stop following the stores and the authenticator's sources. The server stays open."""
+        """Stop following the stores and the authenticator's sources; close the audit log.
+
+        The server stays open.
+        """
         if self._auth is not None:
             await self._auth.aclose()
         if self.live is not None:
             await self.live.aclose()
+        if self._audit is not None:
+            await self._audit.aclose()
 
     def recognize(self, scope: Scope) -> KnownRequest | None:
         """Return what `answer_now` needs to answer a request that was answered before.

@@ -9,7 +9,7 @@ from pyfly.config_server.http.messages import HttpRequest
 from pyfly.config_server.http.parameters import text_parameter
 from pyfly.config_server.storage import ABSENT, PRESENT, Expected
 
-__all__ = ["IF_MATCH", "IF_NONE_MATCH", "entity_tag", "required_condition"]
+__all__ = ["IF_MATCH", "IF_NONE_MATCH", "entity_tag", "required_condition", "version_of"]
 
 IF_MATCH: Final = text_parameter(
     "If-Match", "header", '`"<version>"`, or `*` for any stored version.'
@@ -22,6 +22,12 @@ _TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e]*)"')
 def entity_tag(version: str) -> bytes:
     """Return a version as an entity tag. Characters outside of a tag are percent-encoded."""
     return f'"{quote(version, safe=_SAFE)}"'.encode()
+
+
+def version_of(tag: bytes) -> str | None:
+    """Return the version of a strong entity tag; `None` for anything else."""
+    found = _TAG.fullmatch(tag)
+    return None if found is None or found[1] else unquote(found[2].decode("ascii"))
 
 
 def required_condition(request: HttpRequest) -> Expected:

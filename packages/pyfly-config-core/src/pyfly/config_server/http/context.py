@@ -50,6 +50,8 @@ class RequestContext:
     """Answers with metrics; `None` if they are disabled."""
     access_problem: str | None = None
     """Why the newest principals are not in force; `None` if they are."""
+    audit_problem: str | None = None
+    """Why the audit log does not keep the newest events; `None` if it does."""
     webhook_secret: WebhookSecret | None = None
     """The secret of webhooks; `None` if there is none."""
 

@@ -11,8 +11,10 @@ from typing import Final
 
 from pyfly.config_core import BackendUnavailableError, ConfigError
 from pyfly.config_server.access import ANONYMOUS, Principal, Right
+from pyfly.config_server.audit import Audit
 from pyfly.config_server.composition.server import ConfigServer
 from pyfly.config_server.formats.documents import encode_json
+from pyfly.config_server.http.auditing import Auditor, Handled
 from pyfly.config_server.http.authentication import Authenticator, BackgroundAuthenticator
 from pyfly.config_server.http.authorization import check_anywhere
 from pyfly.config_server.http.context import RequestContext
@@ -43,7 +45,6 @@ from pyfly.config_server.http.routing import (
 )
 from pyfly.config_server.http.webhook_secret import WebhookSecret
 from pyfly.config_server.live import LiveDocuments
-from pyfly.config_server.live.counters import NO_ROUTE
 from pyfly.config_server.live.telemetry import Telemetry
 
 __all__ = ["Controller"]
@@ -52,15 +53,6 @@ _LOG: Final = logging.getLogger(__name__)
 _NO_QUERY: Final[Mapping[str, object]] = {}
 _UNCHECKED: Final = frozenset({Audience.PUBLIC, Audience.WEBHOOK})
 """Who is not authenticated before the handler is called."""
-
-
-class _Found:
-    """The route of a request, once it is known."""
-
-    __slots__ = ("route",)
-
-    def __init__(self) -> None:
-        self.route = NO_ROUTE
 
 
 class Controller:
@@ -79,6 +71,7 @@ class Controller:
         telemetry: Counts the responses and renders `/metrics`. `None` counts, and shows nothing.
         webhook_secret: The secret with which providers of repositories sign requests to
             `/monitor`. `None` accepts only requests with a credential there.
+        audit: The audit log, which its owner closes. `None` records nothing.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each part
@@ -91,6 +84,7 @@ class Controller:
         endpoints: Sequence[Endpoint] = ENDPOINTS,
         telemetry: Telemetry | None = None,
         webhook_secret: WebhookSecret | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._live = server if isinstance(server, LiveDocuments) else None
         self._server = server.server if isinstance(server, LiveDocuments) else server
@@ -101,6 +95,7 @@ class Controller:
         self._webhook_secret = webhook_secret
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
+        self._auditor = None if audit is None else Auditor(audit, auth)
         self._outages = Outages()
         metrics = telemetry.metrics
         self._metrics = None if metrics is None else MetricsResponder(metrics)
@@ -118,22 +113,33 @@ class Controller:
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return the response to any request. Errors become responses, with an `X-Request-Id`."""
-        started, found = time.perf_counter(), _Found()
+        started, handled = time.perf_counter(), Handled()
         with identified_request(request.headers) as request_id:
-            response = await self._handle(request, found)
+            response = await self._handle_audited(request, handled)
         if response.status >= HTTPStatus.BAD_REQUEST:
             headers = (*response.headers, (REQUEST_ID_HEADER, request_id.encode()))
             response = replace(response, headers=headers)
         # a request that may be held has no duration of its own
         seconds = None if wait_of(request) else time.perf_counter() - started
-        self._counters.answered(found.route, response.status, seconds)
+        self._counters.answered(handled.route, response.status, seconds)
         if self._outages and response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             self._outages.answered()
         return response
 
-    async def _handle(self, request: HttpRequest, found: "_Found") -> HttpResponse:
+    async def _handle_audited(self, request: HttpRequest, handled: Handled) -> HttpResponse:
+        if self._auditor is None:
+            return await self._handle(request, handled)
         try:
-            response = await self._respond(request, found)
+            response = await self._handle(request, handled)
+        except BaseException:  # the task was cancelled
+            self._auditor.ended(request, handled)
+            raise
+        self._auditor.answered(request, handled, response)
+        return response
+
+    async def _handle(self, request: HttpRequest, handled: Handled) -> HttpResponse:
+        try:
+            response = await self._respond(request, handled)
         except HttpError as error:
             response = self._failed(request, error)
         except ConfigError as error:
@@ -145,17 +151,18 @@ class Controller:
             return HttpResponse(status=response.status, headers=response.headers)
         return response
 
-    async def _respond(self, request: HttpRequest, found: "_Found") -> HttpResponse:
+    async def _respond(self, request: HttpRequest, handled: Handled) -> HttpResponse:
         match = self._table.find_at_root(request.raw_path, request.method)
         principal = ANONYMOUS
         if match is None or match.endpoint.access not in _UNCHECKED:
-            principal = await self._authenticate(request)
+            principal = await self._authenticate(request, handled)
         if match is None:
             match = self._find(request)
-        found.route = match.endpoint.id
+        handled.route = match.endpoint.id
         if match.methods:
             return _without_handler(request, match)
-        endpoint = match.endpoint
+        endpoint = handled.endpoint = match.endpoint
+        handled.parameters = match.parameters
         right = endpoint.access if isinstance(endpoint.access, Right) else None
         if right is not None:
             check_anywhere(principal, right)
@@ -165,8 +172,9 @@ class Controller:
             parameters=match.parameters,
             query=_parse_query(request, endpoint),
             principal=principal,
-            authenticate=partial(self._authenticate, request),
+            authenticate=partial(self._authenticate, request, handled),
             access_problem=None if self._background is None else self._background.problem,
+            audit_problem=None if self._auditor is None else self._auditor.problem,
             server=self._server,
             describe=self._describe,
             health=self._health,
@@ -178,14 +186,18 @@ class Controller:
         )
         if right is not None and endpoint.check is not None:
             await endpoint.check(context, right)
+        if self._auditor is not None:
+            await self._auditor.attempt(context, handled)
         return await endpoint.handler(context)
 
-    async def _authenticate(self, request: HttpRequest) -> Principal:
+    async def _authenticate(self, request: HttpRequest, handled: Handled) -> Principal:
         if self._hosts is not None:
             self._hosts.check(request)
         if self._auth is None:
+            handled.is_signed_in = True
             return ANONYMOUS
         principal = await self._auth.authenticate(request)
+        handled.principal, handled.is_signed_in = principal.name, True
         if request.notes is not None:
             request.notes.principal = principal.name
         return principal

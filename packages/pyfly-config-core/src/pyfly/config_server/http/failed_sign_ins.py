@@ -20,7 +20,7 @@ from pyfly.config_server.http.authentication import (
 from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.messages import HttpRequest
 
-__all__ = ["SlowedAuthenticator"]
+__all__ = ["SlowedAuthenticator", "claimed_name"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FREE: Final = 5
@@ -115,6 +115,10 @@ class SlowedAuthenticator:
         """Return the principal of a header, as the authenticator does."""
         return None if self._by_header is None else self._by_header.principal_of(authorization)
 
+    def has_name(self, name: str) -> bool:
+        """True if the authenticator knows a principal of this name."""
+        return isinstance(self._auth, NamingAuthenticator) and self._auth.has_name(name)
+
     async def authenticate(self, request: HttpRequest) -> Principal:
         """Return the principal, as the authenticator does.
 
@@ -127,7 +131,7 @@ class SlowedAuthenticator:
         except HttpError as error:
             credential = request.header(b"authorization")
             if error.status == _UNAUTHORIZED and credential:
-                await self._failed(request.client, _name_of(credential))
+                await self._failed(request.client, claimed_name(credential))
             raise
 
     async def _failed(self, address: str | None, name: str | None) -> None:
@@ -165,8 +169,7 @@ class SlowedAuthenticator:
         """Return how to call the sender. An unknown name may be a misplaced secret."""
         if name is None:
             return "with a token"
-        known = isinstance(self._auth, NamingAuthenticator) and self._auth.has_name(name)
-        return f"as {name!r}" if known else "under an unknown name"
+        return f"as {name!r}" if self.has_name(name) else "under an unknown name"
 
     def _report(self, address: str, shown: str, now: float) -> None:
         """Log a failure, the same one at most once in a minute."""
@@ -182,7 +185,7 @@ class SlowedAuthenticator:
             self._reports.popitem(last=False)
 
 
-def _name_of(credential: bytes) -> str | None:
+def claimed_name(credential: bytes) -> str | None:
     """Return the user name of a Basic credential, cut; `None` for any other credential."""
     scheme, _, payload = credential.strip().partition(b" ")
     if scheme.lower() != b"basic":

@@ -9,6 +9,7 @@ from typing import Final
 from pyfly.config_cli._serving.certificates import inspect_certificate, open_tls
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, resolve
 from pyfly.config_cli._serving.setup import check_exposure, open_server
+from pyfly.config_cli._settings.audit import check_audit
 from pyfly.config_cli._settings.credentials import authenticator_of, credentials_of
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.fields import split_address
@@ -50,6 +51,7 @@ async def check_server(settings: ServerSettings) -> list[CheckResult]:
         ("keys", _in_thread(_check_keys, settings)),
         ("metrics", _in_thread(_check_metrics, settings)),
         ("credential", _in_thread(_check_credential, settings)),
+        ("audit log", _in_thread(check_audit, settings)),
     ]
     results = [await _result(name, check) for name, check in checks]
     if not settings.store_urls:

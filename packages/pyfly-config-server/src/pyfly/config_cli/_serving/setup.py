@@ -11,6 +11,7 @@ from pyfly.config_cli._serving.listeners import Address, is_loopback
 from pyfly.config_cli._serving.logs import set_up_logs
 from pyfly.config_cli._serving.memory import collect_less_often, return_large_blocks
 from pyfly.config_cli._serving.telemetry import ProcessCounters
+from pyfly.config_cli._settings.audit import open_audit
 from pyfly.config_cli._settings.credentials import (
     authenticator_of,
     host_policy_of,
@@ -177,7 +178,8 @@ async def closing_on_error(server: ConfigServer) -> AsyncGenerator[None]:
 
 def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCounters) -> ReadyApp:
     """Return the application around a server, which it owns."""
-    auth = authenticator_of(settings)
+    audit = open_audit(settings)
+    auth = authenticator_of(settings, audit=audit)
     return create_asgi_app(
         server,
         auth=None if auth is None else SlowedAuthenticator(auth),
@@ -186,4 +188,5 @@ def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCo
         telemetry=counters.telemetry(settings),
         live=live_of(settings, connections=connection_limit()),
         webhook_secret=webhook_secret_of(settings),
+        audit=audit,
     )

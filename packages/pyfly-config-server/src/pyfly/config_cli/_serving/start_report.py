@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import heapq
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
 from pyfly.config_cli._serving.setup import store_locations
+from pyfly.config_cli._settings.audit import is_audited_to_output
 from pyfly.config_cli._settings.credentials import credential_of, credentials_of, needs_credential
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.model import ServerSettings
@@ -45,9 +47,10 @@ async def print_report(server: ConfigServer, settings: ServerSettings) -> None:
     Call this when requests are answered. Other tasks run while the stores are listed.
     """
     stores = ", ".join(store.shown for store in store_locations(settings))
+    output = sys.stderr if is_audited_to_output(settings) else sys.stdout
     with contextlib.suppress(OSError):
-        print(f"Serving {stores} at {url_of(settings)}", flush=True)  # noqa: T201 - the output
-        print(await make_report(server, settings), flush=True)  # noqa: T201 - the command's output
+        print(f"Serving {stores} at {url_of(settings)}", file=output, flush=True)
+        print(await make_report(server, settings), file=output, flush=True)
 
 
 async def make_report(server: ConfigServer, settings: ServerSettings) -> str:

@@ -14,6 +14,7 @@ from pyfly.config_cli._serving.setup import (
 )
 from pyfly.config_cli._serving.supervisor import supervise
 from pyfly.config_cli._serving.worker import serve_alone
+from pyfly.config_cli._settings.audit import check_audit
 from pyfly.config_cli._settings.credentials import authenticator_of
 from pyfly.config_cli._settings.fields import split_address
 from pyfly.config_cli._settings.metrics import check_metrics
@@ -42,6 +43,7 @@ def serve(load: Callable[[], ServerSettings]) -> int:
     check_exposure(settings, addresses)
     check_metrics(settings)
     authenticator_of(settings)
+    check_audit(settings)
     listeners = _bind(settings, addresses)
     run = serve_alone if settings.workers == 1 else supervise
     run(load, settings, server, listeners)

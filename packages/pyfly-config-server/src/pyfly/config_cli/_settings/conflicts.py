@@ -1,5 +1,6 @@
 """Settings that do not go together."""
 
+from pyfly.config_cli._settings.audit import check_audit_conflicts
 from pyfly.config_cli._settings.credentials import credential_of, host_policy_of, webhook_secret_of
 from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import SettingsConflictError
@@ -20,6 +21,7 @@ def check_conflicts(settings: ServerSettings) -> None:
     host_policy_of(settings)
     webhook_secret_of(settings)
     tls_files_of(settings)
+    check_audit_conflicts(settings)
     if settings.backend and settings.store:
         raise SettingsConflictError("set either {backend} or {store}, not both")
     if settings.workers > 1 and any(url.startswith("memory:") for url in settings.store_urls):

@@ -18,6 +18,7 @@ from pyfly.config_server import (
     SharedCredential,
     WebhookSecret,
 )
+from pyfly.config_server.audit import Audit
 
 
 def credential_of(settings: ServerSettings) -> SharedCredential | None:
@@ -44,8 +45,14 @@ def credential_of(settings: ServerSettings) -> SharedCredential | None:
     return None
 
 
-def authenticator_of(settings: ServerSettings) -> Authenticator | None:
+def authenticator_of(
+    settings: ServerSettings, *, audit: Audit | None = None
+) -> Authenticator | None:
     """Return what finds the principal of every request; `None` if no credential is configured.
+
+    Args:
+        settings: The settings.
+        audit: Where the versions of the access file that come into force are recorded.
 
     Raises:
         SettingsConflictError: The settings do not go together, or one of them cannot be used.
@@ -54,9 +61,12 @@ def authenticator_of(settings: ServerSettings) -> Authenticator | None:
     credential = credential_of(settings)
     if not settings.access_file:
         return credential
+    in_force = None if audit is None else audit.access_file_in_force
     names = {credential.name} if credential is not None else set[str]()
     try:
-        file = FollowedAccessFile(Path(settings.access_file), reserved=frozenset(names))
+        file = FollowedAccessFile(
+            Path(settings.access_file), reserved=frozenset(names), in_force=in_force
+        )
     except ConfigError as error:
         raise SettingsError(str(error)) from error
     principals = AccessFileAuthenticator(file)

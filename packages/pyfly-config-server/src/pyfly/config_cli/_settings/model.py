@@ -296,6 +296,20 @@ class ServerSettings(BaseSettings):
     access_log: Annotated[Switch, Setting()] = Field(
         default=False, description="`true`: log a line for each request, whatever the level"
     )
+    audit_log: Annotated[Text, Setting()] = Field(
+        default="",
+        description=(
+            "file to which writes, denials, refused sign-ins, decryptions and changes of the "
+            "access file are appended as JSON lines, or `-` for standard output; when it fails, "
+            "writes are refused"
+        ),
+    )
+    audit_reads: Annotated[Switch, Setting()] = Field(
+        default=False,
+        description=(
+            "`true`: record reads, too; nothing is then answered in front of the application"
+        ),
+    )
     monitor_secret: Annotated[Secret, Setting(is_secret=True)] = Field(
         default=None,
         description="secret with which providers of repositories sign requests to `/monitor`",

@@ -42,21 +42,27 @@ async def _live(context: RequestContext) -> HttpResponse:
 async def _ready(context: RequestContext) -> HttpResponse:
     """Return 200 if documents can be served, else 503. The reason is logged, not returned.
 
-    The status is `degraded` while last good answers are served, or the last good principals are in
-    force.
+    The status is `degraded` while last good answers are served, the last good principals are in
+    force, or writes are refused because the audit log, which is `down` then, does not work.
     """
     live = context.live
     if live is not None and live.is_degraded and live.has_answers:
-        return json_response({"status": "degraded"}, status=200)
+        return _readiness(context, "degraded")
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await context.server.check()
     except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
         status = "degraded" if live is not None and live.has_answers else "down"
         context.outages.failed("GET /health/ready", _reason(error), answer=status)
-        return json_response({"status": status}, status=503 if status == "down" else 200)
-    status = "up" if context.access_problem is None else "degraded"
-    return json_response({"status": status}, status=200)
+        return _readiness(context, status)
+    return _readiness(context, "up" if context.access_problem is None else "degraded")
+
+
+def _readiness(context: RequestContext, status: str) -> HttpResponse:
+    document: dict[str, JsonValue] = {"status": status}
+    if context.audit_problem is not None:
+        document = {"status": "degraded" if status == "up" else status, "audit": "down"}
+    return json_response(document, status=503 if status == "down" else 200)
 
 
 async def _spring_health(context: RequestContext) -> HttpResponse:
@@ -127,7 +133,9 @@ def _reason(error: Exception) -> str:
     return f"the store raised {type(error).__name__}"
 
 
-_HEALTH: Final = Schema(name="Health", document=object_of(("status",), status=TEXT_SCHEMA))
+_HEALTH: Final = Schema(
+    name="Health", document=object_of(("status",), status=TEXT_SCHEMA, audit=TEXT_SCHEMA)
+)
 
 
 def _health_results(*statuses: int) -> tuple[Result, ...]:
