@@ -296,7 +296,7 @@ class ServerSettings(BaseSettings):
     access_log: Annotated[Switch, Setting()] = Field(
         default=False, description="`true`: log a line for each request, whatever the level"
     )
-    audit_log: Annotated[Text, Setting()] = Field(
+    audit_log: Annotated[GuardFile, Setting()] = Field(
         default="",
         description=(
             "file to which writes, denials, refused sign-ins, decryptions and changes of the "
