@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 COMMAND = str(Path(sys.executable).with_name("pyfly-config"))
 
@@ -127,3 +130,40 @@ def test_a_broken_access_file_is_refused_before_anything_is_served(
     )
     assert done.returncode == 2
     assert f"{path}: principals.a.rule: there is no such key" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_token_of_an_issuer_reads_what_its_principal_may(
+    store: Path, tmp_path: Path, start_server: Callable[..., Any]
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    keys, path = tmp_path / "keys.json", tmp_path / "access.toml"
+    keys.write_text(f'{{"keys": [{ECAlgorithm.to_jwk(key.public_key())}]}}', encoding="utf-8")
+    path.write_text(
+        f"""
+        [issuers.cluster]
+        issuer = "https://issuer"
+        audiences = ["pyfly-config"]
+        keys-file = "{keys}"
+        [principals.orders]
+        subjects = [{{ issuer = "cluster", claims = {{ sub = "orders" }} }}]
+        rules = [{{ rights = ["read"], on = "orders/*/*" }}]
+        """,
+        encoding="utf-8",
+    )
+    path.chmod(0o600)
+    server = start_server(store, ACCESS_FILE=str(path), LOG_LEVEL="debug")
+
+    def get(name: str, **changed: object) -> httpx.Response:
+        claims = {"iss": "https://issuer", "aud": "pyfly-config", "sub": "orders"}
+        end = int(time.time()) + 600
+        token = jwt.encode({**claims, "exp": end, **changed}, key, algorithm="ES256")
+        return httpx.get(
+            f"{server.url}/config/{name}/prod", headers={"Authorization": f"Bearer {token}"}
+        )
+
+    wait_for(200, lambda: get("orders"))
+    assert get("billing").status_code == 403
+    assert get("orders", aud="other").status_code == 401
+    assert get("orders", sub="billing").status_code == 401
+    wait_for_text(server, "its claims fit no principal")

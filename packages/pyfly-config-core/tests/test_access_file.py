@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from datetime import UTC, datetime
 from typing import Any
@@ -164,6 +165,40 @@ def test_other_bytes_are_refused(data: bytes, message: str) -> None:
         parse_access_file(data, where="access.toml")
 
 
+ISSUER = "principals.a = {}\n[issuers.i]\nissuer = 'https://i'\naudiences = ['a']\n"
+
+
+def subject(claims: str) -> str:
+    return (
+        "issuers.i = {issuer = 'https://i', audiences = ['a'], keys-file = 'k'}\n"
+        f"principals.a.subjects = [{{issuer = 'i', claims = {{{claims}}}}}]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"{ISSUER}keys-url = 'http://i/keys'", "must begin with https://"),
+        (f"{ISSUER}keys-url = 'file:///etc/passwd'", "is not a URL with a host"),
+        (f"{ISSUER}keys-url = 'ftp://i/keys'", "must begin with https://"),
+        (f"{ISSUER}keys-url = 'https://u:s3cr3t@i/keys'", "use token-file"),
+        (f"{ISSUER}keys-url = 'https://i:x/keys'", "is not a URL with a host"),
+        (f"{ISSUER}keys-url = 'https://i/keys a'", "is not a URL with a host"),
+        (
+            f"{ISSUER}keys-file = 'k'\n"
+            "[issuers.j]\nissuer = 'https://i'\naudiences = ['b']\nkeys-file = 'l'",
+            "another issuer has it",
+        ),
+        (subject("sub = 'x'").replace("'i', claims", "'j', claims"), "names no issuer"),
+        (subject(""), "every token of the issuer would count"),
+    ],
+)
+def test_what_is_wrong_about_issuers_is_named(text: str, reason: str) -> None:
+    with pytest.raises(ConfigFormatError, match=re.escape(reason)) as caught:
+        parse(text)
+    assert "s3cr3t" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "fits"),
     [
@@ -176,6 +211,24 @@ def test_other_bytes_are_refused(data: bytes, message: str) -> None:
         ("principals.a.rules = [{rights = ['read']}]", False),
         ("principals.a.tokens = [{id = 'x', sha256 = '12'}]", False),
         ("a = 1", False),
+        (f"{ISSUER}keys-url = 'https://i/keys'", True),
+        (f"{ISSUER}keys-file = 'keys.json'\nalgorithms = ['ES512', 'EdDSA']", True),
+        (f"{ISSUER}keys-file = 'keys.json'\nkeys-url = 'https://i/keys'", False),
+        (ISSUER, False),
+        (f"{ISSUER}keys-file = 'keys.json'\nca-file = 'ca.pem'", False),
+        (f"{ISSUER}keys-file = 'keys.json'\nalgorithms = ['HS256']", False),
+        (f"{ISSUER}keys-file = 'keys.json'\nalgorithms = ['none']", False),
+        (f"{ISSUER}keys-file = ''", False),
+        (f"{ISSUER}keys-file = 'keys.json'\nkeys = 1", False),
+        ("principals.a = {}\nissuers.i = {audiences = ['a'], keys-file = 'k'}", False),
+        ("principals.a = {}\nissuers.i = {issuer = 'i', keys-file = 'k'}", False),
+        ("principals.a = {}\nissuers.i = {issuer='i', audiences=[], keys-file='k'}", False),
+        (subject("sub = 'x'"), True),
+        (subject("realm = {roles = 'ops'}, verified = true"), True),
+        (subject(""), False),
+        (subject("realm = {}"), False),
+        (subject("sub = 1"), False),
+        (subject("sub = ['x']"), False),
     ],
 )
 def test_an_editor_marks_what_the_server_would_refuse(text: str, fits: bool) -> None:

@@ -70,6 +70,30 @@ def test_add_keeps_what_people_wrote_and_the_permissions(access: Any, path: Path
     assert access("check", "web@x.y", "files", "main/web/a.conf").code == 0
 
 
+ISSUED = """\
+[issuers.cluster]  # signs for pods
+issuer = "https://i"
+audiences = ["a"]
+keys-file = "keys.json"
+
+[principals.orders]
+subjects = [{ issuer = "cluster", claims = { sub = "x", realm = { roles = "ops" } } }]
+"""
+
+
+def test_issuers_and_subjects_stay_and_are_listed(access: Any, path: Path) -> None:
+    path.write_text(ISSUED, encoding="utf-8")
+    path.chmod(0o600)
+    assert access("add", "web", "--rule", "read web/*/*").code == 0
+    assert access("deactivate", "orders").code == 0
+    assert access("activate", "orders").code == 0
+    assert access("rotate", "orders").code == 0
+    assert path.read_text(encoding="utf-8").startswith(ISSUED[: ISSUED.index("[principals")])
+    subject = {"issuer": "cluster", "claims": {"sub": "x", "realm": {"roles": "ops"}}}
+    assert access("list", "--json").json["principals"][0]["subjects"] == [subject]
+    assert "cluster: sub=x, realm.roles=ops" in access("list").out
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

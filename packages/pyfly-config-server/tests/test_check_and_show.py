@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import PREFIX, settings_of
@@ -67,6 +69,31 @@ def test_what_fails_is_named(
     stores = () if "STORE" in environ else ("memory:",)
     done = run("serve", *stores, "--check")
     assert (done.code, said in done.out) == (code, True), done.out + done.err
+
+
+def test_the_issuers_of_an_access_file_and_their_keys_are_tried(
+    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, access = tmp_path / "keys.json", tmp_path / "access.toml"
+    access.write_text(
+        f'[issuers.cluster]\nissuer = "https://i"\naudiences = ["a"]\nkeys-file = "{keys}"\n'
+        "[principals.orders]\n"
+        'subjects = [{ issuer = "cluster", claims = { sub = "orders" } }]\n',
+        encoding="utf-8",
+    )
+    access.chmod(0o600)
+    monkeypatch.setenv(PREFIX + "ACCESS_FILE", str(access))
+    missing = run("serve", store, "--check")
+    assert missing.code != 0
+    assert f"cannot read the keys of issuer cluster from {keys}" in " ".join(missing.out.split())
+    keys.write_text('{"keys": []}', encoding="utf-8")
+    assert "has no key that can verify a token" in run("serve", store, "--check").out
+    key = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())
+    keys.write_text(f'{{"keys": [{key}]}}', encoding="utf-8")
+    done = run("serve", store, "--check", "--json")
+    assert done.code == 0
+    results = {one["check"]: one for one in done.json["checks"]}
+    assert results["issuer cluster"]["detail"] == f"1 keys from {keys}"
 
 
 def test_no_store_and_an_expired_certificate_fail(

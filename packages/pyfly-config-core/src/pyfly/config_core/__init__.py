@@ -62,6 +62,7 @@ from pyfly.config_core.errors import (
     PatchTestError,
     UnknownBackendError,
     UnsupportedOperationError,
+    WebTokensNotInstalledError,
 )
 from pyfly.config_core.limits import MAX_DEPTH, MAX_LIST_LENGTH, MAX_PROPERTIES
 
@@ -103,6 +104,7 @@ __all__ = [
     "PropertySource",
     "UnknownBackendError",
     "UnsupportedOperationError",
+    "WebTokensNotInstalledError",
     "check_collisions",
     "check_name",
     "check_not_reserved",

@@ -22,6 +22,7 @@
     │   ├── EncryptionKeyError                   a key is missing, unknown or unusable
     │   └── EncryptionNotInstalledError (ImportError)
     ├── MetricsNotInstalledError (ImportError)
+    ├── WebTokensNotInstalledError (ImportError)
     └── ConfigClientError                        the client's branch, see pyfly.config_client
 
 Messages name keys, files, lines and limits; never a property value.
@@ -54,6 +55,7 @@ __all__ = [
     "PatchTestError",
     "UnknownBackendError",
     "UnsupportedOperationError",
+    "WebTokensNotInstalledError",
 ]
 
 
@@ -307,4 +309,17 @@ class MetricsNotInstalledError(ConfigError, ImportError):
         )
 
     requirement = "pyfly-config-core[metrics]"
+    """What to install."""
+
+
+class WebTokensNotInstalledError(ConfigError, ImportError):
+    """The library for JSON Web Tokens is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "JSON Web Tokens, which the access file names issuers of, need a library; install it "
+            f"with: pip install '{self.requirement}'"
+        )
+
+    requirement = "pyfly-config-core[oidc]"
     """What to install."""

@@ -12,6 +12,7 @@ from pyfly.config_core import (
     EncryptionNotInstalledError,
     InvalidConfigKeyError,
     MetricsNotInstalledError,
+    WebTokensNotInstalledError,
 )
 
 EXIT_FAILED: Final = 1
@@ -37,7 +38,12 @@ def exit_code(error: ConfigError) -> int:
             return EXIT_USAGE
         case BackendLookupError() | InvalidConfigKeyError():
             return EXIT_USAGE
-        case EncryptionKeyError() | EncryptionNotInstalledError() | MetricsNotInstalledError():
+        case (
+            EncryptionKeyError()
+            | EncryptionNotInstalledError()
+            | MetricsNotInstalledError()
+            | WebTokensNotInstalledError()
+        ):
             return EXIT_USAGE
         case ConfigConflictError():
             return EXIT_CONDITION

@@ -4,8 +4,9 @@ import hmac
 import time
 from typing import Final
 
-from pyfly.config_server.access.access_file import TokenGrant
+from pyfly.config_server.access.access_file import AccessTable, TokenGrant
 from pyfly.config_server.access.followed_file import FollowedAccessFile
+from pyfly.config_server.access.issued_tokens import IssuedTokens
 from pyfly.config_server.access.principal import Principal
 from pyfly.config_server.access.tokens import digest_of, is_token
 from pyfly.config_server.http.authentication import (
@@ -25,15 +26,22 @@ __all__ = ["AccessFileAuthenticator", "AuthenticatorGroup"]
 _CHALLENGE: Final = f"Bearer {REALM}"
 _MAX_ACCEPTED: Final = 10_000
 """Headers that are remembered."""
+_DOTS: Final = 2
+"""Those of a JSON Web Token; no token of an access file has one."""
 _BASIC_CHALLENGE: Final = f'Basic {REALM}, charset="UTF-8"'
 
 
 class AccessFileAuthenticator:
     """Accepts the tokens of an access file: as bearer tokens, or as passwords of their principals.
 
-    A token is looked up by its digest, and the name is compared then. So an unknown name and a
+    It accepts JSON Web Tokens of the issuers that the file names, too: see `IssuedTokens`. A token
+    of the file is looked up by its digest, and the name is compared then. So an unknown name and a
     wrong token take the same time, and a thousand principals cost what one costs. Headers that were
     accepted are remembered until the file changes or their tokens end.
+
+    Raises:
+        WebTokensNotInstalledError: The file names issuers, and `pyfly-config-core[oidc]` is not
+            installed.
     """
 
     @property
@@ -43,20 +51,23 @@ class AccessFileAuthenticator:
 
     def __init__(self, file: FollowedAccessFile) -> None:
         self._file = file
+        self._issued = IssuedTokens(file)
         self._table = file.table
         self._accepted: dict[bytes | None, TokenGrant] = {}
 
     @property
     def problem(self) -> str | None:
-        """Why the present access file is not in force; `None` if it is."""
-        return self._file.problem
+        """Why the present access file or keys are not in force; `None` if they are."""
+        return self._file.problem or self._issued.problem
 
     def start(self) -> None:
-        """Begin to follow the access file."""
+        """Begin to follow the access file and the keys of its issuers."""
         self._file.start()
+        self._issued.start()
 
     async def aclose(self) -> None:
-        """Stop following the access file."""
+        """Stop following them."""
+        await self._issued.aclose()
         await self._file.aclose()
 
     async def authenticate(self, request: HttpRequest) -> Principal:
@@ -65,7 +76,7 @@ class AccessFileAuthenticator:
         Raises:
             HttpError: 401; the request has no valid token.
         """
-        self._file.start()
+        self.start()
         principal = self.principal_of(request.header(b"authorization"))
         if principal is None:
             raise unauthorized(_CHALLENGE.encode(), _BASIC_CHALLENGE.encode())
@@ -83,21 +94,32 @@ class AccessFileAuthenticator:
         known = self._accepted.get(authorization)
         if known is not None and now < known.until:
             return known.principal
-        scheme, _, payload = (authorization or b"").strip().partition(b" ")
-        scheme, token, name = scheme.lower(), payload.strip(), None
-        if scheme == b"basic":
-            name, _, token = decode_basic(token).partition(b":")
-        elif scheme != b"bearer":
+        name, token = _credential_in(authorization)
+        is_issued = token.count(b".") == _DOTS
+        found = self._issued.find(token, now=now) if is_issued else _granted(table, token, now)
+        if found is None or (name is not None and not hmac.compare_digest(name, found.name)):
             return None
-        found = table.find(digest_of(token), now=now)
-        if found is None or not is_token(token):
-            return None
-        if name is not None and not hmac.compare_digest(name, found.name):
-            return None
-        if len(self._accepted) >= _MAX_ACCEPTED:
-            self._accepted.clear()
-        self._accepted[authorization] = found
+        if not is_issued:  # the others are remembered there, until the keys change
+            if len(self._accepted) >= _MAX_ACCEPTED:
+                self._accepted.clear()
+            self._accepted[authorization] = found
         return found.principal
+
+
+def _credential_in(authorization: bytes | None) -> tuple[bytes | None, bytes]:
+    """Return the name, `None` for a bearer token, and the token; empty for other schemes."""
+    scheme, _, payload = (authorization or b"").strip().partition(b" ")
+    scheme, token = scheme.lower(), payload.strip()
+    if scheme == b"basic":
+        name, _, token = decode_basic(token).partition(b":")
+        return name, token
+    return None, token if scheme == b"bearer" else b""
+
+
+def _granted(table: AccessTable, token: bytes, now: float) -> TokenGrant | None:
+    """Return what a token of the access file opens, unless a person has chosen it."""
+    found = table.find(digest_of(token), now=now)
+    return found if is_token(token) else None
 
 
 class AuthenticatorGroup:

@@ -10,7 +10,7 @@ from pyfly.config_cli._access.options import AccessArguments, access_options
 from pyfly.config_cli._cli.command import PROGRAM, Command, sync_callback_of
 from pyfly.config_cli._console.output import print_json
 from pyfly.config_cli._console.tables import print_table
-from pyfly.config_core import JsonValue
+from pyfly.config_core import JsonValue, copy_properties
 from pyfly.config_server.access import Right
 from pyfly.config_server.access.access_file import AccessEntry
 
@@ -40,6 +40,7 @@ def _rows(entry: AccessEntry, now: datetime) -> Iterator[tuple[str, ...]]:
     if state == "active" and entry.expires is not None:
         state = f"active until {shown_moment(entry.expires)}"
     tokens = [(token.id, _end(token.expires, now)) for token in entry.tokens]
+    tokens += [(str(subject), "") for subject in entry.subjects]
     rules = [str(rule) for rule in entry.principal.rules]
     for number in range(max(len(tokens), len(rules), 1)):
         head = (entry.name, state) if number == 0 else ("", "")
@@ -77,6 +78,9 @@ def _document(entry: AccessEntry, now: datetime) -> JsonValue:
         "expires": shown_moment(entry.expires),
         "rules": rules,
         "tokens": tokens,
+        "subjects": [
+            {"issuer": one.issuer, "claims": copy_properties(one.claims)} for one in entry.subjects
+        ],
     }
 
 

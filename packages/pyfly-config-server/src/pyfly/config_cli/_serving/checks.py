@@ -10,7 +10,11 @@ from pyfly.config_cli._serving.certificates import inspect_certificate, open_tls
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, resolve
 from pyfly.config_cli._serving.setup import check_exposure, open_server
 from pyfly.config_cli._settings.audit import check_audit
-from pyfly.config_cli._settings.credentials import authenticator_of, credentials_of
+from pyfly.config_cli._settings.credentials import (
+    authenticator_of,
+    credentials_of,
+    issuers_of,
+)
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.fields import split_address
 from pyfly.config_cli._settings.metrics import check_metrics, has_metrics
@@ -20,6 +24,8 @@ from pyfly.config_cli._stores.location import find_store
 from pyfly.config_cli._stores.misplaced_files import describe_misplaced_files
 from pyfly.config_cli._stores.opening import open_store
 from pyfly.config_core import ConfigError
+from pyfly.config_server.access.issued_tokens import load_keys
+from pyfly.config_server.access.issuers import Issuer
 from pyfly.config_server.storage import SupportsCheck, ability
 
 _STORE_SECONDS: Final = 60.0
@@ -54,6 +60,7 @@ async def check_server(settings: ServerSettings) -> list[CheckResult]:
         ("audit log", _in_thread(check_audit, settings)),
     ]
     results = [await _result(name, check) for name, check in checks]
+    results += [await _check_issuer(issuer) for issuer in issuers_of(settings)]
     if not settings.store_urls:
         results.append(await _result("stores", _in_thread(_open_all, settings)))
     results += [await _check_store(url) for url in settings.store_urls]
@@ -111,6 +118,14 @@ def _check_metrics(settings: ServerSettings) -> str:
 def _check_credential(settings: ServerSettings) -> str:
     authenticator_of(settings)  # reads the access file
     return credentials_of(settings)
+
+
+async def _check_issuer(issuer: Issuer) -> CheckResult:
+    async def check() -> str:
+        keys = await asyncio.to_thread(load_keys, issuer)
+        return f"{len(keys)} keys from {issuer.location}"
+
+    return await _result(f"issuer {issuer.name}", check)
 
 
 async def _check_store(url: str) -> CheckResult:

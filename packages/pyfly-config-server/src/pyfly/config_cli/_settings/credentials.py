@@ -18,6 +18,7 @@ from pyfly.config_server import (
     SharedCredential,
     WebhookSecret,
 )
+from pyfly.config_server.access.issuers import Issuer
 from pyfly.config_server.audit import Audit
 
 
@@ -57,6 +58,7 @@ def authenticator_of(
     Raises:
         SettingsConflictError: The settings do not go together, or one of them cannot be used.
         SettingsError: The access file cannot be used.
+        WebTokensNotInstalledError: It names issuers, and their library is not installed.
     """
     credential = credential_of(settings)
     if not settings.access_file:
@@ -71,6 +73,17 @@ def authenticator_of(
         raise SettingsError(str(error)) from error
     principals = AccessFileAuthenticator(file)
     return principals if credential is None else AuthenticatorGroup(credential, principals)
+
+
+def issuers_of(settings: ServerSettings) -> list[Issuer]:
+    """Return the issuers of JSON Web Tokens, none if the access file cannot be used."""
+    if not settings.access_file:
+        return []
+    try:
+        file = FollowedAccessFile(Path(settings.access_file))
+    except ConfigError:
+        return []
+    return [*file.table.issuers.values()]
 
 
 def needs_credential(settings: ServerSettings) -> bool:
