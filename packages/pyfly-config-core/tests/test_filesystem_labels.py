@@ -179,7 +179,6 @@ async def test_a_file_in_the_place_of_a_label_stays(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("orders-prod.properties", "a=1\n"),
         ("orders-prod.yaml", "a: 1\n---\nb: 2\n"),
         ("orders-prod.yml", "a: 1\n---\nb: [\n"),
     ],

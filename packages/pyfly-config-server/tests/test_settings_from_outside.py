@@ -115,6 +115,8 @@ def test_a_port_that_is_no_service_link_is_still_checked(load: Load) -> None:
 def test_every_secret_can_stand_in_a_file_of_its_own(load: Load, tmp_path: Path) -> None:
     assert {*FILE_SETTINGS.values()} >= {*SECRETS}
     for setting, name in FILE_SETTINGS.items():
+        if name == "store":
+            continue  # tables, tested below
         given = REQUIRED.get(name, {})
         wrapped = "{{a: '{}'}}" if name in MAPPINGS else "{}"
         file = tmp_path / setting
@@ -133,6 +135,19 @@ def test_every_secret_can_stand_in_a_file_of_its_own(load: Load, tmp_path: Path)
         assert text_of(found, name) == expected(name, "x")
         own = {name.upper(): wrapped.format("y")}
         assert text_of(load("--settings", toml, **given, **own), name) == expected(name, "y")
+
+
+def test_tables_of_stores_with_passwords_can_stand_in_a_file_of_their_own(
+    load: Load, tmp_path: Path
+) -> None:
+    file = tmp_path / "stores"
+    file.write_text('[{"url": "postgresql://u:pw@db/one"}]\n', encoding="utf-8")
+    (table,) = load(STORE_FILE=str(file)).store
+    assert table.url == "postgresql://u:pw@db/one"
+    file.write_text("postgresql://u:pw@db/one\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="STORE_FILE: must be tables with 'url'") as caught:
+        load(STORE_FILE=str(file))
+    assert "pw" not in str(caught.value)
 
 
 REQUIRED = {

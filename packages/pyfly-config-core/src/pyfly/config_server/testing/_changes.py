@@ -35,7 +35,7 @@ _LARGE = 4
 _LARGE_TEXT = 240_000
 """The number of large bundles, and their size in characters."""
 _IDLE_LOOKS = 20
-_MOST_LOOKS = 120
+_MOST_LOOKS = 500
 _LOOK_PAUSE = 0.02
 """Seconds between two looks, because a store may look twice at what was written lately."""
 _COST_RATIO = 3
