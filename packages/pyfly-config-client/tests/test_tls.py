@@ -252,34 +252,3 @@ async def test_a_server_that_answers_plain_http_with_an_alert_of_tls_speaks_tls(
         ServerUnreachableError, match="closed the connection without a response; the"
     ):
         await fetch(server.url)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_process_can_fork_while_its_threads_use_tls(serve: Any, authority: Any) -> None:
-    arguments: dict[str, Any] = {"application": "orders", "profile": "prod", "attempts": 1}
-    arguments |= {"server_url": serve(), "ca_file": authority.ca}
-    stopped = threading.Event()
-
-    def fetch() -> bool:
-        return SyncConfigClient(**arguments).fetch()["db.url"] == "marker-value"
-
-    def fetch_again() -> None:
-        while not stopped.is_set():
-            fetch()
-
-    fetching = threading.Thread(target=fetch_again)
-    fetching.start()
-    try:
-        for _ in range(5):
-            child = os.fork()
-            if child == 0:  # nothing may escape, or there would be two test runs
-                code = 1
-                try:
-                    code = 0 if fetch() else 1
-                finally:
-                    os._exit(code)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        stopped.set()
-        fetching.join()
