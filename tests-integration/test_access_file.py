@@ -51,10 +51,10 @@ def wait_for(status: int, get: Callable[[], httpx.Response]) -> None:
         time.sleep(0.05)
 
 
-def wait_for_text(server: Any, text: str) -> None:
+def wait_for_text(server: Any, text: str, *, times: int = 1) -> None:
     """Wait until a server has logged a text."""
     end = time.monotonic() + 60
-    while text not in server.output():
+    while server.output().count(text) < times:
         assert time.monotonic() < end, server.output()
         time.sleep(0.05)
 
@@ -98,6 +98,8 @@ def test_principals_come_change_and_go_while_the_server_runs(
     for _ in range(8):
         wait_for(200, lambda: get(billing, "billing"))
     access("deactivate", "orders")
+    # each worker has seen the new principal, and then this
+    wait_for_text(server, "principals in force", times=2 * int(workers))
     for _ in range(2):  # more failed sign-ins would be slowed
         wait_for(401, lambda: get(orders))
     text = path.read_text(encoding="utf-8")

@@ -206,7 +206,7 @@ def _load_key(context: ssl.SSLContext, files: TlsFiles) -> None:
                 f"{str(files.certificate)!r}"
             ) from error
         _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files.certificate)  # can be read
-        is_unreadable = isinstance(error, ssl.SSLError) and error.reason is None
+        is_unreadable = isinstance(error, ssl.SSLError) and not error.reason
         raise _cannot(files.key if is_unreadable else files.certificate, _reason(error)) from error
 
 
