@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import ref
 
@@ -24,6 +25,7 @@ _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
 _MAX_GRANTS: Final = 100_000
 """Principals with a response each that are remembered."""
+_NOBODY: Final[Mapping[Principal, float]] = MappingProxyType({})
 _LONGEST_HOST: Final = 256
 _LONGEST_HEAD: Final = 1_024
 """Requests with a longer path, query and accepted types are not remembered."""
@@ -118,7 +120,8 @@ class HotPath:
         self._checks_hosts = hosts is not None
         self._hosts: set[bytes] = set()
         self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
-        self._granted: dict[tuple[Principal, ReadyResponse], float] = {}
+        self._granted: dict[ReadyResponse, dict[Principal, float]] = {}
+        self._grants = 0
 
     def find(self, scope: Mapping[str, Any]) -> HotAnswer | None:
         """Return the answer to a request, or what it may wait for."""
@@ -211,9 +214,10 @@ class HotPath:
         if key[0] is None or sum(len(part or "") for part in key) > _LONGEST_HEAD:
             return
         self._note_host(head)
-        self._responses.pop(key, None)
+        self._forget(self._responses.pop(key, None))
         if len(self._responses) >= _MAX_REQUESTS:
-            self._responses.popitem(last=False)
+            _, oldest = self._responses.popitem(last=False)
+            self._forget(oldest)
         self._responses[key] = _ready(reusable.entry, reusable.needed, route=reusable.route)
 
     def _current(self, key: _Key) -> ReadyResponse | None:
@@ -227,6 +231,7 @@ class HotPath:
             return None
         if len(newer.representation.body) > _MAX_BODY:
             return None
+        self._forget(ready)
         ready = self._responses[key] = _renewed(ready, newer)
         return ready
 
@@ -239,7 +244,7 @@ class HotPath:
         principal = ANONYMOUS if auth is None else auth.principal_of(authorization)
         if principal is None:
             return False
-        until = self._granted.get((principal, ready))
+        until = self._granted.get(ready, _NOBODY).get(principal)
         if until is not None and (until == math.inf or time.monotonic() < until):
             return True
         return self._grant(principal, ready)
@@ -256,10 +261,18 @@ class HotPath:
             until = needed.until
         else:
             return False
-        if len(self._granted) >= _MAX_GRANTS:
+        if self._grants >= _MAX_GRANTS:
             self._granted.clear()
-        self._granted[principal, ready] = until
+            self._grants = 0
+        granted = self._granted.setdefault(ready, {})
+        self._grants += principal not in granted
+        granted[principal] = until
         return True
+
+    def _forget(self, ready: ReadyResponse | None) -> None:
+        """Forget who may have a response that is not used any more."""
+        if ready is not None:
+            self._grants -= len(self._granted.pop(ready, _NOBODY))
 
     def _note_host(self, head: Mapping[bytes, bytes]) -> None:
         """Note a host that the policy has accepted."""
