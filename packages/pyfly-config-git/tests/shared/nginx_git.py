@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -100,6 +101,8 @@ class NginxGitServer:
             process.terminate()
         for process in self._processes:
             process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the children of fcgiwrap outlive it
         self._log.close()
 
 
