@@ -275,7 +275,7 @@ class RequestMaker:
         c = self._canaries
         good = f"Bearer {c['token']}"
         basic = base64.b64encode(f"u:{c['wrong password']}".encode()).decode()
-        credentials = [good] * 10 + [
+        credentials = [good] * 200 + [  # wrong ones are slowed: a fourth of them took ten minutes
             f"Bearer {c['wrong token']}",
             f"Basic {basic}",
             c["wrong token"],
