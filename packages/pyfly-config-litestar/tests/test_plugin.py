@@ -334,7 +334,9 @@ class Broken:
         return []
 
 
-def test_a_strangers_failure_is_a_500_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_of_a_third_party_store_is_a_500_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     with TestClient(create_app(ConfigServer(Broken()), auth=None)) as client:
         answer = client.get("/config/orders/prod")

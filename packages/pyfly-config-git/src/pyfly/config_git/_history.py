@@ -129,8 +129,8 @@ class BundleHistory:
 def _commits(snapshot: Snapshot, commit: str, names: Sequence[str], deadline: float) -> list[str]:
     """Return the commits that changed one of these files, newest first.
 
-    The index of changed paths serves one path at a time, and only one of the names was ever used
-    in most cases.
+    The index of changed paths serves one path at a time, and in most cases the bundle has had only
+    one of the names.
     """
     found = [ids for name in names if (ids := _listed(snapshot, commit, [name], deadline))]
     if len(found) > 1:

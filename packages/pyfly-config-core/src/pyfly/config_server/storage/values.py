@@ -244,7 +244,7 @@ class ConfigSnapshot:
     """One item for each key, in the order of the keys; `None` if it is not stored."""
     version: str | None = None
     """The opaque version of the snapshot: another one after each save and removal of one of the
-    sources. `None` if none of them was ever stored and the store has no versions of labels."""
+    sources. It is `None` if no source was ever stored and the store has no versions of labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
