@@ -19,6 +19,7 @@ from pyfly.config_server import KeyStoreFile
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+REPORT_SECONDS = 60.0
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -37,6 +38,13 @@ class RunningServer:
     def output(self) -> str:
         """What it has printed so far, on both streams."""
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, text: str, *, times: int = 1) -> None:
+        """Wait until it has printed a text so many times: a line may come after the answer."""
+        deadline = time.monotonic() + REPORT_SECONDS
+        while self.output().count(text) < times:
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.02)
 
     def exchange(self, request: bytes, *, seconds: float = 10.0) -> bytes:
         """Send bytes as they are and return all that comes back until the server closes."""

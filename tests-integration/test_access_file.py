@@ -51,14 +51,6 @@ def wait_for(status: int, get: Callable[[], httpx.Response]) -> None:
         time.sleep(0.05)
 
 
-def wait_for_text(server: Any, text: str, *, times: int = 1) -> None:
-    """Wait until a server has logged a text."""
-    end = time.monotonic() + 60
-    while server.output().count(text) < times:
-        assert time.monotonic() < end, server.output()
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_principals_come_change_and_go_while_the_server_runs(
@@ -99,14 +91,14 @@ def test_principals_come_change_and_go_while_the_server_runs(
         wait_for(200, lambda: get(billing, "billing"))
     access("deactivate", "orders")
     # each worker has seen the new principal, and then this
-    wait_for_text(server, "principals in force", times=2 * int(workers))
+    server.wait_for("principals in force", times=2 * int(workers))
     for _ in range(2):  # more failed sign-ins would be slowed
         wait_for(401, lambda: get(orders))
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("active = false", "active = maybe"), encoding="utf-8")
-    wait_for_text(server, "the principals before stay in force")
+    server.wait_for("the principals before stay in force")
     server.process.send_signal(signal.SIGHUP)
-    wait_for_text(server, "not reloaded, the settings before stay in use")
+    server.wait_for("not reloaded, the settings before stay in use")
     assert get(orders).status_code == 401
     for _ in range(8):
         assert get(billing, "billing").status_code == 200
@@ -168,4 +160,4 @@ def test_a_token_of_an_issuer_reads_what_its_principal_may(
     assert get("billing").status_code == 403
     assert get("orders", aud="other").status_code == 401
     assert get("orders", sub="billing").status_code == 401
-    wait_for_text(server, "its claims fit no principal")
+    server.wait_for("its claims fit no principal")

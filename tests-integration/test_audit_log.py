@@ -76,7 +76,7 @@ def test_several_workers_write_whole_lines_while_the_file_is_rotated(
         until(lambda: len(lines_of(path)) > 30, server.output)
         path.rename(rotated[0])
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: "settings reloaded" in server.output(), server.output)
+        server.wait_for("settings reloaded")
         path.rename(rotated[1])
         count = sum(one.result() for one in writing)
     with httpx.Client(base_url=server.url) as client:

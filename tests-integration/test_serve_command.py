@@ -63,7 +63,7 @@ def test_it_says_what_it_serves_and_where(tree: Path, start_server: Callable[...
     status, _, body = get(server, "/config/orders/prod")
     assert (status, json.loads(body)["name"]) == (200, "orders")
     assert get(server, "/config/broken/prod")[0] == 500
-    assert "500: main/broken-prod.yaml: larger than" in server.output()
+    server.wait_for("500: main/broken-prod.yaml: larger than")
 
 
 def test_what_it_says_to_try_is_answered_in_the_layout_of_spring(

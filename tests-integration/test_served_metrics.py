@@ -77,7 +77,7 @@ def test_requests_of_all_workers_are_counted(
     start_server: Callable[..., Any], store: Path, workers: int
 ) -> None:
     server = start_server(store, "--workers", str(workers), METRICS="true")
-    wait_until(lambda: f"metrics       {server.url}/metrics" in server.output())
+    server.wait_for(f"metrics       {server.url}/metrics")
     for _ in range(20):
         fetch(f"{server.url}/config/orders/prod")
     wait_for(f"{server.url}/metrics", lambda found: found["pyfly_config_workers"] == workers)
@@ -139,7 +139,7 @@ def test_a_text_that_does_not_parse_is_counted_until_it_is_repaired(
     file.write_text("a: [\n", encoding="utf-8")
     wait_for(url, is_broken)
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "settings reloaded" in server.output())
+    server.wait_for("settings reloaded")
     file.write_text("a: 3\n", encoding="utf-8")
     wait_for(url, lambda found: bool(fetch(document)) and not found["pyfly_config_answers_broken"])
 
@@ -272,7 +272,7 @@ def test_a_new_address_for_metrics_needs_a_restart(
     server = start_server(store, "--settings", str(settings))
     settings.write_text("metrics = true\n", encoding="utf-8")
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "a new value of 'metrics' needs a restart" in server.output())
+    server.wait_for("a new value of 'metrics' needs a restart")
 
 
 def test_the_files_of_the_workers_are_private_and_go_with_the_server(

@@ -84,7 +84,7 @@ def test_versions_and_clients(
         stranger.load_cert_chain(other.path, other.key)
         with pytest.raises((OSError, http.client.HTTPException)):
             get(server, stranger)
-    assert "no TLS connection with 127.0.0.1: peer did not return a certificate" in server.output()
+    server.wait_for("no TLS connection with 127.0.0.1: peer did not return a certificate")
     old = trust(own, maximum_version=ssl.TLSVersion.TLSv1_2)
     own_client = SyncConfigClient(
         server_url=f"https://localhost:{server.port}",
@@ -99,7 +99,7 @@ def test_versions_and_clients(
     server = serve(own, TLS_MIN_VERSION="1.3")
     with pytest.raises(OSError):  # noqa: PT011 - some event loops close without a reason
         get(server, old)
-    assert "no TLS connection with 127.0.0.1: unsupported protocol" in server.output()
+    server.wait_for("no TLS connection with 127.0.0.1: unsupported protocol")
     assert b"orders" in get(server, trust(own))
     assert server.stop() == 0
 
@@ -188,24 +188,18 @@ def test_a_certificate_is_renewed_without_a_failed_request(
     first = own.serial
     server = serve(own, "--workers", workers)
 
-    def wait_for(text: str, times: int = 1) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while server.output().count(text) < times:
-            assert time.monotonic() < deadline, server.output()
-            time.sleep(0.02)
-
     with Clients(server.port, trust(ca)) as clients:
         expired.key.replace(own.key)
         expired.path.replace(own.path)
         server.process.send_signal(signal.SIGHUP)
-        wait_for("certificate has expired")
+        server.wait_for("certificate has expired")
         new.path.replace(own.path)
         server.process.send_signal(signal.SIGHUP)
-        wait_for("not reloaded, the settings before stay in use: the private key")
+        server.wait_for("not reloaded, the settings before stay in use: the private key")
         assert clients.serials <= {first}
         new.key.replace(own.key)
         server.process.send_signal(signal.SIGHUP)
-        wait_for("settings reloaded")
+        server.wait_for("settings reloaded")
         deadline = time.monotonic() + PATIENCE
         while new.serial not in clients.serials and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -64,7 +64,7 @@ def test_a_server_that_starts_without_its_store_serves_what_it_served_before(
     volume.rename(tmp_path / "away")
 
     server = start_server(url, "--workers", workers, STANDBY=str(standby))
-    assert "a store is away; what the standby keeps of it is served" in server.output()
+    server.wait_for("a store is away; what the standby keeps of it is served")
     status, headers, again = get(server, "/config/orders/prod")
     assert (status, again) == (200, document)
     assert int(headers["X-Config-Stale"]) >= 0

@@ -115,4 +115,4 @@ def test_broken_bundles_are_counted_and_named_by_the_log_when_they_are_requested
     answer = httpx.get(f"{server.url}/config/e/prod")
     assert answer.status_code == 500
     assert "main/e-prod.yaml, line" in json.dumps(answer.json())
-    assert "500: main/e-prod.yaml, line" in server.output()
+    server.wait_for("500: main/e-prod.yaml, line")

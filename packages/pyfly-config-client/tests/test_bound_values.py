@@ -106,7 +106,11 @@ async def test_a_configuration_with_a_value_from_elsewhere_is_rejected(
         await fetch(decrypt_keys=KEYS, policy="require_server")
     assert value[17:] not in str(caught.value)
     assert await fetch(decrypt_keys=KEYS, **kept) == good  # the last good one, from the snapshot
-    stored = [file.read_text() for file in Path(kept["snapshot_dir"]).rglob("*") if file.is_file()]
+    stored = [
+        file.read_text(encoding="utf-8")
+        for file in Path(kept["snapshot_dir"]).rglob("*")
+        if file.is_file()
+    ]
     assert stored
     assert not [one for one in stored if "my secret" in one]
 

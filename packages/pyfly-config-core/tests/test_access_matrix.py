@@ -285,12 +285,14 @@ def write_files(root: Path, *, has_labels: bool) -> None:
             stem = application if profile == "-" else f"{application}-{profile}"
             file = root / (label if has_labels else "") / f"{stem}.yml"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(tree_of((application, profile, label))))
+            file.write_text(json.dumps(tree_of((application, profile, label))), encoding="utf-8")
     for label, path in FILES:
         if has_labels or label == "main":
             file = root / (label if has_labels else "") / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(FILLED if path.endswith("filled.txt") else canary(label, path))
+            file.write_text(
+                FILLED if path.endswith("filled.txt") else canary(label, path), encoding="utf-8"
+            )
 
 
 async def in_labels(root: Path) -> FilesystemConfigBackend:
@@ -300,7 +302,7 @@ async def in_labels(root: Path) -> FilesystemConfigBackend:
 
 async def in_spring(root: Path) -> FilesystemConfigBackend:
     write_files(root, has_labels=False)
-    (root / "orders-service.yml").write_text("a: 1\n")
+    (root / "orders-service.yml").write_text("a: 1\n", encoding="utf-8")
     return FilesystemConfigBackend(root, layout=SpringLayout(profiles=frozenset({"prod"})))
 
 
@@ -623,8 +625,8 @@ async def test_nobody_learns_by_a_plain_file_which_bundles_there_are(
 ) -> None:
     if there:
         (tmp_path / "main").mkdir()
-        (tmp_path / "main/payroll-prod.yaml").write_text("a: ${b:${b}}\n")
-        (tmp_path / "main/payroll.yaml").write_text("a: 1\n")
+        (tmp_path / "main/payroll-prod.yaml").write_text("a: ${b:${b}}\n", encoding="utf-8")
+        (tmp_path / "main/payroll.yaml").write_text("a: 1\n", encoding="utf-8")
     asked = [
         "/config/orders/default/main/payroll-prod.yaml",
         "/config/payroll/prod/main/payroll.yaml",
@@ -656,7 +658,7 @@ async def test_a_new_file_takes_no_file_from_others(
     tmp_path: Path, files: list[str], method: str, key: str, status: int
 ) -> None:
     for name in files:
-        (tmp_path / name).write_text("a: 1\n")
+        (tmp_path / name).write_text("a: 1\n", encoding="utf-8")
     store = FilesystemConfigBackend(tmp_path, layout=SpringLayout())
 
     async def read_body() -> bytes:

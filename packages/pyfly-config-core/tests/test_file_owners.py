@@ -23,7 +23,7 @@ def store_of(root: Path, *files: str, search: str | None = None) -> FilesystemCo
     for name in files:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("a: 1\n")
+        path.write_text("a: 1\n", encoding="utf-8")
     if search is None:
         return FilesystemConfigBackend(root)
     return FilesystemConfigBackend(root, layout=SpringLayout(search=parse_search(search)))
@@ -150,11 +150,11 @@ def test_a_listing_is_used_again_while_it_is_young_enough(tmp_path: Path) -> Non
     async def run() -> None:
         async with store:
             assert await ask(0) == [("orders-service", "-")]
-            (tmp_path / "orders.yml").write_text("a: 1\n")
+            (tmp_path / "orders.yml").write_text("a: 1\n", encoding="utf-8")
             assert await ask(60) == [("orders-service", "-")]
             assert await ask(0) == [("orders", "service")]
             # a file that is newer than the listing is looked for again
-            (tmp_path / "billing-prod.yml").write_text("a: 1\n")
+            (tmp_path / "billing-prod.yml").write_text("a: 1\n", encoding="utf-8")
             assert await store.owners_of_file("main", "billing-prod.yml", max_age=60)
 
     asyncio.run(run())

@@ -453,7 +453,7 @@ async def test_the_bearer_token_of_a_key_url_is_read_for_each_fetch(
     with pytest.raises(IssuerKeysError, match="No such file"):
         load_keys(one)
     for text in ("first\n", "second"):
-        secret.write_text(text)
+        secret.write_text(text, encoding="utf-8")
         assert len(load_keys(one)) == 2
     issuer.answer = (302, {"Location": issuer.url}, b"")
     with pytest.raises(IssuerKeysError, match=r"302; redirects are not followed"):

@@ -16,7 +16,17 @@ def project(name: str) -> Any:
 
 def test_every_extra_reaches_a_distribution_that_has_it() -> None:
     extras: dict[str, list[str]] = project("pyfly-config-server")["optional-dependencies"]
-    assert {*extras} == {"all", "encryption", "git", "metrics", "mysql", "postgres", "s3", "sql"}
+    assert {*extras} == {
+        "all",
+        "encryption",
+        "git",
+        "metrics",
+        "mysql",
+        "oidc",
+        "postgres",
+        "s3",
+        "sql",
+    }
     for requirements in extras.values():
         for requirement in requirements:
             found = REQUIREMENT.fullmatch(requirement)

@@ -210,7 +210,9 @@ def test_nothing_is_stored_if_a_value_cannot_be_decrypted(
     assert done.code == 3
     assert "2 values in 2 bundles encrypted with 'b28', 1 values left as they are" in done.out
     assert bad in (tmp_path / "main" / "orders-prod.yaml").read_text(encoding="utf-8")
-    assert good not in "".join(path.read_text() for path in tmp_path.rglob("*.yaml"))
+    assert good not in "".join(
+        path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.yaml")
+    )
 
 
 def test_files_of_several_documents_and_files_that_cannot_be_written(
@@ -315,7 +317,10 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, keys: Encryptio
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         while process.poll() is None:
-            if any("v1:b28" in one.read_text() for one in [*tmp_path.rglob("a*.yaml")][:300]):
+            if any(
+                "v1:b28" in one.read_text(encoding="utf-8")
+                for one in [*tmp_path.rglob("a*.yaml")][:300]
+            ):
                 process.kill()
                 break
     done = subprocess.run(command, capture_output=True, check=True)
