@@ -46,6 +46,19 @@ class RunningServer:
             assert time.monotonic() < deadline, self.output()
             time.sleep(0.02)
 
+    def workers(self) -> list[int]:
+        """Return the processes that it has started and not yet seen the end of."""
+        process = self.process.pid
+        text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+        return [int(word) for word in text.split()]
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until it has so many workers, old ones included."""
+        deadline = time.monotonic() + REPORT_SECONDS
+        while len(found := self.workers()) != count:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
     def exchange(self, request: bytes, *, seconds: float = 10.0) -> bytes:
         """Send bytes as they are and return all that comes back until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:

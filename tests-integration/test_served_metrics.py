@@ -66,11 +66,6 @@ def requests(found: dict[str, float]) -> float:
     return found.get("pyfly_config_http_requests_total route=environment status=200", 0)
 
 
-def workers_of(process: int) -> set[int]:
-    children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
-    return {int(child) for child in children.split()}
-
-
 @pytest.mark.traced
 @each_number_of_workers
 def test_requests_of_all_workers_are_counted(
@@ -222,7 +217,7 @@ def test_no_counter_goes_back_when_workers_are_killed_under_load(
             deadline = time.monotonic() + PATIENCE
             while requests(scrape()) < before + 20:
                 assert time.monotonic() < deadline
-            os.kill(workers_of(server.process.pid).pop(), signal.SIGKILL)
+            os.kill(server.workers()[-1], signal.SIGKILL)
             while not (
                 scrape()["pyfly_config_worker_restarts_total"] == restarts
                 and seen[-1]["pyfly_config_workers"] == 2

@@ -1,6 +1,7 @@
 """`pyfly-config serve` with a certificate: who may connect, and renewal while clients ask."""
 
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -211,6 +212,30 @@ def test_a_certificate_is_renewed_without_a_failed_request(
     assert new.serial in clients.serials
     if workers == 1:
         assert clients.serials == {new.serial}
+    assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_worker_does_not_come_back_with_an_expired_certificate(
+    serve: Start, make_certificate: MakeCertificate
+) -> None:
+    own, new = make_certificate("own"), make_certificate("new")
+    expired = make_certificate("expired", days=-1)
+    context, renewed = trust(own), trust(new)
+    server = serve(own, "--workers", 2)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("settings reloaded")  # all new workers answer
+    server.wait_for_workers(2)
+    expired.key.replace(own.key)
+    expired.path.replace(own.path)
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.wait_for("certificate has expired; it starts again")
+    for _ in range(20):
+        assert b"orders" in get(server, context)  # from the other worker
+    os.kill(server.workers()[0], signal.SIGKILL)
+    new.key.replace(own.key)
+    new.path.replace(own.path)
+    assert b"orders" in get(server, renewed)
     assert server.stop() == 0
 
 

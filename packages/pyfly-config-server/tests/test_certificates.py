@@ -43,6 +43,8 @@ def test_an_expired_certificate_is_told(
         inspect_certificate(files)
     ServerCertificate(files)  # starts: some clients do not look at the date
     assert "certificate has expired" in caplog.text
+    with pytest.raises(SettingsError, match="certificate has expired"):
+        ServerCertificate(files, must_be_accepted=True)
 
 
 def test_an_encrypted_key_is_refused_and_nobody_is_asked(
@@ -116,23 +118,27 @@ def test_an_expired_certificate_does_not_replace_a_good_one(
     certificate.use(certificate.prepare(files_of(other)))
 
 
+@pytest.mark.parametrize("days", [30, -1])
 def test_files_replaced_while_they_are_read_are_read_again(
-    make_certificate: MakeCertificate, monkeypatch: pytest.MonkeyPatch
+    make_certificate: MakeCertificate, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
-    own, other = make_certificate("own"), make_certificate("other")
+    own, other = make_certificate("own", days=days), make_certificate("other")
+    load_key = certificates._load_key
 
     def replace_meanwhile(files: TlsFiles) -> ssl.SSLContext:
-        context = open_tls(files)
+        context = load_key(files)
         other.key.replace(own.key)
         other.path.replace(own.path)
         return context
 
     with monkeypatch.context() as patch:
-        patch.setattr(certificates, "open_tls", replace_meanwhile)
+        patch.setattr(certificates, "_load_key", replace_meanwhile)
         certificate = ServerCertificate(files_of(own))
+    assert certificate.is_accepted == (days > 0)  # of what is in use, not of what came meanwhile
     first = certificate.context
     certificate.renew()
     assert certificate.context is not first
+    assert certificate.is_accepted
 
 
 def test_a_file_that_disappears_while_it_is_read_is_named(

@@ -65,22 +65,37 @@ class OpenedTls:
         Raises:
             SettingsError: A file cannot be used.
         """
-        identity, context = _identity_of(files), open_tls(files)
-        return cls(files=files, identity=identity, context=context, refusal=_refusal(files))
+        identity = _identity_of(files)
+        context = _load_key(files)
+        refusal = _refusal(files, context)
+        _admit_clients(context, files)
+        return cls(files=files, identity=identity, context=context, refusal=refusal)
 
 
 class ServerCertificate:
     """The TLS of new connections. Those that exist keep the certificate with which they began.
 
+    Args:
+        files: Its files.
+        must_be_accepted: True refuses a certificate that clients refuse, which otherwise gets a
+            warning, because some clients do not look at the date.
+
     Raises:
-        SettingsError: A file cannot be used.
+        SettingsError: A file cannot be used, or its certificate is refused.
     """
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, *, must_be_accepted: bool = False) -> None:
         self._opened = OpenedTls.of(files)
-        if self._opened.refusal:  # some clients do not look at the date
+        if not self.is_accepted:
+            if must_be_accepted:
+                raise SettingsError(self._opened.refusal)
             _LOG.warning("clients will refuse the certificate: %s", self._opened.refusal)
         self._looked_at = self._opened.identity
+
+    @property
+    def is_accepted(self) -> bool:
+        """True if clients accept the certificate."""
+        return not self._opened.refusal
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -95,7 +110,7 @@ class ServerCertificate:
                 one in use.
         """
         opened = OpenedTls.of(files)
-        if opened.refusal and not self._opened.refusal:
+        if opened.refusal and self.is_accepted:
             raise SettingsError(opened.refusal)
         return opened
 
@@ -130,33 +145,39 @@ def open_tls(files: TlsFiles) -> ssl.SSLContext:
     Raises:
         SettingsError: A file cannot be read or used, or the key is encrypted.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = files.min_version
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    _load_key(context, files)
-    if files.client_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        _load_authorities(context, files.client_ca)
+    context = _load_key(files)
+    _admit_clients(context, files)
     return context
 
 
 def inspect_certificate(files: TlsFiles) -> CertificateInfo:
-    """Return what the certificate says about itself.
-
-    It makes a TLS connection in memory, because the standard library has no other public way.
+    """Return what a certificate says about itself, after a try of all files.
 
     Raises:
         SettingsError: A file cannot be used, or the certificate has expired.
     """
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load_key(server, files)
+    context = _load_key(files)
+    info = _inspect(files, context)
+    _admit_clients(context, files)
+    return info
+
+
+def _inspect(files: TlsFiles, context: ssl.SSLContext) -> CertificateInfo:
+    """Return what the certificate in a context says about itself.
+
+    It is not read from its file a second time, which may be another one by now. The standard
+    library shows it to the other end of a connection only, so there are two, in memory: the first
+    brings the certificate, the second trusts it.
+    """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted
+    client.verify_mode = ssl.CERT_NONE
     try:
-        client.load_verify_locations(cafile=str(files.certificate))
-        found = _peer_certificate(client, server)
+        der = _connect(client, context).getpeercert(binary_form=True)
+        client.load_verify_locations(cadata=der or b"")
+        client.verify_mode = ssl.CERT_REQUIRED
+        client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted
+        found = cast("Mapping[str, object]", _connect(client, context).getpeercert() or {})
     except ssl.SSLCertVerificationError as error:
         raise _cannot(files.certificate, error.verify_message) from error
     except OSError as error:
@@ -167,7 +188,8 @@ def inspect_certificate(files: TlsFiles) -> CertificateInfo:
     return CertificateInfo(names=names, expires=datetime.fromtimestamp(end, UTC))
 
 
-def _peer_certificate(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str, object]:
+def _connect(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl.SSLObject:
+    """Return the client's end of a connection in memory, after its handshake."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         client.wrap_bio(to_client, to_server),
@@ -179,10 +201,15 @@ def _peer_certificate(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping
                 end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    return cast("Mapping[str, object]", ends[0].getpeercert() or {})
+    return ends[0]
 
 
-def _load_key(context: ssl.SSLContext, files: TlsFiles) -> None:
+def _load_key(files: TlsFiles) -> ssl.SSLContext:
+    """Return the TLS of a server with its certificate and key; any client is admitted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = files.min_version
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
     _check_pem(files.certificate, b"CERTIFICATE-----", "certificate")
     _check_pem(files.key, b"PRIVATE KEY-----", "private key")
     asked = False
@@ -208,6 +235,14 @@ def _load_key(context: ssl.SSLContext, files: TlsFiles) -> None:
         _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files.certificate)  # can be read
         is_unreadable = isinstance(error, ssl.SSLError) and not error.reason
         raise _cannot(files.key if is_unreadable else files.certificate, _reason(error)) from error
+    return context
+
+
+def _admit_clients(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """Admit the clients only whose certificate is signed by one of a file, if there is one."""
+    if files.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _load_authorities(context, files.client_ca)
 
 
 def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
@@ -252,10 +287,10 @@ def _identity_of(files: TlsFiles) -> _Identity:
     return tuple(found)
 
 
-def _refusal(files: TlsFiles) -> str:
+def _refusal(files: TlsFiles, context: ssl.SSLContext) -> str:
     """Return why clients refuse a certificate; warn if it ends soon."""
     try:
-        info = inspect_certificate(files)
+        info = _inspect(files, context)
     except SettingsError as error:
         return str(error)
     if info.expires_soon:
@@ -265,14 +300,16 @@ def _refusal(files: TlsFiles) -> str:
     return ""
 
 
-def certificate_of(settings: ServerSettings) -> ServerCertificate | None:
+def certificate_of(
+    settings: ServerSettings, *, must_be_accepted: bool = False
+) -> ServerCertificate | None:
     """Return the certificate that settings name; `None` if the server does not speak TLS.
 
     Raises:
-        SettingsError: A file cannot be used.
+        SettingsError: As by `ServerCertificate`.
     """
     files = tls_files_of(settings)
-    return None if files is None else ServerCertificate(files)
+    return None if files is None else ServerCertificate(files, must_be_accepted=must_be_accepted)
 
 
 def prepare_tls(

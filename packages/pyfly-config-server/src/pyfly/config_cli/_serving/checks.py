@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from pyfly.config_cli._serving.certificates import inspect_certificate, open_tls
+from pyfly.config_cli._serving.certificates import inspect_certificate
 from pyfly.config_cli._serving.listeners import METRICS_ADVICE, resolve
 from pyfly.config_cli._serving.setup import check_exposure, open_server
 from pyfly.config_cli._settings.audit import check_audit
@@ -99,7 +99,6 @@ def _check_tls(settings: ServerSettings) -> str:
     files = tls_files_of(settings)
     if files is None:
         return "none"
-    open_tls(files)
     info = inspect_certificate(files)
     days = (info.expires - datetime.now(UTC)).days
     return f"{', '.join(info.names)}; expires on {info.expires:%Y-%m-%d}, in {days} days"

@@ -130,7 +130,8 @@ class _Supervisor:
             for number in itertools.islice(free, settings.workers)
             if self._counters is not None
         ]
-        fleet = _Fleet(settings, descriptors, counter_slots=slots)
+        accepted = self._certificate is not None and self._certificate.is_accepted
+        fleet = _Fleet(settings, descriptors, counter_slots=slots, accepted_certificate=accepted)
         self._fleets.add(fleet)
         return fleet
 
@@ -183,11 +184,13 @@ class _Fleet:
         descriptors: Sequence[int],
         *,
         counter_slots: Sequence[CounterSlot],
+        accepted_certificate: bool,
     ) -> None:
         self.settings = settings
         self.counter_slots = counter_slots
         self.first = asyncio.Event()
         self._descriptors = descriptors
+        self._accepted_certificate = accepted_certificate
         self._count = settings.workers
         self._workers: dict[int, WorkerProcess] = {}
         self._restarting: list[asyncio.Task[None]] = []
@@ -265,6 +268,7 @@ class _Fleet:
             settings=encode_settings(self.settings),
             listeners=self._descriptors,
             check=check,
+            accepted_certificate=self._accepted_certificate,
             counter_slot=self._counter_slot(slot, restarted=restarted),
         )
         try:

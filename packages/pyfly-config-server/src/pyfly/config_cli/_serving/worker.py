@@ -245,6 +245,9 @@ class WorkerOrder:
     """Descriptors of the sockets that all workers share."""
     check: bool
     """True if the worker must ask its stores before it answers."""
+    accepted_certificate: bool = False
+    """True if the worker must not start with a certificate that clients refuse: the others, which
+    started before the files changed, have a better one."""
     counter_slot: CounterSlot | None = None
     """Where the worker publishes its counters."""
 
@@ -254,6 +257,7 @@ class WorkerOrder:
             "settings": dict(self.settings),
             "listeners": [*self.listeners],
             "check": self.check,
+            "accepted_certificate": self.accepted_certificate,
             "counter_slot": None if self.counter_slot is None else asdict(self.counter_slot),
         }
         return json.dumps(order).encode() + b"\n"
@@ -287,7 +291,8 @@ async def _work(
     app = ReplaceableApp(headers_of(settings))
     listeners = [socket.socket(fileno=number) for number in order.listeners]
     ready = partial(channel.say, READY)
-    server = _make_server(app, listeners, ready, settings, certificate_of(settings))
+    certificate = certificate_of(settings, must_be_accepted=order.accepted_certificate)
+    server = _make_server(app, listeners, ready, settings, certificate)
     new = await open_app(settings, counters, check=order.check)
     await app.replace(new, logs=settings.access_log)
 
