@@ -1,0 +1,35 @@
+"""What MkDocs runs while it builds the documentation: pages and links from outside `docs`."""
+
+from pathlib import Path
+
+import outside
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages from outside `docs` to the navigation."""
+    config.nav = [
+        *(config.nav or []),
+        {"Examples": [{one.title: one.path} for one in outside.examples(ROOT)]},
+        {"Project": [{one.title: one.path} for one in outside.documents(ROOT)]},
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add those pages themselves."""
+    for one in (*outside.examples(ROOT), *outside.documents(ROOT)):
+        files.append(File.generated(config, one.path, content=one.text))
+    files.append(
+        File.generated(config, "repository/LICENSE.txt", abs_src_path=str(ROOT / "LICENSE"))
+    )
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Let links lead to where the site has what they mean in the repository."""
+    return outside.with_links_of_the_site(ROOT, page.file.src_uri, markdown)
