@@ -1,8 +1,13 @@
-"""Checks that every wheel in a directory holds its import packages and nothing else."""
+"""Checks the wheels in a directory: what they hold, and what a registry would show of them."""
 
+import email
+import email.message
+import re
 import sys
 import zipfile
 from pathlib import Path
+
+from pyroma import ratings
 
 MEMBERS = Path(__file__).resolve().parent.parent / "packages"
 PACKAGES = {
@@ -17,12 +22,17 @@ PACKAGES = {
 TEMPLATE = "/_backend_template/"
 """The package of a new store, with its tests; `pyfly-config new-backend` copies it."""
 
+BEST_RATING = 10
+
+LOCAL_LINK = re.compile(r"\]\((?!https://|#)([^)]*)\)")
+"""A link of Markdown that leads nowhere on the page of a registry."""
+
 
 def faults(wheel: Path) -> list[str]:
     """Return what is wrong with one wheel."""
     distribution = wheel.name.split("-")[0]
-    names = zipfile.ZipFile(wheel).namelist()
-    files = [name for name in names if not name.endswith("/")]
+    archive = zipfile.ZipFile(wheel)
+    files = [name for name in archive.namelist() if not name.endswith("/")]
     children = {name.split("/")[1] for name in files if name.startswith("pyfly/")}
     expected = PACKAGES.get(distribution, set())
     found = [f"holds pyfly/{name}, expected {sorted(expected)}" for name in children ^ expected]
@@ -33,7 +43,24 @@ def faults(wheel: Path) -> list[str]:
     found += [f"holds a test: {name}" for name in tests]
     if not any("dist-info/licenses/LICENSE" in name for name in files):
         found.append("lacks its license")
-    return found
+    (metadata,) = [name for name in files if name.endswith(".dist-info/METADATA")]
+    return found + metadata_faults(email.message_from_bytes(archive.read(metadata)))
+
+
+def metadata_faults(metadata: email.message.Message) -> list[str]:
+    """Return what is wrong with the metadata: links of the README, and what pyroma rates."""
+    readme = str(metadata.get_payload())
+    found = [f"README links to {target}" for target in LOCAL_LINK.findall(readme)]
+    fields = {
+        key.lower(): values if len(values) > 1 else values[0]
+        for key in metadata
+        if (values := metadata.get_all(key))
+    }
+    rating, reasons = ratings.rate(
+        {**fields, "description": readme},
+        skip_tests=["AuthorEmail"],  # the maintainers are reached at the project's URLs
+    )
+    return found if rating == BEST_RATING else [*found, *reasons]
 
 
 def main() -> int:

@@ -175,12 +175,15 @@ def uv() -> Callable[..., str]:
 def make_environment(
     tmp_path_factory: pytest.TempPathFactory, uv: Callable[..., str]
 ) -> Callable[..., Path]:
-    """Make a virtual environment of its own with `uv pip install ARGS…`; return its Python."""
+    """Make a virtual environment of its own with `uv pip install ARGS…`; return its Python.
 
-    def make(*arguments: object) -> Path:
+    `interpreter` is what the environment is made of, by default that of the tests.
+    """
+
+    def make(*arguments: object, interpreter: str = sys.executable) -> Path:
         home = tmp_path_factory.mktemp("environment")
         python = home / "bin" / "python"
-        uv("venv", "--quiet", "--allow-existing", "--python", sys.executable, home)
+        uv("venv", "--quiet", "--allow-existing", "--python", interpreter, home)
         uv("pip", "install", "--quiet", "--python", python, *arguments)
         return python
 
@@ -188,33 +191,36 @@ def make_environment(
 
 
 @pytest.fixture(scope="session")
-def install(
-    tmp_path_factory: pytest.TempPathFactory,
-    checkout: Path,
-    once: Callable[..., Path],
-    uv: Callable[..., str],
-    make_environment: Callable[..., Path],
-) -> Callable[..., Path]:
-    """Install distributions into an environment of their own; return its Python.
-
-    Ours are named, extras included, and come as wheels of this checkout; others may be paths.
-    """
+def wheels(checkout: Path, once: Callable[..., Path], uv: Callable[..., str]) -> Path:
+    """A directory with the wheel and the source distribution of every package, checked."""
 
     def make_wheels(directory: Path) -> None:
         uv("build", "--quiet", "--all-packages", "--no-sources", "--out-dir", directory)
         check = checkout / "scripts" / "check_wheels.py"
         subprocess.run([sys.executable, check, directory], check=True)
 
-    wheels = once("wheels", make_wheels)
+    return once("wheels", make_wheels)
+
+
+@pytest.fixture(scope="session")
+def install(
+    tmp_path_factory: pytest.TempPathFactory,
+    wheels: Path,
+    make_environment: Callable[..., Path],
+) -> Callable[..., Path]:
+    """Install distributions into an environment of their own; return its Python.
+
+    Ours are named, extras included, and come as wheels of this checkout; others may be paths.
+    """
     built = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in wheels.glob("*.whl")}
 
-    def make(*names: object) -> Path:
+    def make(*names: object, interpreter: str = sys.executable) -> Path:
         ours = tmp_path_factory.mktemp("constraints") / "ours.txt"  # never from an index
         ours.write_text(
             "".join(f"{name} @ {wheel.as_uri()}\n" for name, wheel in built.items()),
             encoding="utf-8",
         )
-        return make_environment("--constraint", ours, *names)
+        return make_environment("--constraint", ours, *names, interpreter=interpreter)
 
     return make
 

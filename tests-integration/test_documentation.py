@@ -24,6 +24,7 @@ PAGES = sorted(
         *CHECKOUT.glob("docs/**/*.md"),
     ]
 )
+REPOSITORY = "https://github.com/pyfly/pyfly-config/blob/main/"
 SERVERS = ("http://127.0.0.1:8888", "http://config:8888")
 
 
@@ -172,6 +173,18 @@ def test_links_between_pages_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_links_into_the_repository_lead_somewhere() -> None:
+    shown = {
+        f"{page.relative_to(CHECKOUT)}: {target}": CHECKOUT / target
+        for page in PAGES
+        for target in re.findall(
+            re.escape(REPOSITORY) + r"([^)#\s\"]+)", page.read_text(encoding="utf-8")
+        )
+    }
+    assert shown
+    assert [name for name, path in shown.items() if not path.exists()] == []
 
 
 def test_the_guide_for_stores_names_every_ability_its_methods_and_its_suite() -> None:
