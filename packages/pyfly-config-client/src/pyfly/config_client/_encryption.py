@@ -24,10 +24,11 @@ from pyfly.config_core import (
 )
 from pyfly.config_core.bound_ciphers import CIPHER_MARK, BoundCiphers, is_bound, key_bytes
 
-_IN_BRACKETS: Final = re.compile(r"\[(?P<path>[^\[\]]*)\]")
-_REMARK: Final = re.compile(r" \([^()]*\)")
-_SEPARATOR: Final = re.compile(r"[/\\:]")
-_EXTENSION: Final = re.compile(r"\.(?:ya?ml|properties|json)\Z")
+# Compiled when they are used: most processes have no key, and starts are counted.
+_IN_BRACKETS: Final = r"\[(?P<path>[^\[\]]*)\]"
+_REMARK: Final = r" \([^()]*\)"
+_SEPARATOR: Final = r"[/\\:]"
+_EXTENSION: Final = r"\.(?:ya?ml|properties|json)\Z"
 
 
 class ValueCipher:
@@ -175,8 +176,10 @@ def _applications(name: str) -> list[str]:
     >>> _applications("main/orders-eu-prod.yaml (document #1)")
     ['orders-eu-prod', 'orders-eu', 'orders']
     """
-    plain = _REMARK.sub("", name)
-    found = _IN_BRACKETS.search(plain)  # Config resource 'file [/repo/orders.yml]' via location …
+    plain = re.sub(_REMARK, "", name)
+    found = re.search(
+        _IN_BRACKETS, plain
+    )  # Config resource 'file [/repo/orders.yml]' via location …
     path = plain if found is None else found["path"]
-    parts = _EXTENSION.sub("", _SEPARATOR.split(path)[-1]).split("-")
+    parts = re.sub(_EXTENSION, "", re.split(_SEPARATOR, path)[-1]).split("-")
     return ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]

@@ -63,6 +63,8 @@ _TLS_STEPS: Final[Mapping[str, float | None]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Opening:
+    """A connection that is being opened."""
+
     thread: int
     in_loop: bool
     began: float
