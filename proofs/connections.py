@@ -1,4 +1,7 @@
-"""Honest requests beside thousands of connections that are idle, half, slow or deaf."""
+"""Honest requests beside thousands of connections that are idle, half, slow or deaf.
+
+Fails if one of them failed, or if answers that nobody reads hold more memory as time goes on.
+"""
 
 import argparse
 import asyncio
@@ -26,6 +29,8 @@ LARGE = f"GET /config/orders/default/main/large.txt HTTP/1.1\r\nHost: {HOST}\r\n
 LARGE_BYTES = 8_000_000
 DEAF = 20
 BATCH = 50
+MOST_GROWN = 16
+"""Megabytes by which answers that nobody reads may grow while nobody reads them."""
 
 
 async def hold_idle(port: int) -> None:
@@ -84,8 +89,8 @@ async def _again(hold: Callable[[int], Awaitable[None]], port: int) -> None:
 
 async def measure(
     hold: Callable[[int], Awaitable[None]], count: int, store: Path, requests: int
-) -> list[object]:
-    """Return a row: honest requests, ten each second, beside `count` held connections."""
+) -> tuple[list[object], int]:
+    """Return a row, and how many failed: honest requests beside `count` held connections."""
     async with serving(store=store) as (port, process):
         before = resident(process.pid)
         holders: list[asyncio.Task[None]] = []
@@ -107,7 +112,7 @@ async def measure(
         for holder in holders:
             holder.cancel()
         await asyncio.gather(*holders, return_exceptions=True)
-    return [
+    row: list[object] = [
         hold.__name__.replace("_", " "),
         count,
         f"{percentile(times, 0.5) * 1000:.0f} ms",
@@ -115,10 +120,11 @@ async def measure(
         failed,
         f"{held - before:.0f} MB",
     ]
+    return row, failed
 
 
-async def deaf(store: Path, seconds: float) -> list[object]:
-    """Return a row: clients that ask for 8 MB, never read and never leave."""
+async def deaf(store: Path, seconds: float) -> tuple[list[object], float]:
+    """Return a row, and the growth in MB: clients that ask for 8 MB, never read, never leave."""
     async with serving(store=store) as (port, process):
         for _ in range(3):
             await ask(port, LARGE)
@@ -131,11 +137,11 @@ async def deaf(store: Path, seconds: float) -> list[object]:
         for holder in holders:
             holder.cancel()
         await asyncio.gather(*holders, return_exceptions=True)
-    return [DEAF, f"{before:.0f} MB", f"{held:.0f} MB", f"{after:.0f} MB"]
+    return [DEAF, f"{before:.0f} MB", f"{held:.0f} MB", f"{after:.0f} MB"], after - held
 
 
-async def prove(options: argparse.Namespace) -> None:
-    """Print both tables."""
+async def prove(options: argparse.Namespace) -> bool:
+    """Print both tables; return true if no request failed and nothing grew."""
     with tempfile.TemporaryDirectory() as place:
         store = Path(place)
         (store / "main").mkdir()
@@ -144,16 +150,19 @@ async def prove(options: argparse.Namespace) -> None:
                 (store / "main" / file.name).write_bytes(file.read_bytes())
         (store / "main" / "large.txt").write_bytes(b"x" * LARGE_BYTES)
         holds = (hold_idle, hold_half, hold_kept, write_slowly, read_slowly)
-        rows = [
+        measured = [
             await measure(hold, min(count, 200) if hold is read_slowly else count, store, options.n)
             for count in options.counts
             for hold in holds
         ]
-        table(("beside them", "connections", "median", "p99", "failed", "memory"), rows)
+        head = ("beside them", "connections", "median", "p99", "failed", "memory")
+        table(head, [row for row, _ in measured])
+        grown = 0.0
         if options.deaf:
             print()
-            row = await deaf(store, options.deaf)
+            row, grown = await deaf(store, options.deaf)
             table(("never read", "before", "after 3 s", f"after {options.deaf:.0f} s more"), [row])
+    return not any(failed for _, failed in measured) and grown <= MOST_GROWN
 
 
 def main() -> int:
@@ -166,8 +175,7 @@ def main() -> int:
     options = parser.parse_args()
     descriptors(20_000)
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # each write to a closed connection
-    asyncio.run(prove(options))
-    return 0
+    return 0 if asyncio.run(prove(options)) else 1
 
 
 if __name__ == "__main__":
