@@ -92,10 +92,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that start a server process, and put the longest files first."""
+    """Mark tests that start a server process or are not traced; put the longest files first.
+
+    The tests of the packages reach what those of `tests-integration` reach in their own process.
+    """
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
+        if item.nodeid.startswith("tests-integration/") and not item.get_closest_marker("traced"):
+            item.add_marker(pytest.mark.untraced)
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(
         key=lambda item: next(
