@@ -1,13 +1,22 @@
-"""What MkDocs runs while it builds the documentation: pages and links from outside `docs`."""
+"""What MkDocs runs while it builds the documentation: generated parts, and pages from outside."""
 
 from pathlib import Path
 
+import commands
 import outside
+import routes
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent.parent
+
+GENERATED = {
+    "commands": commands.server_commands,
+    "client commands": commands.client_commands,
+    "routes": routes.routes,
+}
+"""What makes the rest of a page, by the name in its line `<!-- generated: NAME -->`."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -31,5 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Let links lead to where the site has what they mean in the repository."""
+    """Add what is generated, and let links lead to where the site has what they mean."""
+    for name, generate in GENERATED.items():
+        marker = f"<!-- generated: {name} -->"
+        if marker in markdown:
+            markdown = markdown.replace(marker, generate())
     return outside.with_links_of_the_site(ROOT, page.file.src_uri, markdown)

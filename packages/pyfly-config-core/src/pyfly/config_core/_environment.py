@@ -13,6 +13,7 @@ from pyfly.config_core.errors import ConfigFormatError
 from pyfly.config_core.limits import MAX_KEY_PARTS, MAX_SOURCES
 
 MEDIA_TYPE_V2: Final = "application/vnd.spring-cloud.config-server.v2+json"
+"""The media type of documents whose values have origins."""
 _ORIGIN_FIELDS: Final = {"value", "origin"}
 
 

@@ -17,8 +17,11 @@ from pyfly.config_core.limits import (
 )
 
 DEFAULT_LABEL: Final = "main"
+"""The label of requests that name none, unless the server is told another one."""
 DEFAULT_PROFILE: Final = "default"
+"""The profile whose bundles every profile gets."""
 SHARED_APPLICATION: Final = "application"
+"""The application whose bundles every application gets."""
 BASE_PROFILE: Final = "-"
 """The profile of bundles that count for every profile, such as `orders.yml`. It is legal as the
 name of a stored bundle only, never in a request for a document."""

@@ -55,6 +55,7 @@ class WholeServer:
 
 
 SERVER: Final = WholeServer()
+"""The server itself, on which the rights of `SERVER_RIGHTS` are decided."""
 
 Target: TypeAlias = ConfigKey | OpenedFile | WholeServer
 """What a right is needed on. A `ConfigKey` names a stored bundle, or a document by one application,

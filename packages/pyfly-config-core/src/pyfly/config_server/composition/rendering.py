@@ -21,6 +21,7 @@ from pyfly.config_server.formats.text import dump_for_reading
 from pyfly.config_server.formats.yaml_scalars import java_float
 
 Extension: TypeAlias = Literal["json", "properties", "yaml", "yml"]
+"""The flattened formats, by the extension in their path."""
 
 _DOCUMENT: Final = "document"
 

@@ -68,6 +68,7 @@ class Unchanged(Enum):
 
 
 UNCHANGED: Final = Unchanged.UNCHANGED
+"""Says that a file is the one that the caller has read before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

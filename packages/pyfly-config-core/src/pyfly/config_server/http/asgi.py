@@ -39,9 +39,13 @@ __all__ = [
 ]
 
 Scope: TypeAlias = MutableMapping[str, Any]
+"""What ASGI says of a connection."""
 Message: TypeAlias = MutableMapping[str, Any]
+"""An event of ASGI."""
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
+"""Returns the next event of the client."""
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+"""Sends an event to the client."""
 
 _PIECE_BYTES: Final = 65_536
 MAX_PENDING_BYTES: Final = 134_217_728

@@ -20,8 +20,11 @@ class Precondition(Enum):
 
 
 ABSENT: Final = Precondition.ABSENT
+"""Nothing is stored."""
 ANY: Final = Precondition.ANY
+"""Whatever is stored, or nothing."""
 PRESENT: Final = Precondition.PRESENT
+"""Something is stored, at any version."""
 
 Expected: TypeAlias = str | Precondition
 """The version that must be stored, `ABSENT`, `PRESENT` or `ANY`."""

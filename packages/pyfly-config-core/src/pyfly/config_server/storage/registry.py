@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 GROUP: Final = "pyfly.config_server.backends"
+"""The group of entry points in which distributions register stores by the schemes of URLs."""
 
 _PACKAGES: Final = {
     "git+file": "pyfly-config-git",
