@@ -85,6 +85,7 @@ class SlowedAuthenticator:
     ) -> None:
         self._auth = auth
         self._by_header = auth if isinstance(auth, HeaderAuthenticator) else None
+        self._background = auth if isinstance(auth, BackgroundAuthenticator) else None
         self._clock = clock
         self._sleep = sleep
         self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
@@ -99,17 +100,17 @@ class SlowedAuthenticator:
     @property
     def problem(self) -> str | None:
         """The problem of the authenticator; `None` if there is none."""
-        return self._auth.problem if isinstance(self._auth, BackgroundAuthenticator) else None
+        return None if self._background is None else self._background.problem
 
     def start(self) -> None:
         """Start the authenticator."""
-        if isinstance(self._auth, BackgroundAuthenticator):
-            self._auth.start()
+        if self._background is not None:
+            self._background.start()
 
     async def aclose(self) -> None:
         """Stop the authenticator."""
-        if isinstance(self._auth, BackgroundAuthenticator):
-            await self._auth.aclose()
+        if self._background is not None:
+            await self._background.aclose()
 
     def principal_of(self, authorization: bytes | None) -> Principal | None:
         """Return the principal of a header, as the authenticator does."""

@@ -128,6 +128,7 @@ class AuthenticatorGroup:
     def __init__(self, *members: Authenticator) -> None:
         self._members = members
         self._by_header = [one for one in members if isinstance(one, HeaderAuthenticator)]
+        self._background = [one for one in members if isinstance(one, BackgroundAuthenticator)]
 
     @property
     def scheme(self) -> str:
@@ -137,20 +138,18 @@ class AuthenticatorGroup:
     @property
     def problem(self) -> str | None:
         """The first problem of an authenticator; `None` if there is none."""
-        members = (one for one in self._members if isinstance(one, BackgroundAuthenticator))
-        return next((one.problem for one in members if one.problem is not None), None)
+        problems = (one.problem for one in self._background)
+        return next((one for one in problems if one is not None), None)
 
     def start(self) -> None:
         """Start the authenticators that have work of their own."""
-        for member in self._members:
-            if isinstance(member, BackgroundAuthenticator):
-                member.start()
+        for member in self._background:
+            member.start()
 
     async def aclose(self) -> None:
         """Stop them."""
-        for member in self._members:
-            if isinstance(member, BackgroundAuthenticator):
-                await member.aclose()
+        for member in self._background:
+            await member.aclose()
 
     async def authenticate(self, request: HttpRequest) -> Principal:
         """Return the principal that the first authenticator finds.
