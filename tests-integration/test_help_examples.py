@@ -83,7 +83,7 @@ EXAMPLES = {
     "access revoke orders --all --settings server.toml": "revoked of orders: k3vq7a",
     "access deactivate orders --file access.toml": "orders is not active",
     "access activate orders --file access.toml": "orders was active",
-    "access list --file access.toml": "k3vq7a  never    read on orders/*/*",
+    "access list --file access.toml": "k3vq7a           never    read on orders/*/*",
     "access list --settings server.toml --json": '"state": "active"',
     "access check --file access.toml": "1 principals, 1 tokens",
     "access check orders read orders/prod/main --file access.toml": "allowed: the rule",

@@ -94,9 +94,42 @@ def test_issuers_and_subjects_stay_and_are_listed(access: Any, path: Path) -> No
     assert "cluster: sub=x, realm.roles=ops" in access("list").out
 
 
+def test_a_principal_with_subjects_is_added_without_a_token(access: Any, path: Path) -> None:
+    path.write_text(ISSUED, encoding="utf-8")
+    path.chmod(0o600)
+    subjects = ("--subject", 'cluster sub=a"b admin=true', "--subject", "cluster sub=c=d")
+    done = access("add", "web", *subjects, "--rule", "read web/*/*")
+    assert (done.code, "pfct_" in done.out + done.err) == (0, False)
+    assert done.out == (
+        'web signs in with tokens of cluster: sub=a"b, admin=true\n'
+        "web signs in with tokens of cluster: sub=c=d\n"
+    )
+    assert path.read_text(encoding="utf-8").startswith(ISSUED)
+    listed = access("list", "--json").json["principals"][1]
+    assert (listed["tokens"], listed["subjects"]) == (
+        [],
+        [
+            {"issuer": "cluster", "claims": {"sub": 'a"b', "admin": True}},
+            {"issuer": "cluster", "claims": {"sub": "c=d"}},
+        ],
+    )
+    other = access("add", "job", "--subject", "cluster sub=x", "--json")
+    assert other.json == {"principal": "job", "subjects": ["cluster: sub=x"]}
+
+
+@pytest.mark.parametrize("text", ["", "cluster", "cluster sub", "cluster =x", "cluster a=b a=c"])
+def test_a_subject_without_claims_is_refused(access: Any, path: Path, text: str) -> None:
+    path.write_text(ISSUED, encoding="utf-8")
+    done = access("add", "web", "--subject", text)
+    assert (done.code, "is not ISSUER CLAIM=VALUE" in done.err) == (2, True)
+    assert path.read_text(encoding="utf-8") == ISSUED
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (("a", "--subject", "other sub=x"), "has no issuer 'other'; it has: none"),
+        (("a", "--subject", "other sub=x", "--expires", "90d"), "--expires ends a token"),
         (("orders",), "there is a principal 'orders' already"),
         (("a:b",), "a principal's name has at most 128"),
         (("shared-token",), "the shared credential has this name"),

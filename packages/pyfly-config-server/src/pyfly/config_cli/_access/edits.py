@@ -4,6 +4,7 @@ A change is made twice, in the text and in the values that the text means. The t
 again and compared, so that no form of TOML that a person has chosen is changed wrongly.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.access import Right, Rule
 from pyfly.config_server.access.access_file import AccessEntry, StoredToken, parse_access_file
+from pyfly.config_server.access.issuers import Subject
 
 _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _Entries = dict[str, AccessEntry]
@@ -39,6 +41,8 @@ def with_principal(text: str, entries: Mapping[str, AccessEntry], new: AccessEnt
         *_array("rules", [_rule_text(rule) for rule in new.principal.rules]),
         *_array("tokens", [_token_text(token) for token in new.tokens]),
     ]
+    if new.subjects:
+        lines += _array("subjects", [_subject_text(subject) for subject in new.subjects])
     if new.expires is not None:
         lines.insert(1, f"expires = {_moment_text(new.expires)}")
     before = text.rstrip("\n")
@@ -129,7 +133,8 @@ def _checked(changed: str, expected: Mapping[str, AccessEntry]) -> str:
 
 
 def _meaning(entry: AccessEntry) -> tuple[object, ...]:
-    return entry.name, entry.principal.rules, entry.is_active, entry.expires, entry.tokens
+    ways = entry.tokens, entry.subjects
+    return entry.name, entry.principal.rules, entry.is_active, entry.expires, *ways
 
 
 def _unchangeable() -> ArgumentError:
@@ -184,6 +189,18 @@ def _token_text(token: StoredToken) -> str:
         if moment is not None
     ]
     return f'{{ id = "{token.id}", sha256 = "{token.digest.hex()}"{"".join(moments)} }}'
+
+
+def _subject_text(subject: Subject) -> str:
+    claims = ", ".join(
+        f"{_toml(claim)} = {_toml(value)}" for claim, value in subject.claims.items()
+    )
+    return f'{{ issuer = "{subject.issuer}", claims = {{ {claims} }} }}'
+
+
+def _toml(value: object) -> str:
+    """Return a text, `true` or `false` in TOML, which has the escapes of JSON."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _moment_text(moment: datetime) -> str:

@@ -107,6 +107,8 @@ class CommandEntry(NamedTuple):
     """The module that has the command as `COMMAND`; imported when the command is used."""
     summary: str
     """The line in the list of commands."""
+    other_names: tuple[str, ...] = ()
+    """What people type who know other programs: suggested, not accepted."""
 
 
 class CommandGroup(click.Group):
@@ -152,9 +154,19 @@ class CommandGroup(click.Group):
         """
         name = args[0]
         if name not in self._entries and not name.startswith("-") and not ctx.resilient_parsing:
-            suggestion = did_you_mean(name, self._entries)
+            suggestion = self._suggestion(ctx, args)
             raise click.UsageError(f"there is no command {name!r}{suggestion}", ctx)
         return super().resolve_command(ctx, args)
+
+    def _suggestion(self, ctx: click.Context, args: Sequence[str]) -> str:
+        """Return a question to append to a message: which command was meant?"""
+        name, following = args[0], args[1:2]
+        meant = next((one.name for one in self._entries.values() if name in one.other_names), None)
+        if meant is None:
+            return did_you_mean(name, self._entries)
+        group = self.get_command(ctx, meant)
+        known = group.list_commands(ctx) if isinstance(group, CommandGroup) else []
+        return f"; did you mean {' '.join([meant, *(one for one in following if one in known)])!r}?"
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Return the options or commands that begin with `incomplete`."""

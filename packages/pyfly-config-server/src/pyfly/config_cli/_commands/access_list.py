@@ -14,7 +14,7 @@ from pyfly.config_core import JsonValue, copy_properties
 from pyfly.config_server.access import Right
 from pyfly.config_server.access.access_file import AccessEntry
 
-_HEADINGS: Final = ("PRINCIPAL", "STATE", "TOKEN", "EXPIRES", "RULES")
+_HEADINGS: Final = ("PRINCIPAL", "STATE", "TOKEN", "CREATED", "EXPIRES", "RULES")
 
 
 def list_access(arguments: AccessArguments) -> int:
@@ -39,12 +39,15 @@ def _rows(entry: AccessEntry, now: datetime) -> Iterator[tuple[str, ...]]:
     state = state_of(entry, now)
     if state == "active" and entry.expires is not None:
         state = f"active until {shown_moment(entry.expires)}"
-    tokens = [(token.id, _end(token.expires, now)) for token in entry.tokens]
-    tokens += [(str(subject), "") for subject in entry.subjects]
+    tokens = [
+        (token.id, shown_moment(token.created) or "", _end(token.expires, now))
+        for token in entry.tokens
+    ]
+    tokens += [(str(subject), "", "") for subject in entry.subjects]
     rules = [str(rule) for rule in entry.principal.rules]
     for number in range(max(len(tokens), len(rules), 1)):
         head = (entry.name, state) if number == 0 else ("", "")
-        token = tokens[number] if number < len(tokens) else ("", "")
+        token = tokens[number] if number < len(tokens) else ("", "", "")
         yield (*head, *token, rules[number] if number < len(rules) else "")
 
 

@@ -7,8 +7,8 @@ from pyfly.config_cli._cli.command import CommandEntry
 _PACKAGE: Final = "pyfly.config_cli._commands"
 
 
-def _entry(name: str, module: str, summary: str) -> CommandEntry:
-    return CommandEntry(name, f"{_PACKAGE}.{module}", summary)
+def _entry(name: str, module: str, summary: str, *other_names: str) -> CommandEntry:
+    return CommandEntry(name, f"{_PACKAGE}.{module}", summary, other_names)
 
 
 COMMANDS: Final = (
@@ -29,7 +29,7 @@ COMMANDS: Final = (
     _entry("key", "public_key", "Print the public key."),
     _entry("access", "access", "Say who may do what: principals, rules, tokens."),
     _entry("db", "database", "Create and upgrade the tables of a database."),
-    _entry("settings", "settings", "Describe the settings of the server."),
+    _entry("settings", "settings", "Describe the settings of the server.", "config"),
     _entry("new-backend", "new_backend", "Make the Python package of a new store."),
     _entry("completion", "print_completion", "Print the completion script for a shell."),
 )
