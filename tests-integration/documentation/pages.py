@@ -2,7 +2,8 @@
 
 A page of the tutorial or of the guides says it in the block itself:
 
-- a `console` block is a session: its commands run, and print what it shows; see `session`
+- a `console` block is a session: its commands run, and print what it shows; see `session`.
+  If it only consists of `pip install`, what it names has to exist; the tutorial installs it
 - a block with a `title` is a file: one of `docs/examples`, which it equals, or else a file that
   the session finds in its directory
 - `python` without a title is a program that runs on its own, in `test_documentation.py`
@@ -12,6 +13,7 @@ A page of the tutorial or of the guides says it in the block itself:
 """
 
 import re
+import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +21,13 @@ from pathlib import Path
 from typing import Literal
 
 CHECKOUT = Path(__file__).parents[2]
-PAGES = sorted(page for kind in ("tutorial",) for page in (CHECKOUT / "docs" / kind).glob("*.md"))
+PAGES = sorted(
+    page for kind in ("tutorial", "guides") for page in (CHECKOUT / "docs" / kind).glob("*.md")
+)
 
-Treatment = Literal["session", "file", "example", "program", "drawing", "elsewhere", "not run"]
+Treatment = Literal[
+    "session", "installation", "file", "example", "program", "drawing", "elsewhere", "not run"
+]
 
 _FENCE = re.compile(
     r"(?:^[ ]*<!-- (?P<comment>[^\n]*?) -->\n\s*)?"
@@ -30,7 +36,7 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _TITLE = re.compile(r'title="([^"]+)"')
-_PIP = re.compile(r"^\$ (?:uv )?pip install (.*)$", re.MULTILINE)
+_PIP = re.compile(r"^\$ pip install (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,29 +58,28 @@ class Block:
     @property
     def treatment(self) -> Treatment:
         """What becomes of it. Raises `ValueError` if it does not say that."""
-        if self.comment.startswith("run by "):
-            return "elsewhere"
-        if self.comment.startswith("not run: "):
-            return "not run"
-        match self.language:
-            case "console":
-                return "session"
-            case "mermaid":
-                return "drawing"
-            case _ if self.title:
-                return "example" if self.title.startswith("docs/examples/") else "file"
-            case "python":
-                return "program"
-            case language:
-                text = f"{self}: nothing runs this block ({language}); see {__name__}.py"
-                raise ValueError(text)
+        lines = self.text.splitlines()
+        rules: Sequence[tuple[bool, Treatment]] = (
+            (self.comment.startswith("run by "), "elsewhere"),
+            (self.comment.startswith("not run: "), "not run"),
+            (all(line.startswith("$ pip install ") for line in lines), "installation"),
+            (self.language == "console", "session"),
+            (self.language == "mermaid", "drawing"),
+            (self.title.startswith("docs/examples/"), "example"),
+            (bool(self.title), "file"),
+            (self.language == "python", "program"),
+        )
+        for applies, treatment in rules:
+            if applies:
+                return treatment
+        raise ValueError(f"{self}: nothing runs this block; see {__name__}.py")
 
     def requirements(self) -> Sequence[str]:
-        """What its `pip install` commands install."""
+        """Return what its `pip install` commands install."""
         return [
-            word.strip("'\"")
+            word
             for arguments in _PIP.findall(self.text)
-            for word in arguments.split()
+            for word in shlex.split(arguments, comments=True)
             if not word.startswith("-")
         ]
 
