@@ -132,8 +132,10 @@ def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
 
 
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    links_of_search_engines = r'(?! rel="(?:canonical|next|prev)")'
     loaded = re.compile(
-        r"<(?:script|img|link|iframe)\b[^>]*?\s(?:src|href)=\"((?:https?:)?//[^\"]*)"
+        rf"<(?:script|img|iframe|link{links_of_search_engines})\b[^>]*?\s"
+        r'(?:src|href)="((?:https?:)?//[^"]*)'
     )
     found = {
         one

@@ -13,7 +13,12 @@ from pathlib import Path, PurePosixPath
 LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 SKIPPED = {"LICENSE", "py.typed"}
 FENCE = re.compile(r"^(?:```|~~~)")
-LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)(#[^)\s]+)?(?=\))")
+REPOSITORY = "https://github.com/pyfly/pyfly-config/"
+LINK = re.compile(
+    rf"(?<=\]\()(?:{re.escape(REPOSITORY)}(?:blob|tree)/main/(?P<address>[^)\s#]+)"
+    r"|(?!\w+:|#)(?P<path>[^)\s#]+))(?P<anchor>#[^)\s]+)?(?=\))"
+)
+"""A relative link, or one to a file of the repository."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +85,14 @@ def with_links_of_the_site(root: Path, page: str, markdown: str) -> str:
     own = page.removeprefix("repository/") if page.startswith("repository/") else f"docs/{page}"
 
     def mended(found: re.Match[str]) -> str:
-        meant = posixpath.normpath(posixpath.join(posixpath.dirname(own), found[1]))
+        meant = found["address"] or posixpath.join(posixpath.dirname(own), found["path"])
+        meant = posixpath.normpath(meant)
         target = _place(root, meant)
         if target is None:
             return found[0]
         path, _, anchor = target.partition("#")
         relative = os.path.relpath(path, posixpath.dirname(page) or ".")
-        return relative + (f"#{anchor}" if anchor else found[2] or "")
+        return relative + (f"#{anchor}" if anchor else found["anchor"] or "")
 
     lines, is_code = [], False
     for line in markdown.split("\n"):
