@@ -189,11 +189,18 @@ class Certificate:
     """A certificate of a test, in files, which can sign others."""
 
     def __init__(
-        self, directory: Path, name: str, *, issuer: "Certificate | None" = None, days: float = 30
+        self,
+        directory: Path,
+        name: str,
+        *,
+        issuer: "Certificate | None" = None,
+        days: float = 30,
+        organization: str = "",
     ) -> None:
         """Make `NAME.pem` and `NAME.key` for this machine; signed by itself without an issuer."""
         self.private_key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        parts = [(x509.NameOID.ORGANIZATION_NAME, organization), (x509.NameOID.COMMON_NAME, name)]
+        self.name = x509.Name([x509.NameAttribute(kind, text) for kind, text in parts if text])
         hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         now, parent = datetime.now(UTC), issuer or self
         builder = (

@@ -137,6 +137,25 @@ def test_a_mistake_is_named_with_its_place(text: str, message: str) -> None:
         parse(text, reserved=frozenset({"admin"}))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("'CN=a'", r"a.identities: must be a list"),
+        ("[1]", r"a.identities\[0\]: must be a text"),
+        ("['CN=a', '']", r"a.identities\[1\]: must be printable ASCII"),
+        ("[' CN=a']", "without blanks at its ends"),
+        ("['CN=ä']", "must be printable ASCII"),
+        ("['CN=a, O=b']", "has a comma with a blank"),
+        (f"['{'a' * 1025}']", "is longer than 1,024 characters"),
+        ("['CN=a', 'CN=a']", r"a.identities\[1\]: is the same as principals.a.identities\[0\]"),
+        ("['CN=b']", r"a.identities\[0\]: is the same as principals.b.identities\[0\]"),
+    ],
+)
+def test_an_identity_that_no_proxy_could_send_or_of_two_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigFormatError, match=message):
+        parse(f"principals.b.identities = ['CN=b']\nprincipals.a.identities = {text}")
+
+
 def test_no_error_shows_what_may_be_a_secret() -> None:
     for text in (
         f"[[principals.a.tokens]]\nid = 'x'\nsha256 = '{TOKEN}'",
@@ -223,6 +242,13 @@ def test_what_is_wrong_about_issuers_is_named(text: str, reason: str) -> None:
         ("principals.a = {}\nissuers.i = {audiences = ['a'], keys-file = 'k'}", False),
         ("principals.a = {}\nissuers.i = {issuer = 'i', keys-file = 'k'}", False),
         ("principals.a = {}\nissuers.i = {issuer='i', audiences=[], keys-file='k'}", False),
+        ("principals.a.identities = ['CN=a,O=b', '/O=b/CN=a', 'O=Foo\\, Inc']", True),
+        ("principals.a.identities = ['CN=a, O=b']", False),
+        ("principals.a.identities = ['O=Foo\\\\, Inc']", False),
+        ("principals.a.identities = ['']", False),
+        ("principals.a.identities = ['CN=ä']", False),
+        (f"principals.a.identities = ['{'a' * 1025}']", False),
+        ("principals.a.identities = [1]", False),
         (subject("sub = 'x'"), True),
         (subject("realm = {roles = 'ops'}, verified = true"), True),
         (subject(""), False),

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,16 @@ import pytest
 from pyfly.config_cli._errors import ArgumentError, SettingsError
 from pyfly.config_cli._serving.setup import store_locations
 from pyfly.config_cli._serving.start_report import url_of
-from pyfly.config_cli._settings.credentials import authenticator_of, credential_of, host_policy_of
+from pyfly.config_cli._settings.credentials import (
+    authenticator_of,
+    credential_of,
+    credentials_of,
+    host_policy_of,
+)
 from pyfly.config_cli._settings.encryption import encryption_of, keys_of
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.proxies import proxies_of
 from pyfly.config_cli._settings.transfer import decode_settings, encode_settings
 from pyfly.config_cli._stores.location import shown_url
 from pyfly.config_server import (
@@ -20,6 +27,7 @@ from pyfly.config_server import (
     HealthRepository,
     HealthSettings,
     HostPolicy,
+    ProxyPolicy,
 )
 
 Load = Callable[..., ServerSettings]
@@ -128,6 +136,45 @@ def test_an_access_file_is_a_credential_alone_or_beside_the_shared_one(
     assert host_policy_of(alone) is None
     beside = load("memory:", TOKEN="t", ACCESS_FILE=str(path))
     assert isinstance(authenticator_of(beside), AuthenticatorGroup)
+
+
+def test_proxies_are_trusted_by_address_and_name_clients_in_one_header(
+    load: Load, tmp_path: Path
+) -> None:
+    path = str(access_file(tmp_path / "access.toml"))
+    assert proxies_of(load("memory:")) is None
+    found = proxies_of(load("memory:", TRUSTED_PROXIES="10.0.0.5, fd00::/8"))
+    assert found == ProxyPolicy(trusted=("10.0.0.5", "fd00::/8"))
+    both = {"TRUSTED_PROXIES": "10.0.0.5", "IDENTITY_HEADER": "X-Client-Subject"}
+    settings = load("memory:", ACCESS_FILE=path, **both)
+    assert proxies_of(settings) == ProxyPolicy(
+        trusted=("10.0.0.5",), identity_header="X-Client-Subject"
+    )
+    assert credentials_of(settings).endswith("and X-Client-Subject of trusted proxies")
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"IDENTITY_HEADER": "X-Who"}, "IDENTITY_HEADER needs PYFLY_CONFIG_SERVER_TRUSTED_PROXIES"),
+        (
+            {"IDENTITY_HEADER": "X-Who", "TRUSTED_PROXIES": "10.0.0.5", "TOKEN": "t"},
+            "IDENTITY_HEADER needs PYFLY_CONFIG_SERVER_ACCESS_FILE",
+        ),
+        (
+            {"IDENTITY_HEADER": "Host", "TRUSTED_PROXIES": "10.0.0.5", "ACCESS_FILE": "a"},
+            "IDENTITY_HEADER: Host has another meaning",
+        ),
+        ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES: 'proxy' is not an address or a network"),
+        ({"TRUSTED_PROXIES": "{x}"}, "TRUSTED_PROXIES: '{x}' is not an address"),
+        ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "everybody would be trusted"),
+    ],
+)
+def test_proxies_that_cannot_be_meant_are_refused(
+    load: Load, environ: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load("memory:", **environ)
 
 
 @pytest.mark.parametrize("name", ["ACCESS_FILE", "TLS_CERTIFICATE_FILE", "TLS_CLIENT_CA_FILE"])

@@ -79,7 +79,7 @@ def test_an_editor_marks_what_the_server_would_refuse(text: str, fits: bool) -> 
 
 _VALUES = ["x", "", "TRUE", "no", "0", "8080", "oaep", True, 0, 1, 8888, 65_536, -1, [], ["a"], [1]]
 _TABLES = [{}, {"a": "b"}, {"a": {"b": 1}}]
-_LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML, texts for headers
+_LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML or headers, addresses
     *(
         "username",
         "password",
@@ -90,6 +90,7 @@ _LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML, texts 
         "overrides",
     ),
     *("audit-reads", "monitor-secret", "tls-key-file", "tls-client-ca-file"),
+    *("identity-header", "trusted-proxies"),
 }
 
 

@@ -29,6 +29,7 @@ from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_app import MetricsApp
+from pyfly.config_server.http.proxies import ProxyPolicy
 from pyfly.config_server.http.request_notes import (
     REQUEST_NOTES,
     RequestNotes,
@@ -85,6 +86,7 @@ __all__ = [
     "LiveOptions",
     "MetricsApp",
     "Principal",
+    "ProxyPolicy",
     "ReadyResponse",
     "RequestNotes",
     "Right",

@@ -1,5 +1,6 @@
 """The ready-made application: one configuration server and its health."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Final
@@ -14,6 +15,7 @@ from pyfly.config_server import (
     ConfigServerApp,
     HealthSettings,
     HostPolicy,
+    ProxyPolicy,
     Telemetry,
     WebhookSecret,
 )
@@ -71,6 +73,7 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
     telemetry: Telemetry | None = None,
     webhook_secret: WebhookSecret | None = None,
     audit: Audit | None = None,
+    proxies: ProxyPolicy | None = None,
 ) -> Litestar:
     """Return an application that serves `server`, `/health/live` and `/health/ready`.
 
@@ -92,6 +95,8 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
         webhook_secret: The secret with which providers of repositories sign requests to
             `/monitor`. `None` accepts only requests with a credential there.
         audit: The audit log, which the application closes. `None` records nothing.
+        proxies: The proxies whose headers about clients are believed, and refused from others on
+            all paths except health. `None` ignores the headers.
     """
     front, app = _front_and_behind(
         server,
@@ -102,6 +107,7 @@ def create_app(  # noqa: PLR0913 - one keyword for each part
         telemetry=telemetry,
         webhook_secret=webhook_secret,
         audit=audit,
+        proxies=proxies,
     )
     app.asgi_handler = _dispatch(front, app.asgi_handler)
     return app
@@ -117,6 +123,7 @@ def create_asgi_app(  # noqa: PLR0913 - as `create_app`
     telemetry: Telemetry | None = None,
     webhook_secret: WebhookSecret | None = None,
     audit: Audit | None = None,
+    proxies: ProxyPolicy | None = None,
 ) -> ReadyApp:
     """Return what `create_app` returns as an ASGI application with less work for each request.
 
@@ -131,6 +138,7 @@ def create_asgi_app(  # noqa: PLR0913 - as `create_app`
         telemetry=telemetry,
         webhook_secret=webhook_secret,
         audit=audit,
+        proxies=proxies,
     )
     return ReadyApp(front, app)
 
@@ -145,6 +153,7 @@ def _front_and_behind(  # noqa: PLR0913 - as `create_app`
     telemetry: Telemetry | None,
     webhook_secret: WebhookSecret | None,
     audit: Audit | None,
+    proxies: ProxyPolicy | None,
 ) -> tuple[ConfigServerApp, Litestar]:
     health = HealthSettings() if health is None else health
     front = ConfigServerApp(
@@ -156,11 +165,14 @@ def _front_and_behind(  # noqa: PLR0913 - as `create_app`
         telemetry=telemetry,
         webhook_secret=webhook_secret,
         audit=audit,
+        proxies=proxies,
     )
     app = Litestar(
         on_startup=[front.start],
         on_shutdown=[front.aclose, server.aclose],
-        exception_handlers={HTTPException: partial(_refuse, hosts=hosts)},
+        exception_handlers={
+            HTTPException: partial(_refuse, policies=[one for one in (proxies, hosts) if one])
+        },
         openapi_config=None,
         logging_config=None,
         debug=False,
@@ -183,12 +195,15 @@ def _dispatch(front: ConfigServerApp, behind: ASGIApp) -> ASGIApp:
 
 
 def _refuse(
-    request: Request[Any, Any, Any], error: HTTPException, *, hosts: HostPolicy | None
+    request: Request[Any, Any, Any],
+    error: HTTPException,
+    *,
+    policies: Sequence[HostPolicy | ProxyPolicy],
 ) -> Response[object]:
     """Return the response for a refusal of Litestar, outside of the base path, without its text."""
-    status = error.status_code
-    if hosts is not None:
-        connection: Any = request  # Litestar has its own ASGI types
-        status = hosts.status(http_request(connection.scope, connection.receive)) or status
+    connection: Any = request  # Litestar has its own ASGI types
+    sent = http_request(connection.scope, connection.receive)
+    refusals = (one.status(sent) for one in policies)
+    status = next(filter(None, refusals), error.status_code)
     headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
     return Response({"status": status}, status_code=status, headers=headers)

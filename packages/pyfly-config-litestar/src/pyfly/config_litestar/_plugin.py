@@ -11,7 +11,13 @@ from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.routes import ASGIRoute, BaseRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from pyfly.config_server import Authenticator, ConfigServer, ConfigServerApp, HostPolicy
+from pyfly.config_server import (
+    Authenticator,
+    ConfigServer,
+    ConfigServerApp,
+    HostPolicy,
+    ProxyPolicy,
+)
 from pyfly.config_server.audit import Audit
 from pyfly.config_server.live import LiveOptions
 
@@ -33,13 +39,14 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         hosts: The policy for `Host` headers. `None` leaves this to the application.
         live: The options of the live layer. `None` reads the stores for every request.
         audit: The audit log, which the application closes. `None` records nothing.
+        proxies: The proxies whose headers about clients are believed. `None` ignores the headers.
 
     Raises:
         ImproperlyConfiguredException: The application has a mount that takes every path below the
             base path. Raised when the application is made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each part
         self,
         server: ConfigServer,
         *,
@@ -47,9 +54,12 @@ class ConfigServerPlugin(InitPlugin, ReceiveRoutePlugin):
         hosts: HostPolicy | None = None,
         live: LiveOptions | None = _LIVE,
         audit: Audit | None = None,
+        proxies: ProxyPolicy | None = None,
     ) -> None:
         self._base_path = server.base_path
-        self._front = ConfigServerApp(server, auth=auth, hosts=hosts, live=live, audit=audit)
+        self._front = ConfigServerApp(
+            server, auth=auth, hosts=hosts, live=live, audit=audit, proxies=proxies
+        )
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the handler for every path below the base path.

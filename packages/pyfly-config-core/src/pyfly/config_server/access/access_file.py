@@ -33,6 +33,7 @@ from pyfly.config_server.access.file_keys import (
     TOKEN_ID,
     TOKEN_KEYS,
 )
+from pyfly.config_server.access.identities import check_identity
 from pyfly.config_server.access.issuers import (
     CLAIM,
     Issuer,
@@ -85,6 +86,8 @@ class AccessEntry:
     tokens: tuple[StoredToken, ...] = ()
     subjects: tuple[Subject, ...] = ()
     """Whose JSON Web Tokens are its own."""
+    identities: tuple[str, ...] = ()
+    """By which names a trusted proxy knows it."""
 
     @property
     def until(self) -> float:
@@ -108,7 +111,7 @@ class TokenGrant:
 
 
 class AccessTable:
-    """The principals of an access file, and which token belongs to which of them.
+    """The principals of an access file, and which token or identity belongs to which of them.
 
     A look-up costs the same for one principal and for thousands.
     """
@@ -125,6 +128,9 @@ class AccessTable:
             for subject in entry.subjects:
                 rows = self._subjects.setdefault(_subject_key(subject.issuer, subject.claims), [])
                 rows.append((number, subject, entry))
+        self._identities = {
+            identity: entry for entry in entries.values() for identity in entry.identities
+        }
         self._grants = {
             token.digest: TokenGrant(
                 name=entry.name.encode(),
@@ -148,6 +154,19 @@ class AccessTable:
         """
         grant = self._grants.get(digest)
         return None if grant is None or now >= grant.until else grant
+
+    def find_identity(self, identity: str, *, now: float) -> Principal | None:
+        """Return the principal that has an identity.
+
+        Args:
+            identity: How a trusted proxy names the client.
+            now: The time in seconds since 1970.
+
+        Returns:
+            `None` for an unknown identity, and for a principal that is not active or has expired.
+        """
+        entry = self._identities.get(identity)
+        return entry.principal if entry is not None and entry.is_usable(now) else None
 
     def find_subject(self, issuer: str, claims: Mapping[str, object]) -> AccessEntry | None:
         """Return the first principal of the file that verified claims belong to.
@@ -234,7 +253,7 @@ class _Reader(TableReader):
     def __init__(self, where: str, reserved: frozenset[str]) -> None:
         super().__init__(where)
         self._reserved = reserved
-        self._owners: dict[bytes, str] = {}
+        self._owners: dict[bytes | str, str] = {}  # of digests and of identities
         self._issuers: Mapping[str, Issuer] = {}
 
     def read(self, document: Mapping[str, object]) -> AccessTable:
@@ -269,6 +288,7 @@ class _Reader(TableReader):
             subjects=tuple(
                 read_subjects(self, table.get("subjects", []), f"{place}.subjects", self._issuers)
             ),
+            identities=tuple(self._identities(table.get("identities", []), f"{place}.identities")),
         )
 
     def _rules(self, value: object, place: str) -> Iterator[Rule]:
@@ -290,6 +310,18 @@ class _Reader(TableReader):
                 raise
             except ValueError as error:
                 raise self.error(here, str(error)) from None
+
+    def _identities(self, value: object, place: str) -> Iterator[str]:
+        for number, identity in enumerate(self.texts(value, place)):
+            here = f"{place}[{number}]"
+            try:
+                check_identity(identity)
+            except ValueError as error:
+                raise self.error(here, str(error)) from None
+            owner = self._owners.setdefault(identity, here)
+            if owner != here:
+                raise self.error(here, f"is the same as {owner}; remove one of them")
+            yield identity
 
     def _tokens(self, value: object, place: str) -> Iterator[StoredToken]:
         ids: set[str] = set()

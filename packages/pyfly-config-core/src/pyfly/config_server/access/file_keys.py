@@ -3,6 +3,7 @@
 from typing import Final
 
 from pyfly.config_core import JsonValue
+from pyfly.config_server.access.identities import IDENTITY
 from pyfly.config_server.access.issuers import ISSUER_KEYS, ISSUER_NAME, SUBJECT_KEYS
 from pyfly.config_server.access.rights import Right
 
@@ -70,6 +71,14 @@ PRINCIPAL_KEYS: Final[dict[str, JsonValue]] = {
             "required": ["rights", "on"],
             "properties": RULE_KEYS,
         },
+    },
+    "identities": {
+        "description": (
+            "the values of the identity header of a trusted proxy, such as subjects of "
+            "certificates, that sign in as the principal; each of them is enough"
+        ),
+        "type": "array",
+        "items": IDENTITY,
     },
     "subjects": {
         "description": "whose JSON Web Tokens sign in as the principal; each of them is enough",

@@ -3,9 +3,12 @@
 import json
 import time
 from dataclasses import dataclass, fields
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
-__all__ = ["AuditEvent"]
+__all__ = ["AuditEvent", "CredentialKind"]
+
+CredentialKind: TypeAlias = Literal["none", "basic", "bearer", "identity", "other"]
+"""`identity` is the header of a proxy."""
 
 _LIMITS: Final = (1_024, 256, 64, 16)
 """Characters that each text keeps in a line that is too long, tried in this order."""
@@ -31,7 +34,7 @@ class AuditEvent:
     principal: str | None = None
     claimed_name: str | None = None
     """The name in a refused credential, if a principal has it."""
-    credential: Literal["none", "basic", "bearer", "other"] | None = None
+    credential: CredentialKind | None = None
     """The kind of a refused credential."""
     client: str | None = None
     """The address of the client."""

@@ -21,6 +21,7 @@ from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.hot_path import HotAnswer, HotPath, KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
+from pyfly.config_server.http.proxies import ProxyPolicy
 from pyfly.config_server.http.request_notes import REQUEST_NOTES
 from pyfly.config_server.http.responses import SECURITY_HEADERS
 from pyfly.config_server.http.webhook_secret import WebhookSecret
@@ -100,6 +101,7 @@ class ConfigServerApp:
             `/monitor`, which is served where health is. `None` accepts only requests with a
             credential there.
         audit: The audit log, which this application closes. `None` records nothing.
+        proxies: The proxies whose headers about clients are believed. `None` ignores the headers.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each part
@@ -113,6 +115,7 @@ class ConfigServerApp:
         telemetry: Telemetry | None = None,
         webhook_secret: WebhookSecret | None = None,
         audit: Audit | None = None,
+        proxies: ProxyPolicy | None = None,
     ) -> None:
         telemetry = telemetry or Telemetry()
         self._counters = telemetry.counters
@@ -128,11 +131,14 @@ class ConfigServerApp:
             telemetry=telemetry,
             webhook_secret=webhook_secret,
             audit=audit,
+            proxies=proxies,
         )
         self._audit = audit
         is_hot = audit is None or not audit.reads
         self._hot = (
-            HotPath(self.live, auth=auth, hosts=hosts) if self.live is not None and is_hot else None
+            HotPath(self.live, auth=auth, hosts=hosts, proxies=proxies)
+            if self.live is not None and is_hot
+            else None
         )
         self._server = server
         self._auth = auth if isinstance(auth, BackgroundAuthenticator) else None

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 from pyfly.config_core import decode_slashes
 from pyfly.config_server.access import Right
 from pyfly.config_server.audit import Audit, AuditError, AuditEvent
+from pyfly.config_server.audit.events import CredentialKind
 from pyfly.config_server.http.authentication import Authenticator, NamingAuthenticator
 from pyfly.config_server.http.condition_headers import required_condition, version_of
 from pyfly.config_server.http.context import RequestContext
@@ -46,12 +47,16 @@ _NAMES: Final = (
 class Handled:
     """What is known about a request while it is handled."""
 
+    request: HttpRequest
+    """The request, with what a trusted proxy says about its client as soon as that is known."""
     route: str = NO_ROUTE
     endpoint: Endpoint | None = None
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     principal: str | None = None
     is_signed_in: bool = False
     """False until the principal is known, also if it is anonymous."""
+    is_identity_refused: bool = False
+    """True if it was refused because of its identity header, or because of who has sent it."""
     is_unrecorded: bool = False
     """True if a write was refused because the audit log does not work."""
     version_before: str | None = None
@@ -84,7 +89,7 @@ class Auditor:
             return
         handled.version_before = await _version_before(context)
         try:
-            await self._audit.attempt(self._event(context.request, handled, "attempt"))
+            await self._audit.attempt(self._event(handled, "attempt"))
         except AuditError as error:
             handled.is_unrecorded = True
             raise HttpError(
@@ -94,38 +99,39 @@ class Auditor:
                 headers=_RETRY,
             ) from error
 
-    def answered(self, request: HttpRequest, handled: Handled, response: HttpResponse) -> None:
+    def answered(self, handled: Handled, response: HttpResponse) -> None:
         """Record an answer, if it is one that is recorded."""
         endpoint, status = handled.endpoint, response.status
         right = None if endpoint is None else endpoint.access
         is_use = right in _ALWAYS or (self._audit.reads and isinstance(right, Right))
-        if not is_use and status not in _REFUSALS:
+        if not is_use and status not in _REFUSALS and not handled.is_identity_refused:
             return
         version = None
         if right is Right.WRITE and status < HTTPStatus.BAD_REQUEST:
             tags = (value for name, value in response.headers if name == b"etag")
             version = version_of(next(tags, b""))
         result = _result(status, handled)
-        self._audit.note(self._event(request, handled, result, status=status, version=version))
+        self._audit.note(self._event(handled, result, status=status, version=version))
 
-    def ended(self, request: HttpRequest, handled: Handled) -> None:
+    def ended(self, handled: Handled) -> None:
         """Record that a request ended without an answer: its client left, or the server stops."""
         if handled.endpoint is not None and handled.endpoint.access in _ALWAYS:
-            self._audit.note(self._event(request, handled, "unknown"))
+            self._audit.note(self._event(handled, "unknown"))
 
     def _event(
         self,
-        request: HttpRequest,
         handled: Handled,
         result: _Outcome,
         *,
         status: int | None = None,
         version: str | None = None,
     ) -> AuditEvent:
-        credential, name = None, None
-        is_sign_in = status in _REFUSALS and not handled.is_signed_in
+        credential, name, request = None, None, handled.request
+        is_sign_in = not handled.is_signed_in and (
+            handled.is_identity_refused or status in _REFUSALS
+        )
         if is_sign_in:
-            credential, name = self._refused_credential(request)
+            credential, name = self._refused_credential(handled)
         is_known = handled.endpoint is not None or not is_sign_in
         targets = _targets(handled.parameters)
         return AuditEvent(
@@ -147,14 +153,14 @@ class Auditor:
             version_after=version,
         )
 
-    def _refused_credential(
-        self, request: HttpRequest
-    ) -> tuple[Literal["none", "basic", "bearer", "other"], str | None]:
+    def _refused_credential(self, handled: Handled) -> tuple[CredentialKind, str | None]:
         """Return the kind of a credential, and the name in it if a principal has that name.
 
         Any other name may be a misplaced secret.
         """
-        given = request.header(b"authorization")
+        if handled.is_identity_refused or handled.request.identity is not None:
+            return "identity", None
+        given = handled.request.header(b"authorization")
         if not given:
             return "none", None
         scheme = given.strip().partition(b" ")[0].lower()

@@ -29,6 +29,7 @@ from pyfly.config_server.http.openapi import openapi_document
 from pyfly.config_server.http.outages import Outages
 from pyfly.config_server.http.parameters import parse_query
 from pyfly.config_server.http.preferences import wait_of
+from pyfly.config_server.http.proxies import ProxyPolicy
 from pyfly.config_server.http.request_notes import REQUEST_ID_HEADER, identified_request
 from pyfly.config_server.http.responses import (
     error_response,
@@ -72,6 +73,7 @@ class Controller:
         webhook_secret: The secret with which providers of repositories sign requests to
             `/monitor`. `None` accepts only requests with a credential there.
         audit: The audit log, which its owner closes. `None` records nothing.
+        proxies: The proxies whose headers about clients are believed. `None` ignores the headers.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each part
@@ -85,12 +87,14 @@ class Controller:
         telemetry: Telemetry | None = None,
         webhook_secret: WebhookSecret | None = None,
         audit: Audit | None = None,
+        proxies: ProxyPolicy | None = None,
     ) -> None:
         self._live = server if isinstance(server, LiveDocuments) else None
         self._server = server.server if isinstance(server, LiveDocuments) else server
         self._auth = auth
         self._background = auth if isinstance(auth, BackgroundAuthenticator) else None
         self._hosts = hosts
+        self._proxies = proxies
         self._health = health or HealthSettings()
         self._webhook_secret = webhook_secret
         telemetry = telemetry or Telemetry()
@@ -113,7 +117,7 @@ class Controller:
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return the response to any request. Errors become responses, with an `X-Request-Id`."""
-        started, handled = time.perf_counter(), Handled()
+        started, handled = time.perf_counter(), Handled(request=request)
         with identified_request(request.headers) as request_id:
             response = await self._handle_audited(request, handled)
         if response.status >= HTTPStatus.BAD_REQUEST:
@@ -132,9 +136,9 @@ class Controller:
         try:
             response = await self._handle(request, handled)
         except BaseException:  # the task was cancelled
-            self._auditor.ended(request, handled)
+            self._auditor.ended(handled)
             raise
-        self._auditor.answered(request, handled, response)
+        self._auditor.answered(handled, response)
         return response
 
     async def _handle(self, request: HttpRequest, handled: Handled) -> HttpResponse:
@@ -154,6 +158,8 @@ class Controller:
     async def _respond(self, request: HttpRequest, handled: Handled) -> HttpResponse:
         match = self._table.find_at_root(request.raw_path, request.method)
         principal = ANONYMOUS
+        if self._proxies is not None and not _is_public(match):
+            request = self._resolve(self._proxies, request, handled)
         if match is None or match.endpoint.access not in _UNCHECKED:
             principal = await self._authenticate(request, handled)
         if match is None:
@@ -189,6 +195,21 @@ class Controller:
         if self._auditor is not None:
             await self._auditor.attempt(context, handled)
         return await endpoint.handler(context)
+
+    def _resolve(self, proxies: ProxyPolicy, request: HttpRequest, handled: Handled) -> HttpRequest:
+        """Return the request with what a trusted proxy says about its client.
+
+        Raises:
+            HttpError: 400; it is not believed, or not understood.
+        """
+        request, refusal = proxies.resolve(request)
+        handled.request = request
+        if request.notes is not None:
+            request.notes.client = request.client
+        if refusal is not None:
+            handled.is_identity_refused = proxies.claims_identity(request)
+            raise refusal
+        return request
 
     async def _authenticate(self, request: HttpRequest, handled: Handled) -> Principal:
         if self._hosts is not None:
@@ -238,6 +259,10 @@ class Controller:
             members = {} if cause is None else error_members(cause)
             return problem_response(request, error, members=members)
         return error_response(request, error)
+
+
+def _is_public(match: Match | None) -> bool:
+    return match is not None and match.endpoint.access is Audience.PUBLIC
 
 
 def _parse_query(request: HttpRequest, endpoint: Endpoint) -> Mapping[str, object]:

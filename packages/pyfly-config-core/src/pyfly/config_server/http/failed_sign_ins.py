@@ -131,13 +131,16 @@ class SlowedAuthenticator:
             return await self._auth.authenticate(request)
         except HttpError as error:
             credential = request.header(b"authorization")
-            if error.status == _UNAUTHORIZED and credential:
-                await self._failed(request.client, claimed_name(credential))
+            is_identity = request.identity is not None
+            if error.status == _UNAUTHORIZED and (credential or is_identity):
+                name = None if is_identity else claimed_name(credential or b"")
+                shown = "with an identity" if is_identity else self._shown(name)
+                await self._failed(request.client, name, shown)
             raise
 
-    async def _failed(self, address: str | None, name: str | None) -> None:
+    async def _failed(self, address: str | None, name: str | None, shown: str) -> None:
         now = self._clock()
-        self._report(address or "an unknown address", self._shown(name), now)
+        self._report(address or "an unknown address", shown, now)
         levels = [
             self._count(kind, key, now)
             for kind, key in (("address", address), ("name", name))

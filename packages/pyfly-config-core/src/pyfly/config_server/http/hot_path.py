@@ -16,6 +16,7 @@ from pyfly.config_server.http.authentication import Authenticator, HeaderAuthent
 from pyfly.config_server.http.hosts import HostPolicy
 from pyfly.config_server.http.messages import Headers, Reusable
 from pyfly.config_server.http.preferences import plain_wait
+from pyfly.config_server.http.proxies import ProxyPolicy
 from pyfly.config_server.http.responses import known_headers, representation_headers
 from pyfly.config_server.live import Entry, LiveDocuments
 
@@ -39,7 +40,6 @@ _READ: Final = frozenset(
 )
 _DECIDING: Final = frozenset({b"cache-control", b"if-modified-since", b"origin", b"sec-fetch-site"})
 _BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
-_NOTED: Final = _READ | _DECIDING | _BODY
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -101,22 +101,30 @@ class HotPath:
     """Remembers which request has which answer of the live layer.
 
     What it cannot decide by one look at the head, it leaves to the controller: other methods,
-    conditions that do not hold, a refused credential.
+    conditions that do not hold, a refused credential, what a proxy says about its client.
 
     Args:
         live: The live layer.
         auth: The authenticator. Only a `HeaderAuthenticator` can be asked here.
         hosts: The policy for `Host` headers.
+        proxies: The proxies whose headers about clients are believed.
     """
 
     def __init__(
-        self, live: LiveDocuments, *, auth: Authenticator | None, hosts: HostPolicy | None
+        self,
+        live: LiveDocuments,
+        *,
+        auth: Authenticator | None,
+        hosts: HostPolicy | None,
+        proxies: ProxyPolicy | None = None,
     ) -> None:
         self._is_ready = live.is_ready
         self._find_entry = live.find
         self._counters = live.counters
         self._header_auth = auth if isinstance(auth, HeaderAuthenticator) else None
         self._is_usable = auth is None or self._header_auth is not None
+        self._deciding = _DECIDING | (frozenset[bytes]() if proxies is None else proxies.names)
+        self._noted = _READ | _BODY | self._deciding
         self._checks_hosts = hosts is not None
         self._hosts: set[bytes] = set()
         self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
@@ -125,7 +133,7 @@ class HotPath:
 
     def find(self, scope: Mapping[str, Any]) -> HotAnswer | None:
         """Return the answer to a request, or what it may wait for."""
-        head = _head(scope)
+        head = self._head(scope)
         if head is None:
             return None
         request = _known_request(scope, head)
@@ -176,7 +184,7 @@ class HotPath:
 
     def recognize(self, scope: Mapping[str, Any]) -> KnownRequest | None:
         """Return what `answer` needs for the same request; `None` if it was not answered before."""
-        head = _head(scope)
+        head = self._head(scope)
         if head is None or b"prefer" in head:
             return None
         request = _known_request(scope, head)
@@ -207,7 +215,7 @@ class HotPath:
 
     def remember(self, scope: Mapping[str, Any], reusable: Reusable) -> None:
         """Keep how a request was answered, if `find` can answer it."""
-        head, representation = _head(scope), reusable.entry.representation
+        head, representation = self._head(scope), reusable.entry.representation
         if head is None or not self._is_usable or len(representation.body) > _MAX_BODY:
             return
         key = _key(scope, head)
@@ -274,6 +282,21 @@ class HotPath:
         if ready is not None:
             self._grants -= len(self._granted.pop(ready, _NOBODY))
 
+    def _head(self, scope: Mapping[str, Any]) -> dict[bytes, bytes] | None:
+        """Return the fields that matter here; `None` if the head needs a closer look."""
+        if scope["method"] != "GET":
+            return None
+        fields: dict[bytes, bytes] = {}
+        noted, deciding = self._noted, self._deciding
+        for name, value in scope["headers"]:
+            if name in noted:
+                if name in fields or name in deciding:
+                    return None
+                fields[name] = value
+            elif not name.islower():  # ASGI asks for names in lower case, not every server obeys
+                return None
+        return fields
+
     def _note_host(self, head: Mapping[bytes, bytes]) -> None:
         """Note a host that the policy has accepted."""
         host = head.get(b"host", b"")
@@ -311,21 +334,6 @@ def _ready(entry: Entry, needed: AnswerNeeds, *, route: str) -> ReadyResponse:
         headers=representation_headers(representation),
         known_headers=known_headers(representation),
     )
-
-
-def _head(scope: Mapping[str, Any]) -> dict[bytes, bytes] | None:
-    """Return the fields that matter here; `None` if the head needs a closer look."""
-    if scope["method"] != "GET":
-        return None
-    fields: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        if name in _NOTED:
-            if name in fields or name in _DECIDING:
-                return None
-            fields[name] = value
-        elif not name.islower():  # ASGI asks for names in lower case, not every server obeys
-            return None
-    return fields
 
 
 def _known_request(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> KnownRequest:

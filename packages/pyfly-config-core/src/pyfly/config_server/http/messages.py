@@ -54,7 +54,10 @@ class HttpRequest:
     """The `user` of the ASGI scope: what the authentication of the framework around the server has
     found; `None` without one."""
     client: str | None = None
-    """The address of the client, as the adapter knows it; `None` if it does not."""
+    """The address of the client, as the adapter or a trusted proxy knows it; `None` if they do
+    not."""
+    identity: str | None = None
+    """How a trusted proxy names the client; `None` if it does not. See `ProxyPolicy`."""
     was_held: bool = False
     """True for a request that has waited already: it is answered now."""
     notes: RequestNotes | None = field(default=None, repr=False, compare=False)

@@ -31,6 +31,8 @@ class RequestNotes:
 
     principal: str | None = None
     """The name of the principal; `None` if it is anonymous or was refused."""
+    client: str | None = None
+    """The address of the client that a trusted proxy named; `None` if none did."""
 
 
 def current_request_id() -> str:

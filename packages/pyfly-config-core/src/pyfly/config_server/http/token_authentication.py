@@ -34,7 +34,8 @@ _BASIC_CHALLENGE: Final = f'Basic {REALM}, charset="UTF-8"'
 class AccessFileAuthenticator:
     """Accepts the tokens of an access file: as bearer tokens, or as passwords of their principals.
 
-    It accepts JSON Web Tokens of the issuers that the file names, too: see `IssuedTokens`. A token
+    It accepts JSON Web Tokens of the issuers that the file names, too: see `IssuedTokens`; and
+    identities of the file that a trusted proxy names: see `ProxyPolicy`. A token
     of the file is looked up by its digest, and the name is compared then. So an unknown name and a
     wrong token take the same time, and a thousand principals cost what one costs. Headers that were
     accepted are remembered until the file changes or their tokens end.
@@ -71,13 +72,17 @@ class AccessFileAuthenticator:
         await self._file.aclose()
 
     async def authenticate(self, request: HttpRequest) -> Principal:
-        """Return the principal of a token.
+        """Return the principal of a token, or of the identity that a trusted proxy names.
 
         Raises:
-            HttpError: 401; the request has no valid token.
+            HttpError: 401; the request has no valid token, or the identity is unknown.
         """
         self.start()
-        principal = self.principal_of(request.header(b"authorization"))
+        identity = request.identity
+        if identity is None:
+            principal = self.principal_of(request.header(b"authorization"))
+        else:
+            principal = self._file.table.find_identity(identity, now=time.time())
         if principal is None:
             raise unauthorized(_CHALLENGE.encode(), _BASIC_CHALLENGE.encode())
         return principal

@@ -133,7 +133,7 @@ def _checked(changed: str, expected: Mapping[str, AccessEntry]) -> str:
 
 
 def _meaning(entry: AccessEntry) -> tuple[object, ...]:
-    ways = entry.tokens, entry.subjects
+    ways = entry.tokens, entry.subjects, entry.identities
     return entry.name, entry.principal.rules, entry.is_active, entry.expires, *ways
 
 

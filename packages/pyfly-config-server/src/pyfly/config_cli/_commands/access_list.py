@@ -44,6 +44,7 @@ def _rows(entry: AccessEntry, now: datetime) -> Iterator[tuple[str, ...]]:
         for token in entry.tokens
     ]
     tokens += [(str(subject), "", "") for subject in entry.subjects]
+    tokens += [(identity, "", "") for identity in entry.identities]
     rules = [str(rule) for rule in entry.principal.rules]
     for number in range(max(len(tokens), len(rules), 1)):
         head = (entry.name, state) if number == 0 else ("", "")
@@ -84,6 +85,7 @@ def _document(entry: AccessEntry, now: datetime) -> JsonValue:
         "subjects": [
             {"issuer": one.issuer, "claims": copy_properties(one.claims)} for one in entry.subjects
         ],
+        "identities": [*entry.identities],
     }
 
 

@@ -16,8 +16,9 @@ _MAX_PATH: Final = 1_024
 def with_access_log(app: ASGIApp) -> ASGIApp:
     """Return an application that logs every request after its answer.
 
-    A line has the client, method and path, status, bytes of the body, seconds, the principal and
-    the id of the request. It has no query: some clients put secrets there.
+    A line has the client, as a trusted proxy names it, method and path, status, bytes of the body,
+    seconds, the principal and the id of the request. It has no query: some clients put secrets
+    there.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +53,7 @@ def with_access_log(app: ASGIApp) -> ASGIApp:
 def _log(
     scope: dict[str, Any], notes: RequestNotes, *, status: int, size: int, seconds: float
 ) -> None:
-    client = scope["client"][0] if scope.get("client") else "-"
+    client = notes.client or (scope["client"][0] if scope.get("client") else "-")
     path = scope["raw_path"][:_MAX_PATH].decode("ascii", "backslashreplace")
     principal = notes.principal
     fields = {

@@ -22,6 +22,7 @@ from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.live import live_of
 from pyfly.config_cli._settings.model import ServerSettings
 from pyfly.config_cli._settings.names import variable_of
+from pyfly.config_cli._settings.proxies import proxies_of
 from pyfly.config_cli._stores.location import (
     StoreLocation,
     directory_of,
@@ -185,6 +186,7 @@ def make_app(server: ConfigServer, settings: ServerSettings, counters: ProcessCo
         auth=None if auth is None else SlowedAuthenticator(auth),
         health=health_of(settings),
         hosts=host_policy_of(settings),
+        proxies=proxies_of(settings),
         telemetry=counters.telemetry(settings),
         live=live_of(settings, connections=connection_limit()),
         webhook_secret=webhook_secret_of(settings),

@@ -6,6 +6,7 @@ from pyfly.config_cli._settings.encryption import keys_of
 from pyfly.config_cli._settings.fields import SettingsConflictError
 from pyfly.config_cli._settings.health import health_of
 from pyfly.config_cli._settings.model import ServerSettings
+from pyfly.config_cli._settings.proxies import proxies_of
 from pyfly.config_cli._settings.tls import tls_files_of
 
 
@@ -19,6 +20,7 @@ def check_conflicts(settings: ServerSettings) -> None:
     health_of(settings)
     credential_of(settings)
     host_policy_of(settings)
+    proxies_of(settings)
     webhook_secret_of(settings)
     tls_files_of(settings)
     check_audit_conflicts(settings)

@@ -97,6 +97,8 @@ def credentials_of(settings: ServerSettings) -> str:
     ways = [] if shared is None else [shared.scheme]
     if settings.access_file:
         ways.append(f"access file {settings.access_file}")
+    if settings.identity_header:
+        ways.append(f"{settings.identity_header} of trusted proxies")
     return " and ".join(ways) or "none"
 
 

@@ -330,6 +330,21 @@ class ServerSettings(BaseSettings):
             "shared credential beside it still has every right"
         ),
     )
+    trusted_proxies: Annotated[Names, Setting()] = Field(
+        default=(),
+        description=(
+            "addresses and networks of proxies, such as `10.0.0.5` or `10.1.0.0/16`, whose "
+            "`X-Forwarded-For` is believed, and refused from any other address; separated by "
+            "commas, in the file a list"
+        ),
+    )
+    identity_header: Annotated[Text, Setting()] = Field(
+        default="",
+        description=(
+            "header in which `trusted-proxies` name a client that they have identified, such as "
+            "`X-Client-Subject`, by one of the `identities` in the access file"
+        ),
+    )
     allowed_hosts: Annotated[Names, Setting(argument="--allowed-hosts")] = Field(
         default=(),
         description=(
