@@ -1,4 +1,4 @@
-"""Fifty secrets in stores, settings and requests, and every way out of the server: the long form.
+"""Secrets in everything that a server reads, and every way out of it: the long form.
 
 None comes out where it does not belong. The tests run the same with 600 requests.
 """

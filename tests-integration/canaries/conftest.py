@@ -1,110 +1,58 @@
-"""Secrets that can be recognised wherever they come out, and requests that carry some of them."""
+"""A store and files full of secrets, and requests that carry some of them."""
 
 import base64
 import json
 import os
 import random
-import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 
-from pyfly.config_server import EncryptionKeys, open_bound_keys, open_keys
 from pyfly.config_server.http.endpoint import Endpoint, Root
 from pyfly.config_server.http.endpoints import ENDPOINTS
+
+from .canary_texts import BROKEN, STORED, Canaries, make_canaries
 
 SEED: Final = int(os.environ.get("PYFLY_PROOF_SEED", "1"))
 REQUESTS: Final = int(os.environ.get("PYFLY_PROOF_REQUESTS", "600"))
 
-CREDENTIALS: Final = (
-    *("token", "monitor secret", "password of values", "named password", "key of bound values"),
-    *("old key of bound values", "password of a database", "password of a repository"),
-    *("secret of a bucket", "password in a store URL"),
-)
-"""Secrets of the server. They come out nowhere."""
-
-STORED: Final = (
-    *("plain value", "password", "URL with password", "list element", "nested value", "JSON value"),
-    *("properties value", "shared value", "second document", "override", "comment", "plain file"),
-    *("encrypted value", "bound value", "shared bound value", "private key", "default of value"),
-    *("anchored value", "number-like value", "map key value"),
-)
-"""Secrets in stored files. They come out in answers with configuration or files, nowhere else."""
-
-BROKEN: Final = (
-    *("broken YAML", "broken JSON", "broken properties", "duplicate key", "unknown alias"),
-    *("unknown tag", "bad condition", "endless placeholder", "broken cipher", "secret of a key"),
-)
-"""Secrets in files and values that cannot be read. They come out in plain files only."""
-
-SENT: Final = (
-    *("wrong token", "wrong password", "token in a query", "cookie", "wrong signature"),
-    *("broken body", "colliding body", "tested value", "text to encrypt", "text to decrypt"),
-)
-"""Secrets in requests. They come out nowhere."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Canaries:
-    """Fifty secrets by name."""
-
-    texts: dict[str, str]
-    ciphers: dict[str, str] = field(default_factory=dict[str, str])
-    """The cipher texts of some, without `{cipher}`."""
-
-    def __getitem__(self, name: str) -> str:
-        return self.texts[name]
-
-    def found_in(self, output: str, *, allowed: frozenset[str] = frozenset()) -> list[str]:
-        """Return the names of the secrets in an output, in clear or in a common encoding."""
-        lower = output.lower()
-        names = [
-            name
-            for name, text in self.texts.items()
-            if name not in allowed and any(one in output for one in _encoded(text))
-        ]
-        names += [
-            f"cipher of {name}"
-            for name, text in self.ciphers.items()
-            if f"cipher of {name}" not in allowed and text[12:60].lower() in lower
-        ]
-        return names
-
-
-def _encoded(text: str) -> list[str]:
-    """Return a text in clear, in hexadecimal digits and in base64 at each of its offsets."""
-    data = text.encode()
-    shifted = [base64.b64encode(b"x" * offset + data).decode()[4:-4] for offset in range(3)]
-    return [text, data.hex(), *shifted]
-
 
 @pytest.fixture(scope="session")
 def canaries() -> Canaries:
-    texts = {
-        name: f"cnry{secrets.token_hex(10)}" for name in (*CREDENTIALS, *STORED, *BROKEN, *SENT)
-    }
-    assert len(texts) == 50
-    for name in ("key of bound values", "old key of bound values"):
-        texts[name] = base64.b64encode(secrets.token_bytes(32)).decode()
-    texts["number-like value"] = "9" + "".join(secrets.choice("0123456789") for _ in range(20))
-    ring = open_keys(
-        EncryptionKeys(default=texts["password of values"], named={"k2": texts["named password"]})
+    return make_canaries()
+
+
+@pytest.fixture
+def access_file(canaries: Canaries, tmp_path: Path) -> Path:
+    """An access file whose principals may do everything: one with tokens, one with a JWT."""
+    keys = tmp_path / "keys.json"
+    keys.write_text(canaries.key_set, encoding="utf-8")
+    rules = ", ".join(
+        f'"{one}"' for one in ("read", "inspect", "write", "encrypt", "decrypt", "operate")
     )
-    bound = open_bound_keys({"2028": texts["key of bound values"]})
-    return Canaries(
-        texts=texts,
-        ciphers={
-            "encrypted value": ring.encrypt(texts["encrypted value"]),
-            "bound value": bound.encrypt(texts["bound value"], application="orders", key="bound"),
-            "shared bound value": bound.encrypt(
-                texts["shared bound value"], application="application", key="shared.bound"
-            ),
-        },
+    tokens = (canaries["hash of the access token"], canaries["hash of the unused token"])
+    path = tmp_path / "access.toml"
+    path.write_text(
+        f"""\
+[issuers.own]
+issuer = "https://issuer"
+audiences = ["pyfly-config"]
+keys-file = "{keys}"
+[principals.ops]
+rules = [{{ rights = [{rules}, "files"], on = "*/*/*", files = "**" }}]
+tokens = [{{ id = "one", sha256 = "{tokens[0]}" }}, {{ id = "two", sha256 = "{tokens[1]}" }}]
+[principals.robot]
+rules = [{{ rights = [{rules}], on = "*/*/*" }}]
+subjects = [{{ issuer = "own", claims = {{ sub = "robot" }} }}]
+""",
+        encoding="utf-8",
     )
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -275,12 +223,21 @@ class RequestMaker:
         c = self._canaries
         good = f"Bearer {c['token']}"
         basic = base64.b64encode(f"u:{c['wrong password']}".encode()).decode()
-        credentials = [good] * 200 + [  # wrong ones are slowed: a fourth of them took ten minutes
-            f"Bearer {c['wrong token']}",
-            f"Basic {basic}",
-            c["wrong token"],
-            "",
-        ]
+        access, web_token = f"Bearer {c['access token']}", f"Bearer {c.web_token}"
+        forged = f"{c.web_token.rpartition('.')[0]}.{c['signature of a forged JWT']}"
+        credentials = (
+            [good] * 200
+            + [access] * 120
+            + [web_token] * 80
+            + [  # wrong ones are slowed: a fourth of them took ten minutes
+                f"Bearer {c['wrong token']}",
+                f"Basic {basic}",
+                c["wrong token"],
+                f"Bearer {c['unknown access token']}",
+                f"Bearer {forged}",
+                "",
+            ]
+        )
         headers = {
             "Authorization": self._any(credentials),
             "Cookie": f"session={c['cookie']}",

@@ -1,13 +1,15 @@
-"""Fifty secrets everywhere a secret can be: none comes out where it does not belong."""
+"""Secrets everywhere a secret can be: none comes out where it does not belong."""
 
 import http.client
 import os
 import pty
+import ssl
 import subprocess
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +52,28 @@ def test_no_secret_comes_out_of_a_running_server(
     start_server: Callable[..., Any],
     make_requests: Any,
     allowed: dict[str, frozenset[str]],
+    access_file: Path,
+    make_certificate: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    audit_log = tmp_path / "audit.log"
-    audited = {"AUDIT_LOG": str(audit_log), "AUDIT_READS": "true"}
-    server = start_server(planted, **settings, **audited)
+    audit_log, own = tmp_path / "audit.log", make_certificate("own")
+    further = {
+        "AUDIT_LOG": str(audit_log),
+        "AUDIT_READS": "true",
+        "ACCESS_FILE": str(access_file),
+        "TLS_CERTIFICATE_FILE": str(own.path),
+        "TLS_KEY_FILE": str(own.key),
+    }
+    key_lines = own.key.read_text(encoding="ascii").splitlines()[1:-1]
+    key_texts = {f"line {n} of the TLS key": line for n, line in enumerate(key_lines)}
+    canaries = replace(canaries, texts=canaries.texts | key_texts)
+    server = start_server(planted, secure=True, **settings, **further)
     hits: list[tuple[str, str, int, list[str]]] = []
     seen: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
     shown: set[str] = set()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    trusted = ssl.create_default_context(cafile=own.path)
+    connection = http.client.HTTPSConnection("localhost", server.port, timeout=60, context=trusted)
     for one in make_requests():
         connection.request(one.method, one.target, body=one.body or None, headers=one.headers)
         answer = connection.getresponse()
@@ -86,6 +100,8 @@ def test_no_secret_comes_out_of_a_running_server(
     assert not canaries.found_in(log)
     audit = audit_log.read_text(encoding="ascii")
     assert not canaries.found_in(audit)
+    assert all(f'"{name}"' in audit for name in ("ops", "robot"))  # both have signed in
+    assert "GET /config/" in log  # the access log
     assert all(f'"{name}"' in audit for name in ("writeBundle", "decrypt", "signIn", "flattened"))
     # the test would be worth nothing if all requests failed, or no secret was recognised
     shows = {"environment", "flattened", "resourceAtDefaultLabel", "readBundle", "metrics"}
@@ -140,7 +156,11 @@ def command(settings: dict[str, str], canaries: Any) -> Callable[..., str]:
 
 @pytest.mark.slow
 def test_no_secret_comes_out_of_the_command(
-    planted: Path, canaries: Any, command: Callable[..., str], tmp_path: Path
+    planted: Path,
+    canaries: Any,
+    command: Callable[..., str],
+    access_file: Path,
+    tmp_path: Path,
 ) -> None:
     c, orders = canaries, (planted, "orders", "prod")
     other = tmp_path / "other"
@@ -160,9 +180,14 @@ def test_no_secret_comes_out_of_the_command(
         "excess": command("encrypt", "x", c["text to encrypt"]),
         "option": command("list", planted, f"--token={c['wrong token']}"),
         "settings": command("settings", "table"),
+        "access list": command("access", "list", "--file", access_file),
+        "access list as JSON": command("access", "list", "--file", access_file, "--json"),
+        "access check": command("access", "check", "--file", access_file),
+        "access revoke": command("access", "revoke", "ops", "none", "--file", access_file),
         "terminal": command("list", planted, terminal=True),
     }
     assert "orders" in printed["list"]
+    assert "robot" in printed["access list"]
     assert "left as it is" in printed["rekey"]
     hits = {name: found for name, text in printed.items() if (found := c.found_in(text))}
     assert not hits
