@@ -224,6 +224,27 @@ BREAK: dict[str, Callable[[Path], object]] = {
 }
 
 
+async def test_a_file_that_is_swapped_between_look_and_read_is_not_read(
+    path: Path, file: FollowedAccessFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settle(file)
+    write(path, entry("settled", FIRST))
+    await file.look()
+    open_file = os.open
+
+    def swap(name: Any, *arguments: Any, **more: Any) -> int:
+        if name == path:
+            write(path, entry("unsettled", FIRST))
+        return open_file(name, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", swap)
+        await file.look()
+    assert "unsettled" not in file.table.entries
+    await file.look()
+    assert [*file.table.entries] == ["unsettled"]
+
+
 @pytest.mark.parametrize("broken", BREAK)
 async def test_a_broken_file_leaves_the_principals_in_force_and_is_reported_once(
     file: FollowedAccessFile, path: Path, caplog: pytest.LogCaptureFixture, broken: str

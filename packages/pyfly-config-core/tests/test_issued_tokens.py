@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
 import ssl
 import sys
 import threading
@@ -24,7 +25,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from pyfly.config_core import ConfigFormatError, WebTokensNotInstalledError
 from pyfly.config_server import AccessFileAuthenticator, FollowedAccessFile
-from pyfly.config_server.access import followed_file, issued_tokens
+from pyfly.config_server.access import followed_file, issued_tokens, key_sources
 from pyfly.config_server.access.issued_tokens import load_keys
 from pyfly.config_server.access.issuers import Issuer
 from pyfly.config_server.access.key_sources import IssuerKeysError
@@ -410,6 +411,73 @@ async def test_keys_stay_when_others_cannot_be_fetched(
     issuer.answer = (200, {}, KEYS)
     await eventually(lambda: auth.problem is None)
     assert name_of(auth, good) == "orders"
+
+
+async def test_keys_that_cannot_be_fetched_for_a_day_are_given_up(
+    auth: AccessFileAuthenticator,
+    issuer: IssuerServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = token()
+    assert name_of(auth, good) == "orders"
+    monkeypatch.setattr(issued_tokens, "_AGAIN_SECONDS", 0.0)
+    issuer.answer = (200, {}, key_set())
+    assert name_of(auth, token(kid="r9")) is None
+    await eventually(lambda: auth.problem is not None)
+    assert name_of(auth, good) == "orders"
+    monkeypatch.setattr(issued_tokens, "KEPT_SECONDS", 0.0)  # the day is over
+    await eventually(lambda: name_of(auth, good) is None)
+    errors = [one.message for one in caplog.records if one.levelno == logging.ERROR]
+    assert [one.rpartition("; ")[2] for one in errors] == [
+        "the keys before stay in force for a day",
+        "its tokens are refused",
+    ]
+    issuer.answer = (200, {}, KEYS)
+    await eventually(lambda: name_of(auth, good) == "orders")
+
+
+@pytest.fixture
+def drip() -> Iterator[Callable[[bytes], str]]:
+    """Return a function that starts a server which sends some bytes, then spaces without end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(head: bytes) -> str:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve() -> None:
+                with contextlib.suppress(OSError):
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.sendall(head)
+                        while True:
+                            connection.sendall(b" ")
+                            time.sleep(0.05)
+
+            threading.Thread(target=serve, daemon=True).start()
+            return f"127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("scheme", "head"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nX: "),
+        ("http", b"HTTP/1.1 200 OK\r\n\r\n" + KEYS),
+        ("https", b"\x16\x03\x03\x40\x00"),  # the beginning of a handshake
+    ],
+    ids=["headers", "body", "handshake"],
+)
+def test_an_answer_that_drips_is_given_up(
+    drip: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch, scheme: str, head: bytes
+) -> None:
+    monkeypatch.setattr(key_sources, "FETCH_SECONDS", 0.3)
+    url = f"{scheme}://{drip(head)}/keys"
+    issuer = Issuer(name="x", issuer=ISS, audiences=("a",), keys_url=url)
+    with pytest.raises(IssuerKeysError, match="the answer takes too long"):
+        key_sources.read_key_set(issuer)
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
 
 
 async def test_a_server_starts_while_its_issuer_is_away(

@@ -79,7 +79,9 @@ class FollowedAccessFile:
         self._in_force = in_force
         self._version: str | None = None
         self._read_version = ""
-        self.table: AccessTable = self._load()
+        with opened(self._open()) as descriptor:
+            table = self._load(descriptor)
+        self.table: AccessTable = table
         """The principals in force."""
         self.problem: str | None = None
         """Why the present file is not in force; `None` if it is."""
@@ -127,26 +129,54 @@ class FollowedAccessFile:
             _LOG.info("access file %s: %d principals in force", self._path, len(table.entries))
 
     def _look(self) -> AccessTable | None:
-        """Return the principals of a file that has changed and is complete."""
-        seen = self._identity()
+        """Return the principals of a file that has changed and is complete.
+
+        What is looked at is the opened file, so that it is the one that is read.
+        """
+        try:
+            descriptor = self._open()
+        except AccessFileError as error:
+            if self._is_new(None):
+                self._refuse(None, error)
+            return None
+        with opened(descriptor):
+            seen = _identity_of(os.fstat(descriptor))
+            if not self._is_new(seen):
+                return None
+            try:
+                return self._load(descriptor)
+            except ConfigError as error:
+                self._refuse(seen, error)
+                return None
+
+    def _is_new(self, seen: _Identity | None) -> bool:
+        """True if a file is not the one that was read, and the same as a look ago."""
         is_settled, self._seen = seen == self._seen, seen
-        if seen == self._read or not is_settled:
-            return None
-        try:
-            return self._load()
-        except ConfigError as error:
-            self._read = seen  # reported once
-            self.problem = str(error)
-            _LOG.error("%s; the principals before stay in force", error)
-            return None
+        return is_settled and seen != self._read
 
-    def _identity(self) -> _Identity | None:
-        try:
-            return _identity_of(self._path.stat())
-        except (OSError, ValueError):
-            return None
+    def _refuse(self, seen: _Identity | None, error: ConfigError) -> None:
+        """Report once that a file cannot be used."""
+        self._read = seen
+        self.problem = str(error)
+        _LOG.error("%s; the principals before stay in force", error)
 
-    def _load(self) -> AccessTable:
+    def _open(self) -> int:
+        """Return a descriptor of the file, which has to be closed.
+
+        Raises:
+            AccessFileError: There is none.
+        """
+        try:
+            return os.open(self._path, REGULAR)
+        except OSError as error:
+            raise self._unreadable(error.strerror) from error
+        except ValueError as error:
+            raise self._unreadable("the name is not acceptable") from error
+
+    def _unreadable(self, reason: str | None) -> AccessFileError:
+        return AccessFileError(f"cannot read the access file {str(self._path)!r}: {reason}")
+
+    def _load(self, descriptor: int) -> AccessTable:
         """Read the file, and note which one it was.
 
         Raises:
@@ -155,16 +185,14 @@ class FollowedAccessFile:
         """
         name = str(self._path)
         try:
-            with opened(os.open(self._path, REGULAR)) as descriptor:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise AccessFileError(f"the access file {name!r} is not a file")
-                data = _read(descriptor)
-                if _identity_of(os.fstat(descriptor)) != _identity_of(status):
-                    raise AccessFileError(f"the access file {name!r} is being written")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the name is not acceptable"
-            raise AccessFileError(f"cannot read the access file {name!r}: {reason}") from error
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise AccessFileError(f"the access file {name!r} is not a file")
+            data = _read(descriptor)
+            if _identity_of(os.fstat(descriptor)) != _identity_of(status):
+                raise AccessFileError(f"the access file {name!r} is being written")
+        except OSError as error:
+            raise self._unreadable(error.strerror) from error
         if status.st_mode & stat.S_IWOTH:
             raise AccessFileError(
                 f"every user of this machine may write the access file {name!r}; close it with: "

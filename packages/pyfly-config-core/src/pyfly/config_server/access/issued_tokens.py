@@ -32,6 +32,8 @@ _LOOK_SECONDS: Final = 0.5
 _REFRESH_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 30.0
 """The least time between two fetches: after a failure, or for a key id that nobody knows."""
+KEPT_SECONDS: Final = 86_400.0
+"""How long keys stay in force that cannot be fetched again."""
 _MAX_FOUND: Final = 10_000
 """Tokens that are remembered."""
 _FOUND_SECONDS: Final = 300.0
@@ -67,7 +69,11 @@ def _parser() -> "Callable[[bytes, str], WebKeys]":
 
 
 class IssuerKeys:
-    """The keys of an issuer in force. Those before stay when they cannot be fetched."""
+    """The keys of an issuer in force. Those before stay for a day when others cannot be fetched.
+
+    A key set without any usable key counts as one that cannot be fetched: an issuer that publishes
+    it by mistake locks nobody out at once.
+    """
 
     def __init__(self, issuer: Issuer) -> None:
         self.issuer: Final = issuer
@@ -76,6 +82,7 @@ class IssuerKeys:
         """Why the newest keys are not in force; `None` if they are."""
         self._data: bytes | None = None
         self._began = -_REFRESH_SECONDS
+        self._confirmed = float("-inf")
         self._due = float("-inf")
 
     def is_due(self, now: float) -> bool:
@@ -94,29 +101,37 @@ class IssuerKeys:
             parse = _parser()
             data = await threads.run(lambda: _read(self.issuer), deadline=now + FETCH_SECONDS)
             if data == self._data and self.problem is None:
+                self._confirmed = now
                 return False
             keys = parse(data, self.issuer.location)
         except BackendUnavailableError:
-            self._fail(f"the keys of issuer {self.issuer.name} were not read in time")
-            return False
+            return self._fail(f"the keys of issuer {self.issuer.name} were not read in time")
         except ConfigError as error:
-            self._fail(str(error))
-            return False
+            return self._fail(str(error))
         if self.problem is not None or self._data is not None:
             _LOG.info("issuer %s: %d keys in force", self.issuer.name, len(keys))
-        self.keys, self.problem = keys, None
+        self.keys, self.problem, self._confirmed = keys, None, now
         is_new, self._data = data != self._data, data
         return is_new
 
-    def _fail(self, problem: str) -> None:
+    def _fail(self, problem: str) -> bool:
+        """Note why there are no new keys; return true if the old ones are too old now."""
         self._due = self._began + _AGAIN_SECONDS
-        if problem != self.problem:
+        is_over = self.keys is not None and self._began - self._confirmed > KEPT_SECONDS
+        if is_over:
+            self.keys = self._data = None
+        if is_over or problem != self.problem:
             _LOG.error("%s; %s", problem, self._consequence)
         self.problem = problem
+        return is_over
 
     @property
     def _consequence(self) -> str:
-        return "its tokens are refused" if self.keys is None else "the keys before stay in force"
+        return (
+            "its tokens are refused"
+            if self.keys is None
+            else "the keys before stay in force for a day"
+        )
 
 
 class IssuedTokens:
@@ -124,7 +139,8 @@ class IssuedTokens:
 
     Tokens that were accepted are remembered by their SHA-256, for five minutes at most, until the
     file or the keys of an issuer change. Keys are fetched by a task, every five minutes; for a key
-    id that nobody knows and after a failure at most once in 30 s. No request waits for them.
+    id that nobody knows and after a failure at most once in 30 s. No request waits for them. Keys
+    that could not be fetched again for a day are in force no longer.
 
     Args:
         file: The access file; issuers that it names later count, too.

@@ -1,13 +1,17 @@
 """Reading the keys of an issuer from a file or over HTTP. Everything here blocks."""
 
+import contextlib
+import functools
 import http.client
 import os
+import socket
 import ssl
 import stat
-import time
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
-from typing import IO, Final
+from typing import IO, Any, Final, Self
 
 from pyfly.config_core import ConfigError
 from pyfly.config_server.access.issuers import FETCH_SECONDS, Issuer
@@ -18,6 +22,7 @@ __all__ = ["IssuerKeysError", "read_key_set"]
 _MAX_BYTES: Final = 262_144
 _CONNECTION_SECONDS: Final = 5.0
 _PIECE_BYTES: Final = 65_536
+_TOO_LONG: Final = "the answer takes too long"
 
 
 class IssuerKeysError(ConfigError):
@@ -38,6 +43,90 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
     ) -> None:
         """Have the redirect treated as the failure that it is."""
         del req, fp, code, msg, headers, newurl
+
+
+class _Deadline:
+    """Ends the connections of a fetch when its time is over, whatever they wait for.
+
+    The time limit of a socket begins anew with each byte.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.has_passed = False
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def watch(self, one: socket.socket) -> None:
+        """End a connection when the time is over, or at once if it is."""
+        with self._lock:
+            self._sockets.append(one)
+            if self.has_passed:
+                _shut(one)
+
+    def _pass(self) -> None:
+        with self._lock:
+            self.has_passed = True
+            for one in self._sockets:
+                _shut(one)
+
+
+def _shut(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it is closed
+        socket.socket.shutdown(one, socket.SHUT_RDWR)  # that of TLS would wait for the other side
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that ends at a deadline; with TLS if there is a context."""
+
+    def __init__(
+        self, host: str, *, name: str, tls: ssl.SSLContext | None, deadline: _Deadline, **more: Any
+    ) -> None:
+        self.default_port = http.client.HTTP_PORT if tls is None else http.client.HTTPS_PORT
+        super().__init__(host, **more)
+        self._name, self._tls, self._deadline = name, tls, deadline
+
+    def connect(self) -> None:
+        """Connect, through the tunnel of a proxy if there is one."""
+        super().connect()
+        if self._tls is None:
+            self._deadline.watch(self.sock)
+            return
+        self.sock = secured = self._tls.wrap_socket(
+            self.sock, server_hostname=self._name, do_handshake_on_connect=False
+        )
+        self._deadline.watch(secured)
+        secured.do_handshake()
+
+
+class _Connections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Makes such connections."""
+
+    def __init__(self, url: str, ca_file: str | None, deadline: _Deadline) -> None:
+        super().__init__()
+        parts = urllib.parse.urlsplit(url)
+        is_secure = parts.scheme == "https"
+        self._make = functools.partial(
+            _Connection,
+            name=parts.hostname or "",
+            tls=ssl.create_default_context(cafile=ca_file) if is_secure else None,
+            deadline=deadline,
+        )
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Send a request."""
+        return self.do_open(self._make, req)
+
+    https_open = http_open
 
 
 def read_key_set(issuer: Issuer) -> bytes:
@@ -76,30 +165,45 @@ def _reason(error: object) -> str:
 
 def _fetched(issuer: Issuer) -> bytes:
     """Fetch the URL, cut somewhere after the largest size."""
-    url, deadline = issuer.keys_url or "", time.monotonic() + FETCH_SECONDS
+    url = issuer.keys_url or ""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked
     if issuer.token_file is not None:
         token = _content(issuer.token_file).decode("ascii").strip()
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     proxies = {k: v for k, v in urllib.request.getproxies().items() if k == "https"}
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=issuer.ca_file)),
-        _NoRedirects(),
-    )
-    with opener.open(request, timeout=_CONNECTION_SECONDS) as response:
-        if response.status != http.HTTPStatus.OK:
-            raise IssuerKeysError(
-                f"cannot read the keys of issuer {issuer.name} from {url}: the answer is "
-                f"{response.status}"
-            )
-        pieces: list[bytes] = []
-        size = 0
-        while size <= _MAX_BYTES and (piece := response.read1(_PIECE_BYTES)):
-            pieces.append(piece)
-            size += len(piece)
-            if time.monotonic() > deadline:
-                raise TimeoutError("the answer takes too long")
+    with _Deadline(FETCH_SECONDS) as deadline:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler(proxies),
+            _Connections(url, issuer.ca_file, deadline),
+            _NoRedirects(),
+        )
+        try:
+            with opener.open(request, timeout=_CONNECTION_SECONDS) as response:
+                _check_status(response.status, issuer)
+                data = _body(response)
+        except (OSError, http.client.HTTPException, ValueError):
+            if deadline.has_passed:
+                raise TimeoutError(_TOO_LONG) from None
+            raise
+        if deadline.has_passed:  # an answer that was cut may look complete
+            raise TimeoutError(_TOO_LONG)
+    return data
+
+
+def _check_status(status: int, issuer: Issuer) -> None:
+    if status != http.HTTPStatus.OK:
+        raise IssuerKeysError(
+            f"cannot read the keys of issuer {issuer.name} from {issuer.location}: the answer is "
+            f"{status}"
+        )
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while size <= _MAX_BYTES and (piece := response.read1(_PIECE_BYTES)):
+        pieces.append(piece)
+        size += len(piece)
     return b"".join(pieces)
 
 
