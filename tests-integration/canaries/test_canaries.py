@@ -101,7 +101,7 @@ def test_no_secret_comes_out_of_a_running_server(
     audit = audit_log.read_text(encoding="ascii")
     assert not canaries.found_in(audit)
     assert all(f'"{name}"' in audit for name in ("ops", "robot"))  # both have signed in
-    assert "GET /config/" in log  # the access log
+    assert "pyfly.access: 127.0.0.1 GET '/config/" in log
     assert all(f'"{name}"' in audit for name in ("writeBundle", "decrypt", "signIn", "flattened"))
     # the test would be worth nothing if all requests failed, or no secret was recognised
     shows = {"environment", "flattened", "resourceAtDefaultLabel", "readBundle", "metrics"}
