@@ -40,9 +40,9 @@ def commands(checkout: Path) -> Callable[..., list[list[str]]]:
     return find
 
 
-async def fill(url: str) -> None:
+async def fill(url: str, bundles: dict[tuple[str, str, str], Any] = BUNDLES) -> None:
     backend = open_backend(url)
-    for (application, profile, label), properties in BUNDLES.items():
+    for (application, profile, label), properties in bundles.items():
         for tree in ({"before": True}, properties):
             await backend.save(
                 ConfigSource(application=application, profile=profile, label=label, properties=tree)
@@ -103,6 +103,21 @@ def test_a_directory_is_archived(tmp_path: Path, commands: Callable[..., list[li
     run(*save)
     run("sh", "-c", shlex.join(restore).replace("'&&'", "&&"))
     assert asyncio.run(stored(new.as_uri())) == BUNDLES
+
+
+def test_a_bucket_is_copied_into_another_one(
+    make_bucket: Callable[[str], str], commands: Callable[..., list[list[str]]]
+) -> None:
+    old, new = make_bucket("back-up-of"), make_bucket("back-up-in")
+    asyncio.run(fill(old))
+    ((program, *arguments),) = commands("S3", **{"s3:____config": old, "s3:____backup": new})
+    assert program == "pyfly-config"
+    run(COMMAND, *arguments)
+    assert asyncio.run(stored(new)) == BUNDLES
+    changed = {("orders", "prod", "main"): {"a": 2}}
+    asyncio.run(fill(old, changed))
+    run(COMMAND, "copy", new, old, "--verify", "--overwrite")  # what is restored wins
+    assert asyncio.run(stored(old)) == BUNDLES
 
 
 @pytest.mark.external
