@@ -26,7 +26,15 @@ PAGES = sorted(
 )
 
 Treatment = Literal[
-    "session", "installation", "file", "example", "program", "drawing", "elsewhere", "not run"
+    "session",
+    "installation",
+    "file",
+    "example",
+    "program",
+    "drawing",
+    "elsewhere",
+    "not run",
+    "nothing",
 ]
 
 _FENCE = re.compile(
@@ -57,7 +65,7 @@ class Block:
 
     @property
     def treatment(self) -> Treatment:
-        """What becomes of it. Raises `ValueError` if it does not say that."""
+        """What becomes of it; `nothing` if it does not say that."""
         lines = self.text.splitlines()
         rules: Sequence[tuple[bool, Treatment]] = (
             (self.comment.startswith("run by "), "elsewhere"),
@@ -68,11 +76,9 @@ class Block:
             (self.title.startswith("docs/examples/"), "example"),
             (bool(self.title), "file"),
             (self.language == "python", "program"),
+            (True, "nothing"),
         )
-        for applies, treatment in rules:
-            if applies:
-                return treatment
-        raise ValueError(f"{self}: nothing runs this block; see {__name__}.py")
+        return next(treatment for applies, treatment in rules if applies)
 
     def requirements(self) -> Sequence[str]:
         """Return what its `pip install` commands install."""
