@@ -60,7 +60,7 @@ def run(command: list[str], directory: Path) -> str:
         command,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=directory,
         env=environment,
@@ -87,6 +87,14 @@ def test_the_python_of_the_readme_prints_the_configuration(examples: Any) -> Non
     (block,) = blocks(CHECKOUT / "README.md", "python")
     printed = run([sys.executable, "-c", at(block, examples)], CHECKOUT)
     assert printed == "postgres://db.internal.example/orders 4\n"
+
+
+@pytest.mark.server
+def test_the_picture_of_the_readme_shows_what_the_commands_print() -> None:
+    drawn = run([sys.executable, "scripts/picture.py", "--print"], CHECKOUT)
+    kept = (CHECKOUT / "docs" / "images" / "terminal.svg").read_text(encoding="utf-8")
+    assert drawn == kept, "run scripts/picture.py"
+    assert "docs/images/terminal.svg" in (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("block", of(PAGES, "python"))
