@@ -1,5 +1,6 @@
-"""The workflows are pinned and hold as few rights as they need."""
+"""The workflows are pinned and hold as few rights as they need; the files for contributors."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -56,3 +57,25 @@ def test_linters_find_nothing() -> None:
             command, capture_output=True, encoding="utf-8", check=False, cwd=CHECKOUT
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_forms_for_issues_ask_for_what_is_needed() -> None:
+    forms = sorted((CHECKOUT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+    assert len(forms) == 2
+    for form in forms:
+        fields = yaml.safe_load(form.read_text(encoding="utf-8"))
+        assert {*fields} == {"name", "description", "labels", "body"}
+        names = [field["id"] for field in fields["body"] if field["type"] != "markdown"]
+        assert len({*names}) == len(names)
+        assert any(field.get("validations", {}).get("required") for field in fields["body"])
+
+
+def test_a_container_for_development_starts_with_the_setup() -> None:
+    path = CHECKOUT / ".devcontainer" / "devcontainer.json"
+    command = json.loads(path.read_text(encoding="utf-8"))["postCreateCommand"]
+    for option, code in (("--help", 0), ("--hoks", 2)):
+        done = subprocess.run(
+            [CHECKOUT / command, option], capture_output=True, encoding="utf-8", check=False
+        )
+        assert done.returncode == code
+        assert "--h" in done.stdout + done.stderr
