@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -14,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
+from pyfly.config_client import ServerRejectedError, SyncConfigClient
 from pyfly.config_server import EncryptionKeys, open_keys
+from pyfly.config_server.access.tokens import digest_of, make_token
 
 pytestmark = pytest.mark.external
 
@@ -196,6 +202,135 @@ def test_what_cannot_be_had_stops_the_service_unless_it_is_optional(
         assert "ConfigClient" in found.told
         found = start(*settings, location=location, optional=True)
         assert (found.started, found.effective) == (True, {}), found.told
+
+
+APPLICATIONS = ("orders", "billing", "stock")
+ACCESS = """
+[issuers.own]
+issuer = "https://issuer"
+audiences = ["pyfly-config"]
+keys-file = "{keys}"
+
+[principals.orders]
+rules = [{{ rights = ["read"], on = "orders/*/*" }}]
+tokens = [{{ id = "1", sha256 = "{orders}" }}]
+
+[principals.billing]
+rules = [{{ rights = ["read"], on = "billing/*/*" }}]
+tokens = [{{ id = "1", sha256 = "{billing}" }}]
+
+[principals.stock]
+rules = [{{ rights = ["read"], on = "stock/*/*" }}]
+subjects = [{{ issuer = "own", claims = {{ sub = "stock" }} }}]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedServer:
+    """A server whose three applications have an identity each."""
+
+    server: Any
+    credentials: dict[str, str]
+    directory: Path
+
+    def audited(self) -> set[tuple[str, str, int]]:
+        """Return who asked for the documents of whom, and with which status."""
+        lines = (self.directory / "audit.log").read_text(encoding="utf-8").splitlines()
+        return {
+            (one["principal"], one["application"], one["status"])
+            for one in map(json.loads, lines)
+            if one["operation"] == "environment"
+        }
+
+
+@pytest.fixture
+def shared(start_server: Callable[..., Any], tmp_path: Path) -> SharedServer:
+    key = ec.generate_private_key(ec.SECP256R1())
+    keys, access = tmp_path / "keys.json", tmp_path / "access.toml"
+    keys.write_text(f'{{"keys": [{ECAlgorithm.to_jwk(key.public_key())}]}}', encoding="utf-8")
+    claims = {"iss": "https://issuer", "aud": "pyfly-config", "sub": "stock"}
+    web_token = jwt.encode({**claims, "exp": int(time.time()) + 600}, key, algorithm="ES256")
+    credentials = {"orders": make_token(), "billing": make_token(), "stock": web_token}
+    digests = {name: digest_of(one.encode()).hex() for name, one in credentials.items()}
+    access.write_text(ACCESS.format(keys=keys, **digests), encoding="utf-8")
+    access.chmod(0o600)
+    for name in APPLICATIONS:
+        file = tmp_path / "store" / "main" / f"{name}-default.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"who: {name}\n", encoding="utf-8")
+    server = start_server(
+        tmp_path / "store",
+        ACCESS_FILE=str(access),
+        AUDIT_LOG=str(tmp_path / "audit.log"),
+        AUDIT_READS="true",
+    )
+    return SharedServer(server=server, credentials=credentials, directory=tmp_path)
+
+
+def test_a_spring_service_a_python_service_and_a_command_read_only_what_is_their_own(
+    start: Start, shared: SharedServer
+) -> None:
+    tried = {"orders": APPLICATIONS[:2], "billing": APPLICATIONS, "stock": APPLICATIONS}
+    seen = {
+        "orders": [spring_value(start, shared, name) for name in tried["orders"]],
+        "billing": [python_value(shared, name) for name in tried["billing"]],
+        "stock": [command_value(shared, name) for name in tried["stock"]],
+    }
+    assert seen == {
+        "orders": ["orders", None],
+        "billing": [None, "billing", None],
+        "stock": [None, None, "stock"],
+    }
+    assert shared.audited() == {
+        (principal, name, 200 if principal == name else 403)
+        for principal, names in tried.items()
+        for name in names
+    }
+    # a name with the token of another principal is nobody
+    url = f"{shared.server.url}/config/billing/default"
+    assert httpx.get(url, auth=("orders", shared.credentials["billing"])).status_code == 401
+    output = shared.server.output()
+    assert [name for name, one in shared.credentials.items() if one in output] == []
+
+
+def spring_value(start: Start, shared: SharedServer, application: str) -> str | None:
+    """Return what a Spring service is given, which knows Basic only; `None` if it is refused."""
+    location = shared.server.url.replace("://", f"://orders:{shared.credentials['orders']}@")
+    found = start(f"cloud.config.name={application}", location=f"{location}/config")
+    assert found.started or "403" in found.told, found.told
+    return found.effective.get("who")
+
+
+def python_value(shared: SharedServer, application: str) -> str | None:
+    """Return what the Python client is given; `None` if it is refused."""
+    client = SyncConfigClient(
+        server_url=shared.server.url, application=application, token=shared.credentials["billing"]
+    )
+    try:
+        return str(client.fetch()["who"])
+    except ServerRejectedError as error:
+        assert error.status == 403
+        return None
+
+
+def command_value(shared: SharedServer, application: str) -> str | None:
+    """Return what the command is given for a JSON Web Token; `None` if it is refused."""
+    token = shared.directory / "token"
+    token.write_text(shared.credentials["stock"], encoding="utf-8")
+    token.chmod(0o600)
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("pyfly-config-client"), "get", "who"),
+            *("--url", shared.server.url, "--application", application, "--token-file", token),
+            *("--snapshot-dir", "off"),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0 or "the right 'read' is missing" in done.stderr, done.stderr
+    return done.stdout.strip() or None
 
 
 @pytest.mark.case(104)
