@@ -189,10 +189,9 @@ def test_long_polls_pass_haproxy_and_their_clients_may_leave(
     file.parent.mkdir(parents=True)
     file.write_text("n: 1\n", encoding="utf-8")
     servers = [start_server(tmp_path / "store", METRICS="true", INSECURE="true") for _ in range(2)]
-    page = (checkout / "docs/explanation/scaling.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"^```haproxy\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    text = (checkout / "docs/examples/replicas/haproxy.cfg").read_text(encoding="utf-8")
     port = free_port()
-    text = str(text).replace("bind :80", f"bind 127.0.0.1:{port}")
+    text = text.replace("bind :80", f"bind 127.0.0.1:{port}")
     text = text.replace("maxconn 20000", "maxconn 1000")  # needs no more files than there may be
     for number, address in enumerate(HAPROXY_PORTS):
         assert address in text

@@ -71,7 +71,8 @@ def test_files_are_used_by_the_session_of_their_page() -> None:
 
 
 def test_examples_are_shown_as_they_are() -> None:
-    examples = [block for block in BLOCKS if block.treatment == "example"]
+    pages = (CHECKOUT / "docs").rglob("*.md")
+    examples = [b for page in pages for b in blocks_of(page) if b.treatment == "example"]
     for block in examples:
         assert (CHECKOUT / block.title).read_text(encoding="utf-8") == block.text, str(block)
 

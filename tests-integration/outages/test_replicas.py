@@ -1,8 +1,7 @@
-"""Three servers on one PostgreSQL behind nginx, with the configuration of the documentation."""
+"""Three servers on one PostgreSQL behind nginx, with the files of docs/examples/replicas."""
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ PATIENCE = 120.0
 TOKEN = {"Authorization": "Bearer sesame"}
 DOCUMENT, BUNDLE = "/config/orders/prod", "/config/_bundles/orders/prod/main"
 REPLICAS, WATCHERS, REQUESTS = 3, 12, 2_000
+EXAMPLE = Path("docs", "examples", "replicas")
 PORTS = ("10.0.0.11:8888", "10.0.0.12:8888", "10.0.0.13:8888")
 NGINX = """
 daemon off;
@@ -44,8 +44,8 @@ http {{
 class Replica:
     """One of the servers; it can be killed, and started again on the same port."""
 
-    def __init__(self, store: str, port: int) -> None:
-        self.port, self._store = port, store
+    def __init__(self, settings: Path, port: int) -> None:
+        self.port, self._settings = port, settings
         self.start()
 
     @property
@@ -53,14 +53,10 @@ class Replica:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [Path(sys.executable).with_name("pyfly-config"), "serve", self._store]
+        command = [Path(sys.executable).with_name("pyfly-config"), "serve"]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYFLY_CONFIG_")}
-        environment |= {
-            "PYFLY_CONFIG_SERVER_TOKEN": "sesame",
-            "PYFLY_CONFIG_SERVER_METRICS": "true",
-        }
         self._process = subprocess.Popen(
-            [*map(str, command), "--port", str(self.port)],
+            [*map(str, command), "--settings", str(self._settings), "--port", str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment,
@@ -139,15 +135,32 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture
-def replicas(
-    open_store: Callable[[str], Any], free_port: Callable[[], int]
-) -> Iterator[list[Replica]]:
+def settings(open_store: Callable[[str], Any], checkout: Path, tmp_path: Path) -> Path:
+    """The settings of the example, with the store, the address and the token of this test."""
     store = open_store("postgres")
     store.put("orders", 0)
+    text = (checkout / EXAMPLE / "server.toml").read_text(encoding="utf-8")
+    token, file = tmp_path / "token", tmp_path / "server.toml"
+    for path, content in ((token, "sesame"), (file, "")):
+        path.touch(mode=0o600)
+        path.write_text(content, encoding="utf-8")
+    for documented, here in (
+        ("postgresql://config@db.example.com/config", store.url),
+        ("0.0.0.0", "127.0.0.1"),
+        ("/run/secrets/config-token", str(token)),
+    ):
+        assert documented in text
+        text = text.replace(documented, here)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def replicas(settings: Path, free_port: Callable[[], int]) -> Iterator[list[Replica]]:
     with contextlib.ExitStack() as stack:
         started: list[Replica] = []
         for _ in range(REPLICAS):
-            replica = Replica(store.url, free_port())
+            replica = Replica(settings, free_port())
             stack.callback(replica.kill)
             started.append(replica)
         for replica in started:
@@ -165,9 +178,8 @@ def proxy(
         reason = "needs nginx: apt-get install nginx-light"
         pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
     port = free_port()
-    page = (checkout / "docs" / "explanation" / "scaling.md").read_text(encoding="utf-8")
-    (site,) = re.findall(r"^```nginx\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    text = str(site).replace("listen 80;", f"listen 127.0.0.1:{port};")
+    site = (checkout / EXAMPLE / "nginx.conf").read_text(encoding="utf-8")
+    text = site.replace("listen 80;", f"listen 127.0.0.1:{port};")
     for address, replica in zip(PORTS, replicas, strict=True):
         assert address in text
         text = text.replace(address, f"127.0.0.1:{replica.port}")
