@@ -46,3 +46,8 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         if marker in markdown:
             markdown = markdown.replace(marker, generate())
     return outside.with_links_of_the_site(ROOT, page.file.src_uri, markdown)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Name the search dialog, which the theme does not, for screen readers."""
+    return output.replace(' role="dialog">', ' role="dialog" aria-label="Search">')
