@@ -262,6 +262,18 @@ def test_a_wrong_key_is_named(
     assert (done.code, said in done.err) == (2, True), done.err
 
 
+@pytest.mark.parametrize("name", ["default", "Default"])
+@pytest.mark.parametrize("argv", [TO_BOUND, ("--from", "k2", "--to", "default")])
+def test_a_named_key_that_is_called_default_is_ambiguous(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.setenv(PREFIX + "ENCRYPT_KEYS", json.dumps({"k2": "bar", name: "baz"}))
+    done = run("rekey", store, *argv)
+    assert (done.code, done.out) == (2, "")
+    assert f"a key is called {name!r}, and 'default' stands for the key of values" in done.err
+    assert run("rekey", store, "--from", "k2", "--to", "b28").code == 0
+
+
 def test_a_filter_that_matches_nothing(run: Run, store: Path) -> None:
     done = run("rekey", store, *TO_BOUND, "--application", "none")
     assert (done.code, "no bundle has the application 'none'" in done.err) == (4, True)

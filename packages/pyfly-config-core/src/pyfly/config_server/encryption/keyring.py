@@ -44,6 +44,11 @@ class KeyRing:
         """True if there are named keys, so that the names in texts count."""
         return bool(self._named)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the named keys."""
+        return frozenset(self._named)
+
     def has_key(self, name: str) -> bool:
         """True if there is a key with this name."""
         return name in self._named or name.lower() in self._named

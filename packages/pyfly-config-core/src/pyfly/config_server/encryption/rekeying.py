@@ -7,6 +7,7 @@ from typing import Final, cast
 from pyfly.config_core import CipherError, EncryptionError, EncryptionKeyError, JsonValue
 from pyfly.config_core.bound_ciphers import CIPHER_MARK, is_bound, key_id_of
 from pyfly.config_server.encryption.decryption import Encryption
+from pyfly.config_server.encryption.keyring import KeyRing
 from pyfly.config_server.encryption.prefix import split_prefix
 
 DEFAULT_KEY: Final = "default"
@@ -26,8 +27,7 @@ class CipherRekeyer:
         target: The name of the new key.
 
     Raises:
-        EncryptionKeyError: There is no such key, or two of different kinds have this name; or
-            both are the same.
+        EncryptionKeyError: There is no such key, or two have this name; or both are the same.
     """
 
     def __init__(self, encryption: Encryption, *, source: str, target: str) -> None:
@@ -130,6 +130,8 @@ class CipherRekeyer:
         keys, bound = self._encryption.keys, self._encryption.bound
         is_spring = keys is not None and (name == DEFAULT_KEY or keys.has_key(name))
         is_bound_key = bound is not None and name in bound.key_ids
+        if keys is not None and name == DEFAULT_KEY:
+            _check_default(keys)
         if is_spring and is_bound_key:
             raise EncryptionKeyError(
                 f"two keys are called {name!r}, one of them for bound values; rename that one"
@@ -143,6 +145,23 @@ class CipherRekeyer:
         keys = self._encryption.keys
         # with one key only, names in texts do not count
         return DEFAULT_KEY if name is None or keys is None or not keys.has_names else name.lower()
+
+
+def _check_default(keys: KeyRing) -> None:
+    """Refuse a named key `default`, unless it is the key of a key store for texts without a name.
+
+    Raises:
+        EncryptionKeyError: `default` stands for two keys.
+    """
+    for name in keys.names:
+        if name.lower() != DEFAULT_KEY:
+            continue
+        public = keys.find(name).public_key
+        if public is None or public != keys.default.public_key:
+            raise EncryptionKeyError(
+                f"a key is called {name!r}, and 'default' stands for the key of values that name "
+                f"none; rename it in the settings, and in the values with {{key:{name}}}"
+            )
 
 
 def _below(key: str, name: str) -> str:
