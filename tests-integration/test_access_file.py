@@ -1,10 +1,12 @@
 """A served access file: each principal has its own rights, and changes count while it runs."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,46 @@ def test_principals_come_change_and_go_while_the_server_runs(
         wait_for(200, lambda: get(orders))
     assert orders not in server.output()
     assert billing not in server.output()
+    assert server.stop() == 0
+
+
+@contextlib.contextmanager
+def paused(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_killed_returns_when_the_access_file_is_mended(
+    store: Path, tmp_path: Path, access: Callable[..., str], start_server: Callable[..., Any]
+) -> None:
+    path = tmp_path / "access.toml"
+    orders = access("add", "orders", "--rule", "read orders/*/*")
+    right = path.read_text(encoding="utf-8")
+    server = start_server(store, "--workers", "2", ACCESS_FILE=str(path))
+
+    def status() -> int:
+        headers = {"authorization": f"Bearer {orders}"}
+        url = f"{server.url}/config/orders/prod"
+        return httpx.get(url, headers=headers, timeout=60).status_code
+
+    killed, other = server.workers()
+    for one in (killed, other):
+        with paused(one):
+            assert status() == 200  # of the other one: both answer
+    path.write_text(right + "broken\n", encoding="utf-8")
+    server.wait_for("the principals before stay in force", times=2)
+    os.kill(killed, signal.SIGKILL)
+    server.wait_for("it starts again in", times=3)  # killed, and refused twice
+    assert f"{path}:" in server.output().partition("it starts again in")[2]
+    assert other in server.workers()
+    assert [status() for _ in range(8)] == [200] * 8
+    path.write_text(right, encoding="utf-8")
+    with paused(other):
+        assert status() == 200  # of the worker that is back
     assert server.stop() == 0
 
 
