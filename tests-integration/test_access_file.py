@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def test_principals_come_change_and_go_while_the_server_runs(
 
 
 @contextlib.contextmanager
-def paused(process: int) -> Iterator[None]:
+def paused(process: int) -> Generator[None]:
     os.kill(process, signal.SIGSTOP)
     try:
         yield
