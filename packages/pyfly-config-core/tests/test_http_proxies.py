@@ -392,6 +392,21 @@ async def test_failures_count_for_the_client_and_not_for_its_proxy(
 # --- answers from memory -----------------------------------------------------------------
 
 
+def scope_of(
+    *headers: Header, path: str = "/config/orders/prod", client: str = PROXY
+) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.lower(), value) for name, value in headers],
+        "client": (client, 4711),
+    }
+
+
 async def ask(
     app: ConfigServerApp, *headers: Header, path: str = "/config/orders/prod", client: str = PROXY
 ) -> Reply:
@@ -405,18 +420,8 @@ async def ask(
     async def send(message: Any) -> None:
         messages.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(name.lower(), value) for name, value in headers],
-        "client": (client, 4711),
-    }
     try:
-        await app(scope, receive, send)
+        await app(scope_of(*headers, path=path, client=client), receive, send)
     finally:
         answered.set()
     return Reply(messages)
@@ -437,6 +442,11 @@ async def test_a_ready_answer_never_goes_to_another_identity(auth: Authenticator
         hits = app.live.counters.hits
         assert (await ask(app, token)).body == expected
         assert app.live.counters.hits == hits + 1  # it is answered in front of the controller
+        # a server that knows requests again by their bytes asks for all but these
+        assert app.recognize(scope_of(token)) is not None
+        for header in (subject(ORDERS), subject(""), forwarded(CLIENT)):
+            assert app.recognize(scope_of(token, header)) is None
+            assert app.recognize(scope_of(header)) is None
         for _ in range(10):
             for headers in ([subject(ORDERS)], [token], [token, forwarded(CLIENT)]):
                 assert (await ask(app, *headers)).body == expected

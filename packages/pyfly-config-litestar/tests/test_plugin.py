@@ -1,6 +1,8 @@
+import asyncio
 import logging
 from typing import Any
 
+import httpx
 import pytest
 from litestar import Controller, Litestar, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
@@ -16,6 +18,7 @@ from pyfly.config_server import (
     ConfigSource,
     HostPolicy,
     InMemoryConfigBackend,
+    ProxyPolicy,
     SharedCredential,
 )
 
@@ -288,6 +291,33 @@ def test_names_are_checked_on_every_path_but_those_of_health() -> None:
     with TestClient(app(), base_url="http://config.corp") as client:
         assert client.get("/config/orders/prod").status_code == 200
         assert client.get("/elsewhere").status_code == 404
+
+
+def test_headers_of_proxies_are_refused_from_others_on_every_path_but_those_of_health() -> None:
+    policy = ProxyPolicy(trusted=["10.0.0.5"], identity_header="X-Client-Subject")
+    ready = create_app(make_server(), auth=None, proxies=policy, live=None)
+    plugin = ConfigServerPlugin(make_server(), auth=None, proxies=policy, live=None)
+    embedding = Litestar(plugins=[plugin])
+
+    async def status(path: str, header: str, *, sender: str, app: Litestar = ready) -> int:
+        untyped: Any = app  # Litestar has its own ASGI types
+        transport = httpx.ASGITransport(app=untyped, client=(sender, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://config") as client:
+            return (await client.get(path, headers={header: "192.0.2.1"})).status_code
+
+    async def check() -> None:
+        for header in ("X-Client-Subject", "X-Forwarded-For"):
+            for path in ("/config/orders/prod", "/config/x", "/config", "/", "/elsewhere"):
+                assert await status(path, header, sender="10.0.0.6") == 400, path
+            for path in ("/health/live", "/health/ready", "/actuator/health"):
+                assert await status(path, header, sender="10.0.0.6") == 200, path
+            assert await status("/config/orders/prod", header, sender="10.0.0.5") == 200
+            assert await status("/elsewhere", header, sender="10.0.0.5") == 404
+            path = "/config/orders/prod"
+            assert await status(path, header, sender="10.0.0.6", app=embedding) == 400
+            assert await status(path, header, sender="10.0.0.5", app=embedding) == 200
+
+    asyncio.run(check())
 
 
 def test_nothing_is_checked_where_an_application_embeds_the_plugin(host: Any) -> None:
