@@ -114,7 +114,31 @@ def test_a_principal_with_subjects_is_added_without_a_token(access: Any, path: P
         ],
     )
     other = access("add", "job", "--subject", "cluster sub=x", "--json")
-    assert other.json == {"principal": "job", "subjects": ["cluster: sub=x"]}
+    subjects = ["cluster: sub=x"]
+    assert other.json == {"principal": "job", "subjects": subjects, "identities": []}
+
+
+def test_a_principal_with_identities_is_added_without_a_token(access: Any, path: Path) -> None:
+    backslash = r"CN=web,O=Foo\, \"Inc\""
+    done = access("add", "web", "--identity", "CN=web,O=shop", "--identity", backslash)
+    assert done.code == 0, done.err
+    assert done.out == (
+        "web signs in at a trusted proxy as CN=web,O=shop\n"
+        f"web signs in at a trusted proxy as {backslash}\n"
+    )
+    (listed,) = access("list", "--json").json["principals"]
+    assert (listed["tokens"], listed["identities"]) == ([], ["CN=web,O=shop", backslash])
+    text = path.read_text(encoding="utf-8")
+    for arguments, said in (
+        (("job", "--identity", "CN=web,O=shop"), "'CN=web,O=shop' belongs to 'web' already"),
+        (("job", "--identity", "CN=a, O=b"), "'CN=a, O=b' has a comma with a blank"),
+        (("job", "--identity", "CN=a", "--expires", "90d"), "with --identity the principal has"),
+    ):
+        done = access("add", *arguments)
+        assert (done.code, said in done.err) == (2, True), done.err
+    assert path.read_text(encoding="utf-8") == text
+    done = access("add", "job", "--identity", "CN=job", "--json")
+    assert done.json == {"principal": "job", "subjects": [], "identities": ["CN=job"]}
 
 
 @pytest.mark.parametrize("text", ["", "cluster", "cluster sub", "cluster =x", "cluster a=b a=c"])

@@ -43,6 +43,8 @@ def with_principal(text: str, entries: Mapping[str, AccessEntry], new: AccessEnt
     ]
     if new.subjects:
         lines += _array("subjects", [_subject_text(subject) for subject in new.subjects])
+    if new.identities:
+        lines += _array("identities", [json.dumps(identity) for identity in new.identities])
     if new.expires is not None:
         lines.insert(1, f"expires = {_moment_text(new.expires)}")
     before = text.rstrip("\n")

@@ -22,6 +22,7 @@ from pyfly.config_cli._errors import ArgumentError
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.access import Principal, Rule
 from pyfly.config_server.access.access_file import AccessEntry, AccessTable, check_principal_name
+from pyfly.config_server.access.identities import check_identity
 from pyfly.config_server.access.issuers import Subject
 
 _HELP: Final = """\
@@ -32,6 +33,9 @@ With --subject the principal gets no token: it signs in with JSON Web Tokens of 
 file names, as Kubernetes service accounts do. A SUBJECT is one argument, such as
 'cluster sub=system:serviceaccount:shop:orders': the name of the issuer, and CLAIM=VALUE for each
 claim that a token must have; true and false stand for themselves.
+
+With --identity it gets none either: it signs in with a certificate at a trusted proxy, which names
+it by an IDENTITY, such as 'CN=orders,O=shop'.
 
 A RULE is one argument: rights, separated by commas, and the pattern application/profile/label, in
 which * stands for any text; for the right files also the pattern of paths.
@@ -46,6 +50,7 @@ class AddArguments(AccessArguments):
     principal: str
     rules: tuple[str, ...]
     subjects: tuple[str, ...]
+    identities: tuple[str, ...]
     expires: str | None
 
 
@@ -58,16 +63,20 @@ def add_principal(arguments: AddArguments) -> int:
         raise ArgumentError(str(error)) from None
     rules = tuple(map(_parse_rule, arguments.rules))
     subjects = tuple(map(_parse_subject, arguments.subjects))
+    identities = tuple(map(_parse_identity, dict.fromkeys(arguments.identities)))
+    has_token = not (subjects or identities)
     given = arguments.expires
-    if subjects and given is not None:
-        raise ArgumentError("--expires ends a token; with --subject the principal has none")
+    if given is not None and not has_token:
+        option = "--subject" if subjects else "--identity"
+        raise ArgumentError(f"--expires ends a token; with {option} the principal has none")
     expires = None if given is None else parse_moment(given, option="--expires", now=now)
-    token = None if subjects else new_token((), created=now, expires=expires)
+    token = new_token((), created=now, expires=expires) if has_token else None
     entry = AccessEntry(
         name=name,
         principal=Principal(name=name, rules=rules),
         tokens=() if token is None else (token.stored,),
         subjects=subjects,
+        identities=identities,
     )
 
     def change(access: AccessText) -> str:
@@ -77,24 +86,33 @@ def add_principal(arguments: AddArguments) -> int:
                 "token, its rules are changed in the file"
             )
         _check_issuers(subjects, access.table)
+        _check_free(identities, access.table)
         return with_principal(access.text, access.table.entries, entry)
 
     change_access(arguments.path, change, creates=True)
     notes = [] if rules else [f"{name} has no rules yet and may do nothing; add them to the file"]
     if token is None:
-        _print_subjects(entry, notes, as_json=arguments.as_json)
+        _print_ways(entry, notes, as_json=arguments.as_json)
     else:
         print_token(name, token, notes=notes, as_json=arguments.as_json)
     return 0
 
 
-def _print_subjects(entry: AccessEntry, notes: Iterable[str], *, as_json: bool) -> None:
+def _print_ways(entry: AccessEntry, notes: Iterable[str], *, as_json: bool) -> None:
     if as_json:
-        shown = [str(one) for one in entry.subjects]
-        print_json({"principal": entry.name, "subjects": [*shown]})
+        subjects = [str(one) for one in entry.subjects]
+        print_json(
+            {
+                "principal": entry.name,
+                "subjects": [*subjects],
+                "identities": [*entry.identities],
+            }
+        )
         return
     for subject in entry.subjects:
         print_result(f"{entry.name} signs in with tokens of {subject}")
+    for identity in entry.identities:
+        print_result(f"{entry.name} signs in at a trusted proxy as {identity}")
     for note in notes:
         print_note(note)
 
@@ -129,6 +147,21 @@ def _parse_subject(text: str) -> Subject:
     return Subject(issuer=issuer, claims=claims)
 
 
+def _parse_identity(text: str) -> str:
+    try:
+        check_identity(text)
+    except ValueError as error:
+        raise ArgumentError(f"--identity: {text!r} {error}") from None
+    return text
+
+
+def _check_free(identities: Iterable[str], table: AccessTable) -> None:
+    for entry in table.entries.values():
+        for identity in identities:
+            if identity in entry.identities:
+                raise ArgumentError(f"--identity: {identity!r} belongs to {entry.name!r} already")
+
+
 def _check_issuers(subjects: Iterable[Subject], table: AccessTable) -> None:
     for subject in subjects:
         if subject.issuer not in table.issuers:
@@ -155,6 +188,12 @@ COMMAND: Final = Command(
             metavar="SUBJECT",
             multiple=True,
             help="Whose JSON Web Tokens sign in as the principal; may be repeated.",
+        ),
+        click.Option(
+            ["--identity", "identities"],
+            metavar="IDENTITY",
+            multiple=True,
+            help="How a trusted proxy names the principal; may be repeated.",
         ),
         expires_option(),
         *access_options(),
