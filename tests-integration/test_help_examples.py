@@ -50,6 +50,13 @@ EXAMPLES = {
     "edit ./config orders prod": "orders/prod/main: stored",
     "delete ./config orders prod --expect any": "orders/prod/main: removed",
     "rollback sqlite:///config.db orders prod 41": "rolled back to 1, now at version 3",
+    "freeze ./config --reason 'release 1.4' --until 2h": ": */*/* is frozen until 20",
+    "freeze ./config --label main --reason 'the auditors are here'": ": */*/main is frozen until",
+    "freeze sqlite:///config.db --on 'orders/*/*' --reason 'incident 4711'": ": orders/*/* is fro",
+    "unfreeze ./config k3vq7a": "removed: k3vq7a",
+    "unfreeze ./config --ended": "removed: nothing",
+    "freezes ./config": "k3vq7a  in force  other/*/*",
+    "freezes ./config --json": '"id": "k3vq7a"',
     "diff ./config orders dev --to-profile prod": "+ debug: true",
     "diff ./config orders prod --to-label release-1.4": "+ server.port: 1",
     "diff ./config orders prod --to-store file:///etc/pyfly --exit-code": "- debug: true",
@@ -93,6 +100,12 @@ EXAMPLES = {
 }
 """What each prints, among other things; a server prints its store."""
 
+FREEZE = {
+    "id": "k3vq7a",
+    "on": "other/*/*",
+    "reason": "release 1.4",
+    "at": "2026-11-27T19:00:00Z",
+}
 EXIT_CODES = {
     "diff ./config orders prod --to-store file:///etc/pyfly --exit-code": 3,
     "copy ./config file:///etc/pyfly --dry-run": 3,  # one bundle differs
@@ -107,6 +120,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = {
         "config/main/orders-prod.yaml": "debug: true\nserver: {port: 8080}\nhosts: [db0]\n",
         "config/main/orders-dev.yaml": "server: {port: 8080}\n",
+        "config/.pyfly-config-freezes.json": json.dumps({"freezes": [FREEZE]}),
         "config/release-1.4/orders-prod.yaml": "server: {port: 1}\n",
         "elsewhere/main/orders-prod.yaml": "server: {port: 2}\n",
         "new/main/empty.txt": "",

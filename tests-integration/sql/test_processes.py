@@ -28,7 +28,7 @@ def servers(
 ) -> Iterator[list[httpx.Client]]:
     """Two processes on one database, with a client for each."""
     url = postgres.database(f"processes{len(postgres._made)}")
-    assert "upgraded to schema 0001" in run_command("db", "upgrade", url).stdout
+    assert "upgraded to schema 0002" in run_command("db", "upgrade", url).stdout
     running = [start_server(url, TOKEN="sesame") for _ in range(2)]
     clients = [
         httpx.Client(base_url=one.url, headers=TOKEN, timeout=2 * ANSWER_SECONDS) for one in running

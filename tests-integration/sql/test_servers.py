@@ -70,7 +70,7 @@ async def test_the_tables_are_made_on_demand_only_and_are_those_of_the_code(serv
     for attempt in (backend.check, backend.list):
         with pytest.raises(BackendError, match="no tables yet; run: pyfly-config db upgrade URL"):
             await attempt()
-    assert await backend.upgrade() == ["0001"]
+    assert await backend.upgrade() == ["0001", "0002"]
     assert await backend.upgrade() == []
     async with backend._database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -82,7 +82,7 @@ async def test_upgrades_at_the_same_time_make_the_tables_once(postgres: Any) -> 
     url = postgres.database("together")
     backends = [SqlConfigBackend.from_url(url) for _ in range(4)]
     steps = await asyncio.gather(*(backend.upgrade() for backend in backends))
-    assert sorted(steps) == [[], [], [], ["0001"]]
+    assert sorted(steps) == [[], [], [], ["0001", "0002"]]
     for backend in backends:
         await backend.aclose()
 
@@ -93,7 +93,7 @@ async def test_an_upgrade_that_was_cut_off_can_be_repeated(server: Any) -> None:
     await backend.save(bundle(kept=True))
     async with backend._database.engine.begin() as connection:  # where MariaDB would leave it
         await connection.execute(text(f"DELETE FROM {_schema.VERSION_TABLE}"))
-    assert await backend.upgrade() == ["0001"]
+    assert await backend.upgrade() == ["0001", "0002"]
     assert (await backend.changes_since(None)).cursor.startswith("1-")
     assert [source.properties for source in await backend.list()] == [{"kept": True}]
     await backend.aclose()

@@ -18,7 +18,7 @@ PINNED: dict[str, list[str]] = json.loads(
 )
 """The public modules with their names; edit the file where a name comes or goes."""
 
-ROOMS = ("access", "audit", "files", "formats", "http", "live", "storage", "stores")
+ROOMS = (*("access", "audit", "files", "formats", "freezes", "http", "live", "storage", "stores"),)
 MODULES = [
     name
     for room in ROOMS

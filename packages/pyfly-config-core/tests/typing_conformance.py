@@ -11,6 +11,7 @@ def the_memory_backend_has_every_ability(backend: InMemoryConfigBackend) -> None
     _batch: s.SupportsBatchFetch = backend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
+    _freezes: s.SupportsFreezes = backend
     _history: s.SupportsHistory = backend
     _changes: s.SupportsChanges = backend
     _hints: s.SupportsChangeHints = backend
@@ -26,6 +27,7 @@ def the_filesystem_backend_has_those_of_files(backend: FilesystemConfigBackend) 
     _batch: s.SupportsBatchFetch = backend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
+    _freezes: s.SupportsFreezes = backend
     _check: s.SupportsCheck = backend
     _close: s.SupportsClose = backend
 

@@ -12,6 +12,7 @@ def the_backend_has_every_ability_but_hints_of_changes(backend: GitConfigBackend
     _snapshots: s.SupportsSnapshots = backend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
+    _freezes: s.SupportsFreezes = backend
     _history: s.SupportsHistory = backend
     _changes: s.SupportsChanges = backend
     _refetch: s.SupportsRefetch = backend

@@ -11,6 +11,7 @@ def the_backend_has_every_ability_but_hints_of_changes(backend: S3ConfigBackend)
     _batch: s.SupportsBatchFetch = backend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
+    _freezes: s.SupportsFreezes = backend
     _history: s.SupportsHistory = backend
     _changes: s.SupportsChanges = backend
     _resources: s.SupportsResources = backend

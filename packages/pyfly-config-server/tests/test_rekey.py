@@ -22,7 +22,7 @@ from pyfly.config_server import (
     InMemoryConfigBackend,
     open_backend,
 )
-from pyfly.config_server.storage import ConfigEntry
+from pyfly.config_server.storage import ANY, ConfigEntry
 
 pytestmark = pytest.mark.anyio
 
@@ -283,26 +283,28 @@ async def test_what_another_writer_stores_meanwhile_stays(keys: Encryption) -> N
     from pyfly.config_cli._rekeying.bundle_rekeying import BundleRekeying  # noqa: PLC0415
     from pyfly.config_cli._stores.writing import describe_commit  # noqa: PLC0415
 
-    backend = InMemoryConfigBackend()
     first: Any = {"a": spring(keys, "one"), "n": 0}
-    await backend.save(ConfigSource(application="orders", profile="prod", properties=first))
 
-    class Faster(Bundles):
+    class Faster(InMemoryConfigBackend):
         """Lets another writer be faster three times."""
 
-        count = 0
+        count = 3
 
         async def commit(self, source: ConfigSource, **how: Any) -> str:
             if self.count < 3:
                 self.count += 1
                 properties: Any = {**first, "n": self.count, "new": spring(keys, "two")}
-                await self.backend.save(
-                    ConfigSource(application="orders", profile="prod", properties=properties)
+                await super().commit(
+                    ConfigSource(application="orders", profile="prod", properties=properties),
+                    expected=ANY,
                 )
             return await super().commit(source, **how)
 
+    backend = Faster()
+    await backend.save(ConfigSource(application="orders", profile="prod", properties=first))
+    backend.count = 0
     rekeying = BundleRekeying(
-        bundles=Faster(backend),
+        bundles=Bundles(backend),
         rekeyer=CipherRekeyer(keys, source="default", target="b28"),
         info=describe_commit("me", None),
     )

@@ -60,7 +60,7 @@ async def test_a_file_is_made_with_its_tables_by_the_first_save(tmp_path: Path) 
 
 async def test_an_upgrade_tells_what_it_did(tmp_path: Path) -> None:
     backend = SqlConfigBackend.from_url(f"sqlite:///{tmp_path}/new.db")
-    assert await backend.upgrade() == ["0001"]
+    assert await backend.upgrade() == ["0001", "0002"]
     await backend.aclose()
 
 
@@ -116,7 +116,7 @@ async def test_a_newer_schema_is_refused_by_name_and_left_alone(
     for attempt in (backend.check, backend.upgrade, backend.list):
         with pytest.raises(BackendError, match="the schema '0042', which is newer than this"):
             await attempt()
-    change(url, f"UPDATE {_schema.VERSION_TABLE} SET version_num = '0001'")
+    change(url, f"UPDATE {_schema.VERSION_TABLE} SET version_num = '0002'")
     await backend.check()
 
 
@@ -144,7 +144,7 @@ async def test_an_upgrade_that_fails_leaves_nothing_and_can_be_repeated(
 
 
 def test_what_an_older_schema_and_none_are_told() -> None:
-    for found in (None, "0001"):
-        assert _schema.is_old(found) is (found is None)
+    for found, is_old in ((None, True), ("0001", True), ("0002", False)):
+        assert _schema.is_old(found) is is_old
     with pytest.raises(BackendError, match="no tables yet; run: pyfly-config db upgrade"):
         _schema.check_revision(None)

@@ -193,7 +193,7 @@ async def test_a_file_that_is_made_later_is_read(tmp_path: Path) -> None:
         SqlConfigBackend.from_url(f"sqlite:///{tmp_path}/config.db") for _ in range(2)
     )
     assert await number(backend) is None
-    assert await other.upgrade() == ["0001"]
+    assert await other.upgrade() == ["0001", "0002"]
     assert await number(backend) is None
     await other.save(source(2))
     assert await number(backend) == 2

@@ -12,6 +12,7 @@ def a_database_has_these_abilities(backend: SqlConfigBackend) -> None:
     _snapshots: s.SupportsSnapshots = backend
     _conditional: s.SupportsConditionalSave = backend
     _delete: s.SupportsDelete = backend
+    _freezes: s.SupportsFreezes = backend
     _history: s.SupportsHistory = backend
     _changes: s.SupportsChanges = backend
     _hints: s.SupportsChangeHints = backend

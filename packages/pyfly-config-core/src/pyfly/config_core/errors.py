@@ -6,6 +6,7 @@
     ├── ConfigFormatError (ValueError)           stored text or a payload does not parse
     ├── ConfigConflictError                      the condition of a write does not hold
     ├── ConfigObstructedError                    a save would damage a stored file
+    ├── ConfigFrozenError                        a freeze covers the bundle
     ├── PatchConflictError                       a patch does not fit what is stored
     │   └── PatchTestError                       its `test` operation fails
     ├── BackendError                             the store failed; __cause__ is the driver's error
@@ -29,6 +30,7 @@ Messages name keys, files, lines and limits; never a property value.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pyfly.config_core._quoting import shown as _shown
 
@@ -44,6 +46,7 @@ __all__ = [
     "ConfigConflictError",
     "ConfigError",
     "ConfigFormatError",
+    "ConfigFrozenError",
     "ConfigNotFoundError",
     "ConfigObstructedError",
     "EncryptionError",
@@ -165,6 +168,29 @@ class ConfigObstructedError(ConfigError):
         """The file, relative to the store."""
         self.reason = reason
         """The reason why a save must not change the file."""
+
+
+class ConfigFrozenError(ConfigError):
+    """Writing is switched off by a freeze that covers the bundle; nothing was written."""
+
+    def __init__(self, name: str, *, freeze: str, reason: str, until: datetime | None) -> None:
+        self.name = name
+        """The name of the bundle."""
+        self.freeze = freeze
+        """The id of the freeze."""
+        self.reason = reason
+        """Why writing is switched off, as the one who did it has said."""
+        self.until = until
+        """The end of the freeze, in UTC; `None` if it lasts until somebody removes it."""
+        end = "" if self.ends is None else f" until {self.ends}"
+        super().__init__(f"{name} is frozen{end}: {reason}; nothing was written")
+
+    @property
+    def ends(self) -> str | None:
+        """The end as a text, such as `2026-11-28T08:00:00Z`; `None` if there is none."""
+        if self.until is None:
+            return None
+        return self.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class PatchConflictError(ConfigError):

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from pyfly.config_core import (
+    BASE_PROFILE,
     BackendStaleError,
     BackendUnavailableError,
     ConfigKey,
     UnsupportedOperationError,
 )
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_git._cat_file import DamagedCloneError
 from pyfly.config_git._check import check_git
 from pyfly.config_git._labels import LabelResolver
@@ -21,8 +23,14 @@ from pyfly.config_git._refs import Refs
 from pyfly.config_git._trees import listed
 from pyfly.config_git._views import CommitView
 from pyfly.config_git._writer import CommitWriter, open_writer
-from pyfly.config_server.files import FileChanges, FilesChangedError, Listing
-from pyfly.config_server.storage import ResourceEntry
+from pyfly.config_server.files import (
+    ChangeNote,
+    FileChanges,
+    FileContent,
+    FilesChangedError,
+    Listing,
+)
+from pyfly.config_server.storage import Precondition, ResourceEntry
 
 _NAMED_LABELS: Final = 50
 """If more labels moved, they are named without their files."""
@@ -205,6 +213,58 @@ class GitTree:
         with self._mirror.lock(deadline=deadline) as lock, self.reading(deadline) as snapshot:
             commit = self._labels.commit(snapshot, key.label, deadline=deadline)
             yield open_writer(self._mirror, snapshot, key, commit=commit, lock=lock)
+
+    # --- beside the bundles -----------------------------------------------------------
+
+    def read_hidden(self, name: str, *, limit: int, deadline: float) -> bytes | None:
+        """Return a hidden file of the default branch, which is fetched first.
+
+        The result is `None` without a branch `main` or `master`, too.
+
+        Raises:
+            BackendUnavailableError: The remote cannot be reached.
+        """
+        self._refresher.current(deadline=deadline)  # there is a clone
+        self._mirror.fetch(since=time.time())
+        with self.reading(deadline) as snapshot:
+            return _content(_default_view(snapshot, deadline), name, limit)
+
+    def replace_hidden(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        expected: bytes | None,
+        note: ChangeNote,
+        deadline: float,
+    ) -> None:
+        """Replace a hidden file of the default branch with a commit, and push it.
+
+        Raises:
+            UnsupportedOperationError: There is no branch `main` or `master`, or the location does
+                not say `write=true`.
+        """
+        branch = self._refresher.current(deadline=deadline).refs.default_branch
+        if branch is None:
+            raise UnsupportedOperationError(
+                "a repository without a branch 'main' or 'master'", "freezes"
+            )
+        key = ConfigKey(application="freezes", profile=BASE_PROFILE, label=branch)
+        with self.writer(key, deadline=deadline) as writer:
+            if _content(writer, name, MAX_DOCUMENT_BYTES) != expected:
+                raise FilesChangedError(f"the branch '{branch}' keeps moving")
+            writer.replace(name, data, condition=Precondition.ANY, note=note)
+
+
+def _default_view(snapshot: Snapshot, deadline: float) -> CommitView:
+    branch = snapshot.refs.default_branch
+    commit = None if branch is None else snapshot.refs.branches[branch]
+    return CommitView(objects=snapshot.objects, commit=commit, deadline=deadline)
+
+
+def _content(view: CommitView, name: str, limit: int) -> bytes | None:
+    found = view.read(name, limit=limit)
+    return found.data if isinstance(found, FileContent) else None
 
 
 def _listed_below(objects: Objects, commit: str, deadline: float) -> dict[str, str | None]:

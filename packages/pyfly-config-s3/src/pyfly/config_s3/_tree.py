@@ -1,21 +1,31 @@
 """The files of a bucket, below a prefix."""
 
 import contextlib
+import secrets
 import time
 from collections.abc import Generator, Iterator
 from functools import partial
 from typing import ClassVar, Final
 
 from pyfly.config_core import ConfigFormatError, ConfigKey
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
 from pyfly.config_s3._bucket import Bucket
 from pyfly.config_s3._conditions import ConditionDetector
+from pyfly.config_s3._failures import ConditionFailedError
+from pyfly.config_s3._integrity import metadata_of
 from pyfly.config_s3._listing_cache import ListingCache, Names
 from pyfly.config_s3._object_layout import ObjectLayout, is_hidden
-from pyfly.config_s3._objects import StoredName, StoredVersion
+from pyfly.config_s3._objects import StoredName, StoredObject, StoredVersion
 from pyfly.config_s3._scanner import BucketScanner
 from pyfly.config_s3._version_ids import VersionIds
 from pyfly.config_s3._views import DIRECTORIES, BucketView, BucketWriter, LabelObjects
-from pyfly.config_server.files import FileChanges, Layout, Listing
+from pyfly.config_server.files import (
+    ChangeNote,
+    FileChanges,
+    FilesChangedError,
+    Layout,
+    Listing,
+)
 from pyfly.config_server.storage import ResourceEntry
 
 PAGE_SECONDS: Final = 5.0
@@ -163,6 +173,44 @@ class BucketTree:
             self._listings.forget(self._objects.siblings(key))
             self._listings.forget_ending("/" + self._objects.siblings(key))
             self._listings.forget_ending(DIRECTORIES)
+
+    # --- beside the bundles -----------------------------------------------------------
+
+    def read_hidden(self, name: str, *, limit: int, deadline: float) -> bytes | None:
+        """Return a hidden object directly below the prefix, `None` if it does not exist."""
+        stored = self._bucket.read(name, limit=limit, deadline=deadline)
+        return stored.data if isinstance(stored, StoredObject) else None
+
+    def replace_hidden(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        expected: bytes | None,
+        note: ChangeNote,
+        deadline: float,
+    ) -> None:
+        """Replace a hidden object directly below the prefix, in one conditional request.
+
+        Raises:
+            UnsupportedOperationError: The store does not honour the condition.
+        """
+        del note  # the metadata of an object holds little; the text itself says who and why
+        support = self._conditions.detect(deadline=deadline)
+        stored = self._bucket.read(name, limit=MAX_DOCUMENT_BYTES, deadline=deadline)
+        before = stored if isinstance(stored, StoredObject) else None
+        if (None if before is None else before.data) != expected:
+            raise FilesChangedError(f"'{name}' keeps changing")
+        try:
+            self._bucket.write(
+                name,
+                data,
+                metadata=metadata_of(data, write=secrets.token_hex(16), author=None, message=None),
+                condition=support.create() if before is None else support.replace(before.etag),
+                deadline=deadline,
+            )
+        except ConditionFailedError as error:
+            raise FilesChangedError(f"'{name}' keeps changing") from error
 
     # --- listings ---------------------------------------------------------------------
 

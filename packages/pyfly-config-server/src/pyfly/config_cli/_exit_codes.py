@@ -23,7 +23,7 @@ EXIT_INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
     0: "done",
-    EXIT_FAILED: "the store failed, or cannot do this, or holds what does not parse",
+    EXIT_FAILED: "the store failed, cannot do this, is frozen, or holds what does not parse",
     EXIT_USAGE: "an argument or a setting is wrong",
     EXIT_CONDITION: "the condition does not hold: the store holds other content; or bundles differ",
     EXIT_NOT_FOUND: "there is no such bundle or version",

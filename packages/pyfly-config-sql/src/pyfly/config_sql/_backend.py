@@ -26,6 +26,7 @@ from pyfly.config_server.storage import (
     ConfigVersion,
     Expected,
     SupportsChangeHints,
+    check_freezes,
     check_limit,
     check_stored_bytes,
 )
@@ -290,6 +291,32 @@ class SqlConfigBackend:
         finally:
             self._listeners.discard(listener)
             await listener.stop()
+
+    async def load_freezes(self) -> str | None:
+        """Return the text of the freezes, or `None`, with one statement."""
+        rows = await self._database.rows(statements.freezes_text())
+        return rows[0].text if rows else None
+
+    async def store_freezes(
+        self,
+        text: str,
+        *,
+        expected: str | None,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Replace the text of the freezes, in one transaction. Author and message are not kept.
+
+        Raises:
+            ConfigConflictError: Another text than `expected` is stored.
+        """
+        del author, message
+        async with self._database.writing() as connection:
+            await connection.execute(statements.lock_sequence())
+            current = (await connection.execute(statements.freezes_text())).scalar()
+            check_freezes(current, expected=expected)
+            await connection.execute(statements.store_freezes(text, is_new=current is None))
+            await connection.commit()
 
     async def check(self) -> None:
         """Return if the database answers and has the current schema."""

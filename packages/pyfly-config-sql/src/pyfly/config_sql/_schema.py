@@ -2,7 +2,8 @@
 
 `sequence` has one row with the version of the last change. Every writer locks it first, so changes
 are made one after the other, and a higher version was made later. `bundle` has the current version
-of each bundle. `revision` has the content of every version, and only grows.
+of each bundle. `revision` has the content of every version, and only grows. `freezes` has at most
+one row, with the text of the freezes.
 """
 
 from typing import Final
@@ -27,7 +28,7 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from pyfly.config_core import BackendError
 
-REVISIONS: Final[tuple[str, ...]] = ("0001",)
+REVISIONS: Final[tuple[str, ...]] = ("0001", "0002")
 """All schemas, the current one last: the files of `migrations/versions`."""
 VERSION_TABLE: Final = "pyfly_config_schema"
 
@@ -78,6 +79,13 @@ revision: Final = Table(
     Column("message", _UNICODE),
     Column("properties", _ASCII, doc="JSON; NULL when the change removed the bundle"),
     UniqueConstraint("label", "application", "profile", "version"),
+)
+
+freezes: Final = Table(
+    "pyfly_config_freezes",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("text", _UNICODE, nullable=False),
 )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from pyfly.config_core import ConfigKey
-from pyfly.config_sql._schema import bundle, revision, sequence
+from pyfly.config_sql._schema import bundle, freezes, revision, sequence
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
 KeyRow: TypeAlias = tuple[str, str, str]
@@ -156,6 +156,11 @@ def newest_change() -> Rows:
     return _CHANGES.order_by(revision.c.version.desc()).limit(1)
 
 
+def freezes_text() -> Rows:
+    """Read the text of the freezes: one row, or none."""
+    return select(freezes.c.text)
+
+
 # --- writing --------------------------------------------------------------------------
 
 
@@ -194,6 +199,13 @@ def record() -> Insert:
 def move_sequence(before: int, last: int) -> Update:
     """Update the version of the last change, if no other writer has changed it."""
     return update(sequence).where(sequence.c.version == before).values(version=last)
+
+
+def store_freezes(text: str, *, is_new: bool) -> Insert | Update:
+    """Insert or update the text of the freezes."""
+    if is_new:
+        return insert(freezes).values(id=1, text=text)
+    return update(freezes).values(text=text)
 
 
 def columns_of(key: ConfigKey) -> dict[str, str]:

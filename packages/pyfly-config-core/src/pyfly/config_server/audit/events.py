@@ -26,7 +26,8 @@ class AuditEvent:
     at: float
     """Seconds since 1970 in UTC."""
     operation: str
-    """The `operationId` of the endpoint, `signIn`, `accessFile`, or `none` without an endpoint."""
+    """The `operationId` of the endpoint, `signIn`, `accessFile`, `freeze`, `unfreeze`, or `none`
+    without an endpoint."""
     result: Literal["attempt", "done", "refused", "failed", "unknown"]
     """`attempt` before a write; `unknown` if the request ended without an answer."""
     status: int | None = None
@@ -47,6 +48,10 @@ class AuditEvent:
     label: str | None = None
     version_before: str | None = None
     version_after: str | None = None
+    freeze: str | None = None
+    """The id of the freeze that was made or removed, or by which a write was refused."""
+    reason: str | None = None
+    """The reason of that freeze."""
     left_out: int | None = None
     """Events that were left out since the line before."""
 

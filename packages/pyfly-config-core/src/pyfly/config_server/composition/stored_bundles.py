@@ -3,7 +3,15 @@
 import asyncio
 import builtins
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -18,6 +26,7 @@ from pyfly.config_core.limits import DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS
 from pyfly.config_server.composition.budgets import is_large, run
 from pyfly.config_server.composition.write_checks import check_remarks, check_storable
 from pyfly.config_server.formats.merged_documents import merged_properties
+from pyfly.config_server.freezes import check_not_frozen
 from pyfly.config_server.storage import (
     ABSENT,
     ConfigBackend,
@@ -55,6 +64,9 @@ class Bundles:
 
     An operation that needs a missing ability raises `UnsupportedOperationError`, which names the
     store and the ability. The store is not closed.
+
+    Every operation that writes reads the freezes of the store first. If one covers the bundle it
+    raises `ConfigFrozenError`, and if they cannot be read, `BackendError`; nothing is written.
     """
 
     def __init__(self, backend: ConfigBackend) -> None:
@@ -155,6 +167,18 @@ class Bundles:
         """
         return await self.backend.list()
 
+    async def check_not_frozen(self, keys: Iterable[ConfigKey]) -> None:
+        """Return if no freeze covers one of these bundles.
+
+        Each operation that writes asks by itself; this is for callers that write several bundles,
+        or ask a person for a change before.
+
+        Raises:
+            ConfigFrozenError: A freeze covers one of them.
+            BackendError: The freezes cannot be read.
+        """
+        await check_not_frozen(self.backend, keys)
+
     async def check(self, source: ConfigSource) -> None:
         """Refuse a bundle that cannot be saved in any store, without calling the store.
 
@@ -171,6 +195,7 @@ class Bundles:
         Raises:
             ConfigError: As `commit`, without the conflict.
         """
+        await self.check_not_frozen([source.key])
         await self.check(source)
         async with self._announced(source.key):
             await self.backend.save(source)
@@ -186,6 +211,7 @@ class Bundles:
         """Store a bundle if `expected` holds; return its new version.
 
         Raises:
+            ConfigFrozenError: A freeze covers the bundle.
             InvalidConfigKeyError: The name is reserved, or the store cannot keep it.
             ConfigFormatError: The properties collide, are too many, too deep or too large, or
                 the author has more than 256 characters or the message more than 1,024.
@@ -193,6 +219,18 @@ class Bundles:
             ConfigObstructedError: There is a file that the store must not rewrite.
             BackendError: The store failed, or cannot save under a condition.
         """
+        await self.check_not_frozen([source.key])
+        return await self._commit(source, expected=expected, author=author, message=message)
+
+    async def _commit(
+        self,
+        source: ConfigSource,
+        *,
+        expected: Expected,
+        author: str | None,
+        message: str | None,
+    ) -> str:
+        """Store a bundle for an operation that has looked at the freezes when it began."""
         check_remarks(author=author, message=message)
         await self.check(source)
         store = self._able(SupportsConditionalSave, "conditional saves")
@@ -220,6 +258,7 @@ class Bundles:
             ConfigError: As `edit`, `load` and `commit`.
         """
         self._able(SupportsConditionalSave, "conditional saves")
+        await self.check_not_frozen([key])
         try:
             source = await self.load_merged(key)
         except ConfigNotFoundError:
@@ -233,7 +272,7 @@ class Bundles:
             label=key.label,
             properties=properties,
         )
-        return await self.commit(
+        return await self._commit(
             changed,
             expected=ABSENT if current is None else current,
             author=author,
@@ -251,12 +290,14 @@ class Bundles:
         """Remove a bundle if `expected` holds.
 
         Raises:
+            ConfigFrozenError: A freeze covers the bundle.
             ConfigFormatError: The author has more than 256 characters or the message more than
                 1,024.
             ConfigConflictError: `expected` does not hold; names the current version.
             ConfigObstructedError: There is a file that the store must not remove.
             BackendError: The store failed, or cannot remove bundles.
         """
+        await self.check_not_frozen([key])
         check_remarks(author=author, message=message)
         store = self._able(SupportsDelete, "deleting")
         async with self._announced(key, removed=True):
@@ -336,9 +377,10 @@ class Bundles:
         Raises:
             ConfigError: As `load_version` and `commit`.
         """
+        await self.check_not_frozen([key])
         source = await self.load_version(key, version)
         message = f"rollback to {version}" if message is None else message
-        return await self.commit(source, expected=expected, author=author, message=message)
+        return await self._commit(source, expected=expected, author=author, message=message)
 
     @contextlib.asynccontextmanager
     async def _announced(self, key: ConfigKey, *, removed: bool = False) -> AsyncGenerator[None]:

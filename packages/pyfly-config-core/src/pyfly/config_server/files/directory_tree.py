@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from pyfly.config_core import ConfigKey
-from pyfly.config_server.files.atomic import locked
+from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
+from pyfly.config_server.files.atomic import locked, replace_file
 from pyfly.config_server.files.directory_scan import DirectoryScanner, TakeReported
 from pyfly.config_server.files.directory_views import (
     DirectoryNames,
@@ -18,7 +19,14 @@ from pyfly.config_server.files.directory_views import (
     removed,
 )
 from pyfly.config_server.files.emptied import looks_lost
-from pyfly.config_server.files.file_tree import FileChanges, FileWriter, Listing
+from pyfly.config_server.files.file_tree import (
+    ChangeNote,
+    FileChanges,
+    FileContent,
+    FilesChangedError,
+    FileWriter,
+    Listing,
+)
 from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
 from pyfly.config_server.files.walk import list_directory, walk_files, walk_labels
 from pyfly.config_server.storage import ResourceEntry
@@ -150,6 +158,43 @@ class DirectoryTree:
                 if not self._is_in_place(key.label, directory):
                     raise removed(key.label)
                 yield DirectoryWriter(place=place, directory=directory)
+
+    # --- beside the bundles -----------------------------------------------------------
+
+    def read_hidden(self, name: str, *, limit: int, deadline: float) -> bytes | None:
+        """Return a hidden file of the root, `None` if it does not exist.
+
+        Raises:
+            UnsettledFileError: A person is writing it; try again.
+        """
+        del deadline
+        with translated(f"read '{name}'"), opened(open_root(self.root)) as directory:
+            return self._read_hidden(directory, name, limit)
+
+    def replace_hidden(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        expected: bytes | None,
+        note: ChangeNote,
+        deadline: float,
+    ) -> None:
+        """Replace a hidden file of the root, under the lock of the root."""
+        del note  # files have no history
+        with (
+            translated(f"write '{name}'"),
+            opened(open_root(self.root)) as directory,
+            locked(directory, what="the root", deadline=deadline),
+        ):
+            if self._read_hidden(directory, name, MAX_DOCUMENT_BYTES) != expected:
+                raise FilesChangedError(f"'{name}' keeps changing")
+            replace_file(directory, name, data)
+
+    def _read_hidden(self, directory: int, name: str, limit: int) -> bytes | None:
+        place = LabelPlace(root=self.root, label="", has_directory=False)
+        found = DirectoryView(place=place, directory=directory).read(name, limit=limit)
+        return found.data if isinstance(found, FileContent) else None
 
     def _is_in_place(self, label: str, directory: int) -> bool:
         """True if an open directory is still the directory of the label."""

@@ -274,3 +274,43 @@ class FileTree(Protocol):
     def writer(self, key: ConfigKey, *, deadline: float) -> AbstractContextManager[FileWriter]:
         """Open the label of a bundle for one write; exclusively if the tree has locks."""
         ...
+
+    # --- beside the bundles -----------------------------------------------------------
+
+    def read_hidden(self, name: str, *, limit: int, deadline: float) -> bytes | None:
+        """Return a hidden file of the whole tree as it is now; `None` if it does not exist.
+
+        What another process has written before this call is seen. No cache is used.
+
+        Args:
+            name: A name that begins with a dot, so that no listing and no request has it.
+            limit: The largest size in bytes.
+            deadline: A time of the monotonic clock.
+
+        Raises:
+            ConfigFormatError: The file is larger than `limit`. The error does not name it.
+        """
+        ...
+
+    def replace_hidden(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        expected: bytes | None,
+        note: ChangeNote,
+        deadline: float,
+    ) -> None:
+        """Replace or create a hidden file of the whole tree, atomically and durably.
+
+        Args:
+            name: As in `read_hidden`.
+            data: The new content.
+            expected: The content that it must have; `None` if it must not exist.
+            note: Author and message.
+            deadline: A time of the monotonic clock.
+
+        Raises:
+            FilesChangedError: It has another content; nothing was written.
+        """
+        ...

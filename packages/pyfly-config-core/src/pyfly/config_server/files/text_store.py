@@ -14,6 +14,7 @@ from pyfly.config_core import (
 )
 from pyfly.config_server.files.file_owners import FileOwners
 from pyfly.config_server.files.file_tree import ChangeNote, FileTree
+from pyfly.config_server.files.freeze_file import FREEZES_NAME, FreezeFile
 from pyfly.config_server.files.layouts import Layout
 from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.search_locations import check_search
@@ -34,6 +35,7 @@ from pyfly.config_server.storage import (
     ResourceEntry,
     SupportsConditionalSave,
     SupportsDelete,
+    SupportsFreezes,
     SupportsSearchLocations,
     check_stored_bytes,
     note_save_remark,
@@ -44,6 +46,7 @@ __all__ = ["TextStore"]
 _Ability = TypeVar("_Ability")
 _Result = TypeVar("_Result")
 _LISTING_STEP: Final = 16
+_WRITING: Final = frozenset[type]({SupportsConditionalSave, SupportsDelete, SupportsFreezes})
 
 
 class TextStore:
@@ -82,6 +85,7 @@ class TextStore:
         self._owners = FileOwners(tree, layout, self._loss)
         self._writer = TextWriter(tree, layout, self._loss)
         self._changes = TextChanges(tree, layout, self._loss)
+        self._freezes = FreezeFile(tree)
         self._threads = StoreThreads(
             limits or StoreLimits(), name=name, reads_together=not tree.is_slow
         )
@@ -92,7 +96,7 @@ class TextStore:
         A read-only tree has no abilities that write. A layout without search locations has not
         `SupportsSearchLocations`.
         """
-        if kind in {SupportsConditionalSave, SupportsDelete} and not self._tree.is_writable():
+        if kind in _WRITING and not self._tree.is_writable():
             return None
         if kind is SupportsSearchLocations and self._search.is_root_only:
             return None
@@ -326,6 +330,27 @@ class TextStore:
             self._tree.turn(key),
             partial(self._writer.delete, key, expected=expected, note=note),
         )
+
+    async def load_freezes(self) -> str | None:
+        """Return what the hidden file of the freezes holds now, or `None`."""
+        return await self._threads.read_settled(self._freezes.load)
+
+    async def store_freezes(
+        self,
+        text: str,
+        *,
+        expected: str | None,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Replace the hidden file of the freezes if `expected` holds.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold.
+        """
+        note = ChangeNote(author=author, message=message)
+        store = partial(self._freezes.store, text, expected=expected, note=note)
+        await self._threads.write(FREEZES_NAME, store)
 
     def paths(self, key: ConfigKey, *, deadline: float) -> builtins.list[str]:
         """Return the paths of all files that may hold a bundle, the highest precedence first.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
-from pyfly.config_core import decode_slashes
+from pyfly.config_core import ConfigFrozenError, decode_slashes
 from pyfly.config_server.access import Right
 from pyfly.config_server.audit import Audit, AuditError, AuditEvent
 from pyfly.config_server.audit.events import CredentialKind
@@ -60,6 +60,8 @@ class Handled:
     is_unrecorded: bool = False
     """True if a write was refused because the audit log does not work."""
     version_before: str | None = None
+    frozen: ConfigFrozenError | None = None
+    """The freeze by which a write was refused."""
 
 
 class Auditor:
@@ -151,6 +153,8 @@ class Auditor:
             label=targets.get("label"),
             version_before=handled.version_before,
             version_after=version,
+            freeze=None if handled.frozen is None else handled.frozen.freeze,
+            reason=None if handled.frozen is None else handled.frozen.reason,
         )
 
     def _refused_credential(self, handled: Handled) -> tuple[CredentialKind, str | None]:

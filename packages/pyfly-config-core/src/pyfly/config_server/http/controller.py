@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
 
-from pyfly.config_core import BackendUnavailableError, ConfigError
+from pyfly.config_core import BackendUnavailableError, ConfigError, ConfigFrozenError
 from pyfly.config_server.access import ANONYMOUS, Principal, Right
 from pyfly.config_server.audit import Audit
 from pyfly.config_server.composition.server import ConfigServer
@@ -147,6 +147,7 @@ class Controller:
         except HttpError as error:
             response = self._failed(request, error)
         except ConfigError as error:
+            handled.frozen = error if isinstance(error, ConfigFrozenError) else None
             response = self._failed(request, http_error(error), error)
         except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
             _log_failure(request, error)

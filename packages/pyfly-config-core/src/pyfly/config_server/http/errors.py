@@ -10,6 +10,7 @@ from pyfly.config_core import (
     ConfigConflictError,
     ConfigError,
     ConfigFormatError,
+    ConfigFrozenError,
     ConfigNotFoundError,
     ConfigObstructedError,
     EncryptionError,
@@ -28,6 +29,7 @@ __all__ = ["HttpError", "error_members", "http_error"]
 _TABLE: Final[dict[type[BaseException], tuple[int, str]]] = {
     InvalidConfigKeyError: (400, "invalid-name"),
     ConfigNotFoundError: (404, "not-found"),
+    ConfigFrozenError: (403, "frozen"),
     ConfigObstructedError: (409, "obstructed"),
     ConfigConflictError: (412, "version-conflict"),
     PatchTestError: (409, "patch-test-failed"),
@@ -78,4 +80,10 @@ def http_error(error: ConfigError) -> HttpError:
 
 def error_members(error: ConfigError) -> dict[str, JsonValue]:
     """Return the further members of a problem document."""
-    return {"current": error.current} if isinstance(error, ConfigConflictError) else {}
+    match error:
+        case ConfigConflictError():
+            return {"current": error.current}
+        case ConfigFrozenError():
+            return {"freeze": error.freeze, "reason": error.reason, "until": error.ends}
+        case _:
+            return {}

@@ -37,6 +37,7 @@ RENDER_ERRORS: Final[Mapping[int, str]] = {
 READ_ERRORS: Final[Mapping[int, str]] = {**RENDER_ERRORS, 406: "No acceptable media type."}
 WRITE_ERRORS: Final[Mapping[int, str]] = {
     400: "A name, a condition or a message is not acceptable.",
+    403: "A freeze covers the bundle; `reason` says why, `until` until when.",
     409: "There is a file that must not be rewritten.",
     412: "The condition does not hold; `current` is the stored version.",
     428: "If-Match or If-None-Match is missing.",

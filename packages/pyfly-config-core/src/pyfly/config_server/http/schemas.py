@@ -87,6 +87,13 @@ PROBLEM: Final = Schema(
             "type": ["string", "null"],
             "description": "After a conflict: the stored version, null if nothing is stored.",
         },
+        freeze={"type": "string", "description": "The id of the freeze that covers the bundle."},
+        reason={"type": "string", "description": "Its reason."},
+        until={
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "Its end, null if it lasts until somebody removes it.",
+        },
     ),
 )
 """An error of a route of pyfly-config (RFC 9457)."""

@@ -16,6 +16,7 @@ from pyfly.config_server.storage.abilities import (
     SupportsDelete,
     SupportsExpectedContent,
     SupportsFileOwners,
+    SupportsFreezes,
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
@@ -41,6 +42,7 @@ from pyfly.config_server.storage.preconditions import (
     Expected,
     Precondition,
     check_expected,
+    check_freezes,
 )
 from pyfly.config_server.storage.save_remarks import (
     note_save_remark,
@@ -101,6 +103,7 @@ __all__ = [
     "SupportsDelete",
     "SupportsExpectedContent",
     "SupportsFileOwners",
+    "SupportsFreezes",
     "SupportsHistory",
     "SupportsKeys",
     "SupportsLabels",
@@ -112,6 +115,7 @@ __all__ = [
     "WrapperBackend",
     "ability",
     "check_expected",
+    "check_freezes",
     "check_limit",
     "check_stored_bytes",
     "default_is_base",

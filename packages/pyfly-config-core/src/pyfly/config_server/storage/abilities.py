@@ -38,6 +38,7 @@ __all__ = [
     "SupportsDelete",
     "SupportsExpectedContent",
     "SupportsFileOwners",
+    "SupportsFreezes",
     "SupportsHistory",
     "SupportsKeys",
     "SupportsLabels",
@@ -216,6 +217,44 @@ class SupportsHistory(Protocol):
         """Return the source as it was at `version`.
 
         `None` if there is no such version, or if that version removed the source.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsFreezes(Protocol):
+    """Keeps the freezes of the store: one text beside the bundles, for all who share the store.
+
+    The text is no bundle and no plain file: it is not served, listed, or copied into another
+    store. The store does not read it; `pyfly.config_server.freezes` does, before each write.
+    """
+
+    async def load_freezes(self) -> str | None:
+        """Return the text as it is stored now, also by another process; `None` if there is none.
+
+        What another process has stored before this call is seen. A store that cannot tell raises
+        `BackendUnavailableError`, and nothing is written then.
+        """
+        ...
+
+    async def store_freezes(
+        self,
+        text: str,
+        *,
+        expected: str | None,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Replace the text, durably.
+
+        Args:
+            text: The new text, at most 1 MiB in UTF-8.
+            expected: The text that must be stored now; `None` if there must be none.
+            author: The author of the change, kept if the store has a history of it.
+            message: The reason for the change, kept if the store has a history of it.
+
+        Raises:
+            ConfigConflictError: `expected` does not hold; nothing was written.
         """
         ...
 

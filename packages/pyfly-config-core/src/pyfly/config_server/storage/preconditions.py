@@ -1,11 +1,20 @@
 """Conditions of writes, and their check."""
 
+import hashlib
 from enum import Enum
 from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigConflictError, ConfigKey
 
-__all__ = ["ABSENT", "ANY", "PRESENT", "Expected", "Precondition", "check_expected"]
+__all__ = [
+    "ABSENT",
+    "ANY",
+    "PRESENT",
+    "Expected",
+    "Precondition",
+    "check_expected",
+    "check_freezes",
+]
 
 
 class Precondition(Enum):
@@ -54,3 +63,21 @@ def check_expected(key: ConfigKey, *, expected: Expected, current: str | None) -
             holds = current == version
     if not holds:
         raise ConfigConflictError(str(key), current)
+
+
+def check_freezes(current: str | None, *, expected: str | None) -> None:
+    """Refuse to replace the text of the freezes if another writer has changed it.
+
+    A store calls this while no other writer can write between the check and the write.
+
+    Args:
+        current: The stored text, `None` if nothing is stored.
+        expected: The text that must be stored.
+
+    Raises:
+        ConfigConflictError: They differ.
+    """
+    if current != expected:
+        data = (current or "").encode(errors="surrogateescape")
+        digest = None if current is None else hashlib.sha256(data).hexdigest()[:12]
+        raise ConfigConflictError("the list of freezes", digest)

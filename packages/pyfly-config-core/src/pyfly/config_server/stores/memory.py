@@ -36,6 +36,7 @@ from pyfly.config_server.storage import (
     ResourceChange,
     ResourceEntry,
     check_expected,
+    check_freezes,
     check_limit,
 )
 from pyfly.config_server.stores.hint_reader import HintReader
@@ -71,6 +72,7 @@ class InMemoryConfigBackend:
         self._changes: dict[ConfigKey, list[_Change]] = {}
         self._stored: dict[ConfigKey, tuple[ConfigDocument, str]] = {}  # with its version
         self._resources: dict[tuple[str, str], ConfigResource] = {}
+        self._freezes: str | None = None
         self._numbers = itertools.count(1)
         self._epoch = secrets.token_hex(4)  # makes versions unique across processes
         self._journal = ChangeJournal(self._epoch)
@@ -256,6 +258,30 @@ class InMemoryConfigBackend:
                     yield
         finally:
             self._readers.discard(reader)
+
+    async def load_freezes(self) -> str | None:
+        """Return the text of the freezes, or `None`."""
+        self._check_open()
+        return self._freezes
+
+    async def store_freezes(
+        self,
+        text: str,
+        *,
+        expected: str | None,
+        author: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Replace the text of the freezes. Author and message are not kept.
+
+        Raises:
+            ConfigConflictError: Another text than `expected` is stored.
+        """
+        del author, message
+        self._check_open()
+        with self._guard:
+            check_freezes(self._freezes, expected=expected)
+            self._freezes = text
 
     async def check(self) -> None:
         """Return if the store is open."""

@@ -42,6 +42,7 @@ for _module in (
     "_changes",
     "_conditional",
     "_delete",
+    "_freezes",
     "_hints",
     "_history",
     "_isolation",
@@ -65,6 +66,7 @@ from pyfly.config_server.testing._conditional import (  # noqa: E402 - the same
     ConditionalSaveConformance,
 )
 from pyfly.config_server.testing._delete import DeleteConformance  # noqa: E402 - the same
+from pyfly.config_server.testing._freezes import FreezesConformance  # noqa: E402 - the same
 from pyfly.config_server.testing._hints import ChangeHintsConformance  # noqa: E402 - the same
 from pyfly.config_server.testing._history import HistoryConformance  # noqa: E402 - the same
 from pyfly.config_server.testing._lifecycle import (  # noqa: E402 - the same
@@ -99,6 +101,7 @@ __all__ = [
     "CloseConformance",
     "ConditionalSaveConformance",
     "DeleteConformance",
+    "FreezesConformance",
     "HistoryConformance",
     "KeysConformance",
     "LabelsConformance",

@@ -21,6 +21,7 @@ from pyfly.config_server.storage import (
     SupportsDelete,
     SupportsExpectedContent,
     SupportsFileOwners,
+    SupportsFreezes,
     SupportsHistory,
     SupportsKeys,
     SupportsLabels,
@@ -43,6 +44,10 @@ _CALLS: Final[dict[type, tuple[Callable[[Any], Awaitable[object]], ...]]] = {
     SupportsConditionalSave: (lambda b: b.commit(bundle(), expected=ANY),),
     SupportsDelete: (lambda b: b.delete(ORDERS, expected=ANY),),
     SupportsExpectedContent: (),  # it tells the store something, and reads nothing
+    SupportsFreezes: (
+        lambda b: b.load_freezes(),
+        lambda b: b.store_freezes("", expected=None),
+    ),
     SupportsHistory: (
         lambda b: b.history(ORDERS),
         lambda b: b.fetch_version(ORDERS, version="1"),

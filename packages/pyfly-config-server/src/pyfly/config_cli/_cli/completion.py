@@ -5,9 +5,8 @@ asked, and nothing here prints or fails.
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from click.shell_completion import (
@@ -16,6 +15,11 @@ from click.shell_completion import (
     add_completion_class,
     split_arg_string,
 )
+
+if TYPE_CHECKING:
+    from pyfly.config_server import Bundles
+
+_Result = TypeVar("_Result")
 
 VARIABLE: Final = "_PYFLY_CONFIG_COMPLETE"
 """The environment variable by which a shell asks for completions."""
@@ -140,25 +144,53 @@ def complete_names(
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
-def _keys(store: str) -> Iterator[object]:
+def complete_freezes(given: Mapping[str, object], incomplete: str) -> list[CompletionItem[str]]:
+    """Return the ids of the freezes in a directory of bundles, with their reasons.
+
+    Args:
+        given: The arguments before it, by name.
+        incomplete: The beginning of an id.
+    """
+    from pyfly.config_server.freezes import load_freezes  # noqa: PLC0415 - see the module
+
+    store = given.get("store")
+    if not isinstance(store, str):
+        return []
+    freezes = _read_directory(store, lambda bundles: load_freezes(bundles.backend))
+    return [
+        CompletionItem(one.id, help=one.reason)
+        for one in freezes or ()
+        if one.id.startswith(incomplete)
+    ]
+
+
+def _keys(store: str) -> Sequence[object]:
+    async def read(bundles: "Bundles") -> list[object]:
+        keys: list[object] = []
+        async for key in bundles.names():
+            keys.append(key)
+            if len(keys) == _MAX_KEYS:
+                break
+        return keys
+
+    return _read_directory(store, read) or ()
+
+
+def _read_directory(
+    store: str, read: "Callable[[Bundles], Awaitable[_Result]]"
+) -> "_Result | None":
+    """Return what is read in a directory; `None` for another store, and if it cannot be read."""
     import asyncio  # noqa: PLC0415 - see the module
 
     from pyfly.config_cli._stores.location import find_store  # noqa: PLC0415 - see the module
     from pyfly.config_cli._stores.opening import open_store  # noqa: PLC0415 - see the module
     from pyfly.config_core import ConfigError  # noqa: PLC0415 - see the module
 
-    async def read() -> list[object]:
-        keys: list[object] = []
+    async def run() -> _Result:
         async with open_store(store) as bundles:
-            async for key in bundles.names():
-                keys.append(key)
-                if len(keys) == _MAX_KEYS:
-                    break
-        return keys
+            return await read(bundles)
 
     try:
-        if not find_store(store).url.startswith(_FILE):
-            return iter(())
-        return islice(asyncio.run(read()), _MAX_KEYS)
+        return asyncio.run(run()) if find_store(store).url.startswith(_FILE) else None
     except (ConfigError, OSError, ValueError):
-        return iter(())
+        return None

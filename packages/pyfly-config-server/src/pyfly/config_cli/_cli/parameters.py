@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from pyfly.config_cli._cli.command import Command
-from pyfly.config_cli._cli.completion import complete_names, complete_store
+from pyfly.config_cli._cli.completion import complete_freezes, complete_names, complete_store
 from pyfly.config_core import DEFAULT_LABEL, ConfigKey
 
 MAX_ROWS: Final = 999_999_999
@@ -40,6 +40,19 @@ class NameType(click.ParamType[str]):
         """Return the names in the store that begin with `incomplete`."""
         del param
         return complete_names(self.name, _given_values(ctx), incomplete)
+
+
+class FreezeType(click.ParamType[str]):
+    """The id of a freeze; a shell completes those of a directory."""
+
+    name = "id"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        """Return the ids in the store that begin with `incomplete`."""
+        del param
+        return complete_freezes(_given_values(ctx), incomplete)
 
 
 def _given_values(ctx: click.Context) -> dict[str, object]:
@@ -127,13 +140,17 @@ def expect_option(default: str | None) -> click.Option:
     )
 
 
+def author_option() -> click.Option:
+    """Return the option that names the author of a change."""
+    return click.Option(
+        ["--author"], help="The author of the change, for the history. (default: your user name)"
+    )
+
+
 def commit_options() -> Sequence[click.Parameter]:
     """Return the options of `CommitInfo`."""
     return [
-        click.Option(
-            ["--author"],
-            help="The author of the change, for the history. (default: your user name)",
-        ),
+        author_option(),
         click.Option(["--message"], help="Why the change is made, for the history."),
     ]
 

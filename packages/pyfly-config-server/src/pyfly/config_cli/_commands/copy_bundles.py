@@ -93,10 +93,15 @@ async def copy_bundles(arguments: CopyArguments) -> int:
             dry_run=arguments.dry_run,
             info=describe_commit(arguments.author, arguments.message),
         )
-        plan = plan_copies(keys, source=_semantics(source), target=_semantics(target))
+        plan = [
+            one
+            for one in plan_copies(keys, source=_semantics(source), target=_semantics(target))
+            if one.source in chosen
+        ]
+        await copier.check_not_frozen(plan)
         report = CopyReport(
             dry_run=arguments.dry_run,
-            results=await _copy_all(copier, [one for one in plan if one.source in chosen]),
+            results=await _copy_all(copier, plan),
             items=contents.items if selection.is_whole_label else (),
             guesses=_guesses(contents, target),
             differences=await _verify(source, target, keys, arguments),

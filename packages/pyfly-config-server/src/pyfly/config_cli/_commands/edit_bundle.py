@@ -48,6 +48,7 @@ async def edit_bundle(arguments: EditArguments) -> int:
     """Open one bundle in an editor and store the result; return the exit code."""
     key = arguments.key
     async with open_store(arguments.store) as bundles:
+        await bundles.check_not_frozen([key])  # told before the work, not after it
         source, expected = await load_current(bundles, key)
         before = b"" if source is None else dump_text(source.properties, suffix=".yaml")
         new_label = await describe_new_label(bundles, key.label)

@@ -72,6 +72,7 @@ async def put_bundle(arguments: PutArguments) -> int:
     """Store a bundle; return the exit code."""
     key, change = arguments.key, _parse_change(arguments)
     async with open_store(arguments.store) as bundles:
+        await bundles.check_not_frozen([key])  # told before a question, not after it
         whole, read = None, None
         if arguments.file is not None:
             properties = _read_file(arguments.file, arguments.format)

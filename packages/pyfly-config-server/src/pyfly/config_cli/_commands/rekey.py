@@ -91,6 +91,7 @@ async def rekey(arguments: RekeyArguments) -> int:
             value.is_unreadable for one in results for value in one.failures
         )
         if not arguments.dry_run and not is_held:
+            await bundles.check_not_frozen(one.bundle for one in results if one.keys)
             results = await _store_all(rekeying, results)
     report = RekeyReport(
         source=arguments.source,

@@ -1,5 +1,6 @@
 """Copying single bundles. Nothing is overwritten that was not read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from pyfly.config_core import (
     ConfigConflictError,
     ConfigError,
     ConfigFormatError,
+    ConfigFrozenError,
     ConfigKey,
     ConfigNotFoundError,
     ConfigObstructedError,
@@ -49,6 +51,17 @@ class Copier:
     dry_run: bool
     info: CommitInfo
 
+    async def check_not_frozen(self, plan: Iterable[PlannedCopy]) -> None:
+        """Refuse to begin a copy that a freeze of the target would interrupt.
+
+        Raises:
+            ConfigFrozenError: A freeze covers a bundle of the target.
+        """
+        if not self.dry_run:
+            await self.target.check_not_frozen(
+                [one.target for one in plan if one.target is not None]
+            )
+
     async def copy(self, planned: PlannedCopy) -> CopyResult:
         """Copy one bundle.
 
@@ -64,6 +77,8 @@ class Copier:
         try:
             outcome = await self._copied(bundle)
         except (BackendUnavailableError, BackendAccessDeniedError, UnsupportedOperationError):
+            raise
+        except ConfigFrozenError:  # of a freeze that was made since the copy began
             raise
         except ConfigConflictError:  # another writer stored it just now
             return CopyResult(copy=planned, outcome="left")

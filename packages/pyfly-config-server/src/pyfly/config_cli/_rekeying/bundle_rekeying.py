@@ -10,6 +10,7 @@ from pyfly.config_core import (
     BackendUnavailableError,
     ConfigConflictError,
     ConfigError,
+    ConfigFrozenError,
     ConfigKey,
     JsonValue,
     flatten,
@@ -112,6 +113,7 @@ class BundleRekeying:
 
         Raises:
             BackendUnavailableError: The store does not answer; the outcome is unknown.
+            ConfigFrozenError: A freeze covers the bundle.
         """
         refused = tuple(one for one in planned.failures if not one.is_unreadable)
         names = {one.key for one in refused}
@@ -125,7 +127,7 @@ class BundleRekeying:
 
         try:
             version = await self._change(planned.bundle, edit)
-        except BackendUnavailableError:
+        except (BackendUnavailableError, ConfigFrozenError):
             raise
         except ConfigConflictError as error:
             if error.current is None:  # it was removed meanwhile

@@ -5,10 +5,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from pyfly.config_cli._cli.command import PROGRAM
 from pyfly.config_cli._cli.suggestions import did_you_mean, nearest_key
 from pyfly.config_cli._stores.location import find_store
 from pyfly.config_cli._stores.misplaced_files import describe_misplaced_files
-from pyfly.config_core import DEFAULT_LABEL, ConfigError, ConfigKey, ConfigNotFoundError
+from pyfly.config_core import (
+    DEFAULT_LABEL,
+    ConfigError,
+    ConfigFrozenError,
+    ConfigKey,
+    ConfigNotFoundError,
+)
 from pyfly.config_server import Bundles, open_backend
 from pyfly.config_server.storage import ConfigSource, SupportsClose, ability
 
@@ -47,12 +54,19 @@ class BundleFilter:
 async def open_store(store: str) -> AsyncGenerator[Bundles]:
     """Open the store that a directory or a URL names; close it at the end.
 
+    The error of a write that a freeze covers gets the command that removes the freeze.
+
     Raises:
         ConfigError: It cannot be opened.
     """
-    backend = open_backend(find_store(store).url)
+    location = find_store(store)
+    backend = open_backend(location.url)
     try:
         yield Bundles(backend)
+    except ConfigFrozenError as error:
+        if not getattr(error, "__notes__", ()):  # the store may be inside of another one
+            error.add_note(f"to write again: {PROGRAM} unfreeze {location.shown} {error.freeze}")
+        raise
     finally:
         if (closing := ability(backend, SupportsClose)) is not None:
             await closing.aclose()

@@ -1,0 +1,1 @@
+"""Freezes as the command line names, shows and records them."""
