@@ -91,7 +91,8 @@ def test_a_refused_connection_is_a_short_traceback(free_url: str, call: str, mos
     )
     lines = done.stderr.splitlines()
     lines = lines[next(i for i, line in enumerate(lines) if "trying again" not in line) :]
-    assert len(lines) <= most, done.stderr
+    source = [line for line in lines if {*line.strip()} - {"^", "~"}]  # later Pythons mark more
+    assert len(source) <= most, done.stderr
     assert lines[0].startswith("ConnectionRefusedError: ")
     shown = done.stderr
     assert shown.count("Traceback (most recent call last)") == 1
