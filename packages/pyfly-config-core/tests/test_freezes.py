@@ -409,3 +409,26 @@ async def test_the_file_is_in_the_root_and_hidden(tmp_path: Path, layout: str) -
     assert [one.path async for one in backend.resources("main")] == [file]
     assert len(await backend.list()) == 1
     await backend.aclose()
+
+
+@pytest.mark.parametrize("on", ["orders/*/*", "orders-api/*/*"])
+@pytest.mark.anyio
+async def test_no_other_name_of_a_file_leads_past_a_freeze(
+    tmp_path: Path, write: Callable[..., Path], on: str
+) -> None:
+    write("orders.yml", "a: 1\n")
+    write("orders-api.yml", "a: 1\n")
+    backend = FilesystemConfigBackend.from_url(f"{tmp_path.as_uri()}?layout=spring")
+    bundles = Bundles(backend)
+    names = [("orders", "api"), ("orders-api", "-")]
+    keys = [ConfigKey(application=one, profile=profile) for one, profile in names]
+    [listed] = [key async for key in bundles.names() if key in keys]
+    await put(backend, freeze(on=on))
+    for key in keys:
+        if BundlePattern(on).matches(key) or BundlePattern(on).matches(listed):
+            with pytest.raises(ConfigFrozenError, match=str(key)):
+                await bundles.change(key, lambda _: {"a": 2}, expected=ANY)
+        else:
+            await bundles.check_not_frozen([key])
+    assert BundlePattern("orders/*/*").matches(listed)
+    await backend.aclose()

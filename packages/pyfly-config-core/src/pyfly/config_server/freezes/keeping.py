@@ -16,6 +16,7 @@ from pyfly.config_server.freezes.freeze import Freeze, encode_freezes, freeze_of
 from pyfly.config_server.storage import (
     ConfigBackend,
     RoutingBackend,
+    SupportsFileOwners,
     SupportsFreezes,
     ability,
 )
@@ -33,7 +34,8 @@ async def check_not_frozen(
     """Return if bundles may be written. A store without freezes is not asked.
 
     The freezes of each store are read once. Those of a `RoutingBackend` are the freezes of the
-    store that has the application.
+    store that has the application. Where the name of a file can be read as several bundles, the
+    bundle that a listing names for it counts, too, so that no other name leads past a freeze.
 
     Args:
         backend: The store.
@@ -51,7 +53,7 @@ async def check_not_frozen(
         if id(store) not in read:
             keeper = ability(store, SupportsFreezes)
             read[id(store)] = () if keeper is None else await _load(keeper)
-        found = freeze_of(read[id(store)], key, now=moment)
+        found = await _covering(store, key, read[id(store)], now=moment)
         if found is not None:
             raise ConfigFrozenError(
                 str(key), freeze=found.id, reason=found.reason, until=found.until
@@ -122,6 +124,20 @@ async def clear_freezes(
         await keeper.store_freezes(
             encode_freezes(()), expected=text, author=author, message=message
         )
+
+
+async def _covering(
+    store: ConfigBackend, key: ConfigKey, freezes: Sequence[Freeze], *, now: datetime
+) -> Freeze | None:
+    """Return the freeze that covers a bundle, or the one that a listing names for its file."""
+    in_force = [one for one in freezes if one.is_in_force(now)]
+    found = freeze_of(in_force, key, now=now)
+    files = ability(store, SupportsFileOwners) if in_force and found is None else None
+    if files is None:
+        return found
+    [owners] = await files.owners([key])
+    covering = (freeze_of(in_force, owner, now=now) for owner in owners)
+    return next((one for one in covering if one is not None), None)
 
 
 def _store_of(backend: ConfigBackend, key: ConfigKey) -> ConfigBackend:
