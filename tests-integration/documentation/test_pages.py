@@ -1,8 +1,10 @@
 """The tutorial and the guides show what happens: every block runs, or says why it does not."""
 
+import os
 import re
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,23 @@ SESSIONS = [
 _OTHERS = re.compile(r"```")
 
 
+_PROGRAMS = re.compile(r"\b(?:curl|keytool|openssl|promtool)\b")
+
+
+def need_programs(blocks: Sequence[Block]) -> None:
+    """Skip the test of a page whose sessions need a program that is missing; fail it in CI."""
+    sessions = [block.text for block in blocks if block.treatment == "session"]
+    names = {name for text in sessions for name in _PROGRAMS.findall(text)}
+    if missing := sorted(name for name in names if shutil.which(name) is None):
+        reason = f"needs {', '.join(missing)}"
+        pytest.fail(reason) if os.environ.get("PYFLY_CI") else pytest.skip(reason)
+
+
 def named(blocks: list[Block]) -> list[Any]:
     return [pytest.param(block, id=str(block)) for block in blocks]
 
 
+@pytest.mark.external
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.untraced
@@ -34,12 +49,15 @@ def named(blocks: list[Block]) -> list[Any]:
 def test_a_guide_shows_what_happens(
     page: Path, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
+    blocks = blocks_of(page)
+    need_programs(blocks)
     directory = tmp_path / "directory"
     directory.mkdir()
     programs = Path(sys.executable).parent
-    run_page(blocks_of(page), directory, programs=programs, free_port=free_port)
+    run_page(blocks, directory, programs=programs, free_port=free_port)
 
 
+@pytest.mark.external
 @pytest.mark.packaging
 @pytest.mark.slow
 @pytest.mark.server
@@ -53,6 +71,7 @@ def test_the_tutorial_shows_what_happens_with_what_it_installs(
     blocks = blocks_of(page)
     names = [name for block in blocks for name in block.requirements()]
     assert names, "it installs nothing"
+    need_programs(blocks)
     directory = tmp_path / "directory"
     directory.mkdir()
     run_page(blocks, directory, programs=install(*names).parent, free_port=free_port)
