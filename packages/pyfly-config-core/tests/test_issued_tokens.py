@@ -426,7 +426,7 @@ async def test_keys_that_cannot_be_fetched_for_a_day_are_given_up(
     assert name_of(auth, token(kid="r9")) is None
     await eventually(lambda: auth.problem is not None)
     assert name_of(auth, good) == "orders"
-    monkeypatch.setattr(issued_tokens, "KEPT_SECONDS", 0.0)  # the day is over
+    monkeypatch.setattr(issued_tokens, "_KEPT_SECONDS", 0.0)  # the day is over
     await eventually(lambda: name_of(auth, good) is None)
     errors = [one.message for one in caplog.records if one.levelno == logging.ERROR]
     assert [one.rpartition("; ")[2] for one in errors] == [

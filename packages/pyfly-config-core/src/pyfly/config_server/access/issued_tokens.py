@@ -32,7 +32,7 @@ _LOOK_SECONDS: Final = 0.5
 _REFRESH_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 30.0
 """The least time between two fetches: after a failure, or for a key id that nobody knows."""
-KEPT_SECONDS: Final = 86_400.0
+_KEPT_SECONDS: Final = 86_400.0
 """How long keys stay in force that cannot be fetched again."""
 _MAX_FOUND: Final = 10_000
 """Tokens that are remembered."""
@@ -117,7 +117,7 @@ class IssuerKeys:
     def _fail(self, problem: str) -> bool:
         """Note why there are no new keys; return true if the old ones are too old now."""
         self._due = self._began + _AGAIN_SECONDS
-        is_over = self.keys is not None and self._began - self._confirmed > KEPT_SECONDS
+        is_over = self.keys is not None and self._began - self._confirmed > _KEPT_SECONDS
         if is_over:
             self.keys = self._data = None
         if is_over or problem != self.problem:
