@@ -15,10 +15,10 @@ import pytest
 from pyfly.config_core import ConfigKey
 from pyfly.config_server.files.bundle_texts import edited_file
 from pyfly.config_server.files.file_tree import FileContent
+from pyfly.config_server.formats.editing.tree_editor import EditLevel
 from pyfly.config_server.formats.edits import edit_text
 from pyfly.config_server.formats.merged_documents import merged_properties
 from pyfly.config_server.formats.text import parse_documents, same_tree
-from pyfly.config_server.formats.tree_editor import EditLevel
 
 DATA = Path(__file__).parent / "data" / "edits"
 Edit = Callable[[Any], Any]

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.formats import yaml
+from pyfly.config_server.formats.editing.properties_editor import property_texts
+from pyfly.config_server.formats.editing.tree_editor import EditLevel
 from pyfly.config_server.formats.edits import edit_text
 from pyfly.config_server.formats.json import dump_json
-from pyfly.config_server.formats.properties_editor import property_texts
 from pyfly.config_server.formats.text import dump_text, parse_documents, parse_text, same_tree
-from pyfly.config_server.formats.tree_editor import EditLevel
 
 EXAMPLES = int(os.environ.get("PYFLY_PROOF_EDITS", "150"))
 RANDOMS = st.integers(min_value=0, max_value=2**32).map(random.Random)

@@ -7,6 +7,7 @@ import yaml as library
 
 from pyfly.config_core import ConfigFormatError
 from pyfly.config_server.formats import yaml
+from pyfly.config_server.formats.editing.tree_editor import EditLevel
 from pyfly.config_server.formats.edits import (
     TextEdit,
     UneditableTextError,
@@ -14,7 +15,6 @@ from pyfly.config_server.formats.edits import (
     edit_text,
 )
 from pyfly.config_server.formats.text import parse_documents, parse_text
-from pyfly.config_server.formats.tree_editor import EditLevel
 
 SERVER = """\
 # all services

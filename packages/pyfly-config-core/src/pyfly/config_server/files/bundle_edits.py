@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
+from pyfly.config_server.formats.editing.properties_editor import property_texts
 from pyfly.config_server.formats.merged_documents import (
     Leaves,
     Path,
@@ -16,7 +17,6 @@ from pyfly.config_server.formats.merged_documents import (
     merged_leaves,
     parts_of,
 )
-from pyfly.config_server.formats.properties_editor import property_texts
 from pyfly.config_server.formats.text import same_tree
 from pyfly.config_server.storage import ConfigDocument
 

@@ -9,9 +9,9 @@ from pyfly.config_server.files.bundle_edits import edit_one_file
 from pyfly.config_server.files.bundle_files import parse_file
 from pyfly.config_server.files.file_tree import FileContent
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX
+from pyfly.config_server.formats.editing.tree_editor import EditLevel
 from pyfly.config_server.formats.edits import edit_documents, edit_text
 from pyfly.config_server.formats.text import holds_several_documents
-from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import ConfigDocument
 
 __all__ = ["NewText", "edited_file", "has_several_documents", "in_several_files"]

@@ -35,8 +35,8 @@ from pyfly.config_server.files.file_tree import (
 from pyfly.config_server.files.layouts import PROPERTIES_SUFFIX, Layout
 from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.search_locations import below
+from pyfly.config_server.formats.editing.tree_editor import EditLevel
 from pyfly.config_server.formats.text import dump_text
-from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import (
     ABSENT,
     ANY,

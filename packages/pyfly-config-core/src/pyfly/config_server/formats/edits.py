@@ -14,15 +14,24 @@ from typing import Final
 
 from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.formats.fragments import Fragment, Fragments
-from pyfly.config_server.formats.json_fragments import JsonFragments
-from pyfly.config_server.formats.json_nodes import json_root
-from pyfly.config_server.formats.nodes import MappingNode, Node
-from pyfly.config_server.formats.properties_editor import (
+from pyfly.config_server.formats.editing.fragments import Fragment, Fragments
+from pyfly.config_server.formats.editing.json_fragments import JsonFragments
+from pyfly.config_server.formats.editing.json_nodes import json_root
+from pyfly.config_server.formats.editing.nodes import MappingNode, Node
+from pyfly.config_server.formats.editing.properties_editor import (
     dump_properties,
     edit_properties,
     property_texts,
 )
+from pyfly.config_server.formats.editing.text_lines import (
+    CannotEditError,
+    Lines,
+    Replacement,
+    replaced,
+)
+from pyfly.config_server.formats.editing.tree_editor import EditLevel, TreeEditor
+from pyfly.config_server.formats.editing.yaml_fragments import YamlFragments
+from pyfly.config_server.formats.editing.yaml_nodes import document_roots, with_closed_block
 from pyfly.config_server.formats.text import (
     ROOT_KEY,
     dump_text,
@@ -30,10 +39,6 @@ from pyfly.config_server.formats.text import (
     parse_documents,
     same_tree,
 )
-from pyfly.config_server.formats.text_lines import CannotEditError, Lines, Replacement, replaced
-from pyfly.config_server.formats.tree_editor import EditLevel, TreeEditor
-from pyfly.config_server.formats.yaml_fragments import YamlFragments
-from pyfly.config_server.formats.yaml_nodes import document_roots, with_closed_block
 from pyfly.config_server.storage import ConfigDocument
 
 __all__ = ["TextEdit", "UneditableTextError", "edit_documents", "edit_text"]

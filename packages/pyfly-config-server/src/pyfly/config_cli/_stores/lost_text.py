@@ -9,8 +9,8 @@ from typing import Final
 from pyfly.config_cli._console.output import is_terminal, print_note
 from pyfly.config_core import ConfigError, ConfigKey, JsonValue
 from pyfly.config_server import Bundles
+from pyfly.config_server.formats.editing.tree_editor import EditLevel
 from pyfly.config_server.formats.edits import edit_text
-from pyfly.config_server.formats.tree_editor import EditLevel
 from pyfly.config_server.storage import ConfigSource, SupportsResources, ability
 
 _COMMENT: Final = re.compile(rb"(?:^|[ \t])#", re.MULTILINE)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pyfly.config_server.formats.nodes import Entry, MappingNode, SequenceNode, skip_gap
-from pyfly.config_server.formats.text_lines import Lines, Replacement
+from pyfly.config_server.formats.editing.nodes import Entry, MappingNode, SequenceNode, skip_gap
+from pyfly.config_server.formats.editing.text_lines import Lines, Replacement
 
 __all__ = [
     "InsertionPoints",

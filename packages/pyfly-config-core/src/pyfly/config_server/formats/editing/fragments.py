@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyfly.config_core import JsonValue
-from pyfly.config_server.formats.nodes import Node
+from pyfly.config_server.formats.editing.nodes import Node
 
 __all__ = ["Fragment", "Fragments"]
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from pyfly.config_core import JsonValue
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.formats.fragments import Fragment
-from pyfly.config_server.formats.nodes import Node
-from pyfly.config_server.formats.text_lines import CannotEditError
+from pyfly.config_server.formats.editing.fragments import Fragment
+from pyfly.config_server.formats.editing.nodes import Node
+from pyfly.config_server.formats.editing.text_lines import CannotEditError
 
 __all__ = ["JsonFragments"]
 

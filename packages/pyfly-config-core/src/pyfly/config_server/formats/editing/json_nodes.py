@@ -5,7 +5,13 @@ import re
 from typing import Final
 
 from pyfly.config_core import JsonValue
-from pyfly.config_server.formats.nodes import MappingNode, Node, Pair, ScalarNode, SequenceNode
+from pyfly.config_server.formats.editing.nodes import (
+    MappingNode,
+    Node,
+    Pair,
+    ScalarNode,
+    SequenceNode,
+)
 
 __all__ = ["json_root"]
 

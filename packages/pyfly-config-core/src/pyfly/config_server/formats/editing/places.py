@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pyfly.config_server.formats.fragments import Fragment
-from pyfly.config_server.formats.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from pyfly.config_server.formats.text_lines import CannotEditError, Lines, Replacement
+from pyfly.config_server.formats.editing.fragments import Fragment
+from pyfly.config_server.formats.editing.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from pyfly.config_server.formats.editing.text_lines import CannotEditError, Lines, Replacement
 
 __all__ = ["Place", "block_replacement", "joined"]
 

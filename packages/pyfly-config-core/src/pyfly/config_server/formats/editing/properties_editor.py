@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from pyfly.config_core import JsonValue, flatten
-from pyfly.config_server.formats.entries import InsertionPoints
+from pyfly.config_server.formats.editing.entries import InsertionPoints
+from pyfly.config_server.formats.editing.text_lines import Replacement, replaced
 from pyfly.config_server.formats.properties import (
     PropertyLine,
     decode_properties,
     property_lines,
 )
-from pyfly.config_server.formats.text_lines import Replacement, replaced
 from pyfly.config_server.formats.yaml_scalars import java_float
 
 __all__ = ["dump_properties", "edit_properties", "property_texts"]

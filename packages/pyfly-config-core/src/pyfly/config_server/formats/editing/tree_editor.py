@@ -5,16 +5,16 @@ from enum import IntEnum
 
 from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.formats.entries import (
+from pyfly.config_server.formats.editing.entries import (
     InsertionPoints,
     block_removals,
     entries_of,
     flow_removals,
     flow_separator,
 )
-from pyfly.config_server.formats.fragments import Fragment, Fragments
-from pyfly.config_server.formats.list_pairs import pair_items
-from pyfly.config_server.formats.nodes import (
+from pyfly.config_server.formats.editing.fragments import Fragment, Fragments
+from pyfly.config_server.formats.editing.list_pairs import pair_items
+from pyfly.config_server.formats.editing.nodes import (
     AliasNode,
     Entry,
     MappingNode,
@@ -22,9 +22,9 @@ from pyfly.config_server.formats.nodes import (
     SequenceNode,
     nodes_below,
 )
-from pyfly.config_server.formats.places import Place, block_replacement, joined
+from pyfly.config_server.formats.editing.places import Place, block_replacement, joined
+from pyfly.config_server.formats.editing.text_lines import CannotEditError, Lines, Replacement
 from pyfly.config_server.formats.text import same_tree
-from pyfly.config_server.formats.text_lines import CannotEditError, Lines, Replacement
 
 __all__ = ["EditLevel", "TreeEditor"]
 

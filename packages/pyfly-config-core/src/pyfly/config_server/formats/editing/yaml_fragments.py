@@ -6,15 +6,15 @@ from typing import Final
 
 from pyfly.config_core import ConfigFormatError, JsonValue
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_server.formats.fragments import Fragment
-from pyfly.config_server.formats.nodes import (
+from pyfly.config_server.formats.editing.fragments import Fragment
+from pyfly.config_server.formats.editing.nodes import (
     MappingNode,
     Node,
     ScalarNode,
     SequenceNode,
     nodes_below,
 )
-from pyfly.config_server.formats.text_lines import CannotEditError, Lines
+from pyfly.config_server.formats.editing.text_lines import CannotEditError, Lines
 from pyfly.config_server.formats.yaml_scalars import Scalar, float_text, resolve_plain
 
 __all__ = ["YamlFragments"]

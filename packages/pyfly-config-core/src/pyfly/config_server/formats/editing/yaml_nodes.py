@@ -15,7 +15,7 @@ from yaml.events import (
 )
 
 from pyfly.config_core import JsonValue
-from pyfly.config_server.formats.nodes import (
+from pyfly.config_server.formats.editing.nodes import (
     AliasNode,
     MappingNode,
     Node,
@@ -24,7 +24,7 @@ from pyfly.config_server.formats.nodes import (
     SequenceNode,
     skip_gap,
 )
-from pyfly.config_server.formats.text_lines import Lines
+from pyfly.config_server.formats.editing.text_lines import Lines
 from pyfly.config_server.formats.yaml import parse_events
 from pyfly.config_server.formats.yaml_scalars import Merge, bracketed, resolve_plain, resolve_tagged
 
