@@ -288,7 +288,7 @@ def open_empty() -> OpenEmpty:
             with_tables.add(url)
         engine = backend._database.engine
         async with engine.begin() as connection:
-            for table in ("bundle", "revision"):
+            for table in ("bundle", "revision", "freezes"):
                 await connection.execute(text(f"DELETE FROM pyfly_config_{table}"))
             await connection.execute(text("UPDATE pyfly_config_sequence SET version = 0"))
         yield backend
