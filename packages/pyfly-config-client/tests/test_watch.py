@@ -600,7 +600,9 @@ async def test_an_application_logs_that_watching_ended(
     client = ConfigClient(**arguments, transport=FailingTransport())
     async with config_lifespan(client, interval=0.02)(App()):
         await asyncio.wait_for(ended.wait(), PATIENCE)
-        await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE):
+            while "watching ended" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
     assert "watching ended: the transport raised RuntimeError" in caplog.text
     assert "marker-value" not in caplog.text
 

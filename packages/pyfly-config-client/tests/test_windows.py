@@ -6,12 +6,11 @@ from pathlib import Path
 
 WINDOWS = """
 import os, sys
-import random  # asks for os.register_at_fork without looking
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules[name] = None
 for name in ("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "geteuid", "getuid"):
     delattr(os, name)
-del os.register_at_fork, os.fchmod
+del os.fork, os.register_at_fork, os.fchmod
 os.supports_dir_fd = set()
 """
 
