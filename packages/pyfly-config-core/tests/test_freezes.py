@@ -139,6 +139,8 @@ ROW = {"id": "a", "on": "*/*/*", "reason": "why", "at": "2026-11-27T19:00:00Z"}
         ({"freezes": [ROW | {"on": "*"}]}, r"freezes\[0\]: .*three parts"),
         ({"freezes": [ROW | {"at": "now"}]}, r"freezes\[0\]: "),
         ({"freezes": [ROW | {"until": "2026-11-27T19:00:00"}]}, "needs an offset"),
+        ({"freezes": [ROW | {"until": "9999-12-31T23:59:59-14:00"}]}, "years 1000 to 9999"),
+        ({"freezes": [ROW | {"at": "0999-12-31T00:00:00Z"}]}, "years 1000 to 9999"),
         ({"freezes": [ROW, ROW]}, "the same id"),
     ],
 )

@@ -68,6 +68,7 @@ def test_a_freeze_without_an_end_says_how_it_ends(run: Run, store: Path) -> None
         (["--reason", "a\nb"], "without line ends"),
         (["--reason", "x", "--until", "yesterday"], "--until: 'yesterday' is not a time"),
         (["--reason", "x", "--until", "2020-01-01"], "--until: '2020-01-01' has passed"),
+        (["--reason", "x", "--until", "9999-12-31T23:00:00-02:00"], "is out of range in UTC"),
         (["--reason", "x", "--on", "orders"], "--on: the pattern 'orders' needs three parts"),
         (["--reason", "x", "--label", "a b"], "--label: the label 'a b' of a pattern"),
         (["--reason", "x", "--on", "*/*/*", "--label", "main"], "name either --on or --label"),

@@ -32,6 +32,8 @@ __all__ = ["MAX_REASON_LENGTH", "Freeze", "encode_freezes", "freeze_of", "parse_
 MAX_REASON_LENGTH: Final = 500
 """Characters of the reason of a freeze."""
 
+_FIRST_YEAR: Final = 1000
+"""The first one that is written with four digits everywhere."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _KEYS: Final = frozenset({"id", "on", "reason", "by", "at", "until"})
 _REQUIRED: Final = frozenset({"id", "on", "reason", "at"})
@@ -43,7 +45,7 @@ class Freeze:
 
     Raises:
         ConfigFormatError: The id, the reason or the name is not acceptable, or a time has no
-            offset.
+            offset or is not in the years 1000 to 9999 of UTC.
     """
 
     id: str
@@ -64,8 +66,9 @@ class Freeze:
         _check_text("reason", self.reason, MAX_REASON_LENGTH)
         if self.made_by is not None:
             _check_text("author", self.made_by, MAX_AUTHOR_LENGTH)
-        if any(one is not None and one.tzinfo is None for one in (self.made_at, self.until)):
-            raise ConfigFormatError("a time of a freeze needs an offset, such as Z or +01:00")
+        _check_moment(self.made_at)
+        if self.until is not None:
+            _check_moment(self.until)
 
     def is_in_force(self, now: datetime) -> bool:
         """True if the freeze has not ended at a time."""
@@ -172,6 +175,17 @@ def _check_text(what: str, text: str, longest: int) -> None:
             f"the {what} of a freeze must have 1 to {longest} printable characters, without line "
             "ends"
         )
+
+
+def _check_moment(moment: datetime) -> None:
+    if moment.tzinfo is None:
+        raise ConfigFormatError("a time of a freeze needs an offset, such as Z or +01:00")
+    try:
+        is_shown = moment.astimezone(UTC).year >= _FIRST_YEAR
+    except OverflowError:
+        is_shown = False
+    if not is_shown:
+        raise ConfigFormatError("a time of a freeze must be in the years 1000 to 9999 of UTC")
 
 
 def _moment_text(moment: datetime) -> str:

@@ -44,7 +44,10 @@ def parse_moment(text: str, *, option: str, now: datetime) -> datetime:
             ) from None
         if moment.tzinfo is None and len(text) > len("2027-01-31"):
             raise ArgumentError(f"{option}: {text!r} needs an offset, such as Z or +01:00")
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        try:
+            moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except OverflowError:
+            raise ArgumentError(f"{option}: {text!r} is out of range in UTC") from None
     if moment <= now:
         raise ArgumentError(f"{option}: {text!r} has passed")
     return moment.replace(microsecond=0)
