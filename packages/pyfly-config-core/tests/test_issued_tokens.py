@@ -35,6 +35,7 @@ from pyfly.config_server.access.web_tokens import WebTokenError, read_token
 
 pytestmark = pytest.mark.anyio
 
+_LINE = b"\r\n"
 ISS = "https://issuer.example"
 SUB = "system:serviceaccount:shop:orders"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -478,6 +479,72 @@ def test_an_answer_that_drips_is_given_up(
     with pytest.raises(IssuerKeysError, match="the answer takes too long"):
         key_sources.read_key_set(issuer)
     assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+
+
+def test_a_proxy_that_drips_is_given_up(
+    drip: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_sources, "FETCH_SECONDS", 0.3)
+    monkeypatch.setenv("https_proxy", f"http://{drip(b'HTTP/1.1 200 OK' + _LINE + b'X: ')}")
+    monkeypatch.setenv("no_proxy", "")
+    issuer = Issuer(name="x", issuer=ISS, audiences=("a",), keys_url="https://keys.example/keys")
+    with pytest.raises(IssuerKeysError, match="the answer takes too long"):
+        key_sources.read_key_set(issuer)
+
+
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://keys.example/keys", b"keys.example:443"),
+        ("https://keys.example:8443/keys", b"keys.example:8443"),
+        ("https://[2001:db8::1]/keys", b"[2001:db8::1]:443"),
+        ("https://[2001:db8::1]:8443/keys", b"[2001:db8::1]:8443"),
+    ],
+)
+def test_a_proxy_is_asked_for_the_host_and_may_refuse(
+    monkeypatch: pytest.MonkeyPatch, url: str, authority: bytes
+) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rwb") as stream:
+                asked.extend(iter(stream.readline, _LINE))
+                stream.write(b"HTTP/1.1 407 No" + _LINE * 2)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("https_proxy", f"http://user:pass@127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", "")
+        issuer = Issuer(name="x", issuer=ISS, audiences=("a",), keys_url=url)
+        with pytest.raises(IssuerKeysError, match=r"keys: the answer of the proxy is 407$"):
+            key_sources.read_key_set(issuer)
+        thread.join()
+    assert asked[:2] == [b"CONNECT %s HTTP/1.1" % authority + _LINE, b"Host: " + authority + _LINE]
+    assert b"Proxy-Authorization: Basic dXNlcjpwYXNz" in [one.strip() for one in asked]
+
+
+@pytest.mark.parametrize("key", ["ca-file", "token-file"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"\xff", ""), (b"two\nlines", ""), (b"", "")],
+    ids=["missing", "not ASCII", "two", "empty"],
+)
+def test_an_error_names_the_file_that_it_is_about(
+    tmp_path: Path, key: str, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    files: dict[str, Any] = {key.replace("-", "_"): str(path)}
+    url = "https://127.0.0.1:9/keys"
+    issuer = Issuer(name="x", issuer=ISS, audiences=("a",), keys_url=url, **files)
+    with pytest.raises(IssuerKeysError) as caught:
+        key_sources.read_key_set(issuer)
+    assert f"{url}: {key} {str(path)!r}: {reason}" in str(caught.value)
+    assert "lines" not in str(caught.value)
 
 
 async def test_a_server_starts_while_its_issuer_is_away(

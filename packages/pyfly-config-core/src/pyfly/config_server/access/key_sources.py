@@ -11,6 +11,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Generator, Mapping
 from typing import IO, Any, Final, Self
 
 from pyfly.config_core import ConfigError
@@ -94,18 +95,44 @@ class _Connection(http.client.HTTPConnection):
         self.default_port = http.client.HTTP_PORT if tls is None else http.client.HTTPS_PORT
         super().__init__(host, **more)
         self._name, self._tls, self._deadline = name, tls, deadline
+        self._through_proxy: tuple[str, Mapping[str, str]] | None = None
+
+    def set_tunnel(
+        self, host: str, port: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Note what a proxy is asked for. The library would ask before the deadline counts."""
+        del port  # it is in `host`, if it is not that of HTTPS
+        has_port = host.rpartition("]")[2].count(":")
+        authority = host if has_port else f"{host}:{http.client.HTTPS_PORT}"
+        self._through_proxy = authority, headers or {}
 
     def connect(self) -> None:
         """Connect, through the tunnel of a proxy if there is one."""
         super().connect()
+        self._deadline.watch(self.sock)
+        if self._through_proxy is not None:
+            self._open_tunnel(*self._through_proxy)
         if self._tls is None:
-            self._deadline.watch(self.sock)
             return
         self.sock = secured = self._tls.wrap_socket(
             self.sock, server_hostname=self._name, do_handshake_on_connect=False
         )
         self._deadline.watch(secured)
         secured.do_handshake()
+
+    def _open_tunnel(self, authority: str, headers: Mapping[str, str]) -> None:
+        """Ask the proxy for a connection to the host of the URL.
+
+        Raises:
+            OSError: It refuses.
+        """
+        fields = {"Host": authority, **headers}.items()
+        lines = [f"CONNECT {authority} HTTP/1.1", *(f"{key}: {value}" for key, value in fields)]
+        self.sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        with contextlib.closing(http.client.HTTPResponse(self.sock, method="CONNECT")) as answer:
+            answer.begin()
+            if answer.status != http.HTTPStatus.OK:
+                raise OSError(0, f"the answer of the proxy is {answer.status}")
 
 
 class _Connections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
@@ -118,7 +145,7 @@ class _Connections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
         self._make = functools.partial(
             _Connection,
             name=parts.hostname or "",
-            tls=ssl.create_default_context(cafile=ca_file) if is_secure else None,
+            tls=_tls_context(ca_file) if is_secure else None,
             deadline=deadline,
         )
 
@@ -168,8 +195,7 @@ def _fetched(issuer: Issuer) -> bytes:
     url = issuer.keys_url or ""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked
     if issuer.token_file is not None:
-        token = _content(issuer.token_file).decode("ascii").strip()
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+        request.add_unredirected_header("Authorization", f"Bearer {_token(issuer.token_file)}")
     proxies = {k: v for k, v in urllib.request.getproxies().items() if k == "https"}
     with _Deadline(FETCH_SECONDS) as deadline:
         opener = urllib.request.build_opener(
@@ -188,6 +214,28 @@ def _fetched(issuer: Issuer) -> bytes:
         if deadline.has_passed:  # an answer that was cut may look complete
             raise TimeoutError(_TOO_LONG)
     return data
+
+
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    with _named("ca-file", ca_file):
+        return ssl.create_default_context(cafile=ca_file)
+
+
+def _token(path: str) -> str:
+    with _named("token-file", path):
+        token = _content(path).decode("ascii").strip()
+        if token.split() != [token]:
+            raise OSError(0, "it does not hold one token")
+    return token
+
+
+@contextlib.contextmanager
+def _named(key: str, path: str | None) -> Generator[None]:
+    """Have an error name the file that it is about, which is not that of the keys."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # not chained: it may hold the token
+        raise OSError(0, f"{key} {path!r}: {_reason(error)}") from None
 
 
 def _check_status(status: int, issuer: Issuer) -> None:
