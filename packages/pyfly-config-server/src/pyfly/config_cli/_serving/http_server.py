@@ -84,6 +84,7 @@ class HttpServer:
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=_NEVER_SECONDS,  # `Connections` closes idle ones
+                reset_contextvars=True,  # pipelined requests would have the id of the first one
                 callback_notify=self._notify,
             )
         )
