@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,35 @@ def test_every_request_has_a_line(start_server: Callable[..., Any], store: Path)
     assert found[5]["request_id"] == refused.headers["x-request-id"]
     assert len({one["request_id"] for one in found}) == 7
     assert "s3cr3t" not in server.output()
+
+
+def test_pipelined_requests_have_their_own_ids(
+    start_server: Callable[..., Any], store: Path
+) -> None:
+    server = start_server(store, ACCESS_LOG="true", LOG_FORMAT="json", TOKEN="s3cr3t-token")
+    head = b"GET /config/%s/default HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
+        client.sendall(head % (b"piped", b"X-Request-Id: r-1\r\n") + head % (b"piped", b"") * 3)
+        found = [json.loads(line) for line in lines_of(server, '"path": "/config/piped', 4)]
+    ids = [one["request_id"] for one in found]
+    assert ids[0] == "r-1"
+    assert len({*ids}) == 4
+
+
+@pytest.mark.parametrize("path", ["/config/orders/default", "/nowhere", "/health/ready"])
+def test_a_line_has_the_client_that_a_trusted_proxy_names(
+    start_server: Callable[..., Any], store: Path, path: str
+) -> None:
+    server = start_server(
+        store,
+        ACCESS_LOG="true",
+        LOG_FORMAT="json",
+        TOKEN="s3cr3t-token",
+        TRUSTED_PROXIES="127.0.0.1",
+    )
+    httpx.get(f"{server.url}{path}", headers={"X-Forwarded-For": "192.0.2.7"})
+    [line] = lines_of(server, '"client": "192.0.2.7"', 1)
+    assert json.loads(line)["path"] == path
 
 
 def test_text_lines_have_a_time_and_no_access_line_unless_asked(

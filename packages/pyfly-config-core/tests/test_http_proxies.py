@@ -199,6 +199,10 @@ def test_without_an_identity_header_it_is_a_header_like_others() -> None:
         ({"trusted": [""]}, "'' is not an address"),
         ({"trusted": ["0.0.0.0/0"]}, "everybody would be trusted"),
         ({"trusted": ["10.0.0.1", "::/0"]}, "everybody would be trusted"),
+        ({"trusted": ["::ffff:0:0/96"]}, "everybody would be trusted"),
+        ({"trusted": ["::ffff:0.0.0.0/96"]}, "everybody would be trusted"),
+        ({"trusted": ["fe80::1%eth0"]}, "without a zone"),
+        ({"trusted": ["fe80::%eth0/64"]}, "without a zone"),
         ({"identity_header": ""}, "give a name"),
         ({"identity_header": "X Subject"}, "give a name"),
         ({"identity_header": "X_Subject"}, "give a name"),
@@ -207,12 +211,22 @@ def test_without_an_identity_header_it_is_a_header_like_others() -> None:
         ({"identity_header": "x-forwarded-for"}, "has another meaning"),
         ({"identity_header": "If-None-Match"}, "has another meaning"),
         ({"identity_header": "X-Request-Id"}, "has another meaning"),
+        ({"identity_header": "Proxy-Authorization"}, "has another meaning"),
+        ({"identity_header": "traceparent"}, "has another meaning"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(options: dict[str, Any], said: str) -> None:
     given: dict[str, Any] = {"trusted": [PROXY], **options}
     with pytest.raises(ValueError, match=said):
         ProxyPolicy(**given)
+
+
+@pytest.mark.parametrize("network", ["::ffff:10.1.2.3", "::ffff:10.1.0.0/112", "::ffff:a01:0/112"])
+def test_a_network_of_mapped_addresses_is_that_of_ipv4(network: str) -> None:
+    policy = ProxyPolicy(trusted=[network])
+    for peer in (PROXY, f"::ffff:{PROXY}"):
+        assert resolve(sent(forwarded(CLIENT), client=peer), policy).client == CLIENT
+    assert policy.status(sent(forwarded(CLIENT), client="10.2.2.3")) == 400
 
 
 # --- who signs in ------------------------------------------------------------------------

@@ -159,8 +159,9 @@ class Controller:
     async def _respond(self, request: HttpRequest, handled: Handled) -> HttpResponse:
         match = self._table.find_at_root(request.raw_path, request.method)
         principal = ANONYMOUS
-        if self._proxies is not None and not _is_public(match):
-            request = self._resolve(self._proxies, request, handled)
+        if self._proxies is not None:
+            is_public = match is not None and match.endpoint.access is Audience.PUBLIC
+            request = self._resolve(self._proxies, request, handled, is_public=is_public)
         if match is None or match.endpoint.access not in _UNCHECKED:
             principal = await self._authenticate(request, handled)
         if match is None:
@@ -197,17 +198,17 @@ class Controller:
             await self._auditor.attempt(context, handled)
         return await endpoint.handler(context)
 
-    def _resolve(self, proxies: ProxyPolicy, request: HttpRequest, handled: Handled) -> HttpRequest:
+    def _resolve(
+        self, proxies: ProxyPolicy, request: HttpRequest, handled: Handled, *, is_public: bool
+    ) -> HttpRequest:
         """Return the request with what a trusted proxy says about its client.
 
         Raises:
-            HttpError: 400; it is not believed, or not understood.
+            HttpError: 400; it is not believed, or not understood, and the route is not public.
         """
         request, refusal = proxies.resolve(request)
         handled.request = request
-        if request.notes is not None:
-            request.notes.client = request.client
-        if refusal is not None:
+        if refusal is not None and not is_public:
             handled.is_identity_refused = proxies.claims_identity(request)
             raise refusal
         return request
@@ -260,10 +261,6 @@ class Controller:
             members = {} if cause is None else error_members(cause)
             return problem_response(request, error, members=members)
         return error_response(request, error)
-
-
-def _is_public(match: Match | None) -> bool:
-    return match is not None and match.endpoint.access is Audience.PUBLIC
 
 
 def _parse_query(request: HttpRequest, endpoint: Endpoint) -> Mapping[str, object]:

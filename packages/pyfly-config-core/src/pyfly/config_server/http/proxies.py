@@ -18,12 +18,14 @@ _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FORWARDED_FOR: Final = "X-Forwarded-For"
 _MAX_PROXIES: Final = 32
 """Proxies behind each other whose addresses are looked at."""
+_MAPPED_BITS: Final = 96
+"""Those before the IPv4 address in one that is mapped to IPv6."""
 _HEADER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _OTHER_MEANING: Final = re.compile(
     r"accept.*|authorization|cache-control|connection|content-.*|cookie|date|expect|forwarded|host"
-    r"|if-.*|keep-alive|origin|prefer|range|referer|sec-.*|te|trailer|transfer-encoding|upgrade"
-    r"|user-agent|via|x-config-.*|x-forwarded-(for|host|port|prefix|proto)|x-git.*|x-gogs-.*"
-    r"|x-hub-.*|x-request-id"
+    r"|if-.*|keep-alive|origin|prefer|proxy-.*|range|referer|sec-.*|te|trace.*|trailer"
+    r"|transfer-encoding|upgrade|user-agent|via|x-config-.*|x-forwarded-(for|host|port|prefix|proto)"
+    r"|x-git.*|x-gogs-.*|x-hub-.*|x-request-id"
 )
 """Headers that clients, proxies or providers of repositories send for another purpose."""
 _NODE: Final = re.compile(
@@ -80,7 +82,7 @@ class ProxyPolicy:
 
         It is refused if it has such a header and does not come from a trusted proxy, or if the
         header is repeated, malformed, or stands beside another credential. A refused request has no
-        identity.
+        identity. The notes of the request get the address.
         """
         given: dict[bytes, list[bytes]] = {name: [] for name in self.names}
         for key, value in request.headers:
@@ -96,6 +98,8 @@ class ProxyPolicy:
             forwarded = given.pop(_FORWARDED_FOR.lower().encode())
             if forwarded:
                 request = replace(request, client=self._client(forwarded))
+                if request.notes is not None:
+                    request.notes.client = request.client
             return ResolvedRequest(replace(request, identity=self._identity(given, request)))
         except HttpError as error:
             return ResolvedRequest(request, error)
@@ -174,13 +178,20 @@ def _check_header_name(name: str) -> None:
 
 
 def _network(text: str) -> _Network:
+    """Return a network; that of IPv4 for one of addresses that are mapped to IPv6."""
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
+        network = None
+    if network is None or "%" in text:  # addresses are compared without their zone
         raise ValueError(
             f"{text!r:.80} is not an address or a network: write 10.0.0.5, 10.1.0.0/16 or "
-            "fd00::/8, without bits behind the prefix"
-        ) from None
+            "fd00::/8, without bits behind the prefix and without a zone"
+        )
+    first = network.network_address
+    mapped = first.ipv4_mapped if isinstance(first, ipaddress.IPv6Address) else None
+    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+        network = ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
     if not network.prefixlen:
         raise ValueError(f"{text!r} is every address, so that everybody would be trusted")
     return network
