@@ -140,6 +140,17 @@ async def test_a_configuration_that_does_not_fit_is_rejected(
     assert "marker-value" not in caplog.text + repr(rejection) + repr(live)
 
 
+async def test_a_rejection_is_logged_without_a_version_that_the_store_does_not_have(
+    server: Any, program: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.turns = [server.json(document(db__url="x"))]
+    server.answer_json(document(db__url="y", db__pool_size="many"))
+    live = await program().live("db", Db)
+    await until(lambda: live.rejected)
+    assert live.rejected.version is None
+    assert "keeping the previous value; the new configuration is rejected: " in caplog.text
+
+
 async def test_the_value_is_in_use_again_after_the_mistake_is_taken_back(
     server: Any, program: Any
 ) -> None:

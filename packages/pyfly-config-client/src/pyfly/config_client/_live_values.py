@@ -97,17 +97,18 @@ class Binding(Generic[T]):
 
     def _reject(self, properties: Properties, error: Exception) -> list[Notice]:
         known = isinstance(error, ConfigClientError)
+        version = properties.version
         rejection = Rejection(
             # The text of another error may show values.
             reason=str(error) if known else f"the class raised {type(error).__name__}",
-            version=properties.version,
+            version=version,
             when=datetime.now(UTC),
         )
         self.rejected = rejection
         _LOG.warning(
-            "live value (%r): keeping the previous value; version %s is rejected: %s",
+            "live value (%r): keeping the previous value; %s is rejected: %s",
             self,
-            printable(rejection.version or "unknown"),
+            f"version {printable(version)}" if version else "the new configuration",
             rejection.reason,
         )
         calls = [partial(one, rejection) for one in self.on_rejected]
