@@ -104,6 +104,7 @@ def test_a_token_ends_at_its_expiry_although_its_principal_goes_on() -> None:
         ("principals.a.active = 1", "principals.a.active: must be true or false"),
         ("principals.a.expires = 2027-01-01", r"principals.a.expires: must be a time with an off"),
         ("principals.a.expires = '2027-01-01T00:00:00Z'", "must be a time .* without quotes"),
+        ("principals.a.expires = 9999-12-31T23:00:00-02:00", r"a.expires: is out of range in UTC"),
         ("principals.a.expires = 2027-01-01T00:00:00", "must be a time with an offset"),
         ("principals.'a:b' = {}", 'principals."a:b": a principal\'s name has at most 128'),
         ('principals."\\u001b" = {}', r"principals.'\\x1b': a principal's name has"),

@@ -1,7 +1,7 @@
 """Reading tables of the access file: the right types, the known keys, errors that name the key."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 from pyfly.config_core import ConfigFormatError
@@ -28,6 +28,10 @@ class TableReader:
                 f"{place}.{key}",
                 "must be a time with an offset, without quotes, such as 2027-01-31T12:00:00Z",
             )
+        try:
+            moment.astimezone(UTC)  # as all show it
+        except OverflowError:
+            raise self.error(f"{place}.{key}", "is out of range in UTC") from None
         return moment
 
     def texts(self, value: object, place: str) -> Iterator[str]:
