@@ -128,6 +128,7 @@ ROW = {"id": "a", "on": "*/*/*", "reason": "why", "at": "2026-11-27T19:00:00Z"}
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
+        ('{"freezes": [{}], "freezes": []}', "a key is given twice"),
         ("[]", "the text is not a JSON object"),
         ({}, "the text is not"),
         ({"freezes": {}}, "the text is not"),

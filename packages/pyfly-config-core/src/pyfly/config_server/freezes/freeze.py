@@ -97,7 +97,9 @@ def parse_freezes(text: str | None) -> tuple[Freeze, ...]:
     if text is None:
         return ()
     try:
-        document: object = json.loads(text)
+        document: object = json.loads(text, object_pairs_hook=_unique)
+    except ConfigFormatError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ConfigFormatError("the text is not JSON") from error
     table = _table(document, "the text")
@@ -161,6 +163,14 @@ def _read(value: object, number: int) -> Freeze:
         )
     except ValueError as error:  # a ConfigFormatError is one, too
         raise ConfigFormatError(f"{place}: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object. A key given twice, as after a merge by hand, would hide freezes."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ConfigFormatError("a key is given twice in one object")
+    return table
 
 
 def _table(value: object, what: str) -> Mapping[str, object]:
