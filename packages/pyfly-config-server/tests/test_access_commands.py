@@ -15,7 +15,7 @@ from pyfly.config_cli._access import files
 from pyfly.config_cli._access.edits import with_principal
 from pyfly.config_server import AccessFileAuthenticator, FollowedAccessFile
 from pyfly.config_server.access import Principal
-from pyfly.config_server.access.access_file import AccessEntry
+from pyfly.config_server.access.access_file import AccessEntry, parse_access_file
 from pyfly.config_server.access.tokens import is_token
 
 HAND_WRITTEN = """\
@@ -116,6 +116,16 @@ def test_a_principal_with_subjects_is_added_without_a_token(access: Any, path: P
     other = access("add", "job", "--subject", "cluster sub=x", "--json")
     subjects = ["cluster: sub=x"]
     assert other.json == {"principal": "job", "subjects": subjects, "identities": []}
+
+
+@pytest.mark.parametrize("value", ["a\x7fb", "a\x01b", "\u2603", "\\u007f"])
+def test_any_text_may_be_a_claim(access: Any, path: Path, value: str) -> None:
+    path.write_text(ISSUED, encoding="utf-8")
+    path.chmod(0o600)
+    text = f"cluster sub=x note={value}"
+    assert access("add", "web", "--subject", text).code == 0
+    entry = parse_access_file(path.read_bytes(), where="").entries["web"]
+    assert [one.claims for one in entry.subjects] == [{"sub": "x", "note": value}]
 
 
 def test_a_principal_with_identities_is_added_without_a_token(access: Any, path: Path) -> None:

@@ -201,8 +201,8 @@ def _subject_text(subject: Subject) -> str:
 
 
 def _toml(value: object) -> str:
-    """Return a text, `true` or `false` in TOML, which has the escapes of JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return a text, `true` or `false` in TOML, which has the escapes of JSON and one more."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
 def _moment_text(moment: datetime) -> str:
