@@ -122,6 +122,23 @@ def test_a_command_that_writes_says_why_until_when_and_what_to_do(
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [("", "'{directory}'"), ("?layout=spring", "STORE")],
+    ids=["a directory with a blank", "a URL with options"],
+)
+def test_the_command_that_helps_names_the_same_store(
+    run: Run, tmp_path: Path, options: str, named: str
+) -> None:
+    directory = tmp_path / "my config"
+    (directory / "main").mkdir(parents=True)
+    store = f"{directory.as_uri()}{options}" if options else str(directory)
+    freeze_id = frozen(run, store)
+    done = run("put", store, "orders", "prod", "a=7")
+    told = named.format(directory=directory)
+    assert done.err.endswith(f"to write again: pyfly-config unfreeze {told} {freeze_id}\n")
+
+
 def test_rekey_begins_nothing_that_a_freeze_covers(
     run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Opening the store that the command line names, and choosing bundles in it."""
 
+import shlex
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ async def open_store(store: str) -> AsyncGenerator[Bundles]:
         yield Bundles(backend)
     except ConfigFrozenError as error:
         if not getattr(error, "__notes__", ()):  # the store may be inside of another one
-            error.add_note(f"to write again: {PROGRAM} unfreeze {location.shown} {error.freeze}")
+            # without its options, which may be secret, a URL may name another store
+            named = shlex.quote(store) if location.shown == store else "STORE"
+            error.add_note(f"to write again: {PROGRAM} unfreeze {named} {error.freeze}")
         raise
     finally:
         if (closing := ability(backend, SupportsClose)) is not None:
