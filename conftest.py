@@ -185,6 +185,21 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return find_or_make
 
 
+def key_usage(*, signs: bool) -> x509.KeyUsage:
+    """Return the extension of a certificate for TLS, which may sign others."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 class Certificate:
     """A certificate of a test, in files, which can sign others."""
 
@@ -203,17 +218,24 @@ class Certificate:
         self.name = x509.Name([x509.NameAttribute(kind, text) for kind, text in parts if text])
         hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         now, parent = datetime.now(UTC), issuer or self
+        public, signer = self.private_key.public_key(), parent.private_key.public_key()
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.name)
             .issuer_name(parent.name)
-            .public_key(self.private_key.public_key())
+            .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=365))
             .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
             .add_extension(
                 x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
+            )
+            # Python 3.13 asks for what RFC 5280 asks for
+            .add_extension(key_usage(signs=issuer is None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False
             )
         )
         self._certificate = builder.sign(parent.private_key, hashes.SHA256())

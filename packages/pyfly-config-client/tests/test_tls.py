@@ -1,78 +1,32 @@
 """Servers that are recognised by a certificate, and clients that are."""
 
-import datetime as dt
 import http.server
 import json
 import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from pyfly.config_client import ConfigClient, ServerUnreachableError, SyncConfigClient
 
 pytestmark = pytest.mark.anyio
 
-
-class Authority:
-    """Signs certificates and writes them into a directory."""
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self.directory = directory
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.ca = directory / f"{name}.pem"
-        self._write(self.ca, self.sign(self.name, self.key, ca=True))
-
-    def sign(self, subject: x509.Name, key: Any, *, ca: bool = False) -> x509.Certificate:
-        now = dt.datetime.now(dt.UTC)
-        names = [x509.IPAddress(ip_address("127.0.0.1"))]
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .sign(self.key, hashes.SHA256())
-        )
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        certificate, private = self.directory / f"{name}.crt", self.directory / f"{name}.key"
-        self._write(certificate, self.sign(subject, key))
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return certificate, private
-
-    def _write(self, path: Path, certificate: x509.Certificate) -> None:
-        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+MakeCertificate = Callable[..., Any]
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path, "authority")
+def authority(make_certificate: MakeCertificate) -> Any:
+    return make_certificate("authority")
 
 
 @pytest.fixture
-def serve(authority: Authority, document: Any) -> Iterator[Callable[..., str]]:
+def serve(
+    authority: Any, make_certificate: MakeCertificate, document: Any
+) -> Iterator[Callable[..., str]]:
     """Serve the document over TLS; return the address."""
     started: list[http.server.ThreadingHTTPServer] = []
 
@@ -94,7 +48,8 @@ def serve(authority: Authority, document: Any) -> Iterator[Callable[..., str]]:
 
     def start(*, clients: Path | None = None, tls: bool = True) -> str:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*authority.issue("server"))
+        server = make_certificate("server", issuer=authority)
+        context.load_cert_chain(server.path, server.key)
         if clients is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(clients)
@@ -125,30 +80,30 @@ def fetch(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 async def test_a_server_is_recognised_by_an_authority_of_ones_own(
-    serve: Any, fetch: Any, authority: Authority, tmp_path: Path
+    serve: Any, fetch: Any, authority: Any, make_certificate: MakeCertificate
 ) -> None:
     url = serve()
-    assert len(await fetch(url, ca_file=authority.ca)) == 2
+    assert len(await fetch(url, ca_file=authority.path)) == 2
     with pytest.raises(
         ServerUnreachableError, match=r"the certificate of 127\.0\.0\.1:.* is not trusted: ."
     ):
         await fetch(url)
-    other = Authority(tmp_path, "other")
+    other = make_certificate("other")
     with pytest.raises(
         ServerUnreachableError, match=r"the certificate of 127\.0\.0\.1:.* is not trusted: ."
     ):
-        await fetch(url, ca_file=other.ca)
+        await fetch(url, ca_file=other.path)
 
 
 async def test_a_client_is_recognised_by_its_certificate(
-    serve: Any, fetch: Any, authority: Authority
+    serve: Any, fetch: Any, authority: Any, make_certificate: MakeCertificate
 ) -> None:
-    url = serve(clients=authority.ca)
-    certificate, key = authority.issue("client")
-    given = {"ca_file": authority.ca, "client_cert": certificate, "client_key": key}
+    url = serve(clients=authority.path)
+    own = make_certificate("client", issuer=authority)
+    given = {"ca_file": authority.path, "client_cert": own.path, "client_key": own.key}
     assert len(await fetch(url, **given)) == 2
     with pytest.raises(ServerUnreachableError):
-        await fetch(url, ca_file=authority.ca)
+        await fetch(url, ca_file=authority.path)
 
 
 @pytest.mark.parametrize(
@@ -186,33 +141,25 @@ def test_a_fifo_in_place_of_a_certificate_is_no_reason_to_wait(tmp_path: Path) -
 
 
 def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(
-    authority: Authority, tmp_path: Path
+    make_certificate: MakeCertificate, tmp_path: Path
 ) -> None:
-    certificate, _ = authority.issue("client")
-    key = ec.generate_private_key(ec.SECP256R1())
-    protected = tmp_path / "protected.key"
-    protected.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"marker"),
-        )
-    )
+    own, protected = make_certificate("client"), tmp_path / "protected.key"
+    own.write_key(protected, password=b"marker")
     with pytest.raises(ValueError, match="cannot be used"):
         SyncConfigClient(
             server_url="https://config",
             application="orders",
-            client_cert=certificate,
+            client_cert=own.path,
             client_key=protected,
         )
 
 
 async def test_a_file_that_broke_since_then_is_named_and_nothing_is_repeated(
-    serve: Any, fetch: Any, authority: Authority, tmp_path: Path
+    serve: Any, fetch: Any, authority: Any, tmp_path: Path
 ) -> None:
     url = serve()
     copy = tmp_path / "copy.pem"
-    copy.write_bytes(authority.ca.read_bytes())
+    copy.write_bytes(authority.path.read_bytes())
     client = SyncConfigClient(
         server_url=url, application="orders", profile="prod", ca_file=copy, timeout=60
     )
