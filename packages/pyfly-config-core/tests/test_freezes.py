@@ -398,6 +398,23 @@ async def test_a_broken_file_stops_writes_and_can_be_removed_as_a_whole(
     await backend.aclose()
 
 
+@pytest.mark.parametrize("kind", ["link to nothing", "link out of the store", "directory"])
+@pytest.mark.anyio
+async def test_what_is_no_file_in_its_place_stops_writes(
+    backend: FilesystemConfigBackend, write: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    write("main/orders-prod.yaml", "a: 1\n")
+    file = tmp_path / ".pyfly-config-freezes.json"
+    if kind == "directory":
+        file.mkdir()
+    else:
+        file.symlink_to("nothing" if kind == "link to nothing" else "/etc/hostname")
+    with pytest.raises(BackendError, match=r"cannot be read, so|link out of the root"):
+        await Bundles(backend).save(source())
+    assert (await Bundles(backend).load(KEY)).properties == {"a": 1}
+    await backend.aclose()
+
+
 @pytest.mark.parametrize("layout", ["", "?layout=spring"])
 @pytest.mark.anyio
 async def test_the_file_is_in_the_root_and_hidden(tmp_path: Path, layout: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from git_repositories import Repository, until_fetched
 from pyfly.config_core import (
     BackendAccessDeniedError,
+    BackendError,
     BackendUnavailableError,
     ConfigConflictError,
     ConfigKey,
@@ -17,6 +18,7 @@ from pyfly.config_core import (
     UnsupportedOperationError,
 )
 from pyfly.config_git import GitConfigBackend
+from pyfly.config_server import Bundles
 from pyfly.config_server.storage import ABSENT, ANY, ConfigSource
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -266,6 +268,20 @@ async def test_a_save_replaces_no_link_no_submodule_and_no_directory(
     await until_fetched(store, "main", commit)
     with pytest.raises(ConfigObstructedError, match=r"orders-prod\.yml is in the way"):
         await store.commit(orders(2), expected=ABSENT)
+    assert repository.head() == commit
+
+
+@pytest.mark.parametrize("row", ["120000 blob {}", "160000 commit {}", "040000 tree {}"])
+async def test_freezes_that_are_no_file_stop_writes(
+    repository: Repository, store: GitConfigBackend, row: str
+) -> None:
+    named = {"b": "main:other.txt", "c": "main", "t": "main^{tree}"}[row.split()[1][0]]
+    line = row.format(repository.git("rev-parse", named))
+    tree = repository.git("mktree", data=f"{line}\t.pyfly-config-freezes.json\n".encode())
+    commit = repository.git("commit-tree", tree, "-p", "main", "-m", "x")
+    repository.git("update-ref", "refs/heads/main", commit)
+    with pytest.raises(BackendError, match="cannot be read, so nothing is written"):
+        await Bundles(store).save(orders(2))
     assert repository.head() == commit
 
 

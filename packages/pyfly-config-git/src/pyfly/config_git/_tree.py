@@ -28,6 +28,7 @@ from pyfly.config_server.files import (
     FileChanges,
     FileContent,
     FilesChangedError,
+    IrregularFileError,
     Listing,
 )
 from pyfly.config_server.storage import Precondition, ResourceEntry
@@ -263,8 +264,13 @@ def _default_view(snapshot: Snapshot, deadline: float) -> CommitView:
 
 
 def _content(view: CommitView, name: str, limit: int) -> bytes | None:
+    """Return a file of the root, `None` only if nothing has its name."""
     found = view.read(name, limit=limit)
-    return found.data if isinstance(found, FileContent) else None
+    if isinstance(found, FileContent):
+        return found.data
+    if view.is_irregular(name):
+        raise IrregularFileError("not a regular file")
+    return None
 
 
 def _listed_below(objects: Objects, commit: str, deadline: float) -> dict[str, str | None]:

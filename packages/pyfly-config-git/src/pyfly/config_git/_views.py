@@ -44,6 +44,16 @@ class CommitView:
         entry = self.objects.find(self.commit, path, deadline=self.deadline)
         return None if entry is None or entry.is_directory else entry.object_id
 
+    def is_irregular(self, name: str) -> bool:
+        """True if a link or a submodule has a name in the root."""
+        if self.commit is None:
+            return False
+        tree = self.objects.root(self.commit, deadline=self.deadline)
+        rows = self.objects.raw_directory(tree, deadline=self.deadline)
+        return any(
+            row.name == name.encode() and not (row.is_file or row.is_directory) for row in rows
+        )
+
     def read(
         self, path: str, *, limit: int, known: Hashable = None
     ) -> FileContent | Unchanged | None:

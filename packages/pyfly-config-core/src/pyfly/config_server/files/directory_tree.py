@@ -25,6 +25,7 @@ from pyfly.config_server.files.file_tree import (
     FileContent,
     FilesChangedError,
     FileWriter,
+    IrregularFileError,
     Listing,
 )
 from pyfly.config_server.files.safe_io import open_inside, open_root, opened, translated
@@ -194,7 +195,12 @@ class DirectoryTree:
     def _read_hidden(self, directory: int, name: str, limit: int) -> bytes | None:
         place = LabelPlace(root=self.root, label="", has_directory=False)
         found = DirectoryView(place=place, directory=directory).read(name, limit=limit)
-        return found.data if isinstance(found, FileContent) else None
+        if isinstance(found, FileContent):
+            return found.data
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=directory, follow_symlinks=False)
+            raise IrregularFileError("a link that leads to no file of the store")
+        return None
 
     def _is_in_place(self, label: str, directory: int) -> bool:
         """True if an open directory is still the directory of the label."""
