@@ -24,6 +24,9 @@ TEMPLATE = "/_backend_template/"
 
 BEST_RATING = 10
 
+PRIVATE = "Private :: Do Not Upload"
+"""The classifier of what no registry gets, as a new store has it."""
+
 LOCAL_LINK = re.compile(r"\]\((?!https://|#)([^)]*)\)")
 """A link of Markdown that leads nowhere on the page of a registry."""
 
@@ -51,6 +54,8 @@ def metadata_faults(metadata: email.message.Message) -> list[str]:
     """Return what is wrong with the metadata: links of the README, and what pyroma rates."""
     readme = str(metadata.get_payload())
     found = [f"README links to {target}" for target in LOCAL_LINK.findall(readme)]
+    if PRIVATE in metadata.get_all("Classifier", []):
+        return found
     fields = {
         key.lower(): values if len(values) > 1 else values[0]
         for key in metadata

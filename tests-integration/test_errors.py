@@ -6,6 +6,7 @@ import inspect
 import pickle
 import pkgutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -19,6 +20,7 @@ _SAMPLES: dict[str, Any] = {
     "bool": True,
     "bytes": b"bytes",
     "object": {"message": "text"},
+    "datetime.datetime | None": datetime(2026, 11, 28, 8, tzinfo=UTC),
     "Sequence[str]": ("one", "two"),
     "Sequence[tuple[bytes, bytes]]": ((b"name", b"value"),),
 }

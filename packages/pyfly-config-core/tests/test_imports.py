@@ -44,7 +44,7 @@ DOCUMENTED = {"os._exit", "sys._getframe", "sys._current_frames", "sys._MEIPASS"
 """Names of the standard library that begin with an underscore and are public nevertheless."""
 NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 """Public names of every named tuple."""
-INSIDERS = {"benchmarks", "proofs", "tests-integration"}
+INSIDERS = {"benchmarks", "proofs", "tests-integration", "scripts"}
 
 HOMES = {
     package.name: f"packages/{package.parents[2].name}"
@@ -173,7 +173,7 @@ def fault(path: Path, name: str) -> bool:
     private = [part for part in rest if is_private(part) and part not in NAMED_TUPLE]
     if not private or name in DOCUMENTED or first in LOCAL:
         return False
-    # Tests and benchmarks look at private parts of ours, and of nobody else's.
+    # Tests, benchmarks and scripts look at private parts of ours, and of nobody else's.
     looks_inside = path.relative_to(CHECKOUT).parts[0] in INSIDERS or "tests" in path.parts
     return first != "pyfly" or not (looks_inside or home(name) in {None, owner(path)})
 

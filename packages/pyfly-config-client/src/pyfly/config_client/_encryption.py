@@ -181,5 +181,6 @@ def _applications(name: str) -> list[str]:
         _IN_BRACKETS, plain
     )  # Config resource 'file [/repo/orders.yml]' via location …
     path = plain if found is None else found["path"]
-    parts = re.sub(_EXTENSION, "", re.split(_SEPARATOR, path)[-1]).split("-")
+    file = re.split(_SEPARATOR, path)[-1]
+    parts = re.sub(_EXTENSION, "", file).split("-")
     return ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]

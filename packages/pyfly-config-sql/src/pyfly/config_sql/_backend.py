@@ -294,6 +294,8 @@ class SqlConfigBackend:
 
     async def load_freezes(self) -> str | None:
         """Return the text of the freezes, or `None`, with one statement."""
+        if self._database.is_missing():  # the save that asks makes it
+            return None
         rows = await self._database.rows(statements.freezes_text())
         return rows[0].text if rows else None
 

@@ -157,9 +157,13 @@ class Database:
                 await self._drop_lost_files()
                 await self._open()
 
+    def is_missing(self) -> bool:
+        """True if connecting would make a SQLite file."""
+        return not (self._was_open or self._files is None or self._files.look().exists)
+
     def _has_no_file_yet(self) -> bool:
-        """True if connecting would make a SQLite file. Logs a warning the first time."""
-        if self._was_open or self._files is None or self._files.look().exists:
+        """As `is_missing`. Logs a warning the first time: a reader expects a file."""
+        if not self.is_missing():
             return False
         if not self._was_reported:
             _LOG.warning("the SQLite file does not exist yet; the first save makes it")
