@@ -51,7 +51,8 @@ class Terminal:
         self._seen = 0  # of what was printed, in bytes
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                ["bash", "-c", _SHELL],
+                # a run in the background ignores Ctrl-C, and so would all that it starts
+                ["env", "--default-signal=INT", "bash", "-c", _SHELL],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

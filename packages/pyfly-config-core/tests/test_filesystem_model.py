@@ -363,6 +363,7 @@ def source_of(key: ConfigKey, tree: Any) -> ConfigSource:
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 def test_any_sequence_of_operations_on_files_equals_the_model_in_memory() -> None:
     run_state_machine_as_test(
         FilesystemAndMemory,

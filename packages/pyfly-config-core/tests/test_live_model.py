@@ -21,6 +21,9 @@ from pyfly.config_core import BackendUnavailableError, ConfigError, ConfigFormat
 from pyfly.config_server import ConfigSource, InMemoryConfigBackend
 from pyfly.config_server.storage import ANY
 
+PATIENCE = 60.0
+"""Real seconds for what is about to end."""
+
 KEYS = [
     ConfigKey(application=application, profile=profile, label=label)
     for application, profile, label in [
@@ -403,10 +406,19 @@ class Live(RuleBasedStateMachine):
         )
         assert late <= sum(len(live.watching._waiters.get(one, ())) for one in tried_again)
 
+    async def _all_answered(self) -> None:
+        """Return when each request that was woken is answered, which may take a thread."""
+        await self._settle()
+        deadline = time.perf_counter() + PATIENCE
+        while self.app.live.watching.count != sum(not one.task.done() for one in self.watchers):
+            if time.perf_counter() > deadline:
+                return
+            await asyncio.sleep(0)
+
     @invariant()
     def nothing_leaks(self) -> None:
-        self.run(self._settle())  # what was woken is answered
         watching = self.app.live.watching
+        self.run(self._all_answered())
         assert watching.count == sum(not one.task.done() for one in self.watchers)
         assert watching.count == sum(len(one) for one in watching._waiters.values())
 
