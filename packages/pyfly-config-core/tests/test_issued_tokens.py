@@ -374,8 +374,8 @@ async def test_a_new_key_set_is_fetched_for_an_unknown_key_and_the_old_key_count
     assert len(issuer.asked) == 1  # not again within 30 s
     monkeypatch.setattr(issued_tokens, "_AGAIN_SECONDS", 0.0)
     await eventually(lambda: name_of(auth, new) == "orders")
-    assert name_of(auth, old) is None
-    assert len(issuer.asked) == 2
+    assert len(issuer.asked) > 1  # each request for the unknown key asks, without the pause
+    assert name_of(auth, old) is None  # this asks again, for the old key
 
 
 @pytest.mark.parametrize(
