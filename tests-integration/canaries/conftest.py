@@ -158,6 +158,26 @@ class CarryingRequest:
     body: bytes
 
 
+def _right_credentials(c: Canaries) -> list[str]:
+    """Return credentials, each as often as it is to be used."""
+    access, web_token = f"Bearer {c['access token']}", f"Bearer {c.web_token}"
+    return [f"Bearer {c['token']}"] * 5 + [access] * 3 + [web_token] * 2
+
+
+def _wrong_credentials(c: Canaries) -> list[str]:
+    """Return credentials that are refused."""
+    basic = base64.b64encode(f"u:{c['wrong password']}".encode()).decode()
+    forged = f"{c.web_token.rpartition('.')[0]}.{c['signature of a forged JWT']}"
+    return [
+        f"Bearer {c['wrong token']}",
+        f"Basic {basic}",
+        c["wrong token"],
+        f"Bearer {c['unknown access token']}",
+        f"Bearer {forged}",
+        "",
+    ]
+
+
 class RequestMaker:
     """Makes requests from the table of endpoints; the same for the same seed.
 
@@ -169,6 +189,8 @@ class RequestMaker:
     def __init__(self, canaries: Canaries, seed: int) -> None:
         self._canaries = canaries
         self._chance = random.Random(seed)
+        self._right = _right_credentials(canaries)
+        self._wrong = _wrong_credentials(canaries)
 
     def requests(self, count: int) -> Iterator[CarryingRequest]:
         """Yield requests: every endpoint in turn, with everything else by chance.
@@ -221,25 +243,9 @@ class RequestMaker:
 
     def _headers(self, method: str) -> dict[str, str]:
         c = self._canaries
-        good = f"Bearer {c['token']}"
-        basic = base64.b64encode(f"u:{c['wrong password']}".encode()).decode()
-        access, web_token = f"Bearer {c['access token']}", f"Bearer {c.web_token}"
-        forged = f"{c.web_token.rpartition('.')[0]}.{c['signature of a forged JWT']}"
-        credentials = (
-            [good] * 200
-            + [access] * 120
-            + [web_token] * 80
-            + [  # wrong ones are slowed: a fourth of them took ten minutes
-                f"Bearer {c['wrong token']}",
-                f"Basic {basic}",
-                c["wrong token"],
-                f"Bearer {c['unknown access token']}",
-                f"Bearer {forged}",
-                "",
-            ]
-        )
+        is_wrong = self._wrong and self._chance.random() < 0.1  # after a few of them, answers wait
         headers = {
-            "Authorization": self._any(credentials),
+            "Authorization": self._wrong.pop() if is_wrong else self._any(self._right),
             "Cookie": f"session={c['cookie']}",
             "X-Config-Token": c["wrong token"],
             "X-Hub-Signature-256": f"sha256={c['wrong signature']}",
