@@ -1,31 +1,20 @@
-"""A server that answers whatever a test tells it to, over real sockets, and the two clients."""
+"""Servers that answer whatever a test tells them to, and the two clients."""
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from holding_server import DOCUMENT, HoldingServer
+from live_programs import Program, threads
+from scripted_server import ScriptedServer
+from watched_clients import Watched
 
 from pyfly.config_client import ConfigClient, SyncConfigClient
-
-DOCUMENT: dict[str, Any] = {
-    "name": "orders",
-    "profiles": ["prod"],
-    "label": None,
-    "version": None,
-    "state": None,
-    "propertySources": [
-        {"name": "main/orders-prod.yaml", "source": {"db.url": "marker-value", "hosts[0]": "c"}},
-        {"name": "main/application-default.yaml", "source": {"hosts[0]": "a", "hosts[1]": "b"}},
-    ],
-}
 
 
 @pytest.fixture
@@ -36,81 +25,6 @@ def document() -> dict[str, Any]:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class ScriptedServer:
-    """Answers every connection with the same chunks, waiting between them.
-
-    What stands in `turns` comes first, each once: an answer, or a way to treat the connection.
-    """
-
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        self.chunks: list[bytes] = []
-        self.turns: list[bytes | Callable[[socket.socket], None]] = []
-        self.pause = 0.0
-        self._stopped = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection:
-            received = b""
-            while b"\r\n\r\n" not in received:
-                if not (chunk := connection.recv(65536)):
-                    return
-                received += chunk
-            self.requests.append(received.decode("latin-1"))
-            turn = self.turns.pop(0) if self.turns else None
-            try:
-                if callable(turn):
-                    turn(connection)
-                    return
-                for chunk in self.chunks if turn is None else [turn]:
-                    connection.sendall(chunk)
-                    if self._stopped.wait(self.pause):
-                        return
-                connection.shutdown(socket.SHUT_WR)
-            except OSError:
-                return  # the client has given up
-
-    def answer(
-        self, body: bytes, *headers: str, status: str = "200 OK", length: bool = True
-    ) -> None:
-        self.chunks = [self.message(body, *headers, status=status, length=length)]
-
-    def message(
-        self, body: bytes, *headers: str, status: str = "200 OK", length: bool = True
-    ) -> bytes:
-        """Return an answer as it travels."""
-        lines = [f"HTTP/1.1 {status}", "Connection: close", *headers]
-        if length:
-            lines.append(f"Content-Length: {len(body)}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-    def json(self, document: Any, *headers: str, **how: Any) -> bytes:
-        """Return an answer of JSON as it travels."""
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return self.message(body, "Content-Type: application/json", *headers, **how)
-
-    def answer_json(self, document: Any, *headers: str, **how: Any) -> None:
-        self.chunks = [self.json(document, *headers, **how)]
-
-    def stop(self) -> None:
-        """Refuse connections from now on."""
-        self._stopped.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        self._listener.close()
 
 
 @pytest.fixture
@@ -176,146 +90,75 @@ def fetch(request: pytest.FixtureRequest, server: ScriptedServer) -> Fetch:
     return run
 
 
-class HoldingServer:
-    """Keeps connections open, and holds conditional requests until its answer changes."""
-
-    def __init__(self) -> None:
-        self.requests: list[dict[str, str]] = []
-        """The headers of all requests, in lower case, with the address as `path`."""
-        self.connections: set[tuple[str, int]] = set()
-        """The client's end of every connection that sent a request."""
-        self.holds = True
-        self.held = 0
-        """How many requests are held at the moment."""
-        self.stale: int | None = None
-        self.busy = 0
-        """How many requests are answered with 503."""
-        self.silent = False
-        """Do not end a wait when the answer changes."""
-        self.drop_next = False
-        """Close the connection of the next request without an answer."""
-        self._etag, self._body = '"0"', b""
-        self._news = threading.Condition()
-        self._stopped = False
-        self._round = 0
-        self._cut = 0
-        server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        server.daemon_threads = True
-        server.block_on_close = False
-        self._server = server
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        self.answer(a=0)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def answer(self, **source: Any) -> None:
-        """Answer with other properties from now on."""
-        sources = [{"name": "main/orders.yaml", "source": source}]
-        document = {**DOCUMENT, "propertySources": sources}
-        with self._news:
-            self._body = json.dumps(document).encode()
-            self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:8]}"'
-            self._news.notify_all()
-
-    def end_waits(self) -> None:
-        """End all held requests with 304."""
-        with self._news:
-            self._round += 1
-            self._news.notify_all()
-
-    def cut(self) -> None:
-        """Close the connections of all held requests."""
-        with self._news:
-            self._cut += 1
-            self._news.notify_all()
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is true of this server."""
-        with self._news:
-            assert self._news.wait_for(condition, 60.0)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is true of this server, beside other tasks."""
-        await asyncio.to_thread(self.wait_until, condition)
-
-    def stop(self) -> None:
-        """Refuse connections from now on."""
-        self._stopped = True
-        self.cut()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.respond(self)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
-                """Write nothing."""
-
-        return Handler
-
-    def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer one request."""
-        asked = {name.lower(): value for name, value in handler.headers.items()}
-        with self._news:
-            self.requests.append(asked | {"path": handler.path})
-            self.connections.add(handler.client_address)
-            self._news.notify_all()
-            if self.drop_next or self._stopped:
-                self.drop_next = False
-                handler.close_connection = True
-                return
-            if self.busy:
-                self.busy -= 1
-                self._send(handler, 503, b"", {"Retry-After": "0"})
-                return
-            wait = asked.get("prefer", "").removeprefix("wait=")
-            known = asked.get("if-none-match")
-            if wait and self.holds and known == self._etag and not self._hold(float(wait)):
-                handler.close_connection = True
-                return
-            headers = {"ETag": self._etag, "Content-Type": "application/json"}
-            if wait and self.holds:
-                headers["Preference-Applied"] = f"wait={wait}"
-            if self.stale is not None:
-                headers["X-Config-Stale"] = str(self.stale)
-            same = known == self._etag
-            self._send(handler, 304 if same else 200, b"" if same else self._body, headers)
-
-    def _hold(self, seconds: float) -> bool:
-        """Wait for another answer; return False if the connection is to be cut."""
-        before, cut, etag = self._round, self._cut, self._etag
-        self.held += 1
-        self._news.notify_all()
-        self._news.wait_for(
-            lambda: (
-                (self._round, self._cut) != (before, cut) or not (self.silent or self._etag == etag)
-            ),
-            seconds,
-        )
-        self.held -= 1
-        self._news.notify_all()
-        return cut == self._cut
-
-    def _send(
-        self, handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]
-    ) -> None:
-        with contextlib.suppress(OSError):  # the client has given up
-            handler.send_response(status)
-            for name, value in headers.items():
-                handler.send_header(name, value)
-            if status != 304:
-                handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
-
-
 @pytest.fixture
 def holding_server() -> Iterator[HoldingServer]:
     server = HoldingServer()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def arguments(server: ScriptedServer) -> dict[str, Any]:
+    """The arguments of a client that asks once."""
+    return {"server_url": server.url, "application": "orders", "profile": "prod", "attempts": 1}
+
+
+@pytest.fixture(params=["async", "sync"])
+async def program(
+    request: pytest.FixtureRequest, arguments: dict[str, Any]
+) -> AsyncIterator[Callable[..., Program]]:
+    kind = ConfigClient if request.param == "async" else SyncConfigClient
+    async with contextlib.AsyncExitStack() as stack:
+        yield lambda **how: Program(kind(**arguments | how), stack)
+    assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("pyfly-config")]
+    assert threads() == []
+
+
+@pytest.fixture(params=["async", "sync"])
+async def make_client(request: pytest.FixtureRequest, holding_server: Any) -> Any:
+    def make(**how: Any) -> Watched:
+        names: Any = {"server_url": holding_server.url, "application": "orders", "profile": "prod"}
+        kind = ConfigClient if request.param == "async" else SyncConfigClient
+        return Watched(kind(**names | {"attempts": 1} | how))
+
+    return make
+
+
+@pytest.fixture
+async def watch(make_client: Any, holding_server: Any) -> Any:
+    """Start to watch, and wait until the server holds the request."""
+    ends: list[Any] = []
+
+    async def start(**how: Any) -> Watched:
+        watched = make_client(**how)
+        client = watched.client
+        await watched.fetch()
+        client.on_status(watched.statuses.put)
+        if isinstance(client, ConfigClient):
+            watcher = client.watch(interval=0.05)
+
+            async def follow() -> None:
+                async for change in watcher:
+                    watched.changes.put(change)
+
+            task = asyncio.create_task(follow())
+
+            async def end() -> None:
+                task.cancel()
+                await asyncio.wait([task])
+
+            ends.append(end)
+        else:
+            sync_watcher = client.watch(watched.changes.put, interval=0.05)
+
+            async def stop() -> None:
+                await asyncio.to_thread(sync_watcher.stop)
+                assert not sync_watcher.alive
+
+            ends.append(stop)
+        await holding_server.until(lambda: holding_server.held or not holding_server.holds)
+        return watched
+
+    yield start
+    for end in ends:
+        await end()

@@ -33,11 +33,6 @@ def held_arguments(holding_server: Any) -> dict[str, Any]:
     return {"server_url": holding_server.url, "application": "orders", "profile": "prod"}
 
 
-@pytest.fixture
-def arguments(server: Any) -> dict[str, Any]:
-    return {"server_url": server.url, "application": "orders", "profile": "prod", "attempts": 1}
-
-
 def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
