@@ -6,10 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
-import signal
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blocking_files import SHARED
-from standby_stores import DEADLINE, Switch, quick, records, written
+from standby_stores import DEADLINE, Switch, records, written
 
 from pyfly.config_core import BackendError, BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource, InMemoryConfigBackend
@@ -27,17 +23,13 @@ from pyfly.config_server.live.standby_files import StandbyFiles
 from pyfly.config_server.live.standby_records import RecordKey, decode_record, encode_record
 from pyfly.config_server.storage import ANY
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_standby")]
 
 NAMES = ("orders", "prod", "main")
+
 ANOTHER_USER = 12_345
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch)
 
 
 @pytest.fixture
@@ -423,75 +415,6 @@ async def test_a_result_that_another_worker_has_replaced_is_written_again(
     await read_again(standby)
     store.take_away()
     assert await standby.fetch(*NAMES) == first
-
-
-SCRIPT = '''
-"""Read bundles that change all the time through a standby, and keep them."""
-
-import asyncio, itertools, os, sys
-
-from pyfly.config_server import ConfigSource, InMemoryConfigBackend
-from pyfly.config_server.live import standby_recorder
-from pyfly.config_server.live.standby import StandbyBackend
-
-standby_recorder.PAUSE_SECONDS = 0.0
-standby_recorder.LOOK_SECONDS = 0.0
-writer = sys.argv[2]
-
-
-async def run():
-    inner = InMemoryConfigBackend()
-    standby = StandbyBackend(inner, sys.argv[1], store="shared")
-    for number in itertools.count(1):
-        content = {"writer": writer, "number": number, "filling": [f"{writer} {number}"] * 500}
-        for name in ("one", "two", "three"):
-            await inner.save(ConfigSource(application=name, profile="prod", properties=content))
-            await standby.fetch(name, "prod")
-        await asyncio.sleep(0)
-        while standby._recorder._waiting:
-            await asyncio.sleep(0.001)
-        if number % 3 == 0:
-            os.write(1, b".")
-
-
-asyncio.run(run())
-'''
-
-
-@pytest.mark.slow
-async def test_kills_in_the_middle_of_writes_tear_and_mix_nothing(
-    tmp_path: Path, times: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Two processes write into one directory, and are killed."""
-    directory, whole = tmp_path / "standby", 0
-    for _ in range(5 * times):
-        writers = [
-            subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, str(directory), name],
-                stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": str(SHARED)},
-            )
-            for name in ("a", "b")
-        ]
-        for writer in writers:
-            assert writer.stdout is not None
-            assert writer.stdout.read(1) == b"."
-        for writer in writers:
-            writer.send_signal(signal.SIGKILL)
-            writer.communicate()
-        store = Switch(InMemoryConfigBackend())
-        store.take_away()
-        standby = StandbyBackend(store, directory, store="shared")
-        for name in ("one", "two", "three"):
-            found = await standby.fetch(name, "prod")
-            assert found is not None
-            writer_name, number = found.properties["writer"], found.properties["number"]
-            assert found.properties["filling"] == [f"{writer_name} {number}"] * 500
-            whole += 1
-        assert not (standby._files.path / "new.tmp").exists()
-        await standby.aclose()
-    assert whole == 15 * times
-    assert caplog.records == []
 
 
 async def test_a_file_that_grows_beyond_the_limit_is_not_read(

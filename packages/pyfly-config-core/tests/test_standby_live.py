@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from standby_stores import DEADLINE, Switch, quick, written
+from standby_stores import DEADLINE, Switch, written
 
 from pyfly.config_core import BackendUnavailableError, ConfigNotFoundError, encode_environment
 from pyfly.config_server import (
@@ -27,7 +27,7 @@ from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.messages import HttpRequest
 from pyfly.config_server.live.standby_reads import standby_reads
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_standby")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,6 @@ class Process:
             while number_in(answer := await self.live.get(ORDERS)) != number:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return answer
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch)
 
 
 @pytest.fixture

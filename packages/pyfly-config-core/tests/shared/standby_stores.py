@@ -2,15 +2,21 @@
 
 import asyncio
 import builtins
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pyfly.config_core import DEFAULT_LABEL, BackendUnavailableError
+from pyfly.config_core import DEFAULT_LABEL, BackendUnavailableError, ConfigKey, JsonValue
 from pyfly.config_server.live import standby_recorder
 from pyfly.config_server.live.standby import StandbyBackend
 from pyfly.config_server.storage import ConfigBackend, ConfigSource, WrapperBackend
 
 A = TypeVar("A")
+
+ORDERS = ConfigKey(application="orders", profile="prod")
+NAMES = ("orders", "prod", "main")
+
+Restart = Callable[..., StandbyBackend]
 
 DEADLINE = 30.0
 
@@ -71,6 +77,10 @@ class _Gate:
             return await method(*arguments, **named)
 
         return call
+
+
+def bundle(application: str = "orders", **properties: JsonValue) -> ConfigSource:
+    return ConfigSource(application=application, profile="prod", properties=properties or {"a": 1})
 
 
 def quick(monkeypatch: Any) -> None:
