@@ -1,5 +1,6 @@
 """Walks over all endpoints: each one is declared completely, and its declaration is kept."""
 
+import base64
 import importlib
 import inspect
 import pkgutil
@@ -249,6 +250,22 @@ async def test_an_authenticator_that_fails_lets_nobody_in() -> None:
 def test_a_credential_that_cannot_be_is_refused(credential: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="user name"):
         SharedCredential.basic(username=credential[0], password=credential[1])
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_a_header_that_was_accepted_opens_for_no_other(scheme: str) -> None:
+    if scheme == "basic":
+        auth = SharedCredential.basic(username="ada", password="secret")
+        payload = base64.b64encode(b"ada:secret")
+    else:
+        auth, payload = SharedCredential.bearer("secret"), b"secret"
+    right = scheme.encode() + b" " + payload
+    spellings = [right, right.upper().replace(payload.upper(), payload), b" " * 3 + right]
+    spellings += [right + b" " * number for number in range(200)]
+    wrong = [b"", b" ", right[:-1], right + b"x", right.swapcase(), right.replace(b" ", b"  x ")]
+    for _ in range(2):
+        assert all(auth.admits(one) for one in spellings)
+        assert not any(auth.admits(one) for one in (*wrong, None))
 
 
 @pytest.mark.parametrize("value", [b"%00", b"%1B[31m", b"%7F", b"%C2%9B31m", b"%ff", b"%", b"\xe9"])

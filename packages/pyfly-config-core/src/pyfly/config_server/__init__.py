@@ -26,10 +26,10 @@ from pyfly.config_server.http.errors import HttpError
 from pyfly.config_server.http.failed_sign_ins import SlowedAuthenticator
 from pyfly.config_server.http.health import HealthRepository, HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.hot_path import KnownRequest, ReadyResponse
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from pyfly.config_server.http.metrics_app import MetricsApp
 from pyfly.config_server.http.proxies import ProxyPolicy
+from pyfly.config_server.http.ready_responses import KnownRequest, ReadyResponse
 from pyfly.config_server.http.request_notes import (
     REQUEST_NOTES,
     RequestNotes,

@@ -19,9 +19,10 @@ from pyfly.config_server.http.controller import Controller
 from pyfly.config_server.http.document_handler import waited_headers
 from pyfly.config_server.http.health import HealthSettings
 from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.hot_path import HotAnswer, HotPath, KnownRequest, ReadyResponse
+from pyfly.config_server.http.hot_path import HotPath
 from pyfly.config_server.http.messages import MAX_BODY_BYTES, Headers, HttpRequest, HttpResponse
 from pyfly.config_server.http.proxies import ProxyPolicy
+from pyfly.config_server.http.ready_responses import HotAnswer, KnownRequest
 from pyfly.config_server.http.request_notes import REQUEST_NOTES
 from pyfly.config_server.http.responses import SECURITY_HEADERS
 from pyfly.config_server.http.webhook_secret import WebhookSecret
@@ -213,17 +214,18 @@ class ConfigServerApp:
         """
         return None if self._hot is None else self._hot.recognize(scope)
 
-    def answer_now(self, request: KnownRequest) -> tuple[ReadyResponse, bytes] | None:
-        """Return the response to a request with its body, empty for 304, and count it.
+    def answer_now(self, request: KnownRequest) -> bytes | None:
+        """Return the body of the response to a request, empty for 304, and count the response.
 
-        `None` if the answer, the host or the credential has to be looked at: call the application.
+        Its headers are those of `request.ready`. `None` if the answer, the host or the credential
+        has to be looked at: call the application.
         """
         started, hot = time.perf_counter(), self._hot
-        found = None if hot is None else hot.answer(request)
-        if found is not None:
+        body = None if hot is None else hot.answer(request)
+        if body is not None:
             seconds = time.perf_counter() - started
-            self._counters.answered(found[0].route, request.status, seconds)
-        return found
+            self._counters.answered(request.route, request.status, seconds)
+        return body
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, hot = time.perf_counter(), self._hot

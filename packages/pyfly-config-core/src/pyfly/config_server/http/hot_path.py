@@ -4,28 +4,33 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 from weakref import ref
 
 from pyfly.config_server.access import ANONYMOUS, Principal, missing
 from pyfly.config_server.composition.needed_rights import OPENING_RIGHTS, UNKNOWN, AnswerNeeds
-from pyfly.config_server.composition.representation import DocumentRequest
 from pyfly.config_server.http.authentication import Authenticator, HeaderAuthenticator
 from pyfly.config_server.http.hosts import HostPolicy
-from pyfly.config_server.http.messages import Headers, Reusable
+from pyfly.config_server.http.messages import Reusable
 from pyfly.config_server.http.preferences import plain_wait
 from pyfly.config_server.http.proxies import ProxyPolicy
+from pyfly.config_server.http.ready_responses import (
+    HotAnswer,
+    KnownRequest,
+    ReadyResponse,
+    RequestKey,
+)
 from pyfly.config_server.http.responses import known_headers, representation_headers
 from pyfly.config_server.live import Entry, LiveDocuments
 
-__all__ = ["HotAnswer", "HotPath", "KnownRequest", "ReadyResponse"]
+__all__ = ["HotPath"]
 
 _MAX_REQUESTS: Final = 20_000
 _MAX_HOSTS: Final = 256
 _MAX_GRANTS: Final = 100_000
 """Principals with a response each that are remembered."""
+_MAX_CREDENTIALS: Final = 10_000
 _NOBODY: Final[Mapping[Principal, float]] = MappingProxyType({})
 _LONGEST_HOST: Final = 256
 _LONGEST_HEAD: Final = 1_024
@@ -33,68 +38,11 @@ _LONGEST_HEAD: Final = 1_024
 _MAX_BODY: Final = 65_536
 """Longer bodies are sent in pieces, so not from here."""
 
-_Key: TypeAlias = tuple[bytes | None, bytes | None, str | None, bytes | None, bytes | None]
-"""Path, query and prefix as sent, and the accepted media types and charsets."""
 _READ: Final = frozenset(
     {b"accept", b"accept-charset", b"authorization", b"host", b"if-none-match", b"prefer"}
 )
 _DECIDING: Final = frozenset({b"cache-control", b"if-modified-since", b"origin", b"sec-fetch-site"})
 _BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ReadyResponse:
-    """A response to one request, ready to be sent, while its answer is current."""
-
-    entry: "ref[Entry]"
-    """The answer, as long as the cache keeps it."""
-    request: DocumentRequest
-    """The document of the answer."""
-    entity_tag: bytes
-    needed: AnswerNeeds
-    """The rights that a principal needs."""
-    route: str
-    """The id of the endpoint."""
-    headers: Headers
-    known_headers: Headers
-    """The headers of 304."""
-
-
-class HotAnswer(NamedTuple):
-    """What `HotPath` has decided about one request."""
-
-    ready: ReadyResponse
-    body: bytes | None
-    """The body; `None` if the client has it."""
-    wait: int | None = None
-    """The seconds that the client grants for an answer that it does not have; `None` if it wants
-    an answer at once."""
-    request: "KnownRequest | None" = None
-    """What `after_wait` needs; `None` for a request that does not wait."""
-
-    @property
-    def status(self) -> int:
-        """The status of the response: 200 or 304."""
-        return 304 if self.body is None else 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRequest:
-    """A request that was answered before: the same bytes mean the same again.
-
-    Sent again, it still needs a current answer, an accepted host and an accepted credential.
-    """
-
-    key: _Key
-    entity_tag: bytes | None
-    """The value of `If-None-Match`: with one the answer is 304, without one 200."""
-    host: bytes | None
-    authorization: bytes | None = field(repr=False)
-
-    @property
-    def status(self) -> int:
-        """The status of the response: 200 or 304."""
-        return 200 if self.entity_tag is None else 304
 
 
 class HotPath:
@@ -127,7 +75,8 @@ class HotPath:
         self._noted = _READ | _BODY | self._deciding
         self._checks_hosts = hosts is not None
         self._hosts: set[bytes] = set()
-        self._responses: OrderedDict[_Key, ReadyResponse] = OrderedDict()
+        self._credentials: dict[bytes, bytes] = {}
+        self._responses: OrderedDict[RequestKey, ReadyResponse] = OrderedDict()
         self._granted: dict[ReadyResponse, dict[Principal, float]] = {}
         self._grants = 0
 
@@ -188,22 +137,57 @@ class HotPath:
         if head is None or b"prefer" in head:
             return None
         request = _known_request(scope, head)
-        return request if request.key in self._responses else None
-
-    def answer(self, request: KnownRequest) -> tuple[ReadyResponse, bytes] | None:
-        """Return the response with its body, empty for 304; `None` if it has to be looked at."""
-        ready, tag = self._current(request.key), request.entity_tag
-        entry = None if ready is None else ready.entry()
-        if (
-            ready is None
-            or entry is None
-            or (tag is not None and tag != ready.entity_tag)
-            or not self._may_have(ready, request.host, request.authorization)
-        ):
+        if request.key not in self._responses:
             return None
+        request.authorization = self._one_of(request.authorization)
+        return request
+
+    def _one_of(self, credential: bytes | None) -> bytes | None:
+        """Return one object for equal credentials, so that it stays in the processor's cache."""
+        if credential is None:
+            return None
+        if len(self._credentials) >= _MAX_CREDENTIALS:
+            self._credentials.clear()
+        return self._credentials.setdefault(credential, credential)
+
+    def answer(self, request: KnownRequest) -> bytes | None:
+        """Return the body, empty for 304; `None` if the request has to be looked at.
+
+        The headers are those of `request.ready`.
+        """
+        entry = None if request.entry is None else request.entry()
+        if entry is None or not (self._is_ready(entry) and self._may_still(request)):
+            entry = self._look_up(request)
+            if entry is None:
+                return None
         entry.is_used = True
         self._counters.hits += 1
-        return ready, entry.representation.body if tag is None else b""
+        return entry.representation.body if request.entity_tag is None else b""
+
+    def _may_still(self, request: KnownRequest) -> bool:
+        """True if a request may have the answer that it had last. A host stays accepted."""
+        until = request.until
+        return self._principal(request.authorization) is request.principal and (
+            until == math.inf or time.monotonic() < until
+        )
+
+    def _look_up(self, request: KnownRequest) -> Entry | None:
+        """Return the answer of a request that may have it, and note it there."""
+        request.entry = None
+        ready, tag = self._current(request.key), request.entity_tag
+        entry = None if ready is None else ready.entry()
+        if ready is None or entry is None or (tag is not None and tag != ready.entity_tag):
+            return None
+        if not self._accepts_host(request.host):
+            return None
+        principal = self._principal(request.authorization)
+        until = None if principal is None else self._granted_until(principal, ready)
+        if until is None:
+            return None
+        if ready is not request.ready:
+            request.ready, request.head, request.route = ready, b"", ready.route
+        request.entry, request.principal, request.until = ready.entry, principal, until
+        return entry
 
     def principal_name(self, scope: Mapping[str, Any]) -> str | None:
         """Return the name of the principal of a request that was answered here, for logs."""
@@ -228,7 +212,7 @@ class HotPath:
             self._forget(oldest)
         self._responses[key] = _ready(reusable.entry, reusable.needed, route=reusable.route)
 
-    def _current(self, key: _Key) -> ReadyResponse | None:
+    def _current(self, key: RequestKey) -> ReadyResponse | None:
         """Return the response to a request, renewed if its document was composed again."""
         ready = self._responses.get(key)
         entry = None if ready is None else ready.entry()
@@ -243,39 +227,48 @@ class HotPath:
         ready = self._responses[key] = _renewed(ready, newer)
         return ready
 
+    def _accepts_host(self, host: bytes | None) -> bool:
+        return not self._checks_hosts or host in self._hosts
+
+    def _principal(self, authorization: bytes | None) -> Principal | None:
+        """Return the principal of a credential; `None` if it is refused."""
+        auth = self._header_auth
+        return ANONYMOUS if auth is None else auth.principal_of(authorization)
+
     def _may_have(
         self, ready: ReadyResponse, host: bytes | None, authorization: bytes | None
     ) -> bool:
-        if self._checks_hosts and host not in self._hosts:
+        if not self._accepts_host(host):
             return False
-        auth = self._header_auth
-        principal = ANONYMOUS if auth is None else auth.principal_of(authorization)
-        if principal is None:
-            return False
+        principal = self._principal(authorization)
+        return principal is not None and self._granted_until(principal, ready) is not None
+
+    def _granted_until(self, principal: Principal, ready: ReadyResponse) -> float | None:
+        """Return how long a principal may have a response, as the monotonic clock has it.
+
+        `None` if it may not, or if that is not known: the controller decides then.
+        """
         until = self._granted.get(ready, _NOBODY).get(principal)
         if until is not None and (until == math.inf or time.monotonic() < until):
-            return True
+            return until
         return self._grant(principal, ready)
 
-    def _grant(self, principal: Principal, ready: ReadyResponse) -> bool:
-        """Decide whether a principal may have a response, and remember it if it may.
-
-        False if that is not known: the controller decides then.
-        """
+    def _grant(self, principal: Principal, ready: ReadyResponse) -> float | None:
+        """Decide how long a principal may have a response, and remember it."""
         needed = ready.needed
         if all(map(principal.may_everywhere, OPENING_RIGHTS)):
             until = math.inf
         elif time.monotonic() < needed.until and missing(principal, needed.needs) is None:
             until = needed.until
         else:
-            return False
+            return None
         if self._grants >= _MAX_GRANTS:
             self._granted.clear()
             self._grants = 0
         granted = self._granted.setdefault(ready, {})
         self._grants += principal not in granted
         granted[principal] = until
-        return True
+        return until
 
     def _forget(self, ready: ReadyResponse | None) -> None:
         """Forget who may have a response that is not used any more."""
@@ -345,7 +338,7 @@ def _known_request(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> Kno
     )
 
 
-def _key(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> _Key:
+def _key(scope: Mapping[str, Any], head: Mapping[bytes, bytes]) -> RequestKey:
     return (
         scope.get("raw_path"),
         scope.get("query_string"),

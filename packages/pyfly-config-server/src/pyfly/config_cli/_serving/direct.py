@@ -3,7 +3,6 @@
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
@@ -11,37 +10,12 @@ from typing import Final
 import httptools
 
 from pyfly.config_cli._serving.transport import Headers
-from pyfly.config_server import ConfigServerApp, KnownRequest, ReadyResponse
+from pyfly.config_server import ConfigServerApp, KnownRequest
 
 _MAX_REQUESTS: Final = 20_000
 _LONGEST_REQUEST: Final = 1_024
 _UNREPEATED: Final = frozenset({b"prefer", b"traceparent", b"x-request-id"})
 """Headers of requests that may be held, or that are never sent again with the same bytes."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Known:
-    """A request, and the head of its newest response."""
-
-    request: KnownRequest
-    response: ReadyResponse | None = None
-    start: bytes = b""
-    """The status line, and the name of the field `Date`."""
-    end: bytes = b""
-    """The line end of `Date`, the other fields, and the empty line."""
-
-    def render(self, response: ReadyResponse, more: Headers) -> None:
-        """Render the head of a response.
-
-        Args:
-            response: The response.
-            more: Headers of every response of this server.
-        """
-        status = self.request.status
-        own = response.headers if status == HTTPStatus.OK else response.known_headers
-        self.response = response
-        self.start = b"HTTP/1.1 %d %s\r\ndate: " % (status, HTTPStatus(status).phrase.encode())
-        self.end = b"".join((b"\r\n", *(b"%s: %s\r\n" % field for field in (*more, *own)), b"\r\n"))
 
 
 class DirectAnswers:
@@ -58,9 +32,9 @@ class DirectAnswers:
     def __init__(self, app: ConfigServerApp, headers: Headers = ()) -> None:
         self._app = app
         self._headers = headers
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known: OrderedDict[bytes, KnownRequest] = OrderedDict()
         self._second = 0
-        self._date = b""
+        self._starts: dict[int, bytes] = {}
 
     def find(self, request: bytes) -> bytes | None:
         """Return the response to a request that was learned; `None` if the server must handle it.
@@ -69,16 +43,30 @@ class DirectAnswers:
             request: The bytes of exactly one request.
         """
         known = self._known.get(request)
-        found = None if known is None else self._app.answer_now(known.request)
-        if known is None or found is None:
+        body = None if known is None else self._app.answer_now(known)
+        if known is None or body is None:
             return None
-        response, body = found
-        if response is not known.response:
-            known.render(response, self._headers)
-        now = int(time.time())
-        if now != self._second:
-            self._second, self._date = now, formatdate(now, usegmt=True).encode()
-        return b"".join((known.start, self._date, known.end, body))
+        if int(time.time()) != self._second:
+            self._note_date()
+        return b"".join((self._starts[known.status], known.head or self._render(known), body))
+
+    def _note_date(self) -> None:
+        """Render the beginnings of all responses of this second."""
+        self._second = int(time.time())
+        date = formatdate(self._second, usegmt=True)
+        self._starts = {
+            status: f"HTTP/1.1 {status} {status.phrase}\r\ndate: {date}\r\n".encode()
+            for status in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
+        }
+
+    def _render(self, known: KnownRequest) -> bytes:
+        """Render the headers of a response after the date, with the empty line."""
+        ready = known.ready
+        assert ready is not None  # noqa: S101 - it was answered
+        own = ready.headers if known.status == HTTPStatus.OK else ready.known_headers
+        fields = (b"%s: %s\r\n" % field for field in (*self._headers, *own))
+        known.head = b"".join((*fields, b"\r\n"))
+        return known.head
 
     def learn(
         self, request: bytes, target: bytes, fields: Sequence[tuple[bytes, bytes]]
@@ -110,7 +98,7 @@ class DirectAnswers:
             return None
         if len(self._known) >= _MAX_REQUESTS:
             self._known.popitem(last=False)
-        self._known[request] = _Known(request=known)
+        self._known[request] = known
         response = self.find(request)
         if response is None:  # a refused credential, for example
             del self._known[request]
