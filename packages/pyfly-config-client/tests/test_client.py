@@ -22,6 +22,9 @@ from pyfly.config_client import (
     SyncConfigClient,
 )
 from pyfly.config_client._httpx import translate
+from pyfly.config_client._requests import Credentials
+from pyfly.config_client._rounds import Revalidation
+from pyfly.config_client.testing import FakeConfigServer
 from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import InvalidConfigKeyError
 
@@ -314,6 +317,23 @@ def test_no_credential_shows_in_a_representation() -> None:
     client = ConfigClient(server_url=url, application="orders")
     assert repr(client) == "ConfigClient('http://config:8888/config/orders/default')"
     assert "marker-pw" not in repr(vars(client))
+
+
+def test_no_value_inside_a_client_shows_a_secret() -> None:
+    url = "http://user:marker-pw@config:8888"
+    client = SyncConfigClient(server_url=url, application="orders", profile="prod")
+    with FakeConfigServer() as server:
+        server.put("orders", "prod", {"key": "marker-value", "other": "${key}"})
+        properties = client.fetch()
+        job, loaded = client._session.job(), client._session.in_use
+    values = (job, job.requests, client.config.servers, loaded, loaded.snapshot)
+    for one in (
+        *values,
+        properties._merged,
+        Revalidation(loaded=loaded),
+        Credentials(token="marker"),
+    ):
+        assert "marker" not in repr(one)
 
 
 def every(kind: type[BaseException]) -> Iterator[type[BaseException]]:

@@ -127,7 +127,7 @@ def test_a_rejected_configuration_is_waited_for_to_change(monkeypatch: pytest.Mo
             raise ValueError
 
     plan = Plan(monkeypatch)
-    plan.job = replace(plan.job, config=replace(plan.config, validate=validate))
+    plan.job = plan.job._replace(config=replace(plan.config, validate=validate))
     wrong = plan.answer({"a": -1}, '"wrong"', **HELD)
     turns = [
         (5.0, wrong),
@@ -154,7 +154,7 @@ def test_a_rejected_configuration_of_a_server_that_does_not_hold_is_asked_for_ev
         raise ValueError
 
     plan = Plan(monkeypatch)
-    plan.job = replace(plan.job, config=replace(plan.config, validate=validate))
+    plan.job = plan.job._replace(config=replace(plan.config, validate=validate))
     turns = [(0.0, plan.answer({"a": 1}, '"1"')), (0.0, unchanged())] * 4
     assert plan.pauses(*turns) == pytest.approx([0.15, 2, 0.15, 8, 0.15, 32, 0.15, 60])
 
@@ -162,6 +162,7 @@ def test_a_rejected_configuration_of_a_server_that_does_not_hold_is_asked_for_ev
 def test_a_server_that_comes_back_is_asked_to_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request without an entity tag cannot be held, so there is no need to wait for the next."""
     plan = Plan(monkeypatch)
-    plan.current = replace(plan.current, snapshot=replace(plan.current.snapshot, url="elsewhere"))
+    known = plan.current
+    plan.current = known._replace(snapshot=known.snapshot._replace(url="elsewhere"))
     assert plan.pauses((0.2, plan.answer({"a": 0}, '"0"', **HELD))) == [0.0]
     assert plan.sent[0].headers == {}

@@ -8,10 +8,9 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._forks import forget_after_fork
@@ -28,8 +27,7 @@ T = TypeVar("T")
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Loaded:
+class Loaded(NamedTuple):
     """An accepted configuration, and the response it was read from."""
 
     properties: Properties
@@ -40,12 +38,11 @@ class Loaded:
     """True if nothing is stored for the application itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """A new configuration, and which keys differ from the previous one. Shows no values."""
 
     properties: Properties
-    previous: Properties = field(repr=False)
+    previous: Properties
     added: frozenset[str]
     removed: frozenset[str]
     changed: frozenset[str]
@@ -85,8 +82,7 @@ def _differ(before: object, after: object) -> bool:
     return before != after or type(before) is not type(after)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """A failed request, or a response that was rejected. Shows no values."""
 
     text: str
@@ -94,8 +90,7 @@ class Problem:
     """In UTC."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientStatus:
+class ClientStatus(NamedTuple):
     """What a client uses, and how its last requests went. Shows no values."""
 
     loaded_from: LoadedFrom | None = None
@@ -123,7 +118,7 @@ class ClientStatus:
 
 
 def _essence(status: ClientStatus) -> tuple[ClientStatus, bool]:
-    return replace(status, last_contact=None, stale_for=None), status.stale_for is not None
+    return status._replace(last_contact=None, stale_for=None), status.stale_for is not None
 
 
 class ConfigurationHolder:
@@ -165,7 +160,7 @@ class ConfigurationHolder:
         with self._lock:
             loaded, status = self._loaded, self._status
         stale_for = None if loaded is None else loaded.properties.stale_for
-        return replace(status, stale_for=stale_for)
+        return status._replace(stale_for=stale_for)
 
     def use(self, loaded: Loaded, known: Loaded | None) -> bool:
         """Use a configuration, and tell the program what is new.
@@ -194,9 +189,9 @@ class ConfigurationHolder:
         """Note a request that failed, or whose response was rejected."""
         problem = Problem(text=str(error).partition("\n")[0], at=_now())
         with self._lock:
-            status = replace(self._status, last_error=problem, failing=True)
+            status = self._status._replace(last_error=problem, failing=True)
             if isinstance(error, InvalidPayloadError):
-                status = replace(status, last_rejection=problem, rejected=status.rejected + 1)
+                status = status._replace(last_rejection=problem, rejected=status.rejected + 1)
             self._status = status
         self._deliver()
 
@@ -269,8 +264,7 @@ def _is_superseded(before: Loaded | None, known: Loaded | None, loaded: Loaded) 
 
 def _with_contact(status: ClientStatus, loaded: Loaded) -> ClientStatus:
     found = loaded.properties
-    return replace(
-        status,
+    return status._replace(
         loaded_from=found.loaded_from,
         version=found.version,
         etag=loaded.snapshot.etag,

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, get_args
 
-from pyfly.config_client._disk import OFF, SnapshotStore, read_file
-from pyfly.config_client._encryption import SnapshotCipher, ValueCipher
+from pyfly.config_client._disk import OFF, SnapshotStore
 from pyfly.config_client._environ import read_variable, read_variables
 from pyfly.config_client._exchange import Identity, TlsFiles, Transport
 from pyfly.config_client._properties import Properties
@@ -20,16 +19,19 @@ from pyfly.config_client._requests import (
     build_requests,
     check_identity,
     parse_server,
+    read_text,
+    read_token,
 )
-from pyfly.config_client.errors import ConfigClientError
 from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import DEFAULT_PROFILE
+
+if TYPE_CHECKING:
+    from pyfly.config_client._encryption import SnapshotCipher, ValueCipher
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Policy: TypeAlias = Literal["prefer_server", "require_server", "offline"]
 Strategy: TypeAlias = Literal["always", "connection-timeout-only"]
 
-_MAX_TEXT_BYTES: Final = 65_536
 _MAX_SECONDS: Final = 86_400
 
 
@@ -119,9 +121,9 @@ class ClientConfig:
     """The addresses, parsed."""
     identity: Identity = field(init=False, compare=False)
     """The configuration that is requested, without credentials."""
-    cipher: SnapshotCipher | None = field(init=False, compare=False)
+    cipher: "SnapshotCipher | None" = field(init=False, compare=False)
     """Encrypts snapshots."""
-    value_cipher: ValueCipher | None = field(init=False, compare=False)
+    value_cipher: "ValueCipher | None" = field(init=False, compare=False)
     """Decrypts values."""
 
     def __post_init__(self) -> None:
@@ -135,11 +137,7 @@ class ClientConfig:
         self._set("identity", self._make_identity())
         if isinstance(self.decrypt_keys, Mapping):
             self._set("decrypt_keys", json.dumps(dict(self.decrypt_keys)))
-        self._set(
-            "cipher", None if self.snapshot_key is None else SnapshotCipher(self.snapshot_key)
-        )
-        keys = self._load_decrypt_keys()
-        self._set("value_cipher", None if keys is None else ValueCipher(keys))
+        self._make_ciphers()
         check_identity(self.identity)
         if self.token is not None and self.token_file is not None:
             raise ValueError("give either a token or a token file, not both")
@@ -204,7 +202,7 @@ class ClientConfig:
         """
         if self.token_file is None or self.policy == "offline":
             return self.token
-        return _read_token(Path(self.token_file))
+        return read_token(Path(self.token_file))
 
     def snapshot_store(self, *, in_memory: bool) -> SnapshotStore:
         """Return where snapshots are stored.
@@ -224,12 +222,22 @@ class ClientConfig:
             cipher=self.cipher,
         )
 
+    def _make_ciphers(self) -> None:
+        keys, snapshot_key = self._load_decrypt_keys(), self.snapshot_key
+        self._set("cipher", None)
+        self._set("value_cipher", None)
+        if keys is not None or snapshot_key is not None:
+            from pyfly.config_client._encryption import SnapshotCipher, ValueCipher  # noqa: PLC0415 - only with a key
+
+            self._set("cipher", None if snapshot_key is None else SnapshotCipher(snapshot_key))
+            self._set("value_cipher", None if keys is None else ValueCipher(keys))
+
     def _load_decrypt_keys(self) -> str | None:
         if self.decrypt_keys_file is None:
             return None if self.decrypt_keys is None else str(self.decrypt_keys)
         if self.decrypt_keys is not None:
             raise ValueError("give either decrypt_keys or decrypt_keys_file, not both")
-        return _read_text("decrypt_keys_file", Path(self.decrypt_keys_file))
+        return read_text("decrypt_keys_file", Path(self.decrypt_keys_file))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -272,27 +280,6 @@ def _join_keys(keys: str | Sequence[str] | None) -> str:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-
-
-def _read_text(name: str, path: Path) -> str:
-    try:
-        return read_file(path, limit=_MAX_TEXT_BYTES).decode()
-    except OSError as error:
-        raise ValueError(f"{name} {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:  # not chained: it contains the bytes
-        raise ValueError(f"{name} {path}: is not UTF-8") from None
-
-
-def _read_token(path: Path) -> str:
-    try:
-        token = _read_text("token file", path).strip()
-    except ValueError as error:
-        raise ConfigClientError(str(error)) from None
-    try:
-        Credentials(token=token)
-    except ValueError as error:
-        raise ConfigClientError(f"token file {path}: contains no token: {error}") from None
-    return token
 
 
 # --- checks of arguments --------------------------------------------------------------

@@ -13,17 +13,19 @@ import json
 import os
 import re
 import stat
+import string
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
-from pyfly.config_client._encryption import SnapshotCipher
 from pyfly.config_client._exchange import Identity
 from pyfly.config_client.errors import SnapshotError
 
-_FIRST: Final = re.compile(rb"pyfly-config-snapshot ([0-9]+) sha256=([0-9a-f]{64})")
+if TYPE_CHECKING:
+    from pyfly.config_client._encryption import SnapshotCipher
+
+_MARK: Final = b"pyfly-config-snapshot"
 _FORMAT: Final = b"1"
 _HEADER: Final[Mapping[str, Any]] = {
     "identity": dict,
@@ -34,15 +36,15 @@ _HEADER: Final[Mapping[str, Any]] = {
     "encrypted": bool,
 }
 """The fields of the second line and their types."""
+_IN_FILE_NAMES: Final = frozenset(f"{string.ascii_letters}{string.digits}.-")
 _LATEST: Final = 2**36
 """Seconds since 1970; a time that every system can show."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A verified response, and where it came from."""
 
-    body: bytes = field(repr=False)
+    body: bytes
     """The environment document as the server sent it."""
     url: str
     """Without credentials."""
@@ -54,11 +56,16 @@ class Snapshot:
     origin: Literal["server", "snapshot", "baseline"] = "server"
     """Where it was read from; not part of the file."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
 
-def encode_snapshot(snapshot: Snapshot, identity: Identity, cipher: SnapshotCipher | None) -> bytes:
+
+def encode_snapshot(
+    snapshot: Snapshot, identity: Identity, cipher: "SnapshotCipher | None"
+) -> bytes:
     """Return the bytes of a file."""
     header = {
-        "identity": asdict(identity),
+        "identity": identity._asdict(),
         "saved_at": snapshot.saved_at,
         "url": snapshot.url,
         "label": snapshot.label,
@@ -69,10 +76,10 @@ def encode_snapshot(snapshot: Snapshot, identity: Identity, cipher: SnapshotCiph
     body = snapshot.body if cipher is None else cipher.encrypt(snapshot.body, line)
     content = line + b"\n" + body
     digest = hashlib.sha256(content).hexdigest().encode()
-    return b"pyfly-config-snapshot %s sha256=%s\n%s" % (_FORMAT, digest, content)
+    return b"%s %s sha256=%s\n%s" % (_MARK, _FORMAT, digest, content)
 
 
-def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | None) -> Snapshot:
+def decode_snapshot(data: bytes, identity: Identity, cipher: "SnapshotCipher | None") -> Snapshot:
     """Return the snapshot in the bytes of a file.
 
     Raises:
@@ -81,7 +88,7 @@ def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | No
     """
     line, body = _split(data)
     header = _read_header(line)
-    if header["identity"] != json.loads(json.dumps(asdict(identity))):
+    if header["identity"] != json.loads(json.dumps(identity._asdict())):
         raise SnapshotError("belongs to another application, profile, label or server")
     if header["encrypted"] != (cipher is not None):
         needs_key = "is encrypted, and snapshot_key is not given"
@@ -99,12 +106,13 @@ def decode_snapshot(data: bytes, identity: Identity, cipher: SnapshotCipher | No
 def _split(data: bytes) -> tuple[bytes, bytes]:
     """Return the second line of a file and its body, after the first line was checked."""
     first, newline, content = data.partition(b"\n")
-    found = _FIRST.fullmatch(first)
-    if found is None or not newline:
+    mark, _, rest = first.partition(b" ")
+    number, _, digest = rest.partition(b" sha256=")
+    if mark != _MARK or not number.isdigit() or not newline:
         raise SnapshotError("is damaged: its first line is not that of a snapshot")
-    if found[1] != _FORMAT:
+    if number != _FORMAT:
         raise SnapshotError("has a format that this version cannot read")
-    if hashlib.sha256(content).hexdigest().encode() != found[2]:
+    if hashlib.sha256(content).hexdigest().encode() != digest:
         raise SnapshotError("is damaged: it does not match its checksum")
     line, _, body = content.partition(b"\n")
     return line, body
@@ -127,8 +135,11 @@ def _read_header(line: bytes) -> Mapping[str, Any]:
 
 def same_content(one: Snapshot, other: Snapshot) -> bool:
     """True if two snapshots differ only in their times."""
-    return replace(one, saved_at=0.0, origin="server") == replace(
-        other, saved_at=0.0, origin="server"
+    return (one.body, one.url, one.label, one.etag) == (
+        other.body,
+        other.url,
+        other.label,
+        other.etag,
     )
 
 
@@ -138,8 +149,9 @@ def file_stem(identity: Identity) -> str:
     >>> file_stem(Identity(servers=("a",), application="x/y", profiles="p,q", labels=(None,)))
     'x_y-p_q-3edd30a6c940964a'
     """
-    names = re.sub(r"[^A-Za-z0-9.-]", "_", f"{identity.application}-{identity.profiles}")
-    digest = hashlib.sha256(json.dumps(asdict(identity)).encode()).hexdigest()
+    given = f"{identity.application}-{identity.profiles}"
+    names = "".join(one if one in _IN_FILE_NAMES else "_" for one in given)
+    digest = hashlib.sha256(json.dumps(identity._asdict()).encode()).hexdigest()
     return f"{names[:80].lstrip('.')}-{digest[:16]}"
 
 
@@ -148,7 +160,7 @@ def file_stem(identity: Identity) -> str:
 OFF: Final = "off"
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 _PRIVATE_DIRECTORY: Final = 0o700
-_TEMPORARY: Final = re.compile(r"\..+\.snapshot\.[0-9]+-[0-9a-f]{8}")
+_TEMPORARY: Final = r"\..+\.snapshot\.[0-9]+-[0-9a-f]{8}"
 _LEFT_BEHIND_SECONDS: Final = 60.0
 """A temporary file of this age was left behind by a process that was killed."""
 
@@ -168,15 +180,14 @@ def default_directory() -> Path:
     return Path(state) / "pyfly-config"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class SnapshotStore:
+class SnapshotStore(NamedTuple):
     """The files of one identity: the last two snapshots, and a baseline that is only read."""
 
     identity: Identity
     directory: str | None
     """`None` is the default directory; `off` disables snapshots."""
     baseline: Path | None
-    cipher: SnapshotCipher | None
+    cipher: "SnapshotCipher | None"
 
     @property
     def enabled(self) -> bool:
@@ -277,7 +288,7 @@ def _remove_leftovers(directory: Path) -> None:
     youngest = time.time() - _LEFT_BEHIND_SECONDS
     with os.scandir(directory) as entries:
         for entry in entries:
-            if not _TEMPORARY.fullmatch(entry.name):
+            if not (entry.name.startswith(".") and re.fullmatch(_TEMPORARY, entry.name)):
                 continue
             with contextlib.suppress(OSError):  # another process was faster
                 status = entry.stat(follow_symlinks=False)

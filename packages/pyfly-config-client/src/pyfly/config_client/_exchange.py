@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol, cast
+from typing import Final, NamedTuple, NoReturn, Protocol, cast
 
 from pyfly.config_client.errors import InvalidPayloadError, ServerRejectedError, printable
 from pyfly.config_core import (
@@ -25,8 +25,7 @@ from pyfly.config_core import (
 from pyfly.config_core.limits import MAX_ANSWER_BYTES, MAX_PROPERTIES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Identity:
+class Identity(NamedTuple):
     """Which configuration is requested, and from where. A snapshot belongs to one identity."""
 
     servers: tuple[str, ...]
@@ -144,8 +143,7 @@ class Transport(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class TlsFiles:
+class TlsFiles(NamedTuple):
     """The files that TLS needs. Every one is optional."""
 
     ca_file: str | os.PathLike[str] | None = None
@@ -168,8 +166,9 @@ MAX_VALUES: Final = 5 * MAX_PROPERTIES
 
 _MAX_NUMBER_LENGTH: Final = 400
 """Characters; the largest number of 64 bits in floating point has 309 digits."""
-# Also ends at the end of the text; otherwise an unclosed string takes quadratic time.
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+# Also ends at the end of the text; otherwise an unclosed string takes quadratic time. Compiled
+# when it is used: most responses are too short to have too many values.
+_STRING: Final = rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _SEPARATORS: Final = (b",", b"[", b"{")
 
 
@@ -213,7 +212,7 @@ def _has_more_values(body: bytes, most: int) -> bool:
         return False
     if body.count(b'"') - body.count(b'\\"') > 4 * most:
         return True
-    return _separators(_STRING.sub(b"", body)) > most
+    return _separators(re.sub(_STRING, b"", body)) > most
 
 
 def _separators(text: bytes) -> int:
@@ -247,8 +246,6 @@ def _int(text: str) -> int:
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _NOT_FOUND: Final = 404
-_JSON: Final = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)", re.IGNORECASE)
-_DIGEST: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([^:]*):")
 _ADVICE: Final = {
     304: "the request was not conditional",
     401: "the credential is missing or wrong",
@@ -344,7 +341,7 @@ def _media_type(response: HttpResponse) -> str:
 
 def _check_headers(response: HttpResponse, url: str) -> None:
     media_type = _media_type(response)
-    if not _JSON.fullmatch(media_type):
+    if not media_type.startswith("application/") or not media_type.endswith(("/json", "+json")):
         raise InvalidPayloadError(
             f"{url}: the response is {printable(media_type) or 'of no type'!r}, not JSON; "
             "check that this is the address of a configuration server"
@@ -362,10 +359,7 @@ def _check_headers(response: HttpResponse, url: str) -> None:
 
 def _matches(header: str, body: bytes) -> bool:
     """True if a `Content-Digest` (RFC 9530) has the SHA-256 of the body."""
-    found = _DIGEST.search(header)
-    if found is None:
-        return False
-    try:
-        return base64.b64decode(found[1], validate=True) == hashlib.sha256(body).digest()
-    except ValueError:  # not base64, or not even ASCII
-        return False
+    wanted = f":{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    digests = (one.partition("=") for one in header.split(","))
+    found = next((value for name, _, value in digests if name.strip() == "sha-256"), "")
+    return found.strip().startswith(wanted)

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -145,7 +145,7 @@ def revalidate(job: Job, current: Revalidation) -> Plan[Loaded]:
     if job.config.policy == "require_server":
         return result
     stored = yield from store_and_reload(job, result)
-    return replace(stored, waited=result.waited)
+    return stored._replace(waited=result.waited)
 
 
 def _confirmed(known: Loaded, result: Loaded) -> Loaded:
@@ -153,7 +153,7 @@ def _confirmed(known: Loaded, result: Loaded) -> Loaded:
     found = result.properties
     return Loaded(
         properties=known.properties.confirmed(found.place, found.stale_for),
-        snapshot=replace(result.snapshot, body=known.snapshot.body),
+        snapshot=result.snapshot._replace(body=known.snapshot.body),
         waited=result.waited,
     )
 

@@ -11,9 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, NamedTuple
 
 _forgetting: Final[list[Callable[[], object]]] = []
 _starting: Final[list[Callable[[], object]]] = []
@@ -61,8 +60,7 @@ _TLS_STEPS: Final[Mapping[str, float | None]] = {
 """In which OpenSSL may take locks, and how long a fork waits if that is not `_LONGEST_OPENING`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class _Opening:
+class _Opening(NamedTuple):
     """A connection that is being opened."""
 
     thread: int

@@ -11,10 +11,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core import (
@@ -48,39 +47,51 @@ _FIRST: Final = ("0", True)
 """The element of a key that makes a list: the index 0 in brackets."""
 _RETIRED_KEY: Final = "spring.profiles"
 
-_POSITION: Final = re.compile(r"(\d+):(\d+)")
-"""An origin with a line and a column."""
-
 _Named: TypeAlias = "tuple[str, FlatValue]"
 """A key as spelled, and its value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UnresolvedValue:
-    """Replaces a value whose placeholders cannot be resolved."""
+    """Replaces a value whose placeholders cannot be resolved. Equal to others of the same text.
 
-    key: str = field(compare=False)
-    text: str = field(repr=False)
-    """The value in its source."""
-    reason: str = field(compare=False)
+    Args:
+        key: The key, as messages show it.
+        text: The value in its source.
+        reason: Why it cannot be resolved.
+    """
+
+    __slots__ = ("key", "reason", "text")
+
+    def __init__(self, *, key: str, text: str, reason: str) -> None:
+        self.key: Final = key
+        self.text: Final = text
+        self.reason: Final = reason
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnresolvedValue) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def error(self) -> PropertyTypeError:
         """Return the error to raise when the value is read."""
         return PropertyTypeError(f"the property {self.key!r} cannot be resolved: {self.reason}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class MergedProperties:
+class MergedProperties(NamedTuple):
     """The properties of several sources, merged."""
 
     values: dict[str, FlatValue]
     """By keys as spelled in the source with the highest precedence."""
     spellings: dict[str, str]
     """From canonical names to these keys."""
-    broken: dict[str, UnresolvedValue] = field(default_factory=dict[str, "UnresolvedValue"])
+    broken: dict[str, UnresolvedValue]
     """The keys whose placeholders cannot be resolved."""
     placeholders: bool = True
     """True if placeholders are resolved; otherwise they are part of the values."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.values)} properties)"
 
     def read(self, key: str) -> FlatValue:
         """Return the value of a key.
@@ -129,6 +140,7 @@ def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> MergedPropertie
     return MergedProperties(
         values=dict(plain.values()),
         spellings={name: key for name, (key, _) in plain.items()},
+        broken={},
     )
 
 
@@ -302,8 +314,7 @@ def with_prefix(prefix: str, source: PropertySource) -> PropertySource:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """The origin of a value."""
 
     source: str
@@ -323,8 +334,7 @@ class Origin:
         return self.source if self.note is None else f"{self.source} ({self.note})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(NamedTuple):
     """The origin of a property, and the origins it takes precedence over. Shows no value."""
 
     key: str
@@ -381,7 +391,7 @@ class Explainer:
 
 def _origin_in(source: PropertySource, key: str) -> Origin:
     text = source.origins.get(key)
-    position = None if text is None else _POSITION.fullmatch(text)
-    if position is None:
+    line, _, column = (text or "").partition(":")
+    if not (line.isdecimal() and column.isdecimal()):
         return Origin(source=source.name, key=key, note=text)
-    return Origin(source=source.name, key=key, line=int(position[1]), column=int(position[2]))
+    return Origin(source=source.name, key=key, line=int(line), column=int(column))

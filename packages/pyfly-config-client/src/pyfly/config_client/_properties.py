@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar, overload
 
 from pyfly.config_client._environ import environment_source
@@ -299,7 +298,7 @@ def read_properties(
     kept = [source for source in sources if source.source]
     merged = merge_sources([keys_below(prefix, source) for source in kept])
     if environ is None:
-        merged = replace(merged, placeholders=False)
+        merged = merged._replace(placeholders=False)
     else:
         resolve(
             merged, environ, prefix, placeholder_values(prefix, merged, kept) if prefix else None

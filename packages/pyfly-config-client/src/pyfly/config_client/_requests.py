@@ -1,17 +1,18 @@
-"""Addresses, credentials and requests. Pure functions.
+"""Addresses, credentials and requests.
 
 No error shows a part of an address: a malformed address may have a password anywhere.
 """
 
 import base64
 import ipaddress
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from pyfly.config_client._disk import read_file
 from pyfly.config_client._exchange import Identity
+from pyfly.config_client.errors import ConfigClientError
 from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes, split_names, split_profiles
 
 
@@ -36,13 +37,12 @@ _MALFORMED: Final = (
     "the server URL must look like http://host:8888, without query or fragment; in a user name "
     "or a password write : / ? # [ ] @ and % as %3A %2F %3F %23 %5B %5D %40 and %25"
 )
-_LABELS: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
-_FOUR_NUMBERS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MAX_LABEL_LENGTH: Final = 63
+_IN_LABELS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_-"
+_DOTS_OF_FOUR_NUMBERS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Server:
+class Server(NamedTuple):
     """The address of a server, split into what is sent and what must not be shown."""
 
     root: str
@@ -51,6 +51,9 @@ class Server:
     password: str | None
     base_path_twice: str = ""
     """The base path, if the given address ends with it, too."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.root!r})"
 
 
 def parse_server(url: str, base_path: str) -> Server:
@@ -75,7 +78,9 @@ def parse_server(url: str, base_path: str) -> Server:
 
 def has_control_characters(text: str) -> bool:
     """True if a text has characters that are not allowed in credentials and addresses."""
-    return _CONTROL.search(text) is not None
+    if text.isprintable():
+        return False
+    return any(one < " " or "\x7f" <= one <= "\x9f" or "\ud800" <= one <= "\udfff" for one in text)
 
 
 def _split(url: str) -> SplitResult:
@@ -100,15 +105,25 @@ def _is_host(host: str, *, in_brackets: bool) -> bool:
     try:
         if in_brackets:
             return bool(ipaddress.IPv6Address(host)) and "%" not in host
-        if _FOUR_NUMBERS.fullmatch(host):
+        if _is_four_numbers(host):
             return bool(ipaddress.IPv4Address(host))
     except ValueError:
         return False
     if host.isascii():
-        return len(host.rstrip(".")) <= _MAX_HOST_LENGTH and bool(_LABELS.fullmatch(host))
+        labels = host.removesuffix(".").split(".")
+        return len(host.rstrip(".")) <= _MAX_HOST_LENGTH and all(map(_is_label, labels))
     from pyfly.config_client import _httpx  # noqa: PLC0415 - httpx takes 150 ms to import
 
     return _httpx.is_international_host(host)
+
+
+def _is_four_numbers(host: str) -> bool:
+    dots = host.count(".")
+    return host.isascii() and dots == _DOTS_OF_FOUR_NUMBERS and host.replace(".", "").isdigit()
+
+
+def _is_label(text: str) -> bool:
+    return 0 < len(text) <= _MAX_LABEL_LENGTH and not text.strip(_IN_LABELS)
 
 
 def _check_base_path(base_path: str) -> None:
@@ -134,6 +149,7 @@ def _decoded(text: str | None) -> str | None:
     return plain
 
 
+_MAX_TEXT_BYTES: Final = 65_536
 _DEFAULT_USER: Final = "user"
 _SEGMENT_SAFE: Final = ",()_@+"
 _KEYS_SAFE: Final = ",.*"
@@ -144,8 +160,7 @@ _HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ConfigRequest:
+class ConfigRequest(NamedTuple):
     """A request for an environment document."""
 
     url: str
@@ -157,25 +172,69 @@ class ConfigRequest:
     base_path_twice: str = ""
     """The base path, if the given address ends with it, too."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+
 class Credentials:
-    """The credentials of a client, checked."""
+    """The credentials of a client, checked.
 
-    username: str | None = None
-    password: str | None = None
-    token: str | None = None
+    Raises:
+        ValueError: They cannot be sent, or contradict each other. The error shows none of them.
+    """
 
-    def __post_init__(self) -> None:
-        if self.token is not None and (self.username is not None or self.password is not None):
+    __slots__ = ("password", "token", "username")
+
+    def __init__(
+        self,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        if token is not None and (username is not None or password is not None):
             raise ValueError("give either a token, or a user name and a password, not both")
-        for text in (self.username, self.password, self.token):
+        for text in (username, password, token):
             if text is not None and has_control_characters(text):
                 raise ValueError("a credential contains a control character, such as a line end")
-        if self.token is not None and self.token.split() != [self.token]:
+        if token is not None and token.split() != [token]:
             raise ValueError("a token must not be empty and must not contain blanks")
-        if self.username is not None and ":" in self.username:
+        if username is not None and ":" in username:
             raise ValueError("a user name must not contain ':'")
+        self.username: Final = username
+        self.password: Final = password
+        self.token: Final = token
+
+
+def read_text(name: str, path: Path) -> str:
+    """Return the content of a file that an argument names.
+
+    Raises:
+        ValueError: It cannot be read. The error shows no content.
+    """
+    try:
+        return read_file(path, limit=_MAX_TEXT_BYTES).decode()
+    except OSError as error:
+        raise ValueError(f"{name} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:  # not chained: it contains the bytes
+        raise ValueError(f"{name} {path}: is not UTF-8") from None
+
+
+def read_token(path: Path) -> str:
+    """Return the bearer token in a file.
+
+    Raises:
+        ConfigClientError: The file cannot be read, or contains no token.
+    """
+    try:
+        token = read_text("token file", path).strip()
+    except ValueError as error:
+        raise ConfigClientError(str(error)) from None
+    try:
+        Credentials(token=token)
+    except ValueError as error:
+        raise ConfigClientError(f"token file {path}: contains no token: {error}") from None
+    return token
 
 
 def build_requests(

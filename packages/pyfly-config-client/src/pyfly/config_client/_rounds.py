@@ -7,13 +7,11 @@ failure means for the fetch is decided here, too. No input or output.
 import math
 import os
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pyfly.config_client._changes import Loaded
 from pyfly.config_client._disk import Snapshot
@@ -52,8 +50,8 @@ _MAX_DIGITS: Final = 12
 """Of a number of seconds."""
 _SHRINK_THRESHOLD: Final = 10
 """A configuration of fewer properties may shrink without `allow_shrink`."""
-_DOCUMENT_NUMBER: Final = re.compile(r" \(document #[0-9]+\)\Z")
-_SHARED: Final = re.compile(rf"{re.escape(SHARED_APPLICATION)}(?:[-.,].*)?|overrides", re.DOTALL)
+_DOCUMENT_NUMBER: Final = " (document #"
+_AFTER_A_NAME: Final = ("", "-", ".", ",")  # in the name of a file
 
 
 def accept(
@@ -87,7 +85,7 @@ def accept(
     metadata = ConfigMetadata(
         loaded_from="server", place=request.url, stale_when_loaded=stale_seconds(result)
     )
-    return replace(read(job, snapshot, metadata, until), waited=waited(result))
+    return read(job, snapshot, metadata, until)._replace(waited=waited(result))
 
 
 def _etag(response: HttpResponse) -> str | None:
@@ -214,8 +212,14 @@ def only_shared(names: Iterable[str], application: str) -> bool:
     """
     if SHARED_APPLICATION in application.split(","):
         return False
-    files = [re.split(r"[/:]", _DOCUMENT_NUMBER.sub("", name))[-1] for name in names]
-    return bool(files) and all(_SHARED.fullmatch(file) for file in files)
+    files = [name.replace(":", "/").rpartition("/")[2] for name in names]
+    return bool(files) and all(map(_is_shared, files))
+
+
+def _is_shared(file: str) -> bool:
+    stem = file.partition(_DOCUMENT_NUMBER)[0]
+    rest = stem.removeprefix(SHARED_APPLICATION)
+    return stem == "overrides" or (rest != stem and rest[:1] in _AFTER_A_NAME)
 
 
 def validate(job: Job, loaded: Loaded) -> Loaded:
@@ -246,8 +250,7 @@ def _rejection(loaded: Loaded, reason: str) -> InvalidPayloadError:
 # --- the round ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Revalidation:
+class Revalidation(NamedTuple):
     """The configuration that a client has, and how the server is asked for a newer one."""
 
     loaded: Loaded | None
@@ -291,7 +294,7 @@ class Revalidation:
             return self.rejected
         return Loaded(
             properties=self.loaded.properties.confirmed(request.url, stale_seconds(response)),
-            snapshot=replace(self.loaded.snapshot, saved_at=time.time()),
+            snapshot=self.loaded.snapshot._replace(saved_at=time.time()),
             waited=waited(response),
         )
 

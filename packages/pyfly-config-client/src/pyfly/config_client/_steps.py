@@ -4,15 +4,16 @@ A plan is a generator that yields steps. A driver performs a step, fills in its 
 resumes the plan. Plans are therefore the same for both clients, and tests need neither an event
 loop nor a network.
 
-Values that stay inside this package have neither `==` nor a `repr`: generating them takes half of
-the import time, and a value without a `repr` shows no secret.
+Values that stay inside this package are named tuples, whose classes take a quarter of the time to
+make, or have neither `==` nor a `repr`: generating them takes half of the import time. No `repr`
+shows a secret.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from pyfly.config_client._changes import ConfigurationHolder, Loaded
 from pyfly.config_client._config import ClientConfig
@@ -35,8 +36,7 @@ _LARGE: Final = 65_536
 """Bytes; reading a larger response would block the event loop for more than a millisecond."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Job:
+class Job(NamedTuple):
     """One fetch: what to send, and under which rules."""
 
     config: ClientConfig

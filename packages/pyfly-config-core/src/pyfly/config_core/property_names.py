@@ -25,16 +25,17 @@ __all__ = [
 
 _QUOTED_DOT: Final = "\0"
 """Replaces a dot within brackets in a canonical name."""
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_MAX_INDEX_LENGTH: Final = 9
 _ELEMENT: Final = re.compile(r"([^.\[\]]+)|\[([^\[\]]*)\]")
 _WELL_FORMED: Final = re.compile(r"[^.\[\]]+(?:\[[^\[\]]*\])*(?:\.[^.\[\]]+(?:\[[^\[\]]*\])*)*")
 _INDEXED: Final = re.compile(r"[^.\[\]]+(?:\[[0-9]+\])*(?:\.[^.\[\]]+(?:\[[0-9]+\])*)*")
 """Matches keys whose brackets hold numbers only."""
-_BRACKET: Final = re.compile(r"[\[\]]")
-_SEPARATORS: Final = re.compile(r"[.\[]+")
-_REMOVED: Final = re.compile(r"[-\]]")
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# Compiled when they are used: few keys need them, and the starts of clients are counted.
+_BRACKET: Final = r"[\[\]]"
+_SEPARATORS: Final = r"[.\[]+"
+_REMOVED: Final = r"[-\]]"
+_NOT_IN_NAMES: Final = r"[^A-Z0-9_]"
+_HUMP: Final = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 
 Element: TypeAlias = tuple[str, bool]
 """One part of a key as spelled, and whether it is in brackets."""
@@ -127,7 +128,7 @@ def _closings(key: str) -> dict[int, int]:
     """Return the start and the end of each outermost pair of brackets."""
     closed: dict[int, int] = {}
     opened: list[int] = []
-    for bracket in _BRACKET.finditer(key):
+    for bracket in re.finditer(_BRACKET, key):
         if bracket[0] == "[":
             opened.append(bracket.start())
         elif opened:
@@ -142,7 +143,9 @@ def _closings(key: str) -> dict[int, int]:
 
 def is_index(name: str) -> bool:
     """True if the name of an element is a number that can be an index of a list."""
-    return _INDEX.fullmatch(name) is not None
+    if not (name.isascii() and name.isdigit() and len(name) <= _MAX_INDEX_LENGTH):
+        return False
+    return name == "0" or name[0] != "0"
 
 
 def join(parts: list[Element]) -> str:
@@ -185,7 +188,7 @@ def variable(key: str) -> str:
     >>> variable("db.pool-size"), variable("db.poolSize"), variable("hosts[0].name")
     ('DB_POOLSIZE', 'DB_POOLSIZE', 'HOSTS_0_NAME')
     """
-    return _NOT_IN_NAMES.sub("_", _REMOVED.sub("", _SEPARATORS.sub("_", key)).upper())
+    return re.sub(_NOT_IN_NAMES, "_", re.sub(_REMOVED, "", re.sub(_SEPARATORS, "_", key)).upper())
 
 
 def snake_variable(key: str) -> str:
@@ -194,4 +197,4 @@ def snake_variable(key: str) -> str:
     >>> snake_variable("db.pool-size"), snake_variable("db.poolSize"), snake_variable("hosts[0]")
     ('DB_POOL_SIZE', 'DB_POOL_SIZE', 'HOSTS_0')
     """
-    return variable(_HUMP.sub("_", key).replace("-", "_"))
+    return variable(re.sub(_HUMP, "_", key).replace("-", "_"))

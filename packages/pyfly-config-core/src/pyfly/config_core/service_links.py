@@ -13,18 +13,19 @@ from typing import Final
 
 __all__ = ["is_service_link", "is_service_url"]
 
-_URL: Final = re.compile(r"(?:tcp|udp|sctp)://[\[\]0-9A-Fa-f:.]+:[0-9]{1,5}")
-_PROTOCOL: Final = re.compile(r"tcp|udp|sctp")
-_NUMBER: Final = re.compile(r"[0-9]{1,5}")
+# Compiled when they are used: most environments have no such variables, and starts are counted.
+_URL: Final = r"(?:tcp|udp|sctp)://[\[\]0-9A-Fa-f:.]+:[0-9]{1,5}"
+_PROTOCOL: Final = r"tcp|udp|sctp"
+_NUMBER: Final = r"[0-9]{1,5}"
 _PORT: Final = r"(?:.+_)?PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)"
 _FORMS: Final = (
-    (re.compile(r"(?:.+_)?PORT"), _URL),
-    (re.compile(_PORT), _URL),
-    (re.compile(_PORT + "_PROTO"), _PROTOCOL),
-    (re.compile(_PORT + "_PORT"), _NUMBER),
-    (re.compile(r"(?:.+_)?SERVICE_PORT(?:_.+)?"), _NUMBER),
+    (r"(?:.+_)?PORT", _URL),
+    (_PORT, _URL),
+    (_PORT + "_PROTO", _PROTOCOL),
+    (_PORT + "_PORT", _NUMBER),
+    (r"(?:.+_)?SERVICE_PORT(?:_.+)?", _NUMBER),
 )
-_ADDRESSES: Final = re.compile(rf"{_PORT}_ADDR|(?:.+_)?SERVICE_HOST")
+_ADDRESSES: Final = rf"{_PORT}_ADDR|(?:.+_)?SERVICE_HOST"
 
 
 def is_service_url(name: str, value: str) -> bool:
@@ -36,7 +37,7 @@ def is_service_url(name: str, value: str) -> bool:
     (True, False)
     """
     return "PORT" in name and any(
-        names.fullmatch(name) and form.fullmatch(value) for names, form in _FORMS[:2]
+        re.fullmatch(names, name) and re.fullmatch(form, value) for names, form in _FORMS[:2]
     )
 
 
@@ -50,9 +51,9 @@ def is_service_link(name: str, value: str) -> bool:
     >>> is_service_link("PORT", "tcp://10.0.0.1:8888"), is_service_link("PORT", "8888")
     (True, False)
     """
-    if _ADDRESSES.fullmatch(name):
+    if re.fullmatch(_ADDRESSES, name):
         return _is_address(value)
-    return any(names.fullmatch(name) and form.fullmatch(value) for names, form in _FORMS)
+    return any(re.fullmatch(names, name) and re.fullmatch(form, value) for names, form in _FORMS)
 
 
 def _is_address(text: str) -> bool:
