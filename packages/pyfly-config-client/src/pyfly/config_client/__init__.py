@@ -10,14 +10,14 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing takes 10 
 
 if TYPE_CHECKING:
     from pyfly.config_client._changes import Change, ClientStatus, Problem
-    from pyfly.config_client._client import ConfigClient, SyncConfigClient
+    from pyfly.config_client._client import ConfigClient, SyncConfigClient, config_lifespan
     from pyfly.config_client._config import ClientConfig
-    from pyfly.config_client._integration import apply_to_environ, config_lifespan
+    from pyfly.config_client._environ import apply_to_environ
     from pyfly.config_client._live import AsyncLive, Live, SyncLive
     from pyfly.config_client._live_values import Rejection
     from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
-    from pyfly.config_client._scalars import DataSize
+    from pyfly.config_client._types import DataSize
     from pyfly.config_client._watch import AsyncWatcher, Watcher
     from pyfly.config_client.errors import (
         ConfigClientError,
@@ -38,7 +38,7 @@ _MODULES = {
     "ClientConfig": "_config",
     "ClientStatus": "_changes",
     "ConfigClient": "_client",
-    "DataSize": "_scalars",
+    "DataSize": "_types",
     "Explanation": "_merging",
     "Live": "_live",
     "Origin": "_merging",
@@ -48,8 +48,8 @@ _MODULES = {
     "SyncConfigClient": "_client",
     "SyncLive": "_live",
     "Watcher": "_watch",
-    "apply_to_environ": "_integration",
-    "config_lifespan": "_integration",
+    "apply_to_environ": "_environ",
+    "config_lifespan": "_client",
 }
 
 __all__ = [

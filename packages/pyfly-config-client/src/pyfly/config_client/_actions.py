@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._disk import SnapshotStore
+from pyfly.config_client._environ import variables_of
 from pyfly.config_client._exchange import HttpRequest
 from pyfly.config_client._fetch import only_shared_warning
-from pyfly.config_client._integration import variables_of
 from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest

@@ -1,8 +1,13 @@
-"""The two clients. Plans decide what happens; a client lets a driver perform the steps."""
+"""The two clients, and a lifespan for ASGI applications.
 
-from collections.abc import Callable, Mapping
+Plans decide what happens; a client lets a driver perform the steps.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 from pyfly.config_client._changes import Change, ClientStatus, register
 from pyfly.config_client._config import ClientConfig
@@ -18,6 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+_OnChange: TypeAlias = Callable[[Change], Awaitable[object] | object]
+
+_LOG: Final = logging.getLogger("pyfly.config_client")
 
 
 def _with_arguments_of(
@@ -288,16 +298,11 @@ class SyncConfigClient(_Client):
     ) -> "SyncLive[T]":
         """Return a typed value that follows the configuration. Fetches first if necessary.
 
+        The arguments are those of `ConfigClient.live`.
+
         All live values of a client share one watcher, a thread that ends when the last of them is
         closed. In a forked process a live value goes on with a watcher of that process, which
         starts when the value is first read; at once if it has a callback.
-
-        Args:
-            prefix: As `ConfigClient.live`.
-            model: As `ConfigClient.live`.
-            watch: As `ConfigClient.live`.
-            interval: As `ConfigClient.live`.
-            wait: As `ConfigClient.live`.
 
         Raises:
             ConfigClientError: The first fetch failed, or its result does not fit the class.
@@ -312,3 +317,78 @@ class SyncConfigClient(_Client):
         timing = WatchTiming(interval=interval, wait=wait)
         watch = watch and self.config.policy != "offline"
         return SyncLive(values, prefix, model, timing if watch else None)
+
+
+# --- a lifespan -----------------------------------------------------------------------
+
+
+def config_lifespan(
+    client: ConfigClient,
+    *,
+    on_change: _OnChange | None = None,
+    watch: bool = True,
+    interval: float = 60.0,
+    wait: float = 45.0,
+) -> Lifespan:
+    """Return a lifespan for Litestar, Starlette or FastAPI that fetches before the first request.
+
+    `app.state.config` holds the `Properties`, and is replaced as a whole when they change.
+
+    Args:
+        client: The client that fetches and watches.
+        on_change: Called after each change, and awaited if it returns an awaitable. What it
+            raises is logged.
+        watch: Watch for changes.
+        interval: As `ConfigClient.watch`.
+        wait: As `ConfigClient.watch`.
+
+    Raises:
+        ConfigClientError: At start, if there is no configuration. The application then does not
+            start.
+        ValueError: As `ConfigClient.watch`.
+    """
+    client.watch(interval=interval, wait=wait)  # checks them
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncGenerator[None]:
+        import asyncio  # noqa: PLC0415 - takes 40 ms; the server has imported it
+
+        app.state.config = await client.fetch()
+        task = None
+        if watch and client.config.policy != "offline":
+            watcher = client.watch(interval=interval, wait=wait)
+            task = asyncio.create_task(_follow(watcher, app, on_change))
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    return lifespan
+
+
+async def _follow(watcher: "AsyncWatcher", app: Any, on_change: _OnChange | None) -> None:
+    try:
+        async for change in watcher:
+            app.state.config = change.properties
+            if on_change is not None:
+                await _report(on_change, change)
+    except Exception as error:
+        _LOG.error("watching ended: the transport raised %s", type(error).__name__)
+        raise
+
+
+async def _report(on_change: _OnChange, change: Change) -> None:
+    """Call the program's function; log what it raises, without the text, which may show values."""
+    import asyncio  # noqa: PLC0415 - takes 40 ms; the server has imported it
+
+    try:
+        result = on_change(change)
+        if isinstance(result, Awaitable):
+            await result
+    except (Exception, asyncio.CancelledError) as error:  # the program may raise anything
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+            raise  # the application ends
+        _LOG.error("on_change raised %s; watching continues", type(error).__name__)

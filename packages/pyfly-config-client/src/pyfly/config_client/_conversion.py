@@ -4,14 +4,20 @@ A type is turned into a reader, which fails at once if the type is not supported
 converts the nodes that the type has fields for, and collects all their faults.
 """
 
+import inspect
+import re
+import sys
 from collections import UserString, defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableSet
 from collections.abc import Set as AbstractSet
+from datetime import date, datetime, time, timedelta
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
+from pyfly.config_client._merging import as_text
 from pyfly.config_client._readers import (
     ABSENT,
+    ExplainedError,
     Kind,
     Make,
     Reader,
@@ -24,16 +30,18 @@ from pyfly.config_client._readers import (
     scalar_reader,
     union_reader,
 )
-from pyfly.config_client._scalars import SIMPLE, DataSize, scalar
 from pyfly.config_client._types import (
+    DataSize,
     is_type,
     model_of,
+    parse_duration,
     resolve_alias,
     type_name,
     union_members,
 )
 from pyfly.config_client._views import Node
 from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
+from pyfly.config_core import FlatValue
 
 __all__ = ["bind_as", "get_as", "is_type", "lenient_reader"]
 
@@ -246,3 +254,144 @@ def bind_as(find: Find, prefix: str, model: Any) -> Any:
     value = convert(node, read, prefix)
     assert value is not ABSENT  # noqa: S101 - only an empty text is
     return value
+
+
+# --- single values --------------------------------------------------------------------
+
+_TRUE: Final = frozenset({"true", "on", "yes", "1"})
+_FALSE: Final = frozenset({"false", "off", "no", "0"})
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_HEXADECIMAL: Final = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
+_IGNORED_IN_MEMBERS: Final = re.compile(r"[\W_]+")
+_MOST_DIGITS: Final = 4_000
+"""Below Python's own limit; conversion takes quadratic time."""
+
+
+def scalar(wanted: Any) -> Make | None:
+    """Return the function that converts a single value to a type; `None` if it is not supported.
+
+    The function raises one of `MISMATCH` if a value cannot be converted.
+    """
+    if wanted in SIMPLE:
+        return SIMPLE[wanted]
+    if not isinstance(wanted, type):
+        return None
+    if _is(wanted, "enum", "Enum"):
+        return lambda value: _member(wanted, value)
+    text = next((read for test, read in _SUBCLASSES if test(wanted)), None)
+    if text is None and _takes_one_text(wanted):
+        text = as_text
+    make: Any = wanted
+    return None if text is None else lambda value: make(text(value))
+
+
+def _is(wanted: type, module: str, name: str) -> bool:
+    """True for a class of a module or its subclasses; does not import the module."""
+    found = sys.modules.get(module)
+    return found is not None and issubclass(wanted, getattr(found, name))
+
+
+def _takes_one_text(wanted: Any) -> bool:
+    """True for a class whose constructor takes one text, such as `IPv4Address`."""
+    if wanted.__init__ is object.__init__ and wanted.__new__ is object.__new__:
+        return False
+    try:
+        parameters = list(inspect.signature(wanted).parameters.values())
+    except (ValueError, TypeError):
+        return False
+    required = [one for one in parameters if one.default is one.empty]
+    return (
+        len(required) == 1
+        and required[0] is parameters[0]
+        and required[0].kind in {required[0].POSITIONAL_ONLY, required[0].POSITIONAL_OR_KEYWORD}
+        and required[0].annotation in {str, "str", required[0].empty}
+    )
+
+
+def _stripped(value: FlatValue) -> str:
+    if isinstance(value, bool):
+        raise TypeError
+    return str(value).strip()
+
+
+def _not_empty(value: FlatValue) -> str:
+    text = as_text(value)
+    if not text:
+        raise ValueError
+    return text
+
+
+def _bool(value: object) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError
+    return text in _TRUE
+
+
+def _int(value: FlatValue) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    if not isinstance(value, str):
+        return int(value)
+    text = value.strip()
+    if len(text) > _MOST_DIGITS:
+        raise ExplainedError("has too many digits")
+    if _HEXADECIMAL.fullmatch(text):
+        return int(text, 16)
+    if not _WHOLE.fullmatch(text):
+        raise ValueError
+    return int(text)
+
+
+def _float(value: FlatValue) -> float:
+    return float(_stripped(value))
+
+
+def _explained(parse: Callable[[str], Any]) -> Make:
+    def read(value: object) -> Any:
+        try:
+            return parse(str(value))
+        except ValueError as error:
+            raise ExplainedError(f"is {error}") from None
+
+    return read
+
+
+def _member(wanted: Any, value: FlatValue) -> Any:
+    """Return a member by its value, or by any spelling of its name, as Spring does."""
+    text = as_text(value)
+    for member in wanted:
+        if member.value == value and type(member.value) is type(value):
+            return member
+    for member in wanted:
+        if _plain(member.name) == _plain(text) or str(member.value) == text.strip():
+            return member
+    raise ExplainedError(f"is not one of {', '.join(member.name for member in wanted)}")
+
+
+def _plain(name: str) -> str:
+    return _IGNORED_IN_MEMBERS.sub("", name).lower()
+
+
+SIMPLE: Final[dict[Any, Make]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: as_text,
+    bytes: lambda value: as_text(value).encode(),
+    date: lambda value: date.fromisoformat(_stripped(value)),
+    datetime: lambda value: datetime.fromisoformat(_stripped(value)),
+    time: lambda value: time.fromisoformat(_stripped(value)),
+    timedelta: _explained(parse_duration),
+    DataSize: _explained(DataSize.parse),
+}
+
+_SUBCLASSES: Final[tuple[tuple[Callable[[type], bool], Make], ...]] = (
+    (lambda wanted: issubclass(wanted, str), as_text),
+    (lambda wanted: issubclass(wanted, int), _int),
+    (lambda wanted: issubclass(wanted, float), _float),
+    (lambda wanted: issubclass(wanted, bytes), SIMPLE[bytes]),
+    (lambda wanted: _is(wanted, "decimal", "Decimal"), _stripped),
+    (lambda wanted: _is(wanted, "uuid", "UUID"), _stripped),
+    (lambda wanted: _is(wanted, "pathlib", "PurePath"), _not_empty),
+)

@@ -1,16 +1,14 @@
-"""Environment variables: those that set properties, and those that configure a client."""
+"""Environment variables: that set properties, are made of them, and configure a client."""
 
 import logging
+import os
 import re
-from collections.abc import (
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from typing import Any, Final, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyfly.config_client.errors import closest
+from pyfly.config_client._merging import UnresolvedValue, as_text
+from pyfly.config_client.errors import PropertyTypeError, closest
 from pyfly.config_core import PropertySource
 from pyfly.config_core.property_names import (
     canonical,
@@ -21,6 +19,11 @@ from pyfly.config_core.property_names import (
     variable,
 )
 from pyfly.config_core.service_links import is_service_link, is_service_url
+
+if TYPE_CHECKING:
+    from pyfly.config_client._properties import Properties
+
+_LOG: Final = logging.getLogger("pyfly.config_client")
 
 _NO_LETTERS: Final = re.compile(r"[^A-Z0-9]+")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9_]")
@@ -161,12 +164,87 @@ def _folded(name: str) -> str:
     return _NOT_IN_NAMES.sub("_", name.upper())
 
 
+# --- made of properties ---------------------------------------------------------------
+
+
+def apply_to_environ(
+    properties: "Properties",
+    environ: MutableMapping[str, str] | None = None,
+    *,
+    prefix: str = "",
+    overwrite: bool = False,
+) -> Mapping[str, str]:
+    """Set environment variables from properties: `DB_POOL_SIZE` from `db.pool-size`.
+
+    A variable that is already set is not changed, because the environment takes precedence over
+    the server. It may also be set as `DB_POOLSIZE`, another name of the same property. A
+    property whose placeholders cannot be resolved is left out and logged. A property with an
+    empty name is left out.
+
+    Args:
+        properties: The result of a fetch.
+        environ: Changed instead of the environment of this process.
+        prefix: The start of every name, such as `ORDERS_`.
+        overwrite: Replace variables that are already set.
+
+    Returns:
+        The variables that were set.
+
+    Raises:
+        PropertyTypeError: Two keys would have the same name. No variable was set.
+        ValueError: The prefix contains `=` or a NUL.
+    """
+    target = os.environ if environ is None else environ
+    chosen = variables_of(properties, prefix, besides=() if overwrite else target)
+    target.update(chosen)
+    return chosen
+
+
+def variables_of(
+    properties: "Properties", prefix: str = "", *, besides: Container[str] = ()
+) -> dict[str, str]:
+    """Return properties as environment variables, without those that are already set.
+
+    Raises:
+        PropertyTypeError: Two keys with different values would have the same name, or a value
+            contains a NUL.
+        ValueError: The prefix cannot be part of a name.
+    """
+    if "=" in prefix or "\0" in prefix:
+        raise ValueError("the prefix of variables must not contain '=' or a NUL")
+    texts = dict(_texts(properties))
+    shared = Counter(map(snake_variable, texts))
+    found: dict[str, str] = {}
+    for key, text in texts.items():
+        snake = snake_variable(key)
+        name = prefix + (snake if shared[snake] == 1 else variable(key))
+        other = found.setdefault(name, key)
+        if texts[other] != text:
+            raise PropertyTypeError(f"{other!r} and {key!r} would both be the variable {name}")
+    return {
+        name: texts[key]
+        for name, key in found.items()
+        if name not in besides and prefix + variable(key) not in besides
+    }
+
+
+def _texts(properties: "Properties") -> Iterator[tuple[str, str]]:
+    for key, value in properties.entries().values():
+        if isinstance(value, UnresolvedValue):
+            _LOG.warning("%s; it is left out", value.error())
+            continue
+        text = as_text(value)
+        if "\0" in text:
+            raise PropertyTypeError(f"the property {key!r} contains a NUL, which no variable can")
+        if variable(key):  # a key that consists of brackets has no name
+            yield key, text
+
+
 # --- of a client ----------------------------------------------------------------------
 
 PREFIX: Final = "PYFLY_CONFIG_"
 SERVER_PREFIX: Final = "PYFLY_CONFIG_SERVER_"
 
-_LOG: Final = logging.getLogger("pyfly.config_client")
 _TRUE: Final = {"true", "1", "yes", "on"}
 _FALSE: Final = {"false", "0", "no", "off"}
 

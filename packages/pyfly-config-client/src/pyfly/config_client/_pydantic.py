@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 from pyfly.config_client._merging import as_text
 from pyfly.config_client._readers import (
     ABSENT,
+    MISMATCH,
     Reader,
     child_path,
     fault,
@@ -16,7 +17,6 @@ from pyfly.config_client._readers import (
     read_raw,
     section_of,
 )
-from pyfly.config_client._scalars import MISMATCH
 from pyfly.config_client._types import canonical_names, type_name, without_none
 from pyfly.config_client._views import Node, plain
 from pyfly.config_core.property_names import below

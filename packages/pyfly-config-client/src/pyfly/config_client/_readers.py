@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from pyfly.config_client._merging import as_text
-from pyfly.config_client._scalars import MISMATCH, ExplainedError
 from pyfly.config_client._types import Model, resolve_alias, type_name
 from pyfly.config_client._views import Node, node_from_json, plain
 from pyfly.config_client.errors import PropertyTypeError
@@ -24,7 +23,25 @@ Kind: TypeAlias = Literal["single", "list", "other"]
 
 ABSENT: Final = object()
 
+MISMATCH: Final = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+)
+"""The errors of a value that cannot be converted, also those of classes of the program.
+
+Their texts may show the value and are not passed on.
+"""
+
 _NO_SECTION: Final = "is not a section"
+
+
+class ExplainedError(ValueError):
+    """An error of a conversion whose text shows no value and is passed on."""
 
 
 def fault(faults: list[str], path: str, text: str) -> None:
