@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 _forgetting: Final[list[Callable[[], object]]] = []
@@ -38,7 +37,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin)
 
 
-_LOCKED_DURING_FORKS: Final = ("logging", "concurrent.futures.thread")
 _PAUSE: Final = 0.001
 _LONGEST_OPENING: Final = 2.0
 """Seconds. The C library locks for the first and the last moment of a lookup, which is short; a
@@ -161,15 +159,17 @@ class Openings:
         self._openings.clear()
         self._forks.clear()
 
-    def delay_forks(self) -> None:
-        """Let forks wait from now on.
+    def delay_forks(self, module: str) -> None:
+        """Let forks wait from now on. May be called again, for another module.
 
         Before a fork, the functions that were registered last are called first. This one has to
-        wait before those of other modules lock what a connection may need.
+        wait before those of another module lock what a connection may need.
+
+        Args:
+            module: The name of that module, which is imported first.
         """
         if hasattr(os, "register_at_fork"):
-            for name in _LOCKED_DURING_FORKS:
-                importlib.import_module(name)
+            importlib.import_module(module)
             os.register_at_fork(before=self.before_fork, after_in_parent=self.after_fork)
             forget_after_fork(self.forget_process)
 
@@ -187,19 +187,42 @@ class LastingThreads:
 
     def __init__(self, name: str) -> None:
         self._name: Final = name
-        self._idle: Final[list[SimpleQueue[Callable[[], object]]]] = []
+        self._idle: Final[list[_Handover]] = []
         forget_after_fork(self._idle.clear)
 
     def run(self, work: Callable[[], object]) -> None:
         """Do some work, which raises nothing, in an idle thread or in a new one."""
         try:
-            queue = self._idle.pop()
+            thread = self._idle.pop()
         except IndexError:
-            queue = SimpleQueue[Callable[[], object]]()
-            threading.Thread(target=self._work, args=[queue], name=self._name, daemon=True).start()
-        queue.put(work)
+            thread = _Handover()
+            threading.Thread(target=self._work, args=[thread], name=self._name, daemon=True).start()
+        thread.put(work)
 
-    def _work(self, queue: "SimpleQueue[Callable[[], object]]") -> None:
+    def _work(self, thread: "_Handover") -> None:
         while True:
-            queue.get()()
-            self._idle.append(queue)
+            thread.get()()
+            self._idle.append(thread)
+
+
+class _Handover:
+    """Hands work over to one thread, one piece at a time. Importing `queue` takes a millisecond."""
+
+    def __init__(self) -> None:
+        self._work: Callable[[], object] = _nothing
+        self._is_there = threading.Semaphore(0)
+
+    def put(self, work: Callable[[], object]) -> None:
+        """Hand work over to the thread, which waits for it or will soon."""
+        self._work = work
+        self._is_there.release()
+
+    def get(self) -> Callable[[], object]:
+        """Wait for work. It is not kept here, because it may be large."""
+        self._is_there.acquire()
+        work, self._work = self._work, _nothing
+        return work
+
+
+def _nothing() -> None:
+    pass

@@ -37,14 +37,7 @@ if TYPE_CHECKING:
     import asyncio
 
 # httpx passes on a late TLS alert, an OSError, and the ValueError for an invalid host name.
-_FAILURES: Final = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    OSError,
-    UnicodeError,
-    ssl.CertificateError,
-)
+_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError)
 _CANNOT_BE_SENT: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _CHUNK_BYTES: Final = 65536
 
@@ -73,6 +66,7 @@ async def send(request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> Http
     """
     import asyncio  # noqa: PLC0415 - takes 40 ms to import; blocking exchanges do without
 
+    _delay_forks_of_loops()
     if inner is not None and not hasattr(inner, "handle_async_request"):
         return await asyncio.to_thread(BlockingExchange(request, tls, inner).run)
     try:
@@ -85,6 +79,12 @@ async def send(request: HttpRequest, tls: TlsFiles, inner: Inner | None) -> Http
     except _FAILURES as error:
         cause = root_cause(error)
         raise translate(error, cause, request.url) from cause
+
+
+@functools.cache
+def _delay_forks_of_loops() -> None:
+    """Let forks wait before they lock the threads that look up hosts for event loops."""
+    _openings.delay_forks("concurrent.futures.thread")
 
 
 async def _send_in_loop(
@@ -391,7 +391,7 @@ def is_international_host(host: str) -> bool:
 
 
 _openings: Final = Openings()
-_openings.delay_forks()
+_openings.delay_forks("logging")
 _threads: Final = LastingThreads("pyfly-config-exchange")
 _process: Final = ProcessConnections[httpx.HTTPTransport, httpx.AsyncHTTPTransport]()
 atexit.register(_process.close)
