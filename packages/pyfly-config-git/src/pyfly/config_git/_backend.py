@@ -2,7 +2,7 @@
 
 import asyncio
 import builtins
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
 
@@ -74,7 +74,7 @@ class GitConfigBackend(TextStore):
 
         For keys of several labels, the version has the commits of all, separated by commas.
         """
-        return await self._snapshot(keys, partial(self.fetch_many, keys))
+        return await self.run(partial(self._snapshot, keys, None))
 
     async def fetch_requested(
         self, keys: Sequence[ConfigKey], names: RequestedNames
@@ -84,33 +84,21 @@ class GitConfigBackend(TextStore):
         Raises:
             ConfigError: As in `TextStore`.
         """
-        found = super().fetch_requested
+        return await self.run(partial(self._snapshot, keys, names))
 
-        async def fetch() -> Sequence[ConfigSource | None]:
-            return (await found(keys, names)).sources
-
-        return await self._snapshot(keys, fetch)
-
-    async def _snapshot(
-        self,
-        keys: Sequence[ConfigKey],
-        fetch: Callable[[], Awaitable[Sequence[ConfigSource | None]]],
+    def _snapshot(
+        self, keys: Sequence[ConfigKey], names: RequestedNames | None, *, deadline: float
     ) -> ConfigSnapshot:
+        """Read all in one call of a thread, again if the repository has changed meanwhile."""
+        labels = dict.fromkeys(key.label for key in keys)
         for _ in range(_TRIES):
-            refs, commits = await self.run(partial(self._commits, keys))
-            sources = await fetch()
-            again, _ = await self.run(partial(self._commits, keys))
-            if refs is again:  # it is the same object as long as nothing has changed
+            refs = self._files.refs(deadline=deadline)
+            found = [self._files.commit(label, deadline=deadline) for label in labels]
+            sources = self.read(keys, names, deadline=deadline)
+            if self._files.refs(deadline=deadline) is refs:  # the same as long as nothing changes
+                commits = [commit for commit in found if commit is not None]
                 return ConfigSnapshot(sources=tuple(sources), version=",".join(commits) or None)
         raise BackendUnavailableError("the repository keeps changing")
-
-    def _commits(
-        self, keys: Sequence[ConfigKey], *, deadline: float
-    ) -> tuple[object, builtins.list[str]]:
-        refs = self._files.refs(deadline=deadline)
-        labels = dict.fromkeys(key.label for key in keys)
-        found = (self._files.commit(label, deadline=deadline) for label in labels)
-        return refs, [commit for commit in found if commit is not None]
 
     async def check(self) -> None:
         """Return if git is new enough and there is a state of the repository.

@@ -118,8 +118,19 @@ class TextStore:
         found = await asyncio.gather(*(self._fetch([key]) for key in keys))
         return [source for (source,) in found]
 
-    async def _fetch(self, keys: Sequence[ConfigKey]) -> builtins.list[ConfigSource | None]:
-        return await self._threads.read_settled(partial(self._reader.fetch_many, keys))
+    async def _fetch(
+        self, keys: Sequence[ConfigKey], names: RequestedNames | None = None
+    ) -> builtins.list[ConfigSource | None]:
+        return await self._threads.read_settled(partial(self.read, keys, names))
+
+    def read(
+        self, keys: Sequence[ConfigKey], names: RequestedNames | None = None, *, deadline: float
+    ) -> builtins.list[ConfigSource | None]:
+        """Return what `fetch_many` or, with `names`, `fetch_requested` finds. For `run`: blocks."""
+        if names is None:
+            return self._reader.fetch_many(keys, deadline=deadline)
+        check_search(self._search, keys, names)
+        return self._reader.fetch_requested(keys, names, deadline=deadline)
 
     async def fetch_requested(
         self, keys: Sequence[ConfigKey], names: RequestedNames
@@ -132,21 +143,15 @@ class TextStore:
             InvalidConfigKeyError: There are more than 256 lookups, or the path of a location would
                 be too long.
         """
-        check_search(self._search, keys, names)
         if not self._tree.is_slow:
-            return ConfigSnapshot(sources=tuple(await self._fetch_requested(keys, names)))
+            return ConfigSnapshot(sources=tuple(await self._fetch(keys, names)))
+        check_search(self._search, keys, names)
         found: builtins.list[ConfigSource | None] = []
         for step in _steps(keys):
-            sources = await asyncio.gather(*(self._fetch_requested([key], names) for key in step))
+            sources = await asyncio.gather(*(self._fetch([key], names) for key in step))
             found += [source for (source,) in sources]
             check_stored_bytes(sum(source.size for source in found if source is not None))
         return ConfigSnapshot(sources=tuple(found))
-
-    async def _fetch_requested(
-        self, keys: Sequence[ConfigKey], names: RequestedNames
-    ) -> builtins.list[ConfigSource | None]:
-        read = partial(self._reader.fetch_requested, keys, names)
-        return await self._threads.read_settled(read)
 
     async def find_resource(
         self, label: str, paths: Sequence[str], names: RequestedNames, *, last_first: bool = False
