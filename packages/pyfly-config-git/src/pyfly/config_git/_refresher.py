@@ -19,6 +19,8 @@ _RECENT: Final = 0.5
 _FIRST_SECONDS: Final = 5.0
 """How long reads wait for the first fetch of a process, if there is a state from before."""
 _POLL_SECONDS: Final = 0.05
+_SHORTEST_SECONDS: Final = 0.2
+"""From the start of a fetch to that of the next one: who asks in between shares it."""
 _MARGIN_SECONDS: Final = 1.0
 """Reads give up so long before their deadline, so that they can say what they waited for."""
 
@@ -39,7 +41,7 @@ class Refresher:
         self._wake = threading.Event()
         self._tried = threading.Event()
         self._asked_at: float | None = None
-        self._closed = False
+        self._ended = threading.Event()
         self._error: BackendUnavailableError | None = None
         self._failed_at = 0.0
         self._give_up_at = 0.0
@@ -83,13 +85,13 @@ class Refresher:
 
     def close(self) -> None:
         """End the thread."""
-        self._closed = True
+        self._ended.set()
         self._wake.set()
         self._tried.set()
 
     def _start(self) -> None:
         with self._guard:
-            if self._thread is None and not self._closed:
+            if self._thread is None and not self._ended.is_set():
                 self._give_up_at = time.monotonic() + _FIRST_SECONDS
                 self._thread = threading.Thread(
                     target=self._run, name="pyfly-config-git-fetch", daemon=True
@@ -106,7 +108,8 @@ class Refresher:
             self._tried.wait(min(_POLL_SECONDS, max(0.0, until - time.monotonic())))
 
     def _run(self) -> None:
-        while not self._closed:
+        while not self._ended.is_set():
+            began = time.monotonic()
             asked_at, self._asked_at = self._asked_at, None
             self._wake.clear()
             since = time.time() - self._interval * _RECENT if asked_at is None else asked_at
@@ -119,13 +122,14 @@ class Refresher:
             spread = 1 + _JITTER * (2 * random.random() - 1)  # noqa: S311 - spreads processes
             if self._asked_at is None:
                 self._wake.wait(pause * spread)
+            self._ended.wait(max(0.0, began + _SHORTEST_SECONDS - time.monotonic()))
 
     def _fetch(self, since: float) -> bool:
         """Fetch; return whether that succeeded."""
         try:
             self._mirror.fetch(since=since)
         except Exception as error:  # noqa: BLE001 - the thread must go on
-            if self._closed:
+            if self._ended.is_set():
                 return False
             known = error if isinstance(error, BackendUnavailableError) else None
             if self._error is None:
