@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from pyfly.config_git._cat_file import DamagedCloneError
+from pyfly.config_git._cat_file import DamagedCloneError, TooLargeError
 from pyfly.config_git._objects import Objects
 from pyfly.config_git._process import Git, GitError
 from pyfly.config_git._refs import FORMAT, Refs, parse_refs
 from pyfly.config_git._tidying import marked
 
 _REFSPECS: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_LIST: Final = ("for-each-ref", f"--format={FORMAT}", "refs/heads", "refs/tags")
 _SURPRISES_SECONDS: Final = 60.0
 _VERIFY_SECONDS: Final = 120.0
 _NAMED: Final = 20
@@ -31,8 +32,8 @@ class Clone:
         self.local: Final = local
         self._remote = remote
 
-    def fetch(self, address: str, *, deadline: float) -> None:
-        """Fetch all branches and tags. Makes the clone if it does not exist.
+    def fetch(self, address: str, *, deadline: float) -> Refs:
+        """Fetch all branches and tags, and return them. Makes the clone if it does not exist.
 
         Raises:
             GitError: The fetch failed. Some branches may have been fetched nevertheless.
@@ -42,12 +43,13 @@ class Clone:
             self._make("sha1", deadline)
         with marked(directory):
             try:
-                self._fetch(address, deadline)
+                output = self._fetch(address, deadline)
             except GitError as error:
                 if "mismatched algorithms" not in error.reason:
                     raise
                 self._make("sha256", deadline)
-                self._fetch(address, deadline)
+                output = self._fetch(address, deadline)
+        return self._refs(output, deadline)
 
     def _make(self, object_format: str, deadline: float) -> None:
         """Make an empty clone. One with another object format must be empty, too."""
@@ -58,10 +60,11 @@ class Clone:
             deadline=deadline,
         )
 
-    def _fetch(self, address: str, deadline: float) -> None:
-        self._remote.run(
+    def _fetch(self, address: str, deadline: float) -> bytes:
+        return self._remote.run(
             *("fetch", "--no-write-fetch-head", "--prune", "--no-tags", "--force", "--quiet"),
             *(address, *_REFSPECS),
+            then=_LIST,
             deadline=deadline,
         )
 
@@ -71,8 +74,10 @@ class Clone:
         Raises:
             GitError: The clone cannot be read.
         """
-        command = ("for-each-ref", f"--format={FORMAT}", "refs/heads", "refs/tags")
-        refs, nested = parse_refs(self.local.run(*command, deadline=deadline))
+        return self._refs(self.local.run(*_LIST, deadline=deadline), deadline)
+
+    def _refs(self, output: bytes, deadline: float) -> Refs:
+        refs, nested = parse_refs(output)
         if not nested:
             return refs
         tags = dict(refs.tags)
@@ -96,8 +101,14 @@ class Clone:
             return error.code is not None and error.code > 0  # else it was killed
         return False
 
-    def surprises(self, before: Refs, after: Refs) -> Iterator[str]:
-        """Yield what happened to branches beside new commits: removals, rewritten histories."""
+    def surprises(self, before: Refs, after: Refs, objects: Objects) -> Iterator[str]:
+        """Yield what happened to branches beside new commits: removals, rewritten histories.
+
+        Args:
+            before: Branches and tags before a fetch.
+            after: Those after it.
+            objects: The objects of the clone.
+        """
         for name in sorted(before.branches.keys() - after.branches.keys()):
             yield f"the branch '{name}' was removed"
         moved = [
@@ -107,11 +118,20 @@ class Clone:
         ]
         deadline = time.monotonic() + _SURPRISES_SECONDS
         for name, old, new in moved[:_NAMED]:
-            try:
+            if self._is_rewritten(old, new, objects, deadline):
+                yield f"the history of the branch '{name}' was rewritten"
+
+    def _is_rewritten(self, old: str, new: str, objects: Objects, deadline: float) -> bool:
+        """True if a commit is not in the history of another one, as far as can be told."""
+        try:
+            found = objects.descends(new, old, deadline=deadline)
+            if found is None:
                 self.local.run("merge-base", "--is-ancestor", old, new, deadline=deadline)
-            except GitError as error:
-                if error.code == 1:
-                    yield f"the history of the branch '{name}' was rewritten"
+        except GitError as error:
+            return error.code == 1
+        except (DamagedCloneError, TooLargeError):
+            return False
+        return found is False
 
 
 def move_branch(git: Git, branch: str, commit: str, *, deadline: float) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pyfly.config_core import BackendUnavailableError
-from pyfly.config_git._cat_file import DamagedCloneError
+from pyfly.config_core import BackendUnavailableError, ConfigError
+from pyfly.config_git._cat_file import DamagedCloneError, TooLargeError
 from pyfly.config_git._clone import Clone, move_branch
 from pyfly.config_git._credentials import needs_passphrase, read_credential
 from pyfly.config_git._environment import (
@@ -182,8 +182,7 @@ class Mirror:
         began, deadline = time.time(), time.monotonic() + seconds
         clone = Clone(self.local(name), self.remote(name, lock))
         try:
-            clone.fetch(self.location.address, deadline=deadline)
-            refs = clone.refs(deadline=deadline)
+            refs = clone.fetch(self.location.address, deadline=deadline)
         except (GitError, OSError) as error:
             if before is not None and is_usable:
                 self._keep(before, clone, deadline)
@@ -195,6 +194,8 @@ class Mirror:
             ) from error
         if before is not None:
             self._check_lost(before.state, refs, began)
+            if is_usable:
+                _follow(before, refs, deadline)
         self._directory.write(State(clone=name, refs=refs, fetched_at=began))
         self._after_fetch(clone, before, refs, is_new=not is_usable)
 
@@ -260,7 +261,7 @@ class Mirror:
     ) -> None:
         """Log what was rewritten or removed; remove old clones; tidy."""
         if before is not None and not is_new:
-            for line in clone.surprises(before.refs, refs):
+            for line in clone.surprises(before.refs, refs, before.objects):
                 _LOG.warning("%s: %s", self.location.address, line)
         current = self.snapshot()
         name = clone.local.directory.name
@@ -339,3 +340,15 @@ class Mirror:
             self._directory.write(replace(snapshot.state, refs=refs))
         except (GitError, OSError, BackendUnavailableError) as error:
             _LOG.warning("a save on the branch '%s' was pushed; its clone lags: %s", branch, error)
+
+
+def _follow(before: Snapshot, refs: Refs, deadline: float) -> None:
+    """Parse what has changed in labels that are read, so that readers do not wait for it."""
+    old = before.refs.labels
+    pairs = {(old[name], new) for name, new in refs.labels.items() if old.get(name, new) != new}
+    for commit, new in pairs:
+        try:
+            before.objects.follow(commit, new, deadline=deadline)
+        except (DamagedCloneError, TooLargeError, ConfigError) as error:  # a reader finds it again
+            _LOG.debug("what has changed cannot be read: %s", error)
+            return

@@ -1,19 +1,26 @@
 """The commits, directories and files of one clone, by their ids. Blocking."""
 
 import threading
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from pyfly.config_core import BackendUnavailableError, ConfigFormatError
 from pyfly.config_git._cat_file import CatFile, DamagedCloneError, TooLargeError
 from pyfly.config_git._process import Git, GitError
 from pyfly.config_git._trees import (
+    EMPTY,
+    Directory,
     RawEntry,
     TreeEntry,
+    changed_names,
     header_of,
+    headers_of,
+    next_directory,
+    parse_directory,
     raw_entries,
-    served_entries,
 )
 
 _MAX_TREE_BYTES: Final = 64 * 1024 * 1024
@@ -22,8 +29,9 @@ _CACHED_ENTRIES: Final = 200_000
 _CACHED_COMMITS: Final = 10_000
 _DEEPEST: Final = 64
 _PEELED: Final = 16
-
-_Entries = Mapping[str, TreeEntry]
+_NEAR: Final = 100
+_FOLLOWED: Final = 1_000
+"""If more files changed, the rest is parsed when it is read."""
 
 
 class Objects:
@@ -38,7 +46,7 @@ class Objects:
     def __init__(self, git: Git) -> None:
         self._git = git
         self.cat_file: Final = CatFile(git)
-        self._trees: OrderedDict[str, _Entries] = OrderedDict()
+        self._trees: OrderedDict[str, Directory] = OrderedDict()
         self._entries = 0
         self._roots: OrderedDict[str, str] = OrderedDict()
         self._guard = threading.Lock()
@@ -59,23 +67,32 @@ class Objects:
                 self._roots.popitem(last=False)
         return tree
 
-    def directory(self, tree: str, *, deadline: float) -> _Entries:
+    def directory(self, tree: str, *, deadline: float) -> Mapping[str, TreeEntry]:
         """Return the files and directories of a tree."""
+        return self._directory(tree, deadline=deadline).entries
+
+    def _directory(
+        self, tree: str, *, deadline: float, before: Directory | None = None
+    ) -> Directory:
+        """Return a tree. It is parsed faster if it differs little from another one."""
         with self._guard:
             known = self._trees.get(tree)
             if known is not None:
                 self._trees.move_to_end(tree)
                 return known
-        data = self._tree(tree, deadline=deadline)
-        entries = served_entries(data, id_bytes=len(tree) // 2)
+        data, size = self._tree(tree, deadline=deadline), len(tree) // 2
+        if before is None:
+            found = parse_directory(data, id_bytes=size)
+        else:
+            found = next_directory(before, data, id_bytes=size)
         with self._guard:
             if tree not in self._trees:
-                self._trees[tree] = entries
-                self._entries += len(entries) + 1
+                self._trees[tree] = found
+                self._entries += len(found.entries) + 1
             while self._entries > _CACHED_ENTRIES and len(self._trees) > 1:
                 _, dropped = self._trees.popitem(last=False)
-                self._entries -= len(dropped) + 1
-        return entries
+                self._entries -= len(dropped.entries) + 1
+        return found
 
     def raw_directory(self, tree: str, *, deadline: float) -> list[RawEntry]:
         """Return all rows of a tree, as they are."""
@@ -120,6 +137,66 @@ class Objects:
                 yield from self.walk(entry.object_id, deadline=deadline, below=f"{below}{name}/")
             else:
                 yield below + name
+
+    def changed_paths(self, old: str, new: str, *, deadline: float) -> Iterator[str]:
+        """Yield the paths of files that differ between two commits, hidden ones, too.
+
+        Raises:
+            BackendUnavailableError: The deadline has passed.
+        """
+        roots = self.root(old, deadline=deadline), self.root(new, deadline=deadline)
+        if roots[0] != roots[1]:
+            yield from self._changes(*roots, deadline=deadline)
+
+    def _changes(
+        self, old: str | None, new: str | None, *, deadline: float, below: str = ""
+    ) -> Iterator[str]:
+        """Yield the paths that differ between two directories; `None` stands for an absent one."""
+        if below.count("/") > _DEEPEST:
+            return
+        if time.monotonic() > deadline:
+            raise BackendUnavailableError("the store did not answer in time")
+        before = EMPTY if old is None else self._directory(old, deadline=deadline)
+        after = EMPTY
+        if new is not None:
+            after = self._directory(new, deadline=deadline, before=before)
+        for name in changed_names(before, after, id_bytes=len(old or new or "") // 2):
+            pair = before.entries.get(name), after.entries.get(name)
+            if any(one is not None and not one.is_directory for one in pair):
+                yield below + name
+            trees = [one.object_id if one and one.is_directory else None for one in pair]
+            if any(trees):
+                yield from self._changes(*trees, deadline=deadline, below=f"{below}{name}/")
+
+    def follow(self, old: str, new: str, *, deadline: float) -> None:
+        """Parse what differs in a new commit, before readers need it, if they have read the old."""
+        with self._guard:
+            is_read = self._roots.get(old) in self._trees
+        if is_read:
+            for _ in islice(self.changed_paths(old, new, deadline=deadline), _FOLLOWED):
+                pass
+
+    def descends(self, commit: str, ancestor: str, *, deadline: float) -> bool | None:
+        """Return whether a commit is one of the next hundred after another.
+
+        `None` if that is not known, because there are more.
+        """
+        waiting, seen = deque([commit]), {commit}
+        while waiting:
+            if len(seen) > _NEAR:
+                return None
+            one = waiting.popleft()
+            if one == ancestor:
+                return True
+            for parent in self._parents(one, deadline=deadline):
+                if parent not in seen:
+                    seen.add(parent)
+                    waiting.append(parent)
+        return False
+
+    def _parents(self, commit: str, *, deadline: float) -> list[str]:
+        found = self.cat_file.read(commit, limit=_MAX_COMMIT_BYTES, deadline=deadline)
+        return headers_of(found.data, "parent")
 
     def peel(self, object_id: str, *, deadline: float) -> str | None:
         """Return the commit that a tag names, through other tags; `None` if it names another."""

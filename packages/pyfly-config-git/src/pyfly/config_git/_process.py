@@ -1,6 +1,7 @@
 """Running git: with a deadline, in a process group of its own, without secrets in errors."""
 
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -61,11 +62,16 @@ class Git:
     inherited: tuple[int, ...] = ()
     """Open files that the processes keep, such as a lock that lasts as long as they run."""
 
-    def run(self, *arguments: str, deadline: float, data: bytes = b"") -> bytes:
+    def run(
+        self, *arguments: str, deadline: float, data: bytes = b"", then: Sequence[str] = ()
+    ) -> bytes:
         """Return the output of a command.
 
         Args:
             arguments: The command and its arguments.
+            then: A command that runs if the first one succeeds, and whose output is the result.
+                While a process starts, all threads of this one wait, so that one start is better
+                than two.
             deadline: A time of the monotonic clock. Then the command and its children are killed.
             data: Its input.
 
@@ -73,8 +79,14 @@ class Git:
             GitError: The command failed, or did not end in time.
             BackendUnavailableError: There is no git, or no process can be started.
         """
-        command = ["git", f"--git-dir={self.directory}", *self.options, *arguments]
+        command = self._command(arguments)
+        if then:
+            script = f"{shlex.join(command)} >&2 && exec {shlex.join(self._command(then))}"
+            command = ["/bin/sh", "-c", script]
         return self.run_command(command, name=arguments[0], deadline=deadline, data=data)
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return ["git", f"--git-dir={self.directory}", *self.options, *arguments]
 
     def run_command(
         self, command: Sequence[str], *, name: str, deadline: float, data: bytes = b""

@@ -30,11 +30,16 @@ _FETCHING: Final = "pyfly-fetching"
 _TIDYING: Final = "pyfly-tidying"
 """The same for tidying, which may run at the same time."""
 _TIDY_LOCK: Final = "pyfly-tidying-lock"
+_MANY_OBJECTS: Final = 6_000
+_MANY_PACKS: Final = 30
+_SAMPLE: Final = "17"
+"""The directory of loose objects that git counts, one of `_SAMPLES`."""
+_SAMPLES: Final = 256
 _OPTIONS: Final = tuple(
     part
     for setting in (
-        "gc.auto=6000",
-        "gc.autoPackLimit=30",
+        f"gc.auto={_MANY_OBJECTS}",
+        f"gc.autoPackLimit={_MANY_PACKS}",
         "gc.autoDetach=false",
         "gc.pruneExpire=2.weeks.ago",
         "gc.writeCommitGraph=true",
@@ -55,6 +60,8 @@ def tidy(git: Git) -> None:
     Returns at once while another process tidies the clone.
     """
     try:
+        if not _is_due(git.directory):
+            return
         with _tidying(git.directory) as lock:
             if lock is not None:
                 _tidy(replace(git, options=_OPTIONS, is_polite=True, inherited=(lock,)))
@@ -65,6 +72,16 @@ def tidy(git: Git) -> None:
         _LOG.warning("the clone %s was not tidied: %s", git.directory, error.strerror)
     except BackendUnavailableError as error:  # the store is being closed
         _LOG.debug("the clone %s was not tidied: %s", git.directory, error)
+
+
+def _is_due(directory: Path) -> bool:
+    """True if `git gc --auto` would find something to do, by its own rules."""
+    objects = directory / "objects"
+    if (directory / _TIDYING).exists() or not any((objects / "info").glob("commit-graph*")):
+        return True
+    packs = sum(1 for _ in (objects / "pack").glob("*.pack"))
+    loose = sum(1 for _ in (objects / _SAMPLE).glob("*"))
+    return packs > _MANY_PACKS or loose * _SAMPLES > _MANY_OBJECTS
 
 
 def _tidy(git: Git) -> None:

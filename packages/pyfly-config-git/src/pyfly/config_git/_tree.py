@@ -3,17 +3,19 @@
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import ClassVar, Final
 
 from pyfly.config_core import (
     BASE_PROFILE,
     BackendStaleError,
     BackendUnavailableError,
+    ConfigError,
     ConfigKey,
     UnsupportedOperationError,
 )
 from pyfly.config_core.limits import MAX_DOCUMENT_BYTES
-from pyfly.config_git._cat_file import DamagedCloneError
+from pyfly.config_git._cat_file import DamagedCloneError, TooLargeError
 from pyfly.config_git._check import check_git
 from pyfly.config_git._labels import LabelResolver
 from pyfly.config_git._mirror import Mirror, Snapshot
@@ -35,6 +37,8 @@ from pyfly.config_server.storage import Precondition, ResourceEntry
 
 _NAMED_LABELS: Final = 50
 """If more labels moved, they are named without their files."""
+_NAMED_FILES: Final = 1_000
+"""If more files of a label changed, it is named without its files."""
 
 
 class GitTree:
@@ -281,10 +285,13 @@ def _listed_below(objects: Objects, commit: str, deadline: float) -> dict[str, s
 
 
 def _changed_paths(snapshot: Snapshot, old: str, new: str, deadline: float) -> list[str] | None:
-    """Return the paths that differ between two commits; `None` if that cannot be told."""
-    command = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new)
+    """Return the paths that differ between two commits.
+
+    `None` if that cannot be told, or if there are too many.
+    """
+    found = snapshot.objects.changed_paths(old, new, deadline=deadline)
     try:
-        output = snapshot.objects.run(*command, deadline=deadline)
-    except (DamagedCloneError, BackendUnavailableError):
+        paths = [*islice(found, _NAMED_FILES + 1)]
+    except (DamagedCloneError, TooLargeError, ConfigError):
         return None
-    return output.decode(errors="replace").split("\0")[:-1]
+    return paths if len(paths) <= _NAMED_FILES else None
