@@ -130,5 +130,18 @@ def test_memory_and_descriptors_do_not_grow_under_mixed_load() -> None:
 def test_a_git_repository_is_compared_with_a_directory(
     bench: Callable[..., dict[str, Any]],
 ) -> None:
-    ratios = bench("git", "--rounds", "1", needs=("git",))["ratio"]
-    assert {"open / directory", "cold / read", "warm / read", "pushed / warm"} <= set(ratios)
+    ratios = bench("git", "reads", "--rounds", "1", needs=("git",))["ratio"]
+    assert {"open / directory", "cold / cold files", "warm / warm files"} <= set(ratios)
+
+
+def test_a_git_repository_is_read_while_it_is_pushed_to(
+    bench: Callable[..., dict[str, Any]],
+) -> None:
+    found = bench("git", "pushes", "--rounds", "1", needs=("git",))
+    pushed = {
+        f"{who}, {when}"
+        for who in ("store", "server", "paced")
+        for when in ("every 100 ms", "without pause")
+    }
+    assert pushed <= set(found["pushes_median_ms"])
+    assert {wrong for spread in found["pushes_wrong"].values() for wrong in spread} == {0}

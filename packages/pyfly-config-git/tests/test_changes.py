@@ -239,9 +239,9 @@ async def test_a_fetch_starts_one_process(
 
 @pytest.mark.anyio
 async def test_fetches_that_are_asked_for_again_and_again_are_few(
-    repository: Repository, open_store: Open
+    repository: Repository, open_store: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository.commit({"a.txt": "1"})
+    commit = repository.commit({"a.txt": "1"})
     store = open_store()
     await store.check()
     fetches = 0
@@ -252,15 +252,10 @@ async def test_fetches_that_are_asked_for_again_and_again_are_few(
         fetches += 1
         fetch(since=since)
 
-    store._mirror.fetch = count  # type: ignore[method-assign]
+    monkeypatch.setattr(store._mirror, "fetch", count)
     began = time.monotonic()
     for number in range(2, 32):
-        await until_asked(store)
         commit = repository.commit({"a.txt": str(number)})
+        await store.refetch()
     await until_fetched(store, "main", commit)
     assert fetches <= 2 + (time.monotonic() - began) / 0.2
-
-
-async def until_asked(store: GitConfigBackend) -> None:
-    await store.refetch()
-    await asyncio.sleep(0.005)
