@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,22 @@ HEAVY = {
     "prometheus_client",
     "pyfly.config_server",
 }
+ON_FIRST_USE = {
+    "asyncio",
+    "concurrent.futures",
+    "cryptography",
+    "pyfly.config_client._conversion",
+    "pyfly.config_client._encryption",
+    "pyfly.config_client._live",
+    "pyfly.config_client._watch",
+    "queue",
+}
+"""What a blocking fetch without keys and types does without."""
 
 
-def loaded_by(script: str) -> set[str]:
-    """Return which heavy modules a new interpreter has after running a script."""
-    script = f"import sys\n{script}\nprint(*{HEAVY!r} & sys.modules.keys())"
+def loaded_by(script: str, modules: set[str] = HEAVY) -> set[str]:
+    """Return which of some modules a new interpreter has after running a script."""
+    script = f"import sys\n{script}\nprint(*{modules!r} & sys.modules.keys())"
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
     )
@@ -47,6 +59,19 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
     assert loaded_by("from pyfly.config_client import *") == set()
     client = "ConfigClient(server_url='http://config', application='orders')"
     assert loaded_by(f"from pyfly.config_client import ConfigClient; {client}") == set()
+
+
+def test_a_blocking_fetch_loads_no_part_that_it_does_not_use(server: Any) -> None:
+    server.answer_json(
+        {"name": "orders", "profiles": ["default"], "label": None, "propertySources": []}
+    )
+    script = (
+        "from pyfly.config_client import SyncConfigClient\n"
+        f"client = SyncConfigClient(server_url={server.url!r}, application='orders', "
+        "allow_empty=True, snapshot_dir='off')\n"
+        "assert not client.fetch() and 'httpx' in sys.modules"
+    )
+    assert loaded_by(script, ON_FIRST_USE) == set()
 
 
 def test_importing_the_metrics_loads_nothing_heavy() -> None:
