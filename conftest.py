@@ -39,10 +39,15 @@ SERVERS = frozenset(
 
 LONGEST = (
     "tests-integration/outages/",
+    "tests-integration/documentation/",
+    "tests-integration/test_benchmarks.py",
     "tests-integration/spring/",
+    "packages/pyfly-config-s3/",
+    "packages/pyfly-config-git/tests/test_conformance.py",
     "packages/pyfly-config-server/tests/test_copied_documents.py",
     "packages/pyfly-config-server/tests/test_copies_between_stores.py",
     "tests-integration/",
+    "packages/pyfly-config-core/",
 )
 """Where the longest files are. They come first, so that no process is left alone with one."""
 
@@ -53,6 +58,7 @@ START_SECONDS = 120.0
 """How long a server may take to start."""
 
 _TRACING = "COVERAGE_PROCESS_CONFIG"  # tells a process to trace itself
+_TRACED = pytest.StashKey[tuple[Any, Any]]()  # what traces the test that runs, and its threads
 
 # Moto is not made for threads: of two writes with the same condition it lets both through now and
 # then, and a read during a write changes the ETag that the write is answered with.
@@ -83,10 +89,13 @@ def pytest_collection() -> Generator[None, object, object]:
     Every process imports the same modules; the first one traces that.
     """
     gc.disable()
+    tracing = sys.gettrace(), threading.gettrace()
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        _trace(None, None)
     try:
-        with _traced(is_traced=os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"):
-            return (yield)
+        return (yield)
     finally:
+        _trace(*tracing)
         gc.freeze()
         gc.enable()
 
@@ -114,28 +123,53 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Trace tests without a mark in `UNTRACED`, and what tests start that are marked `traced`.
 
     The tracing of coverage takes as long as the code itself, and is part of every CPU time that is
-    measured. The other tests reach the same lines.
+    measured. The other tests reach the same lines. Between the functions of a test, where only
+    pytest works, nothing is traced either.
     """
+    tracing = sys.gettrace(), threading.gettrace()
     is_traced = not any(item.get_closest_marker(name) for name in UNTRACED)
+    item.session.stash[_TRACED] = tracing if is_traced else (None, None)
     are_processes = item.get_closest_marker("traced") is not None
-    with _traced(is_traced=is_traced), _processes_traced(are_traced=are_processes):
-        return (yield)
+    with _processes_traced(are_traced=are_processes):
+        _trace(None, None)
+        try:
+            return (yield)
+        finally:
+            _trace(*tracing)
 
 
-@contextlib.contextmanager
-def _traced(*, is_traced: bool) -> Generator[None]:
-    """Let this process be traced as it is, or not for now."""
-    if is_traced:
-        yield
-        return
-    trace, trace_of_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
+    """Trace a fixture as the test that asked for it first."""
+    return (yield from _as_its_test(request.session))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace the function of a test."""
+    return (yield from _as_its_test(item.session))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace the ends of fixtures."""
+    return (yield from _as_its_test(item.session))
+
+
+def _as_its_test(session: pytest.Session) -> Generator[None, object, object]:
+    """Let a hook be traced as the test that runs."""
+    before = sys.gettrace(), threading.gettrace()
+    _trace(*session.stash[_TRACED])
     try:
-        yield
+        return (yield)
     finally:
-        threading.settrace(trace_of_threads)
-        sys.settrace(trace)
+        _trace(*before)
+
+
+def _trace(here: Any, in_threads: Any) -> None:
+    """Let this thread and those that it starts be traced by functions; not at all by None."""
+    threading.settrace(in_threads)
+    sys.settrace(here)
 
 
 @contextlib.contextmanager
