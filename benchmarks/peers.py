@@ -263,7 +263,8 @@ def measure(peers: Mapping[str, Peer], options: argparse.Namespace) -> None:
     options.rounds = 1 if options.short else options.rounds
     meters: dict[str, Meter] = {}
     for name, peer in peers.items():
-        peer.meter(1 if options.short else WARM_SECONDS)()
+        if not options.short:
+            peer.meter(WARM_SECONDS)()
         meters[name] = peer.meter(seconds)
     rates = compare(meters, options, warm=False)
     found = {
