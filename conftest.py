@@ -40,12 +40,12 @@ SERVERS = frozenset(
 LONGEST = (
     "tests-integration/outages/",
     "tests-integration/documentation/",
-    "tests-integration/test_benchmarks.py",
     "tests-integration/spring/",
     "packages/pyfly-config-s3/",
     "packages/pyfly-config-git/tests/test_conformance.py",
     "packages/pyfly-config-server/tests/test_copied_documents.py",
     "packages/pyfly-config-server/tests/test_copies_between_stores.py",
+    "tests-integration/test_benchmarks.py",  # builds with Maven, when spring/ has done so
     "tests-integration/",
     "packages/pyfly-config-core/",
 )
