@@ -17,6 +17,7 @@ from pyfly.config_cli._serving.connections import BoundedConnection, Connections
 from pyfly.config_cli._serving.direct import DirectAnswers
 from pyfly.config_cli._serving.handshakes import SecureAcceptor
 from pyfly.config_cli._serving.limits import STOP_SECONDS, ConnectionLimits
+from pyfly.config_cli._serving.memory import set_objects_aside
 from pyfly.config_cli._serving.transport import Headers
 from pyfly.config_server import AT_END
 
@@ -189,7 +190,15 @@ def _bounded(connections: Connections) -> type[asyncio.Protocol]:
 
 
 def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end in the fastest event loop that is installed."""
+    """Run the coroutine of a process to its end, in the fastest event loop that is installed."""
     config = uvicorn.Config("", log_config=None)
+
+    async def run() -> None:
+        setting_aside = asyncio.create_task(set_objects_aside())
+        try:
+            await main
+        finally:
+            setting_aside.cancel()
+
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(main)
+        runner.run(run())
