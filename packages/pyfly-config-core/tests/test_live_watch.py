@@ -12,7 +12,7 @@ from live_stores import SELDOM, Application, ControlledStore, bundle, soon, unti
 from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server import FilesystemConfigBackend, LiveOptions
 from pyfly.config_server.live.counters import Counters
-from pyfly.config_server.live.watching import Watching
+from pyfly.config_server.live.watching import ANY_CHANGE, Watching
 from pyfly.config_server.storage import ANY
 
 pytestmark = pytest.mark.anyio
@@ -377,6 +377,84 @@ class Request:
 
     async def represent(self, server: object) -> None:
         """Return nothing."""
+
+
+class SlowComposer:
+    """Composes one document after the other, each when it may."""
+
+    def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(0)
+        self.watching = Watching(self, limit=2_000, counters=Counters())
+        self.composed = 0
+
+    async def __call__(self, request: Any) -> None:
+        await self.turns.acquire()
+        self.composed += 1
+        self.watching.changed(request, b'"2"')
+
+
+async def waiting_for(watching: Watching, requests: list[Any], *, each: int) -> list[Any]:
+    """Return the waits for documents, so many for each."""
+    waits = [
+        asyncio.create_task(watching.wait(one, b'"1"', seconds=300, gone=None))
+        for one in requests
+        for _ in range(each)
+    ]
+    await until(lambda: watching.count == len(waits))
+    return waits
+
+
+async def test_the_documents_of_a_change_are_composed_before_anybody_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{LIVE}.watching._COMPOSED_FIRST_SECONDS", 300)
+    composer = SlowComposer()
+    watching, requests = composer.watching, [Request(str(number)) for number in range(20)]
+    watching.start()
+    waits = await waiting_for(watching, requests, each=60)
+    watching.want(requests)
+    for _ in range(19):
+        composer.turns.release()
+    await until(lambda: composer.composed == 19)
+    await asyncio.sleep(0.01)
+    assert watching.count == len(waits)
+    composer.turns.release()
+    await soon(asyncio.gather(*waits))
+    await watching.aclose()
+
+
+async def test_a_document_that_takes_long_holds_nobody_else_back_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{LIVE}.watching._COMPOSED_FIRST_SECONDS", 0.02)
+    composer = SlowComposer()
+    watching, requests = composer.watching, [Request("a"), Request("b")]
+    watching.start()
+    waits = await waiting_for(watching, requests, each=1)
+    watching.want(requests)
+    composer.turns.release()
+    await soon(asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED))
+    assert watching.count == 1
+    composer.turns.release()
+    await soon(asyncio.gather(*waits))
+    await watching.aclose()
+
+
+async def test_who_waits_for_any_change_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{LIVE}.watching._COMPOSED_FIRST_SECONDS", 300)
+    composer = SlowComposer()
+    watching, requests = composer.watching, [Request("a"), Request("b")]
+    watching.start()
+    documents = await waiting_for(watching, requests, each=1)
+    anything = asyncio.create_task(watching.wait(ANY_CHANGE, b'"1"', seconds=300, gone=None))
+    await until(lambda: watching.count == 3)
+    watching.want(requests)
+    watching.changed(ANY_CHANGE, None)
+    await soon(anything)
+    assert not any(one.done() for one in documents)
+    watching.release()
+    await soon(asyncio.gather(*documents))
+    await watching.aclose()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -24,6 +25,9 @@ _RENDERERS: Final = 8
 """Documents that are composed at the same time for waiting requests."""
 _WOKEN_TOGETHER: Final = 50
 """Waiting requests that are woken before the event loop does something else."""
+_COMPOSED_FIRST_SECONDS: Final = 0.15
+"""Nobody is woken in this time while documents of the same change are composed. A client that has
+its answer asks again, and the threads that read the other documents would wait for that."""
 _SHORTEST: Final = 0.8
 """A wait that nothing ends takes at least this part of its time. A fleet that began together does
 not come back together."""
@@ -57,6 +61,12 @@ class Watching:
         self._deadlines = Deadlines()
         self._due: dict[DocumentRequest, None] = {}
         self._is_due = asyncio.Event()
+        self._composing = 0
+        self._woken: deque[Waiter] = deque()
+        self._may_wake = asyncio.Event()
+        self._may_wake.set()
+        self._composed_by: asyncio.TimerHandle | None = None
+        self._is_waking = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._receivers: set[asyncio.Task[Any]] = set()
         self.is_released = False
@@ -148,17 +158,24 @@ class Watching:
         """Wake those who have another entity tag than this one; `None` wakes all."""
         waiters = self._waiters.get(request, {})
         woken = [one for one, has in waiters.items() if has != entity_tag]
-        if len(woken) <= _WOKEN_TOGETHER:
+        is_next = request == ANY_CHANGE or (self._may_wake.is_set() and not self._woken)
+        if is_next and len(woken) <= _WOKEN_TOGETHER:
             self._wake(woken)
-        else:
-            self._spawn(self._wake_slowly(woken))
+            return
+        self._woken.extend(woken)
+        if self._woken and not self._is_waking:
+            self._is_waking = True
+            self._spawn(self._wake_slowly())
 
     def want(self, requests: Iterable[DocumentRequest]) -> None:
         """Compose those documents again that somebody waits for."""
         due = [request for request in requests if request in self._waiters]
-        if due:
-            self._due.update(dict.fromkeys(due))
-            self._is_due.set()
+        if not due:
+            return
+        if len(due) > 1 and not (self._due or self._composing or self._woken):
+            self._compose_first()
+        self._due.update(dict.fromkeys(due))
+        self._is_due.set()
 
     def _remove(self, request: Hashable, waiter: Waiter) -> None:
         self.count -= 1
@@ -192,10 +209,27 @@ class Watching:
         for waiter in waiters:
             _end(waiter)
 
-    async def _wake_slowly(self, waiters: list[Waiter]) -> None:
-        for start in range(0, len(waiters), _WOKEN_TOGETHER):
-            self._wake(waiters[start : start + _WOKEN_TOGETHER])
-            await asyncio.sleep(0)
+    def _compose_first(self) -> None:
+        """Wake nobody until the documents that are due are composed, or their time is over."""
+        self._may_wake.clear()
+        loop = asyncio.get_running_loop()
+        self._composed_by = loop.call_later(_COMPOSED_FIRST_SECONDS, self._go_on_waking)
+
+    def _go_on_waking(self) -> None:
+        if self._composed_by is not None:
+            self._composed_by.cancel()
+            self._composed_by = None
+        self._may_wake.set()
+
+    async def _wake_slowly(self) -> None:
+        try:
+            while self._woken:
+                await self._may_wake.wait()
+                few = min(len(self._woken), _WOKEN_TOGETHER)
+                self._wake([self._woken.popleft() for _ in range(few)])
+                await asyncio.sleep(0)
+        finally:
+            self._is_waking = False
 
     async def _refresh_forever(self) -> None:
         while True:
@@ -205,10 +239,15 @@ class Watching:
                 continue
             request = next(iter(self._due))
             del self._due[request]
+            self._composing += 1
             try:
                 await self._refresh(request)
             except Exception:  # noqa: BLE001, S112 - `refresh` logs what has to be known
                 continue
+            finally:
+                self._composing -= 1
+                if not self._due and not self._composing:
+                    self._go_on_waking()
 
 
 def _end(waiter: Waiter) -> None:
