@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import json
 import os
 import threading
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -96,6 +98,43 @@ def test_a_file_that_changed_is_counted_once(
         return calls
 
     assert len(asyncio.run(parse_again_and_again())) == 20
+
+
+def test_a_young_file_is_read_again_and_parsed_only_if_its_bytes_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its identity is made to stay the same: two writes within one tick of a coarse clock."""
+    parsed: list[bytes] = []
+    real = text.parse_documents
+
+    def parse(data: bytes, *, suffix: str) -> object:
+        parsed.append(data)
+        return real(data, suffix=suffix)
+
+    monkeypatch.setattr(bundle_files, "parse_documents", parse)
+    path = tmp_path / "main" / "orders-prod.json"
+    path.parent.mkdir()
+
+    def write(content: str) -> None:
+        path.write_text(content, encoding="utf-8")
+        half = time.time() - 0.5
+        os.utime(path, (half, half))
+
+    async def story() -> list[object]:
+        backend = FilesystemConfigBackend(tmp_path)
+        seen: list[object] = []
+        for content in ('{"n": 1}', '{"n": 1}', '{"n": 2}', '{"n": 2}', '{"n": 1}'):
+            write(content)
+            for _ in range(3):
+                found = await backend.fetch("orders", "prod")
+                seen.append(found and found.properties["n"])
+        await backend.aclose()
+        return seen
+
+    monkeypatch.setattr(settling.FileIdentity, "__eq__", lambda *_: True)
+    monkeypatch.setattr(settling, "SETTLING_NANOSECONDS", 0)
+    assert asyncio.run(story()) == [1] * 6 + [2] * 6 + [1] * 3
+    assert [json.loads(data)["n"] for data in parsed] == [1, 2, 1]
 
 
 def test_what_is_remembered_of_a_directory_is_never_older_than_it(

@@ -16,11 +16,12 @@ __all__ = ["ParsedFile", "bundle_of", "bundle_version", "parse_file"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFile:
-    """The content of a file that had this `identity`."""
+    """The content of a file."""
 
     name: str
     """The path below the label."""
     identity: Hashable
+    """While the file has this identity, its content is the same; `None` if that is not sure yet."""
     version: str
     size: int
     """Bytes of text."""

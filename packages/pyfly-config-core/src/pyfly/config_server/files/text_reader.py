@@ -180,9 +180,12 @@ class TextReader:
             raise error.at(where) from error.__cause__
         if content is None or content is UNCHANGED:
             return None if content is None else known
-        parsed = parse_file(content, name=name, where=where)
-        if content.is_settled:
-            self._cache.put(where, parsed)
+        same = known if known is not None and known.version == content.version else None
+        if same is not None and not content.is_settled:
+            return same
+        identity = content.identity if content.is_settled else None
+        parsed = replace(same or parse_file(content, name=name, where=where), identity=identity)
+        self._cache.put(where, parsed)
         return parsed
 
     # --- plain files ------------------------------------------------------------------
