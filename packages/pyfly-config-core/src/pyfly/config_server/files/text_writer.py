@@ -120,8 +120,6 @@ class TextWriter:
         key = source.key
         self._check_label(key.label)
         self._layout.check_writable(key, lambda: self._names(key.label, deadline))
-        new_suffix = self._layout.new_suffix
-        whole = dump_text(source.properties, suffix=new_suffix)  # refused before it is made
 
         def save(writer: FileWriter) -> SavedText:
             stored = self._stored(writer, key, deadline)
@@ -130,7 +128,8 @@ class TextWriter:
             if stored.contents:
                 new = edited_file(key, stored.contents, source.properties)
             else:
-                new = NewText(name=self._new_name(key), data=whole, level=EditLevel.ENTRIES)
+                data = dump_text(source.properties, suffix=self._layout.new_suffix)
+                new = NewText(name=self._new_name(key), data=data, level=EditLevel.ENTRIES)
             obsolete = [] if self._layout.reads_all else [n for n in stored.names if n != new.name]
             _check_removable(key, obsolete)
             condition = ANY if expected is ANY else stored.contents.get(new.name, ABSENT)
