@@ -15,7 +15,7 @@ _GENERATIONS: Final = (10_000, 2, 50)
 _PAUSE_SECONDS: Final = 0.1
 _BUSY_SHARE: Final = 0.25
 """A process that uses more of one processor is busy."""
-_PAUSES: Final = 100
+_PAUSES: Final = 50
 """Pauses between two looks at the number of objects that were set aside."""
 _SPARE_OBJECTS: Final = 100_000
 
@@ -51,20 +51,23 @@ async def set_objects_aside() -> None:
     thousands of requests, it therefore searches seldom, and then hundreds of thousands of objects
     at once, which stops the event loop for a third of a second. So a process that is busy sets
     aside ten times a second what it has made, which costs nothing, and one that is not searches
-    before. What was set aside is freed like everything else when nothing refers to it. It is
-    searched when there is half as much again of it, and 100,000 objects more, than after the search
-    before.
+    that before. What was set aside is freed like everything else when nothing refers to it.
+
+    All of it is searched when there is half as much again, and 100,000 objects more, than after the
+    search before: in a quiet moment, or when there is twice that.
     """
     most = _most_aside()
     busy_seconds = _BUSY_SHARE * _PAUSE_SECONDS
+    is_quiet = True
     while True:
         for _ in range(_PAUSES):
             before = time.process_time()
             await asyncio.sleep(_PAUSE_SECONDS)
-            if time.process_time() - before < busy_seconds:
+            is_quiet = time.process_time() - before < busy_seconds
+            if is_quiet:
                 gc.collect(1)
             gc.freeze()
-        if gc.get_freeze_count() > most:
+        if gc.get_freeze_count() > (most if is_quiet else 2 * most):
             gc.unfreeze()
             gc.collect()
             gc.freeze()
@@ -72,5 +75,5 @@ async def set_objects_aside() -> None:
 
 
 def _most_aside() -> int:
-    """Return the number of objects aside from which on all are searched."""
+    """Return the number of objects aside from which on all are searched in a quiet moment."""
     return gc.get_freeze_count() * 3 // 2 + _SPARE_OBJECTS
