@@ -20,7 +20,7 @@ from pyfly.config_core import (
     InvalidConfigKeyError,
 )
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server.files import StoreLimits
+from pyfly.config_server.files import StoreLimits, text_writer
 from pyfly.config_server.files.atomic import locked
 from pyfly.config_server.files.emptied import EMPTIED_NAME
 from pyfly.config_server.storage import ABSENT, ANY
@@ -40,6 +40,31 @@ def names(directory: Path) -> list[str]:
 async def properties(backend: FilesystemConfigBackend, *key: str) -> Any:
     found = await backend.fetch(*(key or ("orders", "prod")))
     return None if found is None else found.properties
+
+
+async def test_only_a_new_file_is_written_from_nothing(
+    backend: FilesystemConfigBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[bytes] = []
+    real = text_writer.dump_text
+
+    def dump(tree: Any, *, suffix: str) -> bytes:
+        texts.append(real(tree, suffix=suffix))
+        return texts[-1]
+
+    monkeypatch.setattr(text_writer, "dump_text", dump)
+    for number in range(3):
+        await backend.save(source({"a": number}))
+    assert texts == [b"a: 0\n"]
+    assert (tmp_path / "main" / "orders-prod.yaml").read_bytes() == b"a: 2\n"
+
+
+async def test_a_bundle_that_no_file_can_hold_leaves_no_directory_of_its_label(
+    backend: FilesystemConfigBackend, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigFormatError):
+        await backend.save(source({"a": "x" * 2_000_000}, label="next"))
+    assert "next" not in names(tmp_path)
 
 
 @pytest.mark.parametrize(
