@@ -307,6 +307,12 @@ def make_certificate(tmp_path: Path) -> Callable[..., Certificate]:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run the coroutines among the tests on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def times() -> int:
     """How many times as often as usual a test repeats what it does; `scripts/prove writers`."""
     return int(os.environ.get("PYFLY_PROOF_TIMES", "1"))

@@ -74,11 +74,6 @@ class RunningServer:
         return self.process.wait(STOP_SECONDS)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def started_servers() -> Iterator[list[RunningServer]]:
     """The servers that run; they are stopped at the end."""

@@ -22,11 +22,6 @@ from pyfly.config_server import (
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What came back."""

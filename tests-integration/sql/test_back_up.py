@@ -17,11 +17,6 @@ from pyfly.config_sql import SqlConfigBackend
 pytestmark = [pytest.mark.anyio, pytest.mark.external, pytest.mark.slow]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 SOURCE = ConfigSource(application="orders", profile="prod", properties={"a": ["ü", 1], "b": "\\"})
 
 

@@ -23,11 +23,6 @@ def document() -> dict[str, Any]:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def make_server() -> Iterator[Callable[[], ScriptedServer]]:
     made: list[ScriptedServer] = []
 

@@ -13,11 +13,6 @@ from pyfly.config_server.testing._wrapped import CompleteBackend
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def backend(tmp_path: Path) -> FilesystemConfigBackend:
     return FilesystemConfigBackend(tmp_path)
 

@@ -123,13 +123,15 @@ def test_a_token_ends_at_its_expiry_although_its_principal_goes_on() -> None:
         ("principals.a.tokens = [{}]", r"principals.a.tokens\[0\].id: must be 1 to 32"),
         ("principals.a.tokens = [{id='x', token='y'}]", r"tokens\[0\].token: there is no such"),
         ("principals.a.tokens = [{id='x', sha256='12'}]", r"tokens\[0\].sha256: must be the SHA"),
-        (
+        pytest.param(
             f"principals.a.tokens = [{{id='x', sha256='{OTHER}'}}, {{id='x', sha256='{DIGEST}'}}]",
             r"principals.a.tokens\[1\].id: another token of the principal has this id",
+            id="one-id-twice",
         ),
-        (
+        pytest.param(
             f"principals.b.tokens = [{{id='y', sha256='{DIGEST}'}}]\n{ENTRY}",
             r"principals.a.tokens\[0\].sha256: is the token of principals.b.tokens\[0\]",
+            id="one-token-twice",
         ),
     ],
 )
@@ -222,7 +224,7 @@ def test_what_is_wrong_about_issuers_is_named(text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fits"),
     [
-        (ENTRY, True),
+        pytest.param(ENTRY, True, id="a-token"),
         ("principals.a.rules = [{rights = ['read'], on = 'a/b/c'}]", True),
         ("principals.a.active = false", True),
         ("principals.'a:b' = {}", False),

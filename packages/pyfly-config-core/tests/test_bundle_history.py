@@ -13,11 +13,6 @@ SOURCE = ConfigSource(application="orders", profile="prod", properties={})
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def bundles() -> Bundles:
     return Bundles(InMemoryConfigBackend())
 

@@ -79,16 +79,22 @@ def test_a_pem_that_is_no_usable_rsa_key_is_refused_with_the_reason(text: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        pem(),
-        pem(PKCS1),
-        pem().replace("\n", ""),
-        pem().replace("\n", "\r\n"),
-        pem().replace("\n", "\\n"),
-        pem().replace("\n", "\\r\\n"),
-        " \n" + pem() + "\n",
-        f"-----BEGIN PRIVATE KEY-----\n{body()}\n-----END PRIVATE KEY-----",
-        f"-----BEGIN PRIVATE KEY-----\n{body(PKCS1)}\n-----END PRIVATE KEY-----",
-        "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n" + pem(),
+        pytest.param(pem(), id="pkcs8"),
+        pytest.param(pem(PKCS1), id="pkcs1"),
+        pytest.param(pem().replace("\n", ""), id="no-breaks"),
+        pytest.param(pem().replace("\n", "\r\n"), id="crlf"),
+        pytest.param(pem().replace("\n", "\\n"), id="escaped-lf"),
+        pytest.param(pem().replace("\n", "\\r\\n"), id="escaped-crlf"),
+        pytest.param(" \n" + pem() + "\n", id="blanks-around"),
+        pytest.param(f"-----BEGIN PRIVATE KEY-----\n{body()}\n-----END PRIVATE KEY-----", id="end"),
+        pytest.param(
+            f"-----BEGIN PRIVATE KEY-----\n{body(PKCS1)}\n-----END PRIVATE KEY-----",
+            id="pkcs1-named-pkcs8",
+        ),
+        pytest.param(
+            "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n" + pem(),
+            id="behind-a-certificate",
+        ),
     ],
 )
 def test_an_rsa_key_may_have_any_line_breaks(text: str) -> None:

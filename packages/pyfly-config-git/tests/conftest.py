@@ -15,11 +15,6 @@ from pyfly.config_git import GitConfigBackend
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "remote.git")
 

@@ -57,11 +57,6 @@ rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 """
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
     """What boto3's chain finds; nothing of this machine's own is used."""

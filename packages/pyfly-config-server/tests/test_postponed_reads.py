@@ -14,11 +14,6 @@ pytestmark = pytest.mark.anyio
 SECONDS = 30
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Transport(asyncio.Transport):
     """A transport that only knows whether it is read."""
 

@@ -25,11 +25,6 @@ INFO = CommitInfo(author="ada", message=None)
 STORED: dict[str, JsonValue] = {"a": 1, "db": {"url": "x", "pool": 4}}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Busy(InMemoryConfigBackend):
     """A store in which somebody else writes just before a save, once for each planned write."""
 

@@ -32,11 +32,6 @@ BOUND = {name: base64.b64encode(name.encode().ljust(32)).decode() for name in ("
 TO_BOUND = ("--from", "default", "--to", "b28")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def keys(monkeypatch: pytest.MonkeyPatch) -> Encryption:
     monkeypatch.setenv(PREFIX + "ENCRYPT_KEY", "foo")

@@ -29,11 +29,6 @@ url = "memory:"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def load(tmp_path: Path) -> Any:
     def load(text: str, **arguments: object) -> Any:
         file = tmp_path / "settings.toml"

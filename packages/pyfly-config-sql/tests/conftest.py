@@ -10,11 +10,6 @@ import pytest
 from pyfly.config_sql import SqlConfigBackend
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with tables and nothing in them, made by `upgrade`."""
