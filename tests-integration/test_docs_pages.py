@@ -12,7 +12,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parent.parent
 SITE = CHECKOUT / "scripts" / "site"
-TROUBLESHOOTING = CHECKOUT / "docs" / "guides" / "troubleshooting.md"
+MESSAGES = CHECKOUT / "docs" / "reference" / "messages.md"
 
 
 def test_the_diagrams_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def texts(path: Path) -> Iterator[str]:
 
 
 def test_every_message_of_the_page_on_errors_is_in_the_code() -> None:
-    page = TROUBLESHOOTING.read_text(encoding="utf-8")
+    page = MESSAGES.read_text(encoding="utf-8")
     headings = re.findall(r"(?m)^### (.*)$", page)
     quoted = [re.fullmatch(r"`(.*)`", one) for one in headings]
     assert None not in quoted, "a heading is a message in backquotes"
@@ -56,7 +56,7 @@ def test_every_message_of_the_page_on_errors_is_in_the_code() -> None:
 
 
 def test_every_message_of_that_page_has_a_cause_and_a_remedy() -> None:
-    page = TROUBLESHOOTING.read_text(encoding="utf-8")
+    page = MESSAGES.read_text(encoding="utf-8")
     sections = re.findall(r"(?ms)^### (.*?)\n(.*?)(?=^##|\Z)", page)
     assert [
         title

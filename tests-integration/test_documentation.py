@@ -170,16 +170,15 @@ def test_the_embedded_server_stands_beside_its_neighbour(
         assert answer.json()["propertySources"][0]["name"] == "main/orders-prod.yaml"
 
 
-def test_the_handlers_of_the_guide_get_typed_settings(
-    examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_application_of_the_guide_may_be_started_again(
+    examples: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pages = blocks(CHECKOUT / "docs" / "guides" / "python-client.md", "python")
-    (block,) = [block for block in pages if "FastAPI(lifespan" in block]
-    (tmp_path / "live_as_documented.py").write_text(at(block, examples), encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(CHECKOUT / "docs" / "examples" / "services")
+    monkeypatch.setenv("PYFLY_CONFIG_URL", examples.url)
+    monkeypatch.setenv("PYFLY_CONFIG_PROFILE", "prod")
     monkeypatch.setenv("PYFLY_CONFIG_SNAPSHOT_DIR", "off")
-    app = importlib.import_module("live_as_documented").app
-    for _ in range(2):  # an application may be started again
+    app = importlib.import_module("fastapi_app").app
+    for _ in range(2):
         with TestClient(app) as client:
             assert client.get("/pool-size").json() == 20
 
@@ -206,8 +205,8 @@ def test_links_into_the_repository_lead_somewhere() -> None:
     assert [name for name, path in shown.items() if not path.exists()] == []
 
 
-def test_the_guide_for_stores_names_every_ability_its_methods_and_its_suite() -> None:
-    text = (CHECKOUT / "docs" / "guides" / "write-a-backend.md").read_text(encoding="utf-8")
+def test_the_page_on_stores_names_every_ability_its_methods_and_its_suite() -> None:
+    text = (CHECKOUT / "docs" / "reference" / "store-interface.md").read_text(encoding="utf-8")
     rows = re.findall(r"(?m)^\| `(Supports\w+)` \| (.*?) \| .* \| `(\w+)` \|$", text)
     shown = [(ability, re.findall(r"`(\w+)`", methods), suite) for ability, methods, suite in rows]
     assert shown == [
@@ -216,8 +215,8 @@ def test_the_guide_for_stores_names_every_ability_its_methods_and_its_suite() ->
     ]
 
 
-def test_the_guide_for_stores_names_every_member_that_a_test_class_overrides() -> None:
-    text = (CHECKOUT / "docs" / "guides" / "write-a-backend.md").read_text(encoding="utf-8")
+def test_the_page_on_stores_names_every_member_that_a_test_class_overrides() -> None:
+    text = (CHECKOUT / "docs" / "reference" / "store-interface.md").read_text(encoding="utf-8")
     members = {
         name
         for suite in MIXINS.values()

@@ -10,7 +10,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
 TABLE = CHECKOUT / "packages" / "pyfly-config-client" / "tests" / "binding_table.json"
-PAGE = CHECKOUT / "docs" / "reference" / "client.md"
+PAGE = CHECKOUT / "docs" / "reference" / "properties.md"
 SECONDS = 120
 
 

@@ -1,4 +1,4 @@
-"""The migration guide names every setting of the reference server."""
+"""The page on the settings of Spring names every one of the reference server."""
 
 import io
 import json
@@ -26,12 +26,12 @@ def settings_of(program: Path) -> Iterator[str]:
         yield item["name"].removeprefix(PREFIX)
 
 
-def test_every_setting_is_in_a_table_of_the_guide(jar: Callable[..., Path], checkout: Path) -> None:
-    page = (checkout / "docs/guides/migrate-from-spring.md").read_text(encoding="utf-8")
+def test_every_setting_is_in_a_table_of_the_page(jar: Callable[..., Path], checkout: Path) -> None:
+    page = (checkout / "docs/reference/spring-settings.md").read_text(encoding="utf-8")
     first_cells = re.findall(r"^\| (.*?) \| ", page, re.MULTILINE)
     named = {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}
     groups = tuple(name.removesuffix("*") for name in named if name.endswith(".*"))
     declared = [*settings_of(jar("reference-server"))]
     assert len(declared) > 100
     missing = [one for one in declared if one not in named and not one.startswith(groups)]
-    assert not missing, f"docs/guides/migrate-from-spring.md does not name {missing}"
+    assert not missing, f"docs/reference/spring-settings.md does not name {missing}"
