@@ -2,7 +2,8 @@
 
 Builds the site and opens pages in Chromium, wide and narrow, light and dark. axe must find no
 serious or critical violation, no page may be wider than its window, and nothing may be asked of
-another host. Needs Chromium and npm, which fetches axe-core and puppeteer-core.
+another host; the exit code is 1 if not. Needs Chromium and npm, which fetches axe-core and
+puppeteer-core.
 """
 
 import argparse
@@ -25,7 +26,7 @@ PACKAGES = ("axe-core@4", "puppeteer-core@24")
 PAGES = (
     "index.html",
     "guides/python-client.html",
-    "guides/troubleshooting.html",
+    "reference/messages.html",
     "reference/serve.html",
     "reference/routes.html",
     "reference/api/storage.html",
@@ -43,6 +44,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/prove site", description=__doc__)
     parser.add_argument("--screenshots", type=Path, help="directory for a picture of each page")
+    parser.add_argument("--all", action="store_true", help="every page of the site")
     parser.add_argument("pages", nargs="*", default=PAGES, help="paths of pages in the site")
     chosen = parser.parse_args()
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -52,6 +54,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         site = Path(scratch, "site")
         _run([sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(site)])
+        if chosen.all:
+            chosen.pages = sorted(str(page.relative_to(site)) for page in site.rglob("*.html"))
         _run(["npm", "install", "--silent", "--prefix", scratch, *PACKAGES])
         handler = functools.partial(_Quiet, directory=str(site))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
