@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,9 +23,12 @@ import pytest
 from botocore.config import Config
 
 from pyfly.config_s3 import S3ConfigBackend, S3Location, _backend, _client, _tree
+from pyfly.config_s3._bucket import Bucket
+from pyfly.config_s3._conditions import ConditionSupport, probe
 from pyfly.config_server.files import StoreLimits
 
 START_SECONDS = 120.0
+FOREVER = 1e12
 SECRET_KEY = "".join(map(chr, range(33, 127)))
 """Every printable character."""
 CEPH = ("ceph-authtool", "monmaptool", "ceph-mon", "ceph-osd", "ceph", "radosgw", "radosgw-admin")
@@ -269,6 +273,7 @@ def connect() -> Iterator[Callable[..., Any]]:
     """Return a client of boto3's own for an address, as another tool would have it."""
     with ExitStack() as stack:
 
+        @cache  # to make one takes longer than most tests
         def make(url: str, **more: Any) -> Any:
             client = boto3.client(
                 "s3",
@@ -340,3 +345,18 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_backend, "LIMITS", limits)
     monkeypatch.setattr(_tree, "PAGE_SECONDS", 90.0)
     monkeypatch.setattr(_client, "READ_SECONDS", 60.0)
+
+
+@pytest.fixture
+def honours(connect: Callable[[str], Any]) -> Callable[[S3Location], ConditionSupport]:
+    """Probe, and see that nothing is left behind."""
+
+    def ask(where: S3Location) -> ConditionSupport:
+        client = connect(where.endpoint_url or "")
+        bucket = Bucket(client, name=where.bucket, prefix=f"{where.prefix}/")
+        found = probe(bucket, deadline=FOREVER)
+        left = client.list_object_versions(Bucket=where.bucket, Prefix=where.prefix)
+        assert not {"Versions", "DeleteMarkers"} & left.keys()
+        return found
+
+    return ask

@@ -1,17 +1,14 @@
 """The objects of a bucket as bundles: names, formats, what a save may rewrite, other tools."""
 
 import asyncio
-import os
-import string
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from bucket_objects import ORDERS, Open, Store, orders
 
 from pyfly.config_core import (
     BASE_PROFILE,
-    BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigFormatError,
     ConfigKey,
@@ -25,47 +22,12 @@ from pyfly.config_server.storage import (
     ABSENT,
     ANY,
     PRESENT,
-    BundleChange,
-    ChangeBatch,
     ConfigVersion,
     Precondition,
     default_is_base,
 )
 
-ORDERS = ConfigKey(application="orders", profile="prod")
-
 pytestmark = pytest.mark.anyio
-
-Open = Callable[..., S3ConfigBackend]
-
-
-class Store:
-    """A place in a bucket as another tool sees it."""
-
-    def __init__(self, where: S3Location, client: Any) -> None:
-        self.where = where
-        self.client = client
-
-    def put(self, name: str, text: str | bytes, **more: Any) -> None:
-        body = text.encode() if isinstance(text, str) else text
-        self.client.put_object(**self._place(name), Body=body, **more)
-
-    def get(self, name: str) -> dict[str, Any]:
-        return self.client.get_object(**self._place(name))
-
-    def text(self, name: str) -> str:
-        return self.get(name)["Body"].read().decode()
-
-    def delete(self, name: str) -> None:
-        self.client.delete_object(**self._place(name))
-
-    def names(self) -> list[str]:
-        prefix = f"{self.where.prefix}/"
-        listed = self.client.list_objects_v2(Bucket=self.where.bucket, Prefix=prefix)
-        return [row["Key"].removeprefix(prefix) for row in listed.get("Contents", ())]
-
-    def _place(self, name: str) -> dict[str, str]:
-        return {"Bucket": self.where.bucket, "Key": f"{self.where.prefix}/{name}"}
 
 
 @pytest.fixture
@@ -76,10 +38,6 @@ def store(moto: str, location: Callable[..., S3Location], connect: Callable[...,
 @pytest.fixture
 def backend(store: Store, open_s3: Open) -> S3ConfigBackend:
     return open_s3(store.where)
-
-
-def orders(label: str = "main", **properties: Any) -> ConfigSource:
-    return ConfigSource(application="orders", profile="prod", label=label, properties=properties)
 
 
 async def test_a_spring_repository_is_served_as_it_is(
@@ -346,38 +304,6 @@ async def test_what_other_processes_create_is_seen_after_a_moment_and_changes_at
     assert await remembering.fetch("orders", "prod") is not None
 
 
-@pytest.mark.external
-async def test_more_objects_than_one_page_are_listed_and_watched_completely(
-    rgw: str,
-    location: Callable[..., S3Location],
-    connect: Callable[..., Any],
-    open_s3: Open,
-    patience: None,
-) -> None:
-    store = Store(location(rgw), connect(rgw))
-    names = [f"main/app{number:04}-prod.yaml" for number in range(1205)]
-    with ThreadPoolExecutor(10) as pool:
-        list(pool.map(lambda name: store.put(name, "n: 1\n"), names))
-    backend = open_s3(store.where)
-
-    def app(number: int) -> ConfigKey:
-        return ConfigKey(application=f"app{number:04}", profile="prod")
-
-    assert len([entry async for entry in backend.keys()]) == 1205
-    assert len(await backend.list()) == 1205
-    batch = await backend.changes_since(None)
-    for position in (0, 999, 1000, 1204):
-        store.put(names[position], f"n: {position + 2}\n")
-        batch = await backend.changes_since(batch.cursor)
-        assert BundleChange(key=app(position)) in batch.changes
-        assert not any(BundleChange(key=app(other)) in batch.changes for other in (1, 1001))
-    store.delete(names[1001])
-    batch = await backend.changes_since(batch.cursor)
-    assert BundleChange(key=app(1001)) in batch.changes
-    assert await backend.changes_since(batch.cursor) == ChangeBatch(cursor=batch.cursor)
-    assert len([entry async for entry in backend.keys("main")]) == 1204
-
-
 async def test_a_history_is_that_of_the_object_that_is_read(
     moto: str,
     location: Callable[..., S3Location],
@@ -450,33 +376,6 @@ async def test_a_bucket_that_is_not_there_is_told_by_name_of_the_trouble_only(
         await backend.check()
     with pytest.raises(BackendUnavailableError, match="NoSuchBucket"):
         await backend.fetch("orders", "prod")
-
-
-@pytest.mark.external
-async def test_a_secret_key_may_hold_every_printable_character(
-    rgw: str, location: Callable[..., S3Location]
-) -> None:
-    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
-    assert set(secret) == set(string.printable) - set(string.whitespace)
-    backend = S3ConfigBackend(location(rgw))
-    await backend.save(orders(n=1))
-    found = await backend.fetch("orders", "prod")
-    assert found is not None
-    assert found.properties == {"n": 1}
-    assert secret not in repr(backend)
-    await backend.aclose()
-
-
-@pytest.mark.external
-async def test_a_wrong_secret_is_refused_and_shown_nowhere(
-    rgw: str, location: Callable[..., S3Location], connect: Callable[..., Any]
-) -> None:
-    client = connect(rgw, aws_access_key_id="test", aws_secret_access_key="marker")
-    backend = S3ConfigBackend(location(rgw), client=client)
-    with pytest.raises(BackendAccessDeniedError, match="SignatureDoesNotMatch") as refused:
-        await backend.check()
-    assert "marker" not in f"{refused.value!r} {backend!r}"
-    await backend.aclose()
 
 
 async def test_an_injected_client_is_used_and_stays_open(

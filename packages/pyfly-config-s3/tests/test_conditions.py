@@ -6,53 +6,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from bucket_objects import ORDERS, orders
+from bucket_writers import race, stored
 
 from pyfly.config_core import (
     BackendAccessDeniedError,
     BackendUnavailableError,
     ConfigConflictError,
-    ConfigKey,
-    ConfigNotFoundError,
     UnsupportedOperationError,
 )
 from pyfly.config_s3 import S3ConfigBackend, S3Location
-from pyfly.config_s3._bucket import Bucket
-from pyfly.config_s3._conditions import ConditionSupport, probe
-from pyfly.config_server import ConfigSource
-from pyfly.config_server.storage import ABSENT, ANY, ConfigBackend
-
-ORDERS = ConfigKey(application="orders", profile="prod")
+from pyfly.config_s3._conditions import ConditionSupport
+from pyfly.config_server.storage import ABSENT, ANY
 
 pytestmark = pytest.mark.anyio
 
-FOREVER = 1e12
 EVERYTHING = ConditionSupport(creates=True, replaces=True, deletes=True, quoted=True)
+
 NOTHING = ConditionSupport(creates=False, replaces=False, deletes=False, quoted=True)
-
-
-def orders(**properties: Any) -> ConfigSource:
-    return ConfigSource(application="orders", profile="prod", properties=properties)
-
-
-async def stored(backend: ConfigBackend) -> ConfigSource:
-    found = await backend.fetch("orders", "prod")
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def honours(connect: Callable[[str], Any]) -> Callable[[S3Location], ConditionSupport]:
-    """Probe, and see that nothing is left behind."""
-
-    def ask(where: S3Location) -> ConditionSupport:
-        client = connect(where.endpoint_url or "")
-        bucket = Bucket(client, name=where.bucket, prefix=f"{where.prefix}/")
-        found = probe(bucket, deadline=FOREVER)
-        left = client.list_object_versions(Bucket=where.bucket, Prefix=where.prefix)
-        assert not {"Versions", "DeleteMarkers"} & left.keys()
-        return found
-
-    return ask
 
 
 def ignoring(exchange: Any) -> bool:
@@ -74,22 +45,6 @@ def test_moto_honours_everything(
     moto: str, location: Callable[..., S3Location], honours: Any, versioned: bool
 ) -> None:
     assert honours(location(moto, versioned=versioned)) == EVERYTHING
-
-
-@pytest.mark.external
-def test_ceph_honours_saves_without_quotes_and_no_removals(
-    rgw: str, location: Callable[..., S3Location], honours: Any
-) -> None:
-    assert honours(location(rgw)) == ConditionSupport(
-        creates=True, replaces=True, deletes=False, quoted=False
-    )
-
-
-@pytest.mark.external
-def test_ceph_honours_nothing_in_a_bucket_with_versions(
-    rgw: str, location: Callable[..., S3Location], honours: Any
-) -> None:
-    assert honours(location(rgw, versioned=True)) == NOTHING
 
 
 @pytest.mark.parametrize("behaviour", [ignoring, refusing])
@@ -193,35 +148,6 @@ async def test_racing_creators_without_conditions_all_hear_that_they_cannot_crea
     assert await beyond.list() == []
 
 
-async def count_up(backend: S3ConfigBackend, times: int) -> None:
-    for _ in range(times):
-        while True:
-            source = await stored(backend)
-            number = source.properties["n"]
-            assert isinstance(number, int)
-            assert source.version is not None
-            try:
-                await backend.commit(orders(n=number + 1), expected=source.version)
-            except ConfigConflictError:
-                continue
-            break
-
-
-async def race(open_s3: Callable[[S3Location], S3ConfigBackend], where: S3Location) -> None:
-    """Sixteen creators, then eight writers that count, each with a backend of its own."""
-    backends = [open_s3(where) for _ in range(8)]
-    outcomes = await asyncio.gather(
-        *(backend.commit(orders(n=0), expected=ABSENT) for backend in backends for _ in range(2)),
-        return_exceptions=True,
-    )
-    won = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    lost = [outcome for outcome in outcomes if isinstance(outcome, ConfigConflictError)]
-    assert len(won) == 1, outcomes
-    assert [error.current for error in lost] == won * 15
-    await asyncio.gather(*(count_up(backend, 5) for backend in backends))
-    assert (await stored(backends[0])).properties == {"n": 40}
-
-
 @pytest.mark.parametrize("versioned", [False, True])
 async def test_nothing_is_lost_between_writers(
     moto: str,
@@ -231,49 +157,6 @@ async def test_nothing_is_lost_between_writers(
     patience: None,
 ) -> None:
     await race(open_s3, location(moto, versioned=versioned))
-
-
-@pytest.mark.external
-async def test_nothing_is_lost_between_writers_on_ceph(
-    rgw: str,
-    location: Callable[..., S3Location],
-    open_s3: Callable[[S3Location], S3ConfigBackend],
-    patience: None,
-) -> None:
-    await race(open_s3, location(rgw))
-
-
-@pytest.mark.external
-async def test_ceph_keeps_a_history_without_conditions(
-    rgw: str,
-    location: Callable[..., S3Location],
-    open_s3: Callable[[S3Location], S3ConfigBackend],
-) -> None:
-    backend = open_s3(location(rgw, versioned=True))
-    first = await backend.commit(orders(n=1), expected=ANY, author="ada")
-    second = await backend.commit(orders(n=2), expected=ANY, message="more")
-    await backend.delete(ORDERS, expected=ANY)
-    rows = await backend.history(ORDERS)
-    assert [(row.deleted, row.author, row.message) for row in rows] == [
-        (True, None, None),
-        (False, None, "more"),
-        (False, "ada", None),
-    ]
-    assert [row.version for row in rows[1:]] == [second, first]
-    for place, row in enumerate(rows):
-        assert await backend.history(ORDERS, before=row.version) == rows[place + 1 :]
-        page = await backend.history(ORDERS, limit=1, before=row.version)
-        assert page == rows[place + 1 : place + 2]
-    for version in ("never-was", "null", "../x", first[:-1], ""):
-        with pytest.raises(ConfigNotFoundError):
-            await backend.history(ORDERS, before=version)
-        assert await backend.fetch_version(ORDERS, version=version) is None
-    assert await backend.fetch_version(ORDERS, version=rows[0].version) is None
-    old = await backend.fetch_version(ORDERS, version=first)
-    assert old is not None
-    assert old.properties == {"n": 1}
-    with pytest.raises(UnsupportedOperationError, match="does not honour"):
-        await backend.commit(orders(n=3), expected=ABSENT)
 
 
 async def test_equal_bytes_stored_again_are_another_version_where_the_bucket_has_versions(
