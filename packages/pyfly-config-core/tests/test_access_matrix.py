@@ -33,10 +33,10 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
         pytest.param("memory", None, id="memory"),
         pytest.param("memory", LiveOptions(), id="memory-live"),
         pytest.param("labels", None, id="labels"),
-        pytest.param("labels", LiveOptions(), id="labels-live"),
-        pytest.param("spring", LiveOptions(), id="spring-live"),
+        pytest.param("labels", LiveOptions(), id="labels-live", marks=pytest.mark.untraced),
+        pytest.param("spring", LiveOptions(), id="spring-live", marks=pytest.mark.untraced),
         pytest.param("routed", None, id="routed"),
-        pytest.param("routed", LiveOptions(), id="routed-live"),
+        pytest.param("routed", LiveOptions(), id="routed-live", marks=pytest.mark.untraced),
     ],
 )
 @pytest.mark.slow
@@ -51,6 +51,7 @@ async def test_the_matrix(tmp_path: Path, store: str, live: LiveOptions | None) 
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 async def test_the_matrix_behind_a_standby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     store, kind = await behind_standby(tmp_path), STORES["standby"].kind

@@ -52,6 +52,7 @@ class TestMemory(
         backend.put_resource(label, path, content)
 
 
+@pytest.mark.untraced
 class TestFilesystem(
     BackendConformance,
     KeysConformance,
@@ -86,6 +87,7 @@ class TestFilesystem(
         return FilesystemConfigBackend(self.root)
 
 
+@pytest.mark.untraced
 class TestSpringLayout(
     BackendConformance,
     KeysConformance,

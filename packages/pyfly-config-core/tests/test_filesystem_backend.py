@@ -265,6 +265,7 @@ async def test_a_missing_root_is_unavailable_for_every_call(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 async def test_a_listing_of_10_000_bundles_leaves_the_event_loop_free(
     backend: FilesystemConfigBackend, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def kept_after_listing(root: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.untraced
 def test_many_large_files_do_not_stay_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.untraced  # it reads the sources and runs none of them
+
 CHECKOUT = Path(__file__).parents[3]
 ROOTS = ("benchmarks", "docs", "packages", "proofs", "scripts", "tests-integration")
 HIDDEN = {".venv", "__pycache__", "build", "dist", "node_modules", "target"}

@@ -96,7 +96,10 @@ async def check_repository(root: Path, seed: int) -> None:
             assert await served(server, *request) == expected(files, *request), (seed, request)
 
 
-@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=pytest.mark.slow)])
+MANY = (pytest.mark.slow, pytest.mark.untraced)
+
+
+@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=MANY)])
 def test_documents_are_those_of_a_spring_cloud_config_server(
     tmp_path: Path, times: int, first: int
 ) -> None:
@@ -150,7 +153,7 @@ async def check_write(backend: FilesystemConfigBackend, root: Path, chance: rand
         assert listed or not key.is_base  # a base bundle is listed as what it was saved as
 
 
-@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("first", [0, pytest.param(1_000, marks=MANY)])
 def test_a_save_or_removal_touches_the_one_file_that_is_meant_or_nothing(
     tmp_path: Path, times: int, first: int
 ) -> None:
