@@ -43,6 +43,7 @@ LONGEST = (
     "tests-integration/spring/",
     "packages/pyfly-config-s3/",
     "packages/pyfly-config-git/tests/test_conformance.py",
+    "packages/pyfly-config-sql/tests/test_sqlite_conformance.py",
     "packages/pyfly-config-server/tests/test_copied_documents.py",
     "packages/pyfly-config-server/tests/test_copies_between_stores.py",
     "tests-integration/test_benchmarks.py",  # builds with Maven, when spring/ has done so
