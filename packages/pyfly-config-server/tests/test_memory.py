@@ -81,7 +81,7 @@ async def test_what_only_refers_to_itself_is_freed_in_quiet_times_and_before_it_
     monkeypatch: pytest.MonkeyPatch, busy: float, spare: int, is_freed: bool
 ) -> None:
     monkeypatch.setattr(memory, "_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(memory, "_PAUSES", 3)
+    monkeypatch.setattr(memory, "_MANY_PAUSES", 3)
     monkeypatch.setattr(memory, "_BUSY_SHARE", busy)
     monkeypatch.setattr(memory, "_SPARE_OBJECTS", spare)
     async with setting_aside():

@@ -15,8 +15,9 @@ _GENERATIONS: Final = (10_000, 2, 50)
 _PAUSE_SECONDS: Final = 0.1
 _BUSY_SHARE: Final = 0.25
 """A process that uses more of one processor is busy."""
-_PAUSES: Final = 50
-"""Pauses between two looks at the number of objects that were set aside."""
+_FEW_PAUSES, _MANY_PAUSES = 10, 50
+"""Pauses between two looks at the number of objects aside: in the first quiet moment after work,
+and at other times."""
 _SPARE_OBJECTS: Final = 100_000
 
 
@@ -58,15 +59,18 @@ async def set_objects_aside() -> None:
     """
     most = _most_aside()
     busy_seconds = _BUSY_SHARE * _PAUSE_SECONDS
-    is_quiet = True
+    pauses, has_worked = 0, False
     while True:
-        for _ in range(_PAUSES):
-            before = time.process_time()
-            await asyncio.sleep(_PAUSE_SECONDS)
-            is_quiet = time.process_time() - before < busy_seconds
-            if is_quiet:
-                gc.collect(1)
-            gc.freeze()
+        before = time.process_time()
+        await asyncio.sleep(_PAUSE_SECONDS)
+        is_quiet = time.process_time() - before < busy_seconds
+        if is_quiet:
+            gc.collect(1)
+        gc.freeze()
+        pauses, has_worked = pauses + 1, has_worked or not is_quiet
+        if pauses < (_FEW_PAUSES if is_quiet and has_worked else _MANY_PAUSES):
+            continue
+        pauses, has_worked = 0, False
         if gc.get_freeze_count() > (most if is_quiet else 2 * most):
             gc.unfreeze()
             gc.collect()
