@@ -23,6 +23,7 @@ from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.files import StoreLimits, text_writer
 from pyfly.config_server.files.atomic import locked
 from pyfly.config_server.files.emptied import EMPTIED_NAME
+from pyfly.config_server.formats.text import dump_text
 from pyfly.config_server.storage import ABSENT, ANY
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +47,7 @@ async def test_only_a_new_file_is_written_from_nothing(
     backend: FilesystemConfigBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts: list[bytes] = []
-    real = text_writer.dump_text
+    real = dump_text
 
     def dump(tree: Any, *, suffix: str) -> bytes:
         texts.append(real(tree, suffix=suffix))
