@@ -8,6 +8,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
@@ -38,11 +39,12 @@ class Loaded(NamedTuple):
     """True if nothing is stored for the application itself."""
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
     """A new configuration, and which keys differ from the previous one. Shows no values."""
 
     properties: Properties
-    previous: Properties
+    previous: Properties = field(repr=False)
     added: frozenset[str]
     removed: frozenset[str]
     changed: frozenset[str]
@@ -82,7 +84,8 @@ def _differ(before: object, after: object) -> bool:
     return before != after or type(before) is not type(after)
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
     """A failed request, or a response that was rejected. Shows no values."""
 
     text: str
@@ -90,7 +93,8 @@ class Problem(NamedTuple):
     """In UTC."""
 
 
-class ClientStatus(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStatus:
     """What a client uses, and how its last requests went. Shows no values."""
 
     loaded_from: LoadedFrom | None = None
@@ -118,7 +122,7 @@ class ClientStatus(NamedTuple):
 
 
 def _essence(status: ClientStatus) -> tuple[ClientStatus, bool]:
-    return status._replace(last_contact=None, stale_for=None), status.stale_for is not None
+    return replace(status, last_contact=None, stale_for=None), status.stale_for is not None
 
 
 class ConfigurationHolder:
@@ -160,7 +164,7 @@ class ConfigurationHolder:
         with self._lock:
             loaded, status = self._loaded, self._status
         stale_for = None if loaded is None else loaded.properties.stale_for
-        return status._replace(stale_for=stale_for)
+        return replace(status, stale_for=stale_for)
 
     def use(self, loaded: Loaded, known: Loaded | None) -> bool:
         """Use a configuration, and tell the program what is new.
@@ -189,9 +193,9 @@ class ConfigurationHolder:
         """Note a request that failed, or whose response was rejected."""
         problem = Problem(text=str(error).partition("\n")[0], at=_now())
         with self._lock:
-            status = self._status._replace(last_error=problem, failing=True)
+            status = replace(self._status, last_error=problem, failing=True)
             if isinstance(error, InvalidPayloadError):
-                status = status._replace(last_rejection=problem, rejected=status.rejected + 1)
+                status = replace(status, last_rejection=problem, rejected=status.rejected + 1)
             self._status = status
         self._deliver()
 
@@ -264,7 +268,8 @@ def _is_superseded(before: Loaded | None, known: Loaded | None, loaded: Loaded) 
 
 def _with_contact(status: ClientStatus, loaded: Loaded) -> ClientStatus:
     found = loaded.properties
-    return status._replace(
+    return replace(
+        status,
         loaded_from=found.loaded_from,
         version=found.version,
         etag=loaded.snapshot.etag,
