@@ -7,10 +7,10 @@ plan decides: it returns a good response, tries the next label, gives up, or sta
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from pyfly.config_client._changes import Loaded
 from pyfly.config_client._disk import Snapshot
@@ -47,6 +47,8 @@ from pyfly.config_client.errors import (
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
+_Ask: TypeAlias = Callable[[tuple[ConfigRequest, ...]], Plan[Loaded | ConfigClientError]]
+"""Asks the servers for one label."""
 
 _ATTEMPTS_WITH_FALLBACK: Final = 3
 _FIRST_PAUSE: Final = 0.1
@@ -88,7 +90,9 @@ def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
             raise _with_tried(error, progress.faults)
         return _announced(progress.stored[0])
     try:
-        loaded = yield from _ask_labels(job, progress, current)
+        ask = partial(_ask_repeatedly, job, progress, current)
+        before = current or next(iter(progress.stored), None)
+        loaded = yield from _ask_labels(job, ask, before, progress.failures)
     except StaleResponseError as error:
         assert current is not None  # noqa: S101 - the response differs from it
         _LOG.warning("%s: keeping the current configuration: %s", job.name, error)
@@ -137,8 +141,10 @@ def revalidate(job: Job, current: Revalidation) -> Plan[Loaded]:
     Raises:
         ConfigClientError: No server sent a configuration that can be used.
     """
-    result = yield from _ask_once(job, current)
     known = current.loaded
+    deadline, failures = time.monotonic() + job.config.timeout, Counter[str]()
+    ask = partial(ask_round, job, deadline, failures, current)
+    result = yield from _ask_labels(job, ask, known, failures)
     is_same = known is not None and result.snapshot.body == known.snapshot.body
     if known is not None and is_same and not known.properties.from_snapshot:
         return _confirmed(known, result)
@@ -156,26 +162,6 @@ def _confirmed(known: Loaded, result: Loaded) -> Loaded:
         snapshot=result.snapshot._replace(body=known.snapshot.body),
         waited=result.waited,
     )
-
-
-def _ask_once(job: Job, current: Revalidation) -> Plan[Loaded]:
-    """Ask every server once for every label, until one label exists."""
-    deadline = time.monotonic() + job.config.timeout
-    failure: ConfigClientError | None = None
-    for requests in job.requests:
-        result = yield from ask_round(job, requests, deadline, Counter(), current)
-        if isinstance(result, Loaded):
-            try:
-                check_shrinking(job, result, current.loaded)
-            except InvalidPayloadError as error:
-                yield NoteFailure(error=error)
-                raise
-            return result
-        failure = result
-        if classify_failure(result) != "no-label":
-            break
-    assert failure is not None  # noqa: S101 - there is always a label
-    raise failure
 
 
 def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
@@ -221,17 +207,23 @@ def _is_older(stored: Loaded, current: Loaded) -> bool:
     return stored.properties.loaded_from == "baseline" or before.saved_at <= now.saved_at
 
 
-def _ask_labels(job: Job, progress: _Progress, current: Loaded | None) -> Plan[Loaded]:
-    """Try the labels in order, until one exists."""
-    before = current or (progress.stored[0] if progress.stored else None)
+def _ask_labels(job: Job, ask: _Ask, before: Loaded | None, failures: Counter[str]) -> Plan[Loaded]:
+    """Try the labels in order, until one exists.
+
+    Args:
+        job: The fetch.
+        ask: Asks for one label.
+        before: The configuration that a new one must not be much smaller than, if any.
+        failures: Counts the errors, as `ask` does.
+    """
     failure: ConfigClientError | None = None
     for requests in job.requests:
-        result = yield from _ask_repeatedly(job, requests, progress, current)
+        result = yield from ask(requests)
         if isinstance(result, Loaded):
             try:
                 check_shrinking(job, result, before)
             except InvalidPayloadError as error:
-                progress.failures[str(error)] += 1
+                failures[str(error)] += 1
                 yield NoteFailure(error=error)
                 raise
             return result
@@ -243,13 +235,13 @@ def _ask_labels(job: Job, progress: _Progress, current: Loaded | None) -> Plan[L
 
 
 def _ask_repeatedly(
-    job: Job, requests: tuple[ConfigRequest, ...], progress: _Progress, current: Loaded | None
+    job: Job, progress: _Progress, current: Loaded | None, requests: tuple[ConfigRequest, ...]
 ) -> Plan[Loaded | ConfigClientError]:
     """Repeat rounds for one label until there is a final result, or no time."""
     attempt = 0
     known = Revalidation(loaded=current, is_conditional=False)
     while True:
-        result = yield from ask_round(job, requests, progress.deadline, progress.failures, known)
+        result = yield from ask_round(job, progress.deadline, progress.failures, known, requests)
         if isinstance(result, Loaded):
             return result
         failure = classify_failure(result)

@@ -301,10 +301,10 @@ class Revalidation(NamedTuple):
 
 def ask_round(
     job: Job,
-    requests: tuple[ConfigRequest, ...],
     deadline: float,
     failures: Counter[str],
     current: Revalidation,
+    requests: tuple[ConfigRequest, ...],
 ) -> Plan[Loaded | ConfigClientError]:
     """Ask every server once, in order.
 
