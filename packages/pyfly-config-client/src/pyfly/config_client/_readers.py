@@ -1,11 +1,12 @@
 """Readers: functions that convert a node of properties to one type."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, repeat
 from typing import Any, Final, Literal, TypeAlias
 
 from pyfly.config_client._merging import as_text
-from pyfly.config_client._types import Model, resolve_alias, type_name
+from pyfly.config_client._types import Field, Model, resolve_alias, type_name
 from pyfly.config_client._views import Node, node_from_json, plain
 from pyfly.config_client.errors import PropertyTypeError
 from pyfly.config_core.limits import MAX_PROPERTIES
@@ -160,10 +161,7 @@ def list_reader(make: Make, read_item: Reader) -> Reader:
 
     def read(node: Node, path: str, faults: list[str]) -> Any:
         before = len(faults)
-        done = [
-            _present(read_item(item, f"{path}[{number}]", faults), f"{path}[{number}]", faults)
-            for number, item in enumerate(_items(node, path, faults))
-        ]
+        done = _converted(_items(node, path, faults), repeat(read_item), path, faults)
         return _made(make, done, path, faults) if len(faults) == before else None
 
     return guarded(read)
@@ -188,12 +186,20 @@ def fixed_reader(readers: Sequence[Reader]) -> Reader:
             fault(faults, path, f"has {len(items)} elements, not {len(readers)}")
         if len(faults) > before:
             return None
-        return tuple(
-            _present(read_item(item, f"{path}[{number}]", faults), f"{path}[{number}]", faults)
-            for number, (item, read_item) in enumerate(zip(items, readers, strict=True))
-        )
+        return tuple(_converted(items, readers, path, faults))
 
     return guarded(read)
+
+
+def _converted(
+    items: Iterable[Node], readers: Iterable[Reader], path: str, faults: list[str]
+) -> list[Any]:
+    """Return the elements of a list, each converted by its reader."""
+    places = (f"{path}[{number}]" for number in count())
+    return [
+        _present(read(item, place, faults), place, faults)
+        for item, read, place in zip(items, readers, places, strict=False)
+    ]
 
 
 def _items(node: Node, path: str, faults: list[str]) -> Sequence[Node]:
@@ -286,7 +292,6 @@ def model_reader(model: Model, readers: Sequence[Reader]) -> Reader:
             return ABSENT
         section = section_of(node)
         before = len(faults)
-        arguments: dict[str, Any] = {}
         if model.positional and (section is None or any(map(is_index, section.children))):
             items = _items(node, path, faults)
             if len(items) > len(readers):
@@ -294,7 +299,11 @@ def model_reader(model: Model, readers: Sequence[Reader]) -> Reader:
             section = Node("", children=dict(zip(model.names, items, strict=False)))
         if section is None:
             return fault(faults, path, _NO_SECTION)
-        _fill(model, readers, section, (path, faults, arguments))
+        found = (
+            (one.argument, _read_field(one, read_value, section, path, faults))
+            for one, read_value in zip(model.fields, readers, strict=True)
+        )
+        arguments = {name: value for name, value in found if value is not ABSENT}
         if len(faults) > before:
             return None
         try:
@@ -306,23 +315,13 @@ def model_reader(model: Model, readers: Sequence[Reader]) -> Reader:
     return guarded(read)
 
 
-def _fill(
-    model: Model,
-    readers: Sequence[Reader],
-    section: Node,
-    result: tuple[str, list[str], dict[str, Any]],
-) -> None:
-    """Convert the fields of a model, and add them to its arguments."""
-    path, faults, arguments = result
-    for one, read in zip(model.fields, readers, strict=True):
-        child = next((found for name in one.names if (found := section.find(name))), None)
-        if child is None:
-            if one.required:
-                fault(faults, below(path, one.shown), "is missing")
-            continue
-        place = child_path(path, child)
-        value = (read_raw if one.takes_raw else read)(child, place, faults)
-        if value is not ABSENT:
-            arguments[one.argument] = value
-        elif one.required:
-            fault(faults, place, "is empty")
+def _read_field(one: Field, read: Reader, section: Node, path: str, faults: list[str]) -> Any:
+    """Return the value of a field, converted; `ABSENT` if it is missing or empty."""
+    child = next((found for name in one.names if (found := section.find(name))), None)
+    if child is None:
+        return fault(faults, below(path, one.shown), "is missing") if one.required else ABSENT
+    place = child_path(path, child)
+    value = (read_raw if one.takes_raw else read)(child, place, faults)
+    if value is ABSENT and one.required:
+        fault(faults, place, "is empty")
+    return value

@@ -259,24 +259,17 @@ def _check_limits(msgspec: Any, value: object, wanted: Any) -> None:
 
 def _named_tuple_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for name in wanted._fields:
-        yield Field(
-            argument=name,
-            shown=name,
-            names=canonical_names(name),
-            wanted=hints.get(name, Any),
-            required=name not in wanted._field_defaults,
-        )
+        yield _plain_field(name, hints.get(name, Any), required=name not in wanted._field_defaults)
 
 
 def _typed_dict_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for name, hint in hints.items():
-        yield Field(
-            argument=name,
-            shown=name,
-            names=canonical_names(name),
-            wanted=hint,
-            required=name in wanted.__required_keys__,
-        )
+        yield _plain_field(name, hint, required=name in wanted.__required_keys__)
+
+
+def _plain_field(name: str, wanted: Any, *, required: bool) -> Field:
+    names = canonical_names(name)
+    return Field(argument=name, shown=name, names=names, wanted=wanted, required=required)
 
 
 def _is_msgspec(wanted: type) -> bool:
