@@ -1,5 +1,6 @@
 """What a client says of itself: staleness, rejections, contact, metrics."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,9 +9,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from watched_clients import PATIENCE, clients
 
 from pyfly.config_client import (
+    Change,
     ClientStatus,
     ConfigClientError,
+    Problem,
     Properties,
+    Rejection,
     StaleResponseError,
     SyncConfigClient,
 )
@@ -28,6 +32,21 @@ async def test_the_status_says_what_is_in_use(make_client: Any, holding_server: 
     assert status.etag is not None
     assert datetime.now(UTC) >= status.last_contact
     assert (status.stale_for, status.rejected, status.failing) == (None, 0, False)
+
+
+def test_what_a_program_receives_is_no_tuple_and_does_not_change() -> None:
+    problem = Problem(text="broken", at=datetime.now(UTC))
+    one = Properties.of({"a": 1})
+    nothing = frozenset[str]()
+    change = Change(properties=one, previous=one, added=nothing, removed=nothing, changed=nothing)
+    rejection = Rejection(reason="broken", version=None, when=problem.at)
+    for value in (change, ClientStatus(), problem, rejection):
+        assert not isinstance(value, tuple)
+        assert value == dataclasses.replace(value)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, dataclasses.fields(value)[0].name, None)
+        with pytest.raises(TypeError, match="positional"):
+            type(value)("a")  # type: ignore[misc]
 
 
 async def test_rejected_configurations_are_counted(make_client: Any, holding_server: Any) -> None:
