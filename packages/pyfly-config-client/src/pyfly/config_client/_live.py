@@ -105,7 +105,7 @@ class SyncLiveValues(LiveValues):
 
     def open(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
         """Fetch if necessary, and add a binding; see `add`."""
-        if not self.has(binding) and self.needs_fetch:
+        if self.needs_fetch(binding):
             BlockingDriver(self._session).run(fetch(self._session))
         self.add(binding, timing)
 
@@ -196,7 +196,7 @@ class AsyncLiveValues(LiveValues):
 
     async def open(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
         """Fetch if necessary, and add a binding; see `add`."""
-        if not self.has(binding) and self.needs_fetch:
+        if self.needs_fetch(binding):
             await AsyncDriver(self._session).run(fetch(self._session))
         self.add(binding, timing)
 

@@ -132,16 +132,15 @@ class LiveValues(ABC):
         self._turn = threading.Lock()  # held by the caller of callbacks
         _registry.add(self)
 
-    @property
-    def needs_fetch(self) -> bool:
-        """True if the configuration of the client is missing, or is that of an earlier test."""
-        return (
-            self._session.holder.loaded is None or self._session.config.make_transport().in_memory
-        )
+    def needs_fetch(self, binding: Binding[Any]) -> bool:
+        """True if a fetch has to come before a binding is opened.
 
-    def has(self, binding: Binding[Any]) -> bool:
-        """True if a binding is open."""
-        return binding in self._bindings
+        The configuration of the client is missing, or may be that of an earlier test.
+        """
+        if binding in self._bindings:
+            return False
+        session = self._session
+        return session.holder.loaded is None or session.config.make_transport().in_memory
 
     def add(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
         """Take the first value of a binding, and keep it current from now on.

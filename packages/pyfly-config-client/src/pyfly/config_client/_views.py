@@ -36,15 +36,9 @@ class ConfigMetadata:
     loaded_at: float = field(default_factory=time.monotonic)
     """By the monotonic clock, which corrections of the time of day do not change."""
 
-    def age(self) -> float:
-        """Return its age in seconds."""
-        return self.age_when_loaded + time.monotonic() - self.loaded_at
-
-    def stale_for(self) -> float | None:
-        """Return for how many seconds the server cannot read its store; `None` if it can."""
-        if self.stale_when_loaded is None:
-            return None
-        return self.stale_when_loaded + time.monotonic() - self.loaded_at
+    def later(self, seconds: float) -> float:
+        """Return what a number of seconds has grown to since it was loaded."""
+        return seconds + time.monotonic() - self.loaded_at
 
     def of(self, environment: "Environment | ConfigMetadata") -> "ConfigMetadata":
         """Return a copy with the names and the version of a document."""
@@ -123,7 +117,7 @@ class PropertyMapping(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mapp
     @property
     def age(self) -> timedelta:
         """The time since the server sent them; zero for a baseline when it is loaded."""
-        return timedelta(seconds=self._metadata.age())
+        return timedelta(seconds=self._metadata.later(self._metadata.age_when_loaded))
 
     @property
     def stale_for(self) -> float | None:
@@ -131,7 +125,8 @@ class PropertyMapping(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mapp
 
         A stale configuration is the last good one that the server has.
         """
-        return self._metadata.stale_for()
+        stale = self._metadata.stale_when_loaded
+        return None if stale is None else self._metadata.later(stale)
 
     def __getitem__(self, key: str) -> FlatValue:
         merged = self._merged
