@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import replace
@@ -49,6 +50,7 @@ class LiveDocuments:
         self.ends_connections = False
         """True if the responses to released requests end their connections."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._reset()
         server.bundles.on_write(self._wrote)
 
@@ -82,14 +84,19 @@ class LiveDocuments:
         if self._loop is not None:  # a loop that is gone
             self.answers.clear()
             self._reset()
-        self._loop = loop
+        self._loop, self._thread = loop, threading.get_ident()
         self.feeds.start()
         self.watching.start()
 
     @property
     def is_running(self) -> bool:
-        """True if the stores are followed in the running event loop."""
-        return self._loop is asyncio.get_running_loop()
+        """True if the stores are followed in the running event loop.
+
+        To tell the running loop, Python asks the system for the process each time, which was a
+        sixth of an answer from memory. So the loop itself is asked.
+        """
+        loop = self._loop
+        return loop is not None and loop.is_running() and self._thread == threading.get_ident()
 
     def release(self, *, ends_connections: bool = False) -> None:
         """End every wait; later waits end at once.
