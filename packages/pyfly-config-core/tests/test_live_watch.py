@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 from live_stores import SELDOM, Application, ControlledStore, bundle, soon, until
 
-from pyfly.config_core import BackendUnavailableError, ConfigKey
+from pyfly.config_core import BackendUnavailableError, ConfigFormatError, ConfigKey
 from pyfly.config_server import FilesystemConfigBackend, LiveOptions
 from pyfly.config_server.live.counters import Counters
+from pyfly.config_server.live.inputs import Touched
 from pyfly.config_server.live.watching import ANY_CHANGE, Watching
 from pyfly.config_server.storage import ANY
 
@@ -83,6 +85,26 @@ async def test_no_other_change_ends_it(
     await store.wrapped.save(bundle(n=3))
     await app.look()
     assert (await soon(held)).sources == [{"n": 3}]
+
+
+async def test_a_request_may_have_what_was_current_while_it_waited(app: Application) -> None:
+    """And nothing that had changed before it was sent, that failed, or that is no more."""
+    await app.get(ORDERS)
+    live, [entry] = app.live, [*app.live.answers.cache]
+    sent = time.monotonic()
+    assert live.is_ready(entry)
+    assert live.was_ready(entry, sent)
+    live.touch(Touched(everything=True))
+    assert not live.is_ready(entry)
+    assert live.was_ready(entry, sent)
+    assert not live.was_ready(entry, time.monotonic())
+    live.touch(Touched(everything=True))
+    assert not live.was_ready(entry, time.monotonic()), "it was not current then"
+    entry.error = ConfigFormatError("broken")
+    assert not live.was_ready(entry, sent)
+    entry.error = None
+    live.answers.clear()
+    assert not live.was_ready(entry, sent)
 
 
 async def test_another_answer_is_sent_at_once(app: Application, store: ControlledStore) -> None:

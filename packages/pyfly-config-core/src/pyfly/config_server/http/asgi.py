@@ -240,8 +240,9 @@ class ConfigServerApp:
                 self._counters.answered(found.ready.route, found.status, seconds)
                 await _send_ready(send, found)
                 return
+            since = time.monotonic()
             was_held = await self._hold(found, scope, receive)
-            if was_held and await self._answer_held(found, send):
+            if was_held and await self._answer_held(found, send, since):
                 return
         response = await self._handle(http_request(scope, receive, was_held=was_held))
         if hot is not None and response.reusable is not None:
@@ -262,13 +263,13 @@ class ConfigServerApp:
         )
         return True
 
-    async def _answer_held(self, before: HotAnswer, send: Send) -> bool:
-        """Answer a request that was held; false if that needs more than what is in memory."""
+    async def _answer_held(self, before: HotAnswer, send: Send, since: float) -> bool:
+        """Answer a request that is held `since`; false if memory is not enough for that."""
         live, hot, wait, request = self.live, self._hot, before.wait, before.request
         if live is None or hot is None or wait is None or request is None:
             return False
         # a live layer that was closed meanwhile knows nothing newer
-        found = hot.after_wait(request) if live.is_running else before
+        found = hot.after_wait(request, since=since) if live.is_running else before
         if found is None:
             return False
         if found.body is not None:

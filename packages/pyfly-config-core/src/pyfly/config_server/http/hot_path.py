@@ -67,6 +67,7 @@ class HotPath:
         proxies: ProxyPolicy | None = None,
     ) -> None:
         self._is_ready = live.is_ready
+        self._was_ready = live.was_ready
         self._find_entry = live.find
         self._counters = live.counters
         self._header_auth = auth if isinstance(auth, HeaderAuthenticator) else None
@@ -90,15 +91,22 @@ class HotPath:
             return self._held(request, head)
         return self._found(request, was_held=False)
 
-    def after_wait(self, request: KnownRequest) -> HotAnswer | None:
+    def after_wait(self, request: KnownRequest, *, since: float) -> HotAnswer | None:
         """Return the answer to a request that has waited until its document may have changed.
 
-        Only then a client gets another document than the one whose entity tag it sends.
-        """
-        return self._found(request, was_held=True)
+        Only then a client gets another document than the one whose entity tag it sends. It may
+        have changed again since: with thousands of clients, that is not waited for.
 
-    def _found(self, request: KnownRequest, *, was_held: bool) -> HotAnswer | None:
-        ready, known = self._current(request.key), request.entity_tag
+        Args:
+            request: The request.
+            since: When it was sent, in seconds of the monotonic clock.
+        """
+        return self._found(request, was_held=True, since=since)
+
+    def _found(
+        self, request: KnownRequest, *, was_held: bool, since: float = math.inf
+    ) -> HotAnswer | None:
+        ready, known = self._current(request.key, since), request.entity_tag
         entry = None if ready is None else ready.entry()
         if ready is None or entry is None:
             return None
@@ -212,14 +220,20 @@ class HotPath:
             self._forget(oldest)
         self._responses[key] = _ready(reusable.entry, reusable.needed, route=reusable.route)
 
-    def _current(self, key: RequestKey) -> ReadyResponse | None:
-        """Return the response to a request, renewed if its document was composed again."""
+    def _current(self, key: RequestKey, since: float = math.inf) -> ReadyResponse | None:
+        """Return the response to a request, renewed if its document was composed again.
+
+        Args:
+            key: The request.
+            since: An answer that was current at this time or later is accepted; by default only
+                one that is.
+        """
         ready = self._responses.get(key)
         entry = None if ready is None else ready.entry()
-        if ready is None or (entry is not None and self._is_ready(entry)):
+        if ready is None or (entry is not None and self._was_ready(entry, since)):
             return ready
         newer = self._find_entry(ready.request)
-        if newer is None or newer is entry or not self._is_ready(newer):
+        if newer is None or newer is entry or not self._was_ready(newer, since):
             return None
         if len(newer.representation.body) > _MAX_BODY:
             return None

@@ -1,5 +1,6 @@
 """The cache of answers, with an index from what an answer was made of to the answer."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Entry:
     """Everything that it was made of."""
     changed_at: float = 0.0
     """When something of it changed, in seconds of the monotonic clock."""
+    current_until: float = -math.inf
+    """When it ceased to be current, by the same clock; before that time it was."""
     error: Exception | None = None
     """Why it could not be composed again; `None` if nothing failed."""
     retry_at: float = 0.0
@@ -150,7 +153,7 @@ class AnswerCache:
                 self._labels.pop(key, None)  # only answers that are composed anew say more
         for entry in found:
             if entry.generation == self.generation:
-                entry.changed_at = now
+                entry.changed_at = entry.current_until = now
             entry.generation = _NEVER
             entry.retry_at = now
         self.generation += touched.everything

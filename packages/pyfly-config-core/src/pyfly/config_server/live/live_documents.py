@@ -209,6 +209,19 @@ class LiveDocuments:
         is_current = entry.generation == generation and time.monotonic() < self.feeds.fresh_until
         return is_current and self.is_running
 
+    def was_ready(self, entry: Entry, since: float) -> bool:
+        """True if an answer is or was good for a request that was sent at `since`.
+
+        If it changed meanwhile, the request has it as if it had been answered before that.
+
+        Args:
+            entry: An answer of the cache.
+            since: Seconds of the monotonic clock.
+        """
+        if entry.current_until >= since and entry.error is None:
+            return self.find(entry.request) is entry  # it was not removed
+        return self.is_ready(entry)
+
     # --- changes ----------------------------------------------------------------------------
 
     def touch(self, touched: Touched) -> None:
