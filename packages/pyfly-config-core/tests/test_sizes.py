@@ -1,7 +1,7 @@
 """What trees and texts may cost: sizes are counted before anything is made of them."""
 
 import json
-import time
+import os
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -31,15 +31,15 @@ MEBIBYTE = 1024 * 1024
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Return the seconds of CPU that some work takes, refused or not: the least of five times.
+    """Return the seconds of CPU in Python that some work takes, refused or not: the least of five.
 
-    A search of the garbage collector that falls into one of them is not its own.
+    What the system takes to give and take memory depends on what the process did before.
     """
 
     def once() -> float:
-        before = time.process_time()
+        before = os.times().user
         _attempt(work)
-        return time.process_time() - before
+        return os.times().user - before
 
     return min(once() for _ in range(5))
 
