@@ -26,6 +26,13 @@ BOUNDED: Final[dict[str, int]] = {
 }
 """Expressions for what only the operator gives, and for how many characters they are quick."""
 
+MADE_OF_NAMES: Final[dict[str, int]] = {
+    "pyfly.config_cli._console.masking": 1,
+    "pyfly.config_server.files.search_locations": 2,
+    "pyfly.config_server.storage.name_patterns": 2,
+}
+"""Expressions that are put together while the program runs, of escaped texts and `*`."""
+
 HAND_MADE: Final = (
     "\n" * LENGTH,
     " \n" * (LENGTH // 2),
@@ -137,9 +144,8 @@ def inline(name: str, tree: ast.Module) -> Iterator[Expression]:
             else:
                 pattern = getattr(written, "value", None)
             assert isinstance(pattern, str | bytes), f"{name}:{node.lineno}: not a constant"
-            yield Expression(
-                f"{name}:{node.lineno}", re.compile(pattern), frozenset({function.attr})
-            )
+            place = f"{name}:{node.lineno}:{node.col_offset}"
+            yield Expression(place, re.compile(pattern), frozenset({function.attr}))
 
 
 def texts_for(expression: Expression) -> Iterator[str]:
@@ -191,11 +197,11 @@ def found() -> list[Expression]:
 
 
 def test_every_expression_is_found(found: list[Expression]) -> None:
-    written = sum(
-        len(re.findall(r"\bre\.(?:compile|" + "|".join(_METHODS) + r")\(", path.read_text("utf-8")))
-        for _, path in modules()
-    )
-    assert len(found) >= written
+    used = r"\bre\.(?:compile|" + "|".join(_METHODS) + r")\("
+    for name, path in modules():
+        written = len(re.findall(used, path.read_text("utf-8"))) - MADE_OF_NAMES.get(name, 0)
+        here = [one for one in found if re.match(rf"{re.escape(name)}(?::|\.\w+\[)", one.name)]
+        assert len(here) >= written, name
     assert not BOUNDED.keys() - {expression.name for expression in found}
 
 

@@ -18,13 +18,9 @@ _URL: Final = r"(?:tcp|udp|sctp)://[\[\]0-9A-Fa-f:.]+:[0-9]{1,5}"
 _PROTOCOL: Final = r"tcp|udp|sctp"
 _NUMBER: Final = r"[0-9]{1,5}"
 _PORT: Final = r"(?:.+_)?PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)"
-_FORMS: Final = (
-    (r"(?:.+_)?PORT", _URL),
-    (_PORT, _URL),
-    (_PORT + "_PROTO", _PROTOCOL),
-    (_PORT + "_PORT", _NUMBER),
-    (r"(?:.+_)?SERVICE_PORT(?:_.+)?", _NUMBER),
-)
+_URL_NAMES: Final = rf"(?:.+_)?PORT|{_PORT}"
+_PROTOCOL_NAMES: Final = rf"{_PORT}_PROTO"
+_NUMBER_NAMES: Final = rf"{_PORT}_PORT|(?:.+_)?SERVICE_PORT(?:_.+)?"
 _ADDRESSES: Final = rf"{_PORT}_ADDR|(?:.+_)?SERVICE_HOST"
 
 
@@ -36,8 +32,10 @@ def is_service_url(name: str, value: str) -> bool:
     >>> is_service_url("REDIS_PORT", "tcp://10.0.0.1:6379"), is_service_url("REDIS_PORT", "6379")
     (True, False)
     """
-    return "PORT" in name and any(
-        re.fullmatch(names, name) and re.fullmatch(form, value) for names, form in _FORMS[:2]
+    return (
+        "PORT" in name
+        and re.fullmatch(_URL_NAMES, name) is not None
+        and re.fullmatch(_URL, value) is not None
     )
 
 
@@ -53,7 +51,9 @@ def is_service_link(name: str, value: str) -> bool:
     """
     if re.fullmatch(_ADDRESSES, name):
         return _is_address(value)
-    return any(re.fullmatch(names, name) and re.fullmatch(form, value) for names, form in _FORMS)
+    is_protocol = re.fullmatch(_PROTOCOL_NAMES, name) and re.fullmatch(_PROTOCOL, value)
+    is_number = re.fullmatch(_NUMBER_NAMES, name) and re.fullmatch(_NUMBER, value)
+    return bool(is_protocol or is_number) or is_service_url(name, value)
 
 
 def _is_address(text: str) -> bool:
