@@ -1,7 +1,9 @@
 """What differs between two commits, told without git, and without parsing what is the same."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +16,8 @@ from git_repositories import Repository, until_fetched
 from pyfly.config_core import ConfigKey
 from pyfly.config_git import GitConfigBackend
 from pyfly.config_git._cat_file import DamagedCloneError
+from pyfly.config_git._objects import Objects
+from pyfly.config_git._process import Git
 from pyfly.config_git._trees import (
     Directory,
     changed_names,
@@ -130,6 +134,22 @@ async def test_the_changes_are_those_that_git_tells(
         assert sorted(found) == sorted(told.split("\n"))
     with pytest.raises(Exception, match="in time"):
         changed(first, second, deadline=time.monotonic() - 1)
+
+
+def test_directories_of_what_is_never_served_do_not_pile_up(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cached directory keeps its rows of links, too, and counts them."""
+    monkeypatch.setattr("pyfly.config_git._objects._CACHED_ROWS", 100)
+    blob = repository.git("hash-object", "-w", "--stdin", data=b"elsewhere")
+    links = "".join(f"120000 blob {blob}\tlink{n}\n" for n in range(60))
+    git = Git(directory=repository.path, environment={"PATH": os.environ["PATH"]})
+    with contextlib.closing(Objects(git)) as objects:
+        for name in ("a.txt", "b.txt", "c.txt"):
+            rows = f"{links}100644 blob {blob}\t{name}\n"
+            found = repository.git("mktree", data=rows.encode())
+            assert [*objects.directory(found, deadline=time.monotonic() + 60)] == [name]
+        assert [*objects._trees] == [found]
 
 
 @pytest.mark.anyio

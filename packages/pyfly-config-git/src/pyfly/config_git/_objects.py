@@ -25,7 +25,7 @@ from pyfly.config_git._trees import (
 
 _MAX_TREE_BYTES: Final = 64 * 1024 * 1024
 _MAX_COMMIT_BYTES: Final = 1024 * 1024
-_CACHED_ENTRIES: Final = 200_000
+_CACHED_ROWS: Final = 200_000
 _CACHED_COMMITS: Final = 10_000
 _DEEPEST: Final = 64
 _PEELED: Final = 16
@@ -47,7 +47,7 @@ class Objects:
         self._git = git
         self.cat_file: Final = CatFile(git)
         self._trees: OrderedDict[str, Directory] = OrderedDict()
-        self._entries = 0
+        self._rows = 0  # of all cached trees, with what is never served
         self._roots: OrderedDict[str, str] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -88,10 +88,10 @@ class Objects:
         with self._guard:
             if tree not in self._trees:
                 self._trees[tree] = found
-                self._entries += len(found.entries) + 1
-            while self._entries > _CACHED_ENTRIES and len(self._trees) > 1:
+                self._rows += len(found.lengths) + 1
+            while self._rows > _CACHED_ROWS and len(self._trees) > 1:
                 _, dropped = self._trees.popitem(last=False)
-                self._entries -= len(dropped.entries) + 1
+                self._rows -= len(dropped.lengths) + 1
         return found
 
     def raw_directory(self, tree: str, *, deadline: float) -> list[RawEntry]:
