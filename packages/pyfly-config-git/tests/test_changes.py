@@ -200,6 +200,30 @@ async def test_readers_find_a_new_commit_parsed(
 
 
 @pytest.mark.anyio
+async def test_a_commit_that_takes_too_long_to_compare_is_served_soon(
+    repository: Repository, open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of forty directories names the next one twice, and the last one has a link only."""
+    monkeypatch.setattr("pyfly.config_git._mirror._FOLLOW_SECONDS", 0.2)
+
+    def commit(number: int) -> str:
+        blob = repository.git("hash-object", "-w", "--stdin", data=str(number).encode())
+        found = repository.git("mktree", data=f"120000 blob {blob}\tlink\n".encode())
+        for _ in range(40):
+            rows = f"040000 tree {found}\ta\n040000 tree {found}\tb\n"
+            found = repository.git("mktree", data=rows.encode())
+        made = repository.git("commit-tree", found, "-m", "change")
+        repository.git("update-ref", "refs/heads/main", made)
+        return made
+
+    commit(1)
+    store = open_store()
+    await store.fetch_snapshot([ConfigKey(application="a", profile="prod")])
+    async with asyncio.timeout(20):
+        await until_fetched(store, "main", commit(2))
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("commits", [3, 130])
 async def test_new_commits_are_no_rewritten_history(
     repository: Repository, open_store: Open, caplog: pytest.LogCaptureFixture, commits: int

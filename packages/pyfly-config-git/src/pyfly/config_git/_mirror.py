@@ -34,6 +34,8 @@ CLONE_SECONDS: Final = 1800.0
 _VERIFY_AGAIN: Final = 600.0
 """While fetches fail, the clone is verified as often as this."""
 _TIDY_GRACE_SECONDS: Final = 2.0
+_FOLLOW_SECONDS: Final = 2.0
+"""The longest time that new commits wait until what differs in them is parsed."""
 _SECOND_LOOK: Final = 0.5
 """A loss is believed when it is seen again after this part of the time between two fetches."""
 
@@ -195,7 +197,7 @@ class Mirror:
         if before is not None:
             self._check_lost(before.state, refs, began)
             if is_usable:
-                _follow(before, refs, deadline)
+                _follow(before, refs, min(deadline, time.monotonic() + _FOLLOW_SECONDS))
         self._directory.write(State(clone=name, refs=refs, fetched_at=began))
         self._after_fetch(clone, before, refs, is_new=not is_usable)
 
