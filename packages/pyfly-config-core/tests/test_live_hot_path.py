@@ -437,6 +437,23 @@ def test_ready_requests_are_few_and_hold_no_dropped_answers(
     assert hot._grants == sum(map(len, hot._granted.values())) > 0
 
 
+def test_only_credentials_that_were_accepted_are_kept(opened: Opened) -> None:
+    pair = opened("bearer")
+    right, wrong = (Head(headers=[(b"authorization", b"Bearer " + one)]) for one in (b"t", b"no"))
+
+    async def answers() -> list[bytes | None]:
+        assert (await _ask(pair.live, right.scope(_TAG)))[0] == 200
+        known = [pair.live.recognize(one.scope(_TAG)) for one in (right, wrong)]
+        return [None if one is None else pair.live.answer_now(one) for one in known]
+
+    accepted, refused = pair.runner.run(answers())
+    assert accepted
+    assert refused is None
+    hot = pair.live._hot
+    assert hot is not None
+    assert [*hot._credentials] == [b"Bearer t"]
+
+
 def test_a_store_may_be_looked_at_seldom() -> None:
     """A guard for this file: with the options here nothing expires while it runs."""
     store = ControlledStore()

@@ -145,13 +145,13 @@ class HotPath:
         if head is None or b"prefer" in head:
             return None
         request = _known_request(scope, head)
-        if request.key not in self._responses:
-            return None
-        request.authorization = self._one_of(request.authorization)
-        return request
+        return request if request.key in self._responses else None
 
     def _one_of(self, credential: bytes | None) -> bytes | None:
-        """Return one object for equal credentials, so that it stays in the processor's cache."""
+        """Return one object for equal credentials, so that it stays in the processor's cache.
+
+        Only credentials that were accepted are kept.
+        """
         if credential is None:
             return None
         if len(self._credentials) >= _MAX_CREDENTIALS:
@@ -195,6 +195,7 @@ class HotPath:
         if ready is not request.ready:
             request.ready, request.head, request.route = ready, b"", ready.route
         request.entry, request.principal, request.until = ready.entry, principal, until
+        request.authorization = self._one_of(request.authorization)
         return entry
 
     def principal_name(self, scope: Mapping[str, Any]) -> str | None:
