@@ -107,6 +107,11 @@ def _derived(nodes: list[ast.AST], bound: dict[str, str]) -> Iterator[tuple[str,
                 pass
             case ast.arg(arg=local, annotation=ast.expr() as value):
                 pass
+            case ast.withitem(
+                context_expr=ast.Call(func=ast.Attribute(attr="closing"), args=[value]),
+                optional_vars=ast.Name(id=local),
+            ):
+                pass  # `contextlib.closing` gives what it was given
             case ast.withitem(context_expr=value, optional_vars=ast.Name(id=local)):
                 pass
             case _:
@@ -208,6 +213,7 @@ def test_no_private_name_of_another_distribution_is_used() -> None:
         "from httpx import Client as C\none = C()\none._transport.close()",
         "import httpx\ndef f(one: httpx.Client) -> None:\n    one._transport",
         "import httpx\nwith httpx.Client() as one:\n    one._transport",
+        "import contextlib as c, httpx\nwith c.closing(httpx.Client()) as one:\n    one._transport",
         "def f(one: object) -> None:\n    getattr(one, '_transport', None)",
         "import httpx\ngetattr(httpx.Client, '_transport')",
         "import httpx\nmonkeypatch.setattr(httpx.Client, '_transport', None)",
@@ -227,6 +233,7 @@ def test_a_private_name_of_another_distribution_is_noticed(text: str) -> None:
         "import httpx\nhttpx.__version__\nhttpx.Client().close()",
         "from pyfly.config_client import _client",
         "import os\nos._exit(1)",
+        "import contextlib\nwith contextlib.closing(Own()) as one:\n    one._part",
         "class A:\n    def f(self) -> None:\n        self._x",
     ],
 )
