@@ -8,8 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from pyfly.config_client import DataSize, Properties, PropertyTypeError
-from pyfly.config_client._properties import read_properties
-from pyfly.config_client._views import ConfigMetadata
+from pyfly.config_client._properties import ConfigMetadata, read_properties
 from pyfly.config_core import FlatValue, PropertySource
 
 

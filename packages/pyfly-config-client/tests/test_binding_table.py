@@ -28,8 +28,7 @@ from pyfly.config_client import (
     Properties,
     PropertyTypeError,
 )
-from pyfly.config_client._properties import read_properties
-from pyfly.config_client._views import ConfigMetadata
+from pyfly.config_client._properties import ConfigMetadata, read_properties
 from pyfly.config_client.settings import from_config_server
 from pyfly.config_core import PropertySource
 

@@ -204,9 +204,9 @@ async def test_a_large_answer_does_not_hold_up_the_event_loop(
     readers: set[threading.Thread] = set()
     checkers: set[threading.Thread] = set()
 
-    def watched(*given: Any) -> Any:
+    def watched(*given: Any, **named: Any) -> Any:
         readers.add(threading.current_thread())
-        return read_document(*given)
+        return read_document(*given, **named)
 
     read_document = _rounds.read
     monkeypatch.setattr(_rounds, "read", watched)

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfly.config_client._merging import list_of, lists_in, merge_sources
-from pyfly.config_client._properties import read_properties
-from pyfly.config_client._views import ConfigMetadata
+from pyfly.config_client._properties import ConfigMetadata, read_properties
 from pyfly.config_core import PropertySource
 from pyfly.config_core.property_names import canonical, elements, join
 

@@ -5,8 +5,7 @@ import time
 import pytest
 
 from pyfly.config_client import PropertyTypeError
-from pyfly.config_client._properties import Properties, read_properties
-from pyfly.config_client._views import ConfigMetadata
+from pyfly.config_client._properties import ConfigMetadata, Properties, read_properties
 from pyfly.config_core import FlatValue, PropertySource
 
 

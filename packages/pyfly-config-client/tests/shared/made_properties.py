@@ -1,8 +1,7 @@
 """Properties as a server sends them."""
 
 from pyfly.config_client import Properties
-from pyfly.config_client._properties import read_properties
-from pyfly.config_client._views import ConfigMetadata
+from pyfly.config_client._properties import ConfigMetadata, read_properties
 from pyfly.config_core import FlatValue, PropertySource
 
 PROD = "main/orders-prod.yaml"

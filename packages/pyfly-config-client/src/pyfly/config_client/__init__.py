@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyfly.config_client._live_values import Rejection
     from pyfly.config_client._merging import Explanation, Origin
     from pyfly.config_client._properties import Properties
-    from pyfly.config_client._types import DataSize
+    from pyfly.config_client._scalars import DataSize
     from pyfly.config_client._watch import AsyncWatcher, Watcher
     from pyfly.config_client.errors import (
         ConfigClientError,
@@ -38,7 +38,7 @@ _MODULES = {
     "ClientConfig": "_config",
     "ClientStatus": "_changes",
     "ConfigClient": "_client",
-    "DataSize": "_types",
+    "DataSize": "_scalars",
     "Explanation": "_merging",
     "Live": "_live",
     "Origin": "_merging",

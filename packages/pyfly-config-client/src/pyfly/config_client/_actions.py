@@ -23,8 +23,8 @@ from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._rounds import accept, validate
+from pyfly.config_client._sections import plain
 from pyfly.config_client._steps import Job
-from pyfly.config_client._views import plain
 from pyfly.config_client.errors import ConfigClientError, PropertyTypeError
 from pyfly.config_core import FlatValue, JsonValue
 from pyfly.config_core.property_names import below

@@ -15,8 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._forks import forget_after_fork
-from pyfly.config_client._properties import Properties
-from pyfly.config_client._views import LoadedFrom
+from pyfly.config_client._properties import LoadedFrom, Properties
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

@@ -4,44 +4,46 @@ A type is turned into a reader, which fails at once if the type is not supported
 converts the nodes that the type has fields for, and collects all their faults.
 """
 
-import inspect
-import re
-import sys
 from collections import UserString, defaultdict
-from collections.abc import Callable, Iterable, Mapping, MutableSet
+from collections.abc import Callable, Iterable, Mapping, MutableSet, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime, time, timedelta
 from functools import cache
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pyfly.config_client._merging import as_text
-from pyfly.config_client._readers import (
+from pyfly.config_client._scalars import (
     ABSENT,
-    ExplainedError,
-    Kind,
+    MISMATCH,
+    SIMPLE,
+    DataSize,
     Make,
     Reader,
+    fault,
+    guarded,
+    literal_reader,
+    scalar,
+    scalar_reader,
+)
+from pyfly.config_client._sections import (
+    Kind,
+    Node,
+    NodeValue,
     fixed_reader,
     list_reader,
-    literal_reader,
     mapping_reader,
     model_reader,
+    plain,
     read_raw,
-    scalar_reader,
-    union_reader,
 )
 from pyfly.config_client._types import (
-    DataSize,
+    is_model,
     is_type,
     model_of,
-    parse_duration,
     resolve_alias,
     type_name,
     union_members,
 )
-from pyfly.config_client._views import Node
 from pyfly.config_client.errors import PropertyTypeError, UnsupportedTypeError
-from pyfly.config_core import FlatValue
 
 __all__ = ["bind_as", "get_as", "is_type", "lenient_reader"]
 
@@ -66,12 +68,6 @@ def lenient_reader(wanted: Any) -> Reader:
     return ReaderFactory(lenient=True).reader(wanted)
 
 
-@cache
-def simple_reader(wanted: type) -> Reader | None:
-    """Return the reader of a type that needs one value, such as `int`; `None` for others."""
-    return scalar_reader(SIMPLE[wanted], type_name(wanted)) if wanted in SIMPLE else None
-
-
 def convert(node: Node, read: Reader, path: str) -> Any:
     """Return a node, converted by a reader; `ABSENT` for an empty text.
 
@@ -89,16 +85,6 @@ def convert(node: Node, read: Reader, path: str) -> Any:
     return result
 
 
-class _ForwardReader:
-    """A reader of a type that contains itself: it can be referred to before it is made."""
-
-    reader: Reader
-
-    def read(self, node: Node, path: str, faults: list[str]) -> Any:
-        """Convert with the reader, which exists when this is called."""
-        return self.reader(node, path, faults)
-
-
 class ReaderFactory:
     """Makes the readers of types. Each type has one reader, so that it may contain itself.
 
@@ -109,7 +95,7 @@ class ReaderFactory:
 
     def __init__(self, *, lenient: bool = False) -> None:
         self._lenient = lenient
-        self._known: list[tuple[Any, _ForwardReader]] = []
+        self._known: list[tuple[Any, Reader]] = []
 
     def reader(self, wanted: Any) -> Reader:
         """Return the reader of a type.
@@ -117,13 +103,22 @@ class ReaderFactory:
         Raises:
             UnsupportedTypeError: There is no conversion to that type.
         """
-        for known, later in self._known:
+        for known, reader in self._known:
             if known is wanted:
-                return later.read
-        later = _ForwardReader()
-        self._known.append((wanted, later))
-        later.reader = made = self._made(wanted)
-        return made
+                return reader
+        place = len(self._known)
+        self._known.append((wanted, self.later(wanted)))  # until the other one is made
+        reader = self._made(wanted)
+        self._known[place] = wanted, reader
+        return reader
+
+    def later(self, wanted: Any) -> Reader:
+        """Return a reader of a type, which is made when it is first used."""
+
+        def read(node: Node, path: str, faults: list[str]) -> Any:
+            return self.reader(wanted)(node, path, faults)
+
+        return read
 
     def _made(self, wanted: Any) -> Reader:
         try:
@@ -147,14 +142,13 @@ class ReaderFactory:
         return self._model(found) or self._container(found) or self._single(found)
 
     def _model(self, wanted: Any) -> Reader | None:
-        if callable(getattr(wanted, "model_validate", None)):
-            from pyfly.config_client._pydantic import model_validating_reader  # noqa: PLC0415 - only for pydantic
-
-            return model_validating_reader(wanted, lenient_reader)
         model = model_of(wanted)
         if model is None:
             return None
-        return model_reader(model, [self.reader(one.wanted) for one in model.fields])
+        if not model.validates:
+            return model_reader(model, [self.reader(one.wanted) for one in model.fields])
+        factory = self if self._lenient else ReaderFactory(lenient=True)
+        return model_reader(model, [factory.later(one.wanted) for one in model.fields])
 
     def _container(self, wanted: Any) -> Reader | None:
         origin: Any = get_origin(wanted) or wanted
@@ -172,11 +166,8 @@ class ReaderFactory:
 
     def _single(self, wanted: Any) -> Reader:
         if hasattr(wanted, "__get_pydantic_core_schema__") and wanted is not DataSize:
-            from pyfly.config_client._pydantic import adapter_reader  # noqa: PLC0415 - only for pydantic
-
-            return adapter_reader(wanted)
-        make = scalar(wanted)
-        if make is not None:
+            return _adapter_reader(wanted)
+        if (make := scalar(wanted)) is not None:
             return scalar_reader(make, type_name(wanted))
         if self._lenient:
             return read_raw
@@ -184,6 +175,57 @@ class ReaderFactory:
             f"there is no conversion to {type_name(wanted)}; use one of the documented types, or a "
             "class whose constructor takes one text"
         )
+
+
+def _adapter_reader(wanted: Any) -> Reader:
+    """Return the reader of a type of pydantic, such as `SecretStr` or `HttpUrl`."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - such a type has imported it
+
+    adapter: Any = TypeAdapter(wanted)
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        value = plain(node)
+        for form in (value, as_text(value)) if isinstance(value, bool | int | float) else (value,):
+            try:
+                return adapter.validate_python(form)
+            except MISMATCH:  # includes pydantic's ValidationError, which shows values
+                continue
+        return ABSENT if value == "" else fault(faults, path, f"is not {type_name(wanted)}")
+
+    return guarded(read)
+
+
+def union_reader(members: Sequence[tuple[Any, Reader, bool]], *, optional: bool) -> Reader:
+    """Return the reader of a union: the first type that a value can be converted to.
+
+    A value that already has one of the types keeps it, as with pydantic.
+
+    Args:
+        members: Types, their readers, and whether they are lists. For a list, those come first.
+        optional: `None` is one of the types; it is the value of an empty text.
+    """
+    kept = {
+        one for wanted, _, _ in members if (one := resolve_alias(wanted)) in (bool, int, float, str)
+    }
+    lists_first = sorted(members, key=lambda member: not member[2])
+
+    def read(node: Node, path: str, faults: list[str]) -> Any:
+        value = None if node.children else node.read()
+        if optional and not node.children and value in {None, ""}:
+            return None
+        if type(value) in kept:
+            return value
+        found: list[str] = []
+        for _, reader, _ in lists_first if node.is_list() else members:
+            found = []
+            result = reader(node, path, found)
+            if not found:
+                return None if optional and result is ABSENT else result
+        if len(members) == 1:
+            return faults.extend(found)
+        return fault(faults, path, f"is not {', '.join(type_name(one) for one, _, _ in members)}")
+
+    return guarded(read)
 
 
 def _maker(origin: type, otherwise: Make) -> Make:
@@ -200,8 +242,7 @@ def kind_of(wanted: Any) -> Kind:
     origin = get_origin(found) or found
     if origin is Literal:
         return "single"
-    has_fields = hasattr(found, "model_validate") or model_of(found) is not None
-    if found is Any or origin is object or has_fields or _is_container(origin, Mapping):
+    if found is Any or origin is object or is_model(found) or _is_container(origin, Mapping):
         return "other"
     return "list" if _is_container(origin, Iterable) else "single"
 
@@ -218,12 +259,19 @@ def _is_container(origin: Any, kind: type) -> bool:
 Find = Callable[[str], Node | None]
 
 
-def get_as(find: Find, leaf: Find, key: str, wanted: Any) -> tuple[Any] | None:
+@cache
+def _simple_reader(wanted: type) -> Reader:
+    return scalar_reader(SIMPLE[wanted], type_name(wanted))
+
+
+def get_as(
+    find: Find, peek: Callable[[str], NodeValue], key: str, wanted: Any
+) -> tuple[Any] | None:
     """Return the value of a key, converted, in a tuple; `None` if it is absent or empty.
 
     Args:
         find: Returns the node of a name, with all names below it.
-        leaf: Returns the node of a property without the names below it, which is faster.
+        peek: Returns the value of a property without the names below it, which is faster.
         key: The name.
         wanted: The type.
 
@@ -231,9 +279,10 @@ def get_as(find: Find, leaf: Find, key: str, wanted: Any) -> tuple[Any] | None:
         UnsupportedTypeError: There is no conversion to that type.
         PropertyTypeError: It cannot be converted.
     """
-    simple = simple_reader(wanted) if isinstance(wanted, type) else None
-    read = simple or read_as(wanted)
-    node = (leaf(key) if simple else None) or find(key)
+    is_simple = isinstance(wanted, type) and wanted in SIMPLE
+    read = _simple_reader(wanted) if is_simple else read_as(wanted)
+    value = peek(key) if is_simple else None
+    node = find(key) if value is None else Node(key, value=value)
     if node is None:
         return None
     value = convert(node, read, key)
@@ -254,144 +303,3 @@ def bind_as(find: Find, prefix: str, model: Any) -> Any:
     value = convert(node, read, prefix)
     assert value is not ABSENT  # noqa: S101 - only an empty text is
     return value
-
-
-# --- single values --------------------------------------------------------------------
-
-_TRUE: Final = frozenset({"true", "on", "yes", "1"})
-_FALSE: Final = frozenset({"false", "off", "no", "0"})
-_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
-_HEXADECIMAL: Final = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
-_IGNORED_IN_MEMBERS: Final = re.compile(r"[\W_]+")
-_MOST_DIGITS: Final = 4_000
-"""Below Python's own limit; conversion takes quadratic time."""
-
-
-def scalar(wanted: Any) -> Make | None:
-    """Return the function that converts a single value to a type; `None` if it is not supported.
-
-    The function raises one of `MISMATCH` if a value cannot be converted.
-    """
-    if wanted in SIMPLE:
-        return SIMPLE[wanted]
-    if not isinstance(wanted, type):
-        return None
-    if _is(wanted, "enum", "Enum"):
-        return lambda value: _member(wanted, value)
-    text = next((read for test, read in _SUBCLASSES if test(wanted)), None)
-    if text is None and _takes_one_text(wanted):
-        text = as_text
-    make: Any = wanted
-    return None if text is None else lambda value: make(text(value))
-
-
-def _is(wanted: type, module: str, name: str) -> bool:
-    """True for a class of a module or its subclasses; does not import the module."""
-    found = sys.modules.get(module)
-    return found is not None and issubclass(wanted, getattr(found, name))
-
-
-def _takes_one_text(wanted: Any) -> bool:
-    """True for a class whose constructor takes one text, such as `IPv4Address`."""
-    if wanted.__init__ is object.__init__ and wanted.__new__ is object.__new__:
-        return False
-    try:
-        parameters = list(inspect.signature(wanted).parameters.values())
-    except (ValueError, TypeError):
-        return False
-    required = [one for one in parameters if one.default is one.empty]
-    return (
-        len(required) == 1
-        and required[0] is parameters[0]
-        and required[0].kind in {required[0].POSITIONAL_ONLY, required[0].POSITIONAL_OR_KEYWORD}
-        and required[0].annotation in {str, "str", required[0].empty}
-    )
-
-
-def _stripped(value: FlatValue) -> str:
-    if isinstance(value, bool):
-        raise TypeError
-    return str(value).strip()
-
-
-def _not_empty(value: FlatValue) -> str:
-    text = as_text(value)
-    if not text:
-        raise ValueError
-    return text
-
-
-def _bool(value: object) -> bool:
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
-        raise ValueError
-    return text in _TRUE
-
-
-def _int(value: FlatValue) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError
-    if not isinstance(value, str):
-        return int(value)
-    text = value.strip()
-    if len(text) > _MOST_DIGITS:
-        raise ExplainedError("has too many digits")
-    if _HEXADECIMAL.fullmatch(text):
-        return int(text, 16)
-    if not _WHOLE.fullmatch(text):
-        raise ValueError
-    return int(text)
-
-
-def _float(value: FlatValue) -> float:
-    return float(_stripped(value))
-
-
-def _explained(parse: Callable[[str], Any]) -> Make:
-    def read(value: object) -> Any:
-        try:
-            return parse(str(value))
-        except ValueError as error:
-            raise ExplainedError(f"is {error}") from None
-
-    return read
-
-
-def _member(wanted: Any, value: FlatValue) -> Any:
-    """Return a member by its value, or by any spelling of its name, as Spring does."""
-    text = as_text(value)
-    for member in wanted:
-        if member.value == value and type(member.value) is type(value):
-            return member
-    for member in wanted:
-        if _plain(member.name) == _plain(text) or str(member.value) == text.strip():
-            return member
-    raise ExplainedError(f"is not one of {', '.join(member.name for member in wanted)}")
-
-
-def _plain(name: str) -> str:
-    return _IGNORED_IN_MEMBERS.sub("", name).lower()
-
-
-SIMPLE: Final[dict[Any, Make]] = {
-    bool: _bool,
-    int: _int,
-    float: _float,
-    str: as_text,
-    bytes: lambda value: as_text(value).encode(),
-    date: lambda value: date.fromisoformat(_stripped(value)),
-    datetime: lambda value: datetime.fromisoformat(_stripped(value)),
-    time: lambda value: time.fromisoformat(_stripped(value)),
-    timedelta: _explained(parse_duration),
-    DataSize: _explained(DataSize.parse),
-}
-
-_SUBCLASSES: Final[tuple[tuple[Callable[[type], bool], Make], ...]] = (
-    (lambda wanted: issubclass(wanted, str), as_text),
-    (lambda wanted: issubclass(wanted, int), _int),
-    (lambda wanted: issubclass(wanted, float), _float),
-    (lambda wanted: issubclass(wanted, bytes), SIMPLE[bytes]),
-    (lambda wanted: _is(wanted, "decimal", "Decimal"), _stripped),
-    (lambda wanted: _is(wanted, "uuid", "UUID"), _stripped),
-    (lambda wanted: _is(wanted, "pathlib", "PurePath"), _not_empty),
-)

@@ -47,7 +47,7 @@ def environment_source(
     environ = {name: value for name, value in environ.items() if not is_service_url(name, value)}
     lists: dict[str, list[tuple[str, str, str]]] = {}
     wanted: dict[str, None] = {}
-    for key in keys:
+    for key in dict.fromkeys(keys):
         if (parts := _at_index(key)) is None:
             wanted[key] = None
         else:

@@ -36,7 +36,6 @@ from pyfly.config_client._steps import (
     UseConfiguration,
     WriteSnapshot,
 )
-from pyfly.config_client._views import ConfigMetadata, LoadedFrom
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
@@ -174,7 +173,8 @@ def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
     if step.result is None:
         return loaded
     try:
-        return (yield from _from_stored(job, step.result, stale=loaded.properties.stale_for))
+        stored = step.result._replace(origin="server")
+        return (yield from _from_stored(job, stored, stale=loaded.properties.stale_for))
     except ConfigClientError as error:
         _LOG.warning("%s: the snapshot cannot be used: %s", job.name, error)
         return loaded
@@ -265,25 +265,15 @@ def _read_stored(job: Job, progress: _Progress) -> Plan[None]:
     progress.faults += step.faults
     for snapshot in step.result:
         try:
-            loaded = yield from _from_stored(job, snapshot, snapshot.origin)
-            progress.stored.append(loaded)
+            progress.stored.append((yield from _from_stored(job, snapshot)))
         except ConfigClientError as error:
             progress.faults.append(str(error))
 
 
-def _from_stored(
-    job: Job, snapshot: Snapshot, origin: LoadedFrom = "server", stale: float | None = None
-) -> Plan[Loaded]:
-    age = time.time() - snapshot.saved_at
-    if age < 0:
+def _from_stored(job: Job, snapshot: Snapshot, stale: float | None = None) -> Plan[Loaded]:
+    if snapshot.saved_at > time.time():
         _LOG.warning("%s: the snapshot is dated in the future; check the clock", job.name)
-    metadata = ConfigMetadata(
-        loaded_from=origin,
-        place=snapshot.url,
-        age_when_loaded=max(age, 0.0),
-        stale_when_loaded=stale,
-    )
-    loaded = yield from compute(partial(read, job, snapshot, metadata), len(snapshot.body))
+    loaded = yield from compute(partial(read, job, snapshot, stale=stale), len(snapshot.body))
     return validate(job, loaded)
 
 

@@ -4,13 +4,7 @@ Pure functions.
 """
 
 import re
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
@@ -102,6 +96,19 @@ class MergedProperties(NamedTuple):
         if key in self.broken:
             raise self.broken[key].error()
         return self.values[key]
+
+    def section(self, prefix: str) -> "MergedProperties":
+        """Return the properties below a prefix, without it."""
+        start = canonical(prefix) + "."
+        count = start.count(".")
+        found = {name: key for name, key in self.spellings.items() if name.startswith(start)}
+        short = {key: without_prefix(key, count) for key in found.values()}
+        return MergedProperties(
+            values={cut: self.values[key] for key, cut in short.items()},
+            spellings={name[len(start) :]: short[key] for name, key in found.items()},
+            broken={short[key]: why for key, why in self.broken.items() if key in short},
+            placeholders=self.placeholders,
+        )
 
     def peek(self, key: str) -> FlatValue | UnresolvedValue:
         """Return the value of a key, or the reason why it cannot be resolved."""
@@ -199,28 +206,25 @@ def as_text(value: FlatValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def placeholder_values(
-    prefix: str, section: MergedProperties, sources: Sequence[PropertySource]
+def _values_for_placeholders(
+    merged: MergedProperties, prefix: str, sources: Sequence[PropertySource]
 ) -> Mapping[str, FlatValue]:
-    """Return the values that placeholders in a section refer to, by whole canonical names.
-
-    Args:
-        prefix: The prefix of the section.
-        section: The merged properties below the prefix, without the prefix.
-        sources: The whole sources, the highest precedence first.
-    """
+    """Return the values that placeholders refer to, by whole canonical names."""
+    own = {name: merged.values[key] for name, key in merged.spellings.items()}
+    if not prefix:
+        return own
     start = canonical(prefix) + "."
     whole = merge_sources([source.source for source in sources])
     found = {name: whole.values[key] for name, key in whole.spellings.items()}
     outer = {name: value for name, value in found.items() if not name.startswith(start)}
-    return outer | {start + name: section.values[key] for name, key in section.spellings.items()}
+    return outer | {start + name: value for name, value in own.items()}
 
 
 def resolve(
     merged: MergedProperties,
     environ: Mapping[str, str],
-    prefix: str = "",
-    whole: Mapping[str, FlatValue] | None = None,
+    prefix: str,
+    sources: Sequence[PropertySource],
 ) -> None:
     """Resolve placeholders in place, against variables first and then against the values.
 
@@ -230,8 +234,8 @@ def resolve(
     Args:
         merged: The properties to resolve.
         environ: Names to values.
-        prefix: The start of keys in messages.
-        whole: The values that placeholders refer to, by canonical names, instead of `merged`.
+        prefix: The prefix that the keys of a section do not have.
+        sources: The whole sources; placeholders of a section may refer to all of them.
     """
     unresolved = {
         key: value
@@ -240,9 +244,8 @@ def resolve(
     }
     if not unresolved:
         return
-    if whole is None:
-        whole = {name: merged.values[key] for name, key in merged.spellings.items()}
-    resolver = PlaceholderResolver(_lookup(environ, whole))
+    values = _values_for_placeholders(merged, prefix, sources)
+    resolver = PlaceholderResolver(_lookup(environ, values))
     for key, value in unresolved.items():
         try:
             merged.values[key] = resolver.resolve(value)
@@ -374,9 +377,8 @@ class Explainer:
     def explain(self, shown: str, key: str) -> Explanation:
         """Return the explanation of a property.
 
-        Args:
-            shown: The key as the user spells it, without the prefix of a section.
-            key: The key as spelled by the source with the highest precedence.
+        `shown` is its key as the user spells it, without the prefix of a section, and `key` as
+        the source with the highest precedence spells it.
         """
         wanted = canonical(key)
         group = self._groups[self._group(wanted)]

@@ -1,38 +1,67 @@
 """`Properties`, the result of a fetch."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, TypeVar, overload
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, overload
 
-from pyfly.config_client._environ import environment_source
+from pyfly.config_client._environ import environment_source, key_for_variable
 from pyfly.config_client._merging import (
     Explainer,
     Explanation,
     MergedProperties,
     Origin,
+    UnresolvedValue,
     keys_below,
     merge_sources,
-    placeholder_values,
     resolve,
     source_from_tree,
     with_prefix,
 )
-from pyfly.config_client._views import ConfigMetadata, Node, PropertyMapping, build_tree, plain
 from pyfly.config_client.errors import MissingPropertyError, closest
 from pyfly.config_core import DEFAULT_PROFILE, FlatValue, JsonValue, PropertySource
-from pyfly.config_core.property_names import below, canonical, without_prefix
+from pyfly.config_core.property_names import below, canonical
+
+if TYPE_CHECKING:
+    from pyfly.config_client._sections import Node
 
 T = TypeVar("T")
 D = TypeVar("D")
 P = TypeVar("P", bound="FlatValue | Sequence[object] | Mapping[str, object] | None")
 
-_Environ: TypeAlias = Mapping[str, str] | None
 _REQUIRED: Final = object()
 _DEFAULTS: Final = frozenset({type(None), str, int, bool, float})
 """The types of most defaults; checking them first is fast."""
 
+LoadedFrom = Literal["server", "snapshot", "baseline"]
 
-class Properties(PropertyMapping):
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ConfigMetadata:
+    """The names, the version, the origin and the age of a whole configuration."""
+
+    name: str = ""
+    profiles: tuple[str, ...] = ()
+    label: str | None = None
+    version: str | None = None
+    loaded_from: LoadedFrom = "server"
+    place: str = ""
+    """The address or the file, without credentials."""
+    age: float = 0.0
+    """Its age in seconds when it was loaded."""
+    stale: float | None = None
+    """For how many seconds the server could not read its store then; `None` if it could."""
+    loaded_at: float = field(default_factory=time.monotonic)
+    """By the monotonic clock, which corrections of the time of day do not change."""
+
+    def later(self, seconds: float) -> float:
+        """Return what a number of seconds has grown to since it was loaded."""
+        return seconds + time.monotonic() - self.loaded_at
+
+
+class Properties(Mapping[str, FlatValue]):  # noqa: PLW1641 - as other mappings
     """The merged properties of an application: flat keys to values, highest precedence applied.
 
     An immutable mapping. All spellings of a name are one key, as in Spring Boot's relaxed
@@ -46,7 +75,7 @@ class Properties(PropertyMapping):
     itself raises `PropertyTypeError`; so do `values()`, `items()` and `dict(…)` then.
     """
 
-    __slots__ = ("_explainer", "_root")
+    __slots__ = ("_explainer", "_merged", "_metadata", "_prefix", "_root", "_sources")
 
     def __init__(
         self,
@@ -57,7 +86,8 @@ class Properties(PropertyMapping):
         prefix: str = "",
     ) -> None:
         """Call `read_properties` instead, which merges and resolves."""
-        super().__init__(sources, merged, metadata, prefix=prefix)
+        self._sources, self._merged = tuple(sources), merged
+        self._metadata, self._prefix = metadata, prefix
         self._root: Node | None = None
         self._explainer: Explainer | None = None
 
@@ -80,16 +110,90 @@ class Properties(PropertyMapping):
         return read_properties([source_from_tree("test", properties)], metadata, environ={})
 
     def confirmed(self, place: str, stale: float | None = None) -> "Properties":
-        """Return the same properties, as if the server had sent them now.
+        """Return the same properties, as if the server at this place had sent them now.
 
-        Args:
-            place: The address of the server.
-            stale: For how many seconds the server cannot read its store; `None` if it can.
+        `stale` is for how many seconds the server cannot read its store; `None` if it can.
         """
-        metadata = ConfigMetadata(loaded_from="server", place=place, stale_when_loaded=stale)
-        return Properties(
-            self._sources, self._merged, metadata.of(self._metadata), prefix=self._prefix
+        now = time.monotonic()
+        metadata = replace(
+            self._metadata, loaded_from="server", place=place, age=0.0, stale=stale, loaded_at=now
         )
+        return Properties(self._sources, self._merged, metadata, prefix=self._prefix)
+
+    @property
+    def name(self) -> str:
+        """The application as requested."""
+        return self._metadata.name
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles as the server names them."""
+        return self._metadata.profiles
+
+    @property
+    def label(self) -> str | None:
+        """The label as requested."""
+        return self._metadata.label
+
+    @property
+    def version(self) -> str | None:
+        """The revision of the store, if the server sends it."""
+        return self._metadata.version
+
+    @property
+    def loaded_from(self) -> LoadedFrom:
+        """Where the properties were loaded from."""
+        return self._metadata.loaded_from
+
+    @property
+    def place(self) -> str:
+        """The address of the server or the file, without credentials."""
+        return self._metadata.place
+
+    @property
+    def from_snapshot(self) -> bool:
+        """True if they are from a snapshot or the baseline, not from the server."""
+        return self._metadata.loaded_from != "server"
+
+    @property
+    def age(self) -> timedelta:
+        """The time since the server sent them; zero for a baseline when it is loaded."""
+        return timedelta(seconds=self._metadata.later(self._metadata.age))
+
+    @property
+    def stale_for(self) -> float | None:
+        """For how many seconds the server cannot read its store; `None` if it can.
+
+        A stale configuration is the last good one that the server has.
+        """
+        stale = self._metadata.stale
+        return None if stale is None else self._metadata.later(stale)
+
+    def __getitem__(self, key: str) -> FlatValue:
+        found = key if key in self._merged.values else self._spelling(key)
+        if found is None:
+            raise KeyError(key)
+        return self._merged.read(found)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._spelling(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._merged.values)
+
+    def __len__(self) -> int:
+        return len(self._merged.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        rows = cast("Mapping[str, object]", other)  # isinstance cannot tell the parameters
+        if len(rows) != len(self) or not all(key in self for key in rows):
+            return False
+        return all(self[key] == value for key, value in rows.items())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self)} properties)"
 
     # Type checkers cannot express `int | None` as an argument yet, so the result is `Any`.
     @overload
@@ -124,19 +228,18 @@ class Properties(PropertyMapping):
             UnsupportedTypeError: There is no conversion to that type. Raised before the property
                 is looked up.
         """
-        if type(wanted) in _DEFAULTS:
-            return self._get_plain(key, wanted if default is _REQUIRED else default)
-        from pyfly.config_client._conversion import get_as, is_type  # noqa: PLC0415 - 10 ms, not needed by all programs
+        if type(wanted) not in _DEFAULTS:
+            from pyfly.config_client._conversion import get_as, is_type  # noqa: PLC0415 - 10 ms, not needed by all programs
 
-        if not is_type(wanted):
-            return self._get_plain(key, wanted if default is _REQUIRED else default)
-
-        result = get_as(self._node, self._leaf, key, wanted)
-        if result is not None:
-            return result[0]
-        if default is _REQUIRED:
-            raise self._missing(key)
-        return default
+            if is_type(wanted):
+                result = get_as(self._node, self._peek, key, wanted)
+                if result is None and default is _REQUIRED:
+                    raise self._missing(key)
+                return default if result is None else result[0]
+        found = self._spelling(key)
+        if found is None:
+            return wanted if default is _REQUIRED else default
+        return self[found]
 
     def section(self, prefix: str) -> "Properties":
         """Return the properties below a prefix, without the prefix; may be empty.
@@ -145,26 +248,8 @@ class Properties(PropertyMapping):
         """
         if not prefix:
             return self
-        merged = self._merged
-        start = canonical(prefix) + "."
-        count = start.count(".")
-        spellings = {
-            name[len(start) :]: key
-            for name, key in merged.spellings.items()
-            if name.startswith(start)
-        }
-        short = {key: without_prefix(key, count) for key in spellings.values()}
-        return Properties(
-            self._sources,
-            MergedProperties(
-                values={cut_key: merged.values[key] for key, cut_key in short.items()},
-                spellings={name: short[key] for name, key in spellings.items()},
-                broken={short[key]: why for key, why in merged.broken.items() if key in short},
-                placeholders=merged.placeholders,
-            ),
-            self._metadata,
-            prefix=below(self._prefix, prefix),
-        )
+        whole = below(self._prefix, prefix)
+        return Properties(self._sources, self._merged.section(prefix), self._metadata, prefix=whole)
 
     @overload
     def bind(self, prefix: str, model: type[T]) -> T: ...
@@ -199,6 +284,8 @@ class Properties(PropertyMapping):
         Raises:
             PropertyTypeError: The placeholders of a value cannot be resolved.
         """
+        from pyfly.config_client._sections import plain  # noqa: PLC0415 - 10 ms, not needed by all programs
+
         return {child.name: plain(child) for child in self.root.children.values()}
 
     def origin(self, key: str) -> Origin:
@@ -251,30 +338,41 @@ class Properties(PropertyMapping):
         variables = os.environ if environ is None else environ
         own = self._prefix
         stored = (key for source in self._sources for key in keys_below(own, source))
-        keys = dict.fromkeys([*given.source, *stored, *defaults.source])
-        outside = environment_source(keys, variables, prefix)
+        outside = environment_source([*given.source, *stored, *defaults.source], variables, prefix)
         given, outside, defaults = (with_prefix(own, one) for one in (given, outside, defaults))
         sources = [given, outside, *self._sources, defaults]
         resolving = variables if self._merged.placeholders else None
         return read_properties(sources, self._metadata, environ=resolving, prefix=own)
 
     @property
-    def root(self) -> Node:
+    def root(self) -> "Node":
         """All properties, as a tree."""
         if self._root is None:
+            from pyfly.config_client._sections import build_tree  # noqa: PLC0415 - as in `tree`
+
             self._root = build_tree(self._merged)
         return self._root
 
-    def _node(self, key: str) -> Node | None:
+    def entries(self) -> dict[str, tuple[str, FlatValue | UnresolvedValue]]:
+        """Return all spellings and values by canonical names; never raises."""
+        spellings, peek = self._merged.spellings, self._merged.peek
+        return {name: (key, peek(key)) for name, key in spellings.items()}
+
+    def _spelling(self, key: str) -> str | None:
+        """Return the stored spelling of a key; `None` if there is no such property."""
+        found = self._merged.spellings.get(canonical(key))
+        if found is None and key.isupper() and "." not in key:
+            return key_for_variable(key, self._merged.spellings)
+        return found
+
+    def _node(self, key: str) -> "Node | None":
         """Return the node of a name, with all names below it; the root for an empty name."""
         return self.root.find(canonical(key)) if key else self.root
 
-    def _leaf(self, key: str) -> Node | None:
-        """Return the node of a property, without the names below it."""
+    def _peek(self, key: str) -> FlatValue | UnresolvedValue | None:
+        """Return the value of a property itself; `None` if there is no such property."""
         found = self._spelling(key)
-        if found is None:
-            return None
-        return Node(found, value=self._merged.peek(found))
+        return None if found is None else self._merged.peek(found)
 
     def _missing(self, key: str) -> MissingPropertyError:
         return MissingPropertyError(key, closest(key, self), is_empty=key in self)
@@ -284,23 +382,18 @@ def read_properties(
     sources: Iterable[PropertySource],
     metadata: ConfigMetadata,
     *,
-    environ: _Environ,
+    environ: Mapping[str, str] | None,
     prefix: str = "",
 ) -> Properties:
-    """Merge sources, highest first, and resolve their placeholders.
+    """Merge sources, the highest precedence first, and resolve their placeholders.
 
-    Args:
-        sources: Highest precedence first.
-        metadata: The names, the version, the origin and the age of the whole configuration.
-        environ: The first place where placeholders are looked up; `None` leaves them unresolved.
-        prefix: Return only the properties below it; their placeholders may refer to others.
+    Placeholders are looked up in `environ` first, and in all sources; `None` leaves them
+    unresolved. With a prefix, only the properties below it are returned.
     """
     kept = [source for source in sources if source.source]
     merged = merge_sources([keys_below(prefix, source) for source in kept])
     if environ is None:
         merged = merged._replace(placeholders=False)
     else:
-        resolve(
-            merged, environ, prefix, placeholder_values(prefix, merged, kept) if prefix else None
-        )
+        resolve(merged, environ, prefix, kept)
     return Properties(kept, merged, metadata, prefix=prefix)

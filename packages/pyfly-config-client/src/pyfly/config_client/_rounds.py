@@ -16,10 +16,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from pyfly.config_client._changes import Loaded
 from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._exchange import HttpResponse, check_response, read_document
-from pyfly.config_client._properties import read_properties
+from pyfly.config_client._properties import ConfigMetadata, read_properties
 from pyfly.config_client._requests import ConfigRequest
 from pyfly.config_client._steps import Compute, Job, NoteFailure, Plan, SendRequest
-from pyfly.config_client._views import ConfigMetadata
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
@@ -62,12 +61,8 @@ def accept(
 ) -> Loaded:
     """Return the configuration in a response. Does not call the program's `validate`.
 
-    Args:
-        job: The fetch.
-        request: The request that was sent.
-        result: Its response, or the reason why there is none.
-        until: The deadline, by `time.monotonic`. It is checked between steps whose work is
-            bounded by the sizes in `pyfly.config_core.limits`.
+    `until` is the deadline, by `time.monotonic`. It is checked between steps whose work is bounded
+    by the sizes in `pyfly.config_core.limits`.
 
     Raises:
         ConfigClientError: There is no response, or it must not be used.
@@ -82,10 +77,8 @@ def accept(
         label=request.label,
         etag=_etag(result),
     )
-    metadata = ConfigMetadata(
-        loaded_from="server", place=request.url, stale_when_loaded=stale_seconds(result)
-    )
-    return read(job, snapshot, metadata, until)._replace(waited=waited(result))
+    loaded = read(job, snapshot, stale=stale_seconds(result), until=until)
+    return loaded._replace(waited=waited(result))
 
 
 def _etag(response: HttpResponse) -> str | None:
@@ -148,8 +141,12 @@ def check_shrinking(job: Job, new: Loaded, before: Loaded | None) -> None:
         )
 
 
-def read(job: Job, snapshot: Snapshot, metadata: ConfigMetadata, until: float = math.inf) -> Loaded:
+def read(
+    job: Job, snapshot: Snapshot, *, stale: float | None = None, until: float = math.inf
+) -> Loaded:
     """Return the configuration in the body of a snapshot or of a response.
+
+    `stale` is for how many seconds the server could not read its store; `None` if it could.
 
     Raises:
         InvalidPayloadError: It is not the configuration that was requested, or is empty and that
@@ -171,11 +168,18 @@ def read(job: Job, snapshot: Snapshot, metadata: ConfigMetadata, until: float = 
         except EncryptionError as error:
             raise InvalidPayloadError(f"{snapshot.url}: {error}") from None
     _check_deadline(snapshot, until)
-    properties = read_properties(
-        environment.property_sources,
-        metadata.of(environment),
-        environ=os.environ if config.placeholders else None,
+    metadata = ConfigMetadata(
+        name=environment.name,
+        profiles=environment.profiles,
+        label=environment.label,
+        version=environment.version,
+        loaded_from=snapshot.origin,
+        place=snapshot.url,
+        age=max(time.time() - snapshot.saved_at, 0.0),
+        stale=stale,
     )
+    environ = os.environ if config.placeholders else None
+    properties = read_properties(environment.property_sources, metadata, environ=environ)
     if not properties and not config.allow_empty:
         keys = f" and the keys {config.identity.keys!r}" if config.identity.keys else ""
         raise InvalidPayloadError(
@@ -196,7 +200,7 @@ def _check_deadline(snapshot: Snapshot, until: float) -> None:
 
 
 def only_shared(names: Iterable[str], application: str) -> bool:
-    """True if all property sources are shared by all applications.
+    """True if all property sources, by their names, are shared by all applications.
 
     A name of an unknown form counts as the application's own, so that servers which name sources
     in another way cause no false warning.
@@ -205,10 +209,6 @@ def only_shared(names: Iterable[str], application: str) -> bool:
     True
     >>> only_shared(["file:/repo/application-prod.yml (document #1)", "orders-prod"], "orders")
     False
-
-    Args:
-        names: The names of the property sources that are not empty.
-        application: The requested application; may be a comma list.
     """
     if SHARED_APPLICATION in application.split(","):
         return False

@@ -1,24 +1,24 @@
-"""Types as values: aliases resolved, the fields of classes, durations and sizes.
+"""Types as values: aliases resolved, and the fields of classes.
 
-Supports dataclasses and classes of attrs and msgspec, named tuples and typed dictionaries. attrs
-and msgspec are not imported: a program that has such a class has imported them.
+Supports dataclasses, pydantic models, classes of attrs and msgspec, named tuples and typed
+dictionaries. No library is imported: a program that has such a class has imported it.
 """
 
 import dataclasses
-import re
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from datetime import timedelta
 from types import GenericAlias, UnionType
-from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from pyfly.config_client.errors import UnsupportedTypeError
 from pyfly.config_core.property_names import canonical, folded, quoted
 
 _TYPING: Final = frozenset({"typing", "typing_extensions"})
 _WRAPPERS: Final = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final"})
+_OWN_TEXT: Final = {"value_error", "assertion_error"}
+"""Types of errors of pydantic whose text the program wrote; it may show the value."""
 _MOST_NAMES: Final = 64
 """The limit of nested aliases; a longer chain refers to itself."""
 
@@ -125,16 +125,23 @@ def type_name(wanted: Any) -> str:
     return str(getattr(wanted, "__name__", None) or cast("object", wanted))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Field:
-    """One field of a class."""
+class Option(NamedTuple):
+    """One of the ways to fill a field."""
 
     argument: str
     """The name of the keyword argument."""
-    shown: str
-    """Its name in messages."""
     names: tuple[str, ...]
-    """The canonical names of properties that fill it, in order of preference."""
+    """The canonical names of properties, in order of preference."""
+    is_part: bool = False
+    """The field is a part of the value; pydantic extracts it."""
+
+
+class Field(NamedTuple):
+    """One field of a class."""
+
+    name: str
+    options: tuple[Option, ...]
+    """In order of preference."""
     wanted: Any
     required: bool
     takes_raw: bool = False
@@ -147,15 +154,21 @@ class Model:
 
     name: str
     fields: tuple[Field, ...]
-    make: Callable[[Mapping[str, Any]], Any]
-    """Makes an instance; raises the errors of the class."""
+    make: Callable[[Any], Any]
+    """Makes an instance of a mapping; raises the errors of the class."""
     positional: bool = False
     """A list can fill it, too."""
+    validates: bool = False
+    """A model of pydantic, whose validators may fill fields, and which reports missing ones."""
+    is_root: bool = False
+    """A model of pydantic with one field, whose value stands in its place."""
+    takes_others: bool = False
+    """Properties without a field are passed to it, too."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The first name of each field."""
-        return tuple(one.names[0] for one in self.fields)
+
+def is_model(wanted: Any) -> bool:
+    """True for a class with fields."""
+    return _is_pydantic(wanted) or _fields_of(get_origin(wanted) or wanted) is not None
 
 
 def model_of(wanted: Any) -> Model | None:
@@ -164,10 +177,17 @@ def model_of(wanted: Any) -> Model | None:
     Raises:
         UnsupportedTypeError: The type of a field cannot be resolved.
     """
+    if _is_pydantic(wanted):
+        return Model(
+            name=wanted.__name__,
+            fields=tuple(pydantic_fields(wanted)),
+            make=wanted.model_validate,
+            validates=True,
+            is_root=is_root_model(wanted),
+            takes_others=wanted.model_config.get("extra") in {"allow", "forbid"},
+        )
     origin = get_origin(wanted) or wanted
-    if not isinstance(origin, type):
-        return None
-    found = next((fields for test, fields in _KINDS if test(origin)), None)
+    found = _fields_of(origin)
     if found is None:
         return None
     return Model(
@@ -176,6 +196,28 @@ def model_of(wanted: Any) -> Model | None:
         make=_checked(origin) if _is_msgspec(origin) else lambda arguments: origin(**arguments),
         positional=_is_named_tuple(origin),
     )
+
+
+def _is_pydantic(wanted: Any) -> bool:
+    return callable(getattr(wanted, "model_validate", None))
+
+
+def is_root_model(wanted: Any) -> bool:
+    """True for a model of pydantic with one field, whose value stands in its place."""
+    return bool(getattr(wanted, "__pydantic_root_model__", False))
+
+
+def rejections(model: Model, error: Exception) -> Iterator[tuple[str, str]]:
+    """Yield the places and the texts of the faults that a class has found; shows no value."""
+    listed = getattr(error, "errors", None) if model.validates else None
+    if listed is None:
+        yield "", f"is rejected by {model.name} ({type(error).__name__})"
+        return
+    for row in listed(include_input=False, include_url=False, include_context=False):
+        parts = (f"[{one}]" if isinstance(one, int) else f".{one}" for one in row["loc"])
+        text = "is missing" if row["type"] == "missing" else f"is not valid: {row['msg']}"
+        own = row["type"] in _OWN_TEXT
+        yield "".join(parts).removeprefix("."), "is rejected by the model" if own else text
 
 
 def canonical_names(*spellings: str) -> tuple[str, ...]:
@@ -191,48 +233,57 @@ def canonical_names(*spellings: str) -> tuple[str, ...]:
 def _dataclass_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for one in dataclasses.fields(wanted):
         if one.init:
-            aliases = _aliases(wanted, one.name)
-            yield Field(
-                argument=(*aliases, one.name)[0],
-                shown=one.name,
-                names=canonical_names(*aliases, one.name),
-                wanted=hints[one.name],
-                required=one.default is MISSING and one.default_factory is MISSING,
-            )
+            info = getattr(wanted, "__pydantic_fields__", {}).get(one.name)
+            aliases = [alias for alias in _aliases(info) if isinstance(alias, str)]
+            names = canonical_names(*aliases, one.name)
+            required = one.default is MISSING and one.default_factory is MISSING
+            option = Option((*aliases, one.name)[0], names)
+            yield Field(one.name, (option,), hints[one.name], required)
 
 
-def _aliases(wanted: Any, name: str) -> list[str]:
-    """Return the aliases of a field of a pydantic dataclass."""
-    info = getattr(wanted, "__pydantic_fields__", {}).get(name)
-    if info is None:
-        return []
-    alias = info.alias if info.validation_alias is None else info.validation_alias
-    return [one for one in getattr(alias, "choices", [alias]) if isinstance(one, str)]
+def _aliases(info: Any) -> list[Any]:
+    """Return the aliases of a field of pydantic, which may be names or paths."""
+    alias = getattr(info, "validation_alias", None) or getattr(info, "alias", None)
+    return [] if alias is None else getattr(alias, "choices", [alias])
+
+
+def pydantic_fields(model: Any) -> Iterator[Field]:
+    """Yield the fields of a model or of a settings class."""
+    for name, info in cast("Mapping[str, Any]", model.model_fields).items():
+        raw, required = any(map(_comes_first, info.metadata)), info.is_required()
+        yield Field(name, tuple(_options(name, info)), info.annotation, required, raw)
+
+
+def _options(name: str, info: Any) -> Iterator[Option]:
+    """Yield the names that a model accepts for a field, and then the name of the field."""
+    choices = _aliases(info) or [name]
+    for choice in choices:
+        path = getattr(choice, "path", None)
+        taken = choice if path is None else path[0]
+        yield Option(taken, canonical_names(taken), is_part=path is not None)
+    texts = [choice for choice in choices if isinstance(choice, str)]
+    if texts and name not in texts:
+        yield Option(texts[0], canonical_names(name))
+
+
+def _comes_first(note: object) -> bool:
+    """True for an annotation that reads the value before it is converted."""
+    return hasattr(note, "__get_pydantic_core_schema__") and type(note).__name__ != "AfterValidator"
 
 
 def _attrs_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     nothing = sys.modules["attr"].NOTHING
     for one in wanted.__attrs_attrs__:
         if one.init:
-            yield Field(
-                argument=one.alias,
-                shown=one.name,
-                names=canonical_names(one.name, one.alias),
-                wanted=hints.get(one.name, Any),
-                required=one.default is nothing,
-                takes_raw=one.converter is not None,
-            )
+            option = Option(one.alias, canonical_names(one.name, one.alias))
+            hint, raw = hints.get(one.name, Any), one.converter is not None
+            yield Field(one.name, (option,), hint, one.default is nothing, raw)
 
 
 def _msgspec_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for one in sys.modules["msgspec"].structs.fields(wanted):
-        yield Field(
-            argument=one.name,
-            shown=one.name,
-            names=canonical_names(one.name, one.encode_name),
-            wanted=hints[one.name],
-            required=one.required,
-        )
+        option = Option(one.name, canonical_names(one.name, one.encode_name))
+        yield Field(one.name, (option,), hints[one.name], one.required)
 
 
 def _checked(wanted: Any) -> Callable[[Mapping[str, Any]], Any]:
@@ -259,17 +310,15 @@ def _check_limits(msgspec: Any, value: object, wanted: Any) -> None:
 
 def _named_tuple_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for name in wanted._fields:
-        yield _plain_field(name, hints.get(name, Any), required=name not in wanted._field_defaults)
+        option = Option(name, canonical_names(name))
+        required = name not in wanted._field_defaults
+        yield Field(name, (option,), hints.get(name, Any), required)
 
 
 def _typed_dict_fields(wanted: Any, hints: dict[str, Any]) -> Iterator[Field]:
     for name, hint in hints.items():
-        yield _plain_field(name, hint, required=name in wanted.__required_keys__)
-
-
-def _plain_field(name: str, wanted: Any, *, required: bool) -> Field:
-    names = canonical_names(name)
-    return Field(argument=name, shown=name, names=names, wanted=wanted, required=required)
+        option = Option(name, canonical_names(name))
+        yield Field(name, (option,), hint, name in wanted.__required_keys__)
 
 
 def _is_msgspec(wanted: type) -> bool:
@@ -280,9 +329,10 @@ def _is_named_tuple(wanted: type) -> bool:
     return hasattr(wanted, "_fields") and issubclass(wanted, tuple)
 
 
-_KINDS: tuple[
-    tuple[Callable[[type], bool], Callable[[Any, dict[str, Any]], Iterator[Field]]], ...
-] = (
+_Fields: TypeAlias = Callable[[Any, dict[str, Any]], Iterator[Field]]
+"""Yields the fields of a class, whose types are given by their names."""
+
+_KINDS: Final[tuple[tuple[Callable[[type], bool], _Fields], ...]] = (
     (dataclasses.is_dataclass, _dataclass_fields),
     (lambda wanted: hasattr(wanted, "__attrs_attrs__"), _attrs_fields),
     (_is_msgspec, _msgspec_fields),
@@ -291,62 +341,7 @@ _KINDS: tuple[
 )
 
 
-# --- durations and sizes --------------------------------------------------------------
-
-_DURATION: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)", re.IGNORECASE)
-_ISO: Final = re.compile(
-    r"(?P<sign>[+-]?)P(?:(?P<days>[+-]?\d+)D)?"
-    r"(?:T(?:(?P<hours>[+-]?\d+)H)?(?:(?P<minutes>[+-]?\d+)M)?"
-    r"(?:(?P<seconds>[+-]?\d+(?:\.\d+)?)S)?)?",
-    re.IGNORECASE,
-)
-_SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE: Final = re.compile(r"([+-]?\d+)\s*(|B|K|KB|KIB|M|MB|MIB|G|GB|GIB|T|TB|TIB)", re.IGNORECASE)
-_POWERS: Final = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-
-
-def parse_duration(text: str) -> timedelta:
-    """Return the duration of a text such as `500ms`, `30s`, `1.5h` or `PT30S` (ISO 8601).
-
-    >>> parse_duration("90s") == parse_duration("PT1M30S") == timedelta(seconds=90)
-    True
-
-    Raises:
-        ValueError: It is not a duration. A number without a unit is rejected, because Spring
-            reads it as milliseconds, and most other programs as seconds.
-    """
-    if found := _DURATION.fullmatch(text.strip()):
-        return timedelta(seconds=float(found[1]) * _SECONDS[found[2].lower()])
-    iso = _ISO.fullmatch(text.strip())
-    parts = {} if iso is None else {k: v for k, v in iso.groupdict().items() if v and k != "sign"}
-    if iso is None or not parts:
-        raise ValueError("not a duration with a unit, such as 500ms, 30s, 5m or PT30S")
-    length = timedelta(**{name: float(number) for name, number in parts.items()})
-    return -length if iso["sign"] == "-" else length
-
-
-class DataSize(int):
-    """A number of bytes, written as `512`, `10KB` or `4MB`; the units are powers of 1024.
-
-    >>> DataSize.parse("4MB")
-    4194304
-    """
-
-    @classmethod
-    def parse(cls, text: str) -> "DataSize":
-        """Return the size of a text such as `4MB`.
-
-        Raises:
-            ValueError: It is not a size.
-        """
-        found = _SIZE.fullmatch(text.strip())
-        if found is None:
-            raise ValueError("not a size, such as 512, 10KB or 4MB")
-        return cls(int(found[1]) * 1024 ** _POWERS[found[2][:1].upper()])
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
-        """Return the schema that lets pydantic validate it, too."""
-        from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
-
-        return core_schema.no_info_plain_validator_function(lambda value: cls.parse(str(value)))
+def _fields_of(wanted: Any) -> _Fields | None:
+    if not isinstance(wanted, type):
+        return None
+    return next((fields for test, fields in _KINDS if test(wanted)), None)

@@ -22,7 +22,9 @@ from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._conversion import lenient_reader
 from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._pydantic import settings_values
+from pyfly.config_client._scalars import ABSENT
+from pyfly.config_client._sections import Node, find_field, plain, read_raw
+from pyfly.config_client._types import is_root_model, pydantic_fields, without_none
 
 __all__ = ["ConfigServerSource", "from_config_server"]
 
@@ -43,7 +45,47 @@ class ConfigServerSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the values of the fields that the properties have."""
-        return settings_values(self.settings_cls, self._section.root, lenient_reader)
+        return _values(self.settings_cls, self._section.root)
+
+
+def _values(model: Any, node: Node) -> dict[str, Any]:
+    """Return the values of the fields of a settings class.
+
+    A value that cannot be converted is no error here, because another source may take precedence
+    over it. It is replaced by an object that pydantic rejects. Fields that are models are
+    mappings, which pydantic-settings merges with those of other sources.
+
+    Raises:
+        PropertyTypeError: The placeholders of a value that is not converted cannot be resolved.
+    """
+    found: dict[str, Any] = {}
+    for one in pydantic_fields(model):
+        option, child = find_field(one, node) or (None, None)
+        if option is None or child is None:
+            continue
+        inner = without_none(one.wanted)
+        if child.children and hasattr(inner, "model_fields") and not is_root_model(inner):
+            found[option.argument] = _values(inner, child)
+            continue
+        read = read_raw if one.takes_raw or option.is_part else lenient_reader(one.wanted)
+        faults: list[str] = []
+        value = read(child, option.argument, faults)
+        if faults:
+            plain(child)  # raises if a value cannot be resolved
+            value = _InvalidValue(faults[0].removeprefix(f"the property {option.argument!r} "))
+        if value is not ABSENT:
+            found[option.argument] = value
+    return found
+
+
+class _InvalidValue:
+    """Replaces a value that cannot be converted; pydantic shows its `repr` as the input."""
+
+    def __init__(self, fault: str) -> None:
+        self._fault = fault
+
+    def __repr__(self) -> str:
+        return f"<{self._fault}>"
 
 
 def from_config_server(
