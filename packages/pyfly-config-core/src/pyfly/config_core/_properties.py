@@ -58,7 +58,7 @@ class _Copy:
         if self._nodes > MAX_NODES:
             raise ConfigFormatError(f"more than {MAX_NODES:,} mappings, lists and values")
         if isinstance(value, str):
-            return _unicode(value, path)
+            return value if value.isascii() else _unicode(value, path)
         if value is None or isinstance(value, _PLAIN):
             return value
         if isinstance(value, int):
@@ -80,12 +80,10 @@ def _key(key: object, path: _Path) -> str:
     if not isinstance(key, str):
         place = f"below {_place(path)}" if path else "at the top level"
         raise ConfigFormatError(f"a key {place} is a {type(key).__name__}, not a string")
-    return _unicode(key, (path, key))
+    return key if key.isascii() else _unicode(key, (path, key))
 
 
 def _unicode(text: str, path: _Path) -> str:
-    if text.isascii():
-        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -97,7 +97,11 @@ def parse_events(text: str) -> Iterator[Event]:
     Raises:
         yaml.YAMLError: The text does not parse.
     """
-    return yaml.parse(text, Loader=_Loader)
+    loader = _Loader(text)
+    try:
+        yield from iter(loader.get_event, None)
+    finally:
+        loader.dispose()
 
 
 class _Finished(NamedTuple):
@@ -242,7 +246,7 @@ def _scalar_value(text: str, event: ScalarEvent) -> Scalar | Merge:
 
 
 def _plain(value: _Value, event: Event) -> Any:
-    if value is Merge.KEY:
+    if isinstance(value, Merge):
         raise _error("'<<' is allowed as a key only; quote it", event.start_mark)
     return value
 

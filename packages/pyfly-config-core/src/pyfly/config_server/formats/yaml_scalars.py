@@ -50,12 +50,13 @@ _DECIMAL_BELOW: Final = 1e7
 _DECIMAL_FROM: Final = 1e-3
 
 TAG_PREFIX: Final = "tag:yaml.org,2002:"
+_MERGE: Final = "<<"
 
 
 class Merge(Enum):
     """The plain scalar `<<`: as a key it merges another mapping."""
 
-    KEY = "<<"
+    KEY = _MERGE
 
 
 def resolve_plain(text: str) -> Scalar | Merge:
@@ -71,7 +72,7 @@ def resolve_plain(text: str) -> Scalar | Merge:
             return _int(text)
         if _FLOAT.fullmatch(text):
             return _float(text)
-    return Merge.KEY if text == Merge.KEY.value else text
+    return Merge.KEY if text == _MERGE else text
 
 
 def resolve_tagged(text: str, tag: str) -> Scalar:
