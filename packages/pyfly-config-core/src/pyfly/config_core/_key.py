@@ -26,7 +26,7 @@ BASE_PROFILE: Final = "-"
 """The profile of bundles that count for every profile, such as `orders.yml`. It is legal as the
 name of a stored bundle only, never in a request for a document."""
 
-_ELEMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._@+-]*)*")
 _PATH_ELEMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+ -]*[A-Za-z0-9._@+-])?")
 _PROFILE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]*[A-Za-z0-9])?")
 _RESERVED: Final = frozenset({"actuator", "decrypt", "encrypt", "key", "monitor"})
@@ -81,13 +81,12 @@ def check_name(field: str, text: str) -> None:
     """
     if len(text) > MAX_NAME_LENGTH:
         raise InvalidConfigKeyError(field, text, f"longer than {MAX_NAME_LENGTH} characters")
-    for element in text.split("/"):
-        if not _ELEMENT.fullmatch(element):
-            raise InvalidConfigKeyError(
-                field, text, "use letters, digits and . _ @ + -, beginning with a letter or digit"
-            )
-        if ".." in element:
-            raise InvalidConfigKeyError(field, text, "'..' is not allowed")
+    if not _NAME.fullmatch(text):
+        raise InvalidConfigKeyError(
+            field, text, "use letters, digits and . _ @ + -, beginning with a letter or digit"
+        )
+    if ".." in text:
+        raise InvalidConfigKeyError(field, text, "'..' is not allowed")
 
 
 def check_profile(text: str) -> None:
