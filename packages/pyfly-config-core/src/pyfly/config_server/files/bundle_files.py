@@ -64,7 +64,7 @@ def parse_file(content: FileContent, *, name: str, where: str) -> ParsedFile:
         failure = error.at(where)
     return ParsedFile(
         name=name,
-        identity=content.identity,
+        identity=content.identity if content.is_settled else None,
         version=content.version,
         size=len(content.data),
         documents=documents,

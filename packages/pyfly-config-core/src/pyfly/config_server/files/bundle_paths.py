@@ -1,7 +1,7 @@
 """The paths below a label at which the files of a bundle are looked for."""
 
 import functools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from pyfly.config_core import ConfigKey
@@ -30,7 +30,7 @@ class BundlePaths:
 
     def __init__(self, view: _Directories, layout: Layout) -> None:
         self._layout = layout
-        self._list = functools.cache(view.directories)
+        self._view = view
 
     def of(self, key: ConfigKey, names: RequestedNames | None = None) -> Mapping[str, int]:
         """Return the paths of a bundle with their places, the highest precedence first.
@@ -44,14 +44,19 @@ class BundlePaths:
             ConfigFormatError: A location matches too many directories.
         """
         files = self._layout.file_names(key)
-        directories = self._layout.search.directories(
-            names or RequestedNames.of_key(key), key.label, self._list
-        )
+        search = self._layout.search
+        if search.is_root_only:
+            return dict.fromkeys(files, 0)
+        directories = search.directories(names or RequestedNames.of_key(key), key.label, self._list)
         return {
             below(directory, file): place
             for place, directory in reversed([*enumerate(directories)])
             for file in files
         }
+
+    @functools.cached_property
+    def _list(self) -> Callable[[str], Collection[str]]:
+        return functools.cache(self._view.directories)
 
 
 class ListedDirectories:

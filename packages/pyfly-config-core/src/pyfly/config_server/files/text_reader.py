@@ -183,8 +183,10 @@ class TextReader:
         same = known if known is not None and known.version == content.version else None
         if same is not None and not content.is_settled:
             return same
-        identity = content.identity if content.is_settled else None
-        parsed = replace(same or parse_file(content, name=name, where=where), identity=identity)
+        if same is None:
+            parsed = parse_file(content, name=name, where=where)
+        else:
+            parsed = replace(same, identity=content.identity)
         self._cache.put(where, parsed)
         return parsed
 

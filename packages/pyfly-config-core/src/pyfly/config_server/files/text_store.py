@@ -15,7 +15,7 @@ from pyfly.config_core import (
 from pyfly.config_server.files.file_owners import FileOwners
 from pyfly.config_server.files.file_tree import ChangeNote, FileTree
 from pyfly.config_server.files.freeze_file import FREEZES_NAME, FreezeFile
-from pyfly.config_server.files.layouts import Layout
+from pyfly.config_server.files.layouts import Layout, ListedKey
 from pyfly.config_server.files.loss import LossDetector
 from pyfly.config_server.files.search_locations import check_search
 from pyfly.config_server.files.store_threads import StoreLimits, StoreThreads, WithDeadline
@@ -198,11 +198,14 @@ class TextStore:
         rows = await self._threads.list(self._lister.keys)
         found: builtins.list[ConfigSource] = []
         for step in _steps(rows):
-            parts = [[row] for row in step] if self._tree.is_slow else [step]
-            calls = [self._threads.list(partial(self._lister.sources, part)) for part in parts]
-            for sources in await asyncio.gather(*calls):
-                found += sources
+            found += await self._sources(step)
         return found
+
+    async def _sources(self, rows: Sequence[ListedKey]) -> builtins.list[ConfigSource]:
+        if not self._tree.is_slow:
+            return await self._threads.list(partial(self._lister.sources, rows))
+        calls = [self._threads.list(partial(self._lister.sources, [row])) for row in rows]
+        return [source for sources in await asyncio.gather(*calls) for source in sources]
 
     async def keys(
         self, label: str | None = None, *, after: ConfigKey | None = None
