@@ -21,9 +21,9 @@ from pyfly.config_client import (
     ServerUnreachableError,
     SyncConfigClient,
 )
+from pyfly.config_client._fetch import Revalidation
 from pyfly.config_client._httpx import translate
 from pyfly.config_client._requests import Credentials
-from pyfly.config_client._rounds import Revalidation
 from pyfly.config_client.testing import FakeConfigServer
 from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import InvalidConfigKeyError

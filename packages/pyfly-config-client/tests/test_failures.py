@@ -18,10 +18,10 @@ from pyfly.config_client import (
     ServerUnreachableError,
     SyncConfigClient,
     _fetch,
-    _rounds,
+    _responses,
 )
 from pyfly.config_client._command import main
-from pyfly.config_client._rounds import only_shared
+from pyfly.config_client._responses import only_shared
 from pyfly.config_client.transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
@@ -208,8 +208,8 @@ async def test_a_large_answer_does_not_hold_up_the_event_loop(
         readers.add(threading.current_thread())
         return read_document(*given, **named)
 
-    read_document = _rounds.read
-    monkeypatch.setattr(_rounds, "read", watched)
+    read_document = _responses.read
+    monkeypatch.setattr(_responses, "read", watched)
     monkeypatch.setattr(_fetch, "read", watched)
     values = {f"k{i}": i for i in range(count)}
     server.answer_json(document | {"propertySources": [{"name": "x", "source": values}]})

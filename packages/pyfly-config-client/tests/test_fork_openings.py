@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import ConfigClient, SyncConfigClient, _forks
-from pyfly.config_client._exchange import HttpRequest, TlsFiles
 from pyfly.config_client._forks import Openings
 from pyfly.config_client._httpx import BlockingExchange
+from pyfly.config_client._requests import HttpRequest, TlsFiles
 from pyfly.config_client.errors import ServerUnreachableError
 
 pytestmark = [

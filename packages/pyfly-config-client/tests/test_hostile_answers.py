@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfly.config_client import ConfigClientError, Properties, SyncConfigClient
-from pyfly.config_client._exchange import MAX_VALUES, decode_json
-from pyfly.config_client._rounds import accept
+from pyfly.config_client._responses import accept
 from pyfly.config_client.transport import HttpResponse
 from pyfly.config_core import ConfigError, ConfigFormatError
 from pyfly.config_core.limits import MAX_ANSWER_BYTES
+from pyfly.config_core.strict_json import MAX_VALUES, decode_json
 
 SECONDS = 3.0
 """Of this process's CPU: three times the stated second, for machines that are busy."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pyfly.config_client import ServerRejectedError, ServerUnreachableError
-from pyfly.config_client._rounds import backoff, retry_after
+from pyfly.config_client._fetch import backoff, retry_after
 
 pytestmark = pytest.mark.anyio
 

@@ -27,7 +27,7 @@ from pyfly.config_client._disk import (
     write_file,
 )
 from pyfly.config_client._encryption import SnapshotCipher
-from pyfly.config_client._exchange import Identity
+from pyfly.config_client._requests import Identity
 
 IDENTITY = Identity(
     servers=("http://config/config",), application="orders", profiles="prod", labels=(None,)

@@ -9,7 +9,7 @@ from watched_documents import document
 
 from pyfly.config_client import ClientConfig, ConfigClientError, Properties, ServerUnreachableError
 from pyfly.config_client._changes import Loaded
-from pyfly.config_client._rounds import accept
+from pyfly.config_client._responses import accept
 from pyfly.config_client._steps import Compute, Job, SendRequest, Sleep, UseConfiguration
 from pyfly.config_client._watch import WatchTiming, watch
 from pyfly.config_client.transport import HttpResponse

@@ -13,16 +13,15 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from pyfly.config_client._changes import only_shared_warning
 from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._disk import SnapshotStore
 from pyfly.config_client._environ import variables_of
-from pyfly.config_client._exchange import HttpRequest
-from pyfly.config_client._fetch import only_shared_warning
 from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._requests import ConfigRequest
-from pyfly.config_client._rounds import accept, validate
+from pyfly.config_client._requests import ConfigRequest, HttpRequest
+from pyfly.config_client._responses import accept, validate
 from pyfly.config_client._sections import plain
 from pyfly.config_client._steps import Job
 from pyfly.config_client.errors import ConfigClientError, PropertyTypeError

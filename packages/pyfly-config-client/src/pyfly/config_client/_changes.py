@@ -6,8 +6,9 @@ fetch, a refresh or a request of a watcher. No input or output.
 
 import logging
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,15 +17,15 @@ from typing import Final, NamedTuple, TypeVar
 from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._forks import forget_after_fork
 from pyfly.config_client._properties import LoadedFrom, Properties
-from pyfly.config_client.errors import (
-    ConfigClientError,
-    InvalidPayloadError,
-)
+from pyfly.config_client.errors import ConfigClientError, InvalidPayloadError, printable
 from pyfly.config_core.property_names import canonical
 
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
+
+_DAY: Final = 86_400
+_UNITS: Final = ((_DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 class Loaded(NamedTuple):
@@ -289,6 +290,46 @@ def _log_staleness(before: Loaded | None, loaded: Loaded) -> None:
         )
     elif was is not None and now is None:
         _LOG.info("%s: the server can read its store again", name)
+
+
+def described(stored: Loaded) -> str:
+    """Return a name for a stored configuration: `the snapshot of 10:31 (2 minutes old)`."""
+    if stored.properties.loaded_from == "baseline":
+        return f"the baseline {printable(stored.properties.place)}"
+    saved = stored.snapshot.saved_at
+    seconds = max(time.time() - saved, 0.0)
+    form = "%H:%M" if seconds < _DAY else "%Y-%m-%d %H:%M"
+    unit, name = next((u, n) for u, n in _UNITS if seconds >= u or u == 1)
+    count = int(seconds // unit)
+    old = f"{count} {name}{'' if count == 1 else 's'} old"
+    return f"the snapshot of {time.strftime(form, time.localtime(saved))} ({old})"
+
+
+def announced(loaded: Loaded) -> Loaded:
+    """Log what the service starts with, without values."""
+    found = loaded.properties
+    _LOG.info(
+        "configuration of %s [%s]: %d properties from %s %s, version %s, age %.0f s",
+        found.name,
+        ",".join(found.profiles),
+        len(found),
+        found.loaded_from,
+        found.place,
+        printable(found.version or "unknown"),
+        found.age.total_seconds(),
+    )
+    if loaded.only_shared:
+        _LOG.warning("%s", only_shared_warning(found.name, found.profiles))
+    return loaded
+
+
+def only_shared_warning(application: str, profiles: Sequence[str]) -> str:
+    """Return the warning that nothing is stored for the application itself."""
+    return (
+        f"nothing is stored for the application {application!r} with the profiles "
+        f"{','.join(profiles)!r}; only properties shared by all applications were found; check "
+        "the spelling of the names"
+    )
 
 
 def _call(name: str, function: Callable[[T], object], news: T) -> None:

@@ -8,20 +8,21 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, get_args
 
-from pyfly.config_client._disk import OFF, SnapshotStore
+from pyfly.config_client._disk import OFF, SnapshotStore, read_file
 from pyfly.config_client._environ import read_variable, read_variables
-from pyfly.config_client._exchange import Identity, TlsFiles, Transport
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import (
     ConfigRequest,
     Credentials,
+    Identity,
     Server,
+    TlsFiles,
+    Transport,
     build_requests,
     check_identity,
     parse_server,
-    read_text,
-    read_token,
 )
+from pyfly.config_client.errors import ConfigClientError
 from pyfly.config_client.transport import HttpxTransport
 from pyfly.config_core import DEFAULT_PROFILE
 
@@ -33,6 +34,7 @@ Policy: TypeAlias = Literal["prefer_server", "require_server", "offline"]
 Strategy: TypeAlias = Literal["always", "connection-timeout-only"]
 
 _MAX_SECONDS: Final = 86_400
+_MAX_TEXT_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -133,7 +135,8 @@ class ClientConfig:
             if given is not None and not isinstance(given, str):
                 self._set(name, tuple(given))
         urls = (self.server_url,) if isinstance(self.server_url, str) else self.server_url
-        self._set("servers", tuple(parse_server(url, self.base_path) for url in urls))
+        servers = (parse_server(url, self.base_path, _is_international_host) for url in urls)
+        self._set("servers", tuple(servers))
         self._set("identity", self._make_identity())
         if isinstance(self.decrypt_keys, Mapping):
             self._set("decrypt_keys", json.dumps(dict(self.decrypt_keys)))
@@ -168,9 +171,7 @@ class ClientConfig:
     @property
     def tls(self) -> TlsFiles:
         """The files for TLS."""
-        return TlsFiles(
-            ca_file=self.ca_file, client_cert=self.client_cert, client_key=self.client_key
-        )
+        return TlsFiles(self.ca_file, self.client_cert, self.client_key)
 
     def make_transport(self) -> Transport:
         """Return what sends requests: `transport`, or a new `HttpxTransport`.
@@ -183,10 +184,7 @@ class ClientConfig:
         return HttpxTransport(tls=self.tls) if self.transport is None else self.transport
 
     def build_requests(self, token: str | None) -> tuple[tuple[ConfigRequest, ...], ...]:
-        """Return, for every label, one request to every server.
-
-        Args:
-            token: A bearer token; see `load_token`.
+        """Return, for every label, one request to every server; for `token` see `load_token`.
 
         Raises:
             ValueError: The credentials contradict each other.
@@ -202,14 +200,21 @@ class ClientConfig:
         """
         if self.token_file is None or self.policy == "offline":
             return self.token
-        return read_token(Path(self.token_file))
+        path = os.fspath(self.token_file)
+        try:
+            token = _read_text("token file", path).strip()
+        except ValueError as error:
+            raise ConfigClientError(str(error)) from None
+        try:
+            Credentials(token=token)
+        except ValueError as error:
+            raise ConfigClientError(f"token file {path}: contains no token: {error}") from None
+        return token
 
     def snapshot_store(self, *, in_memory: bool) -> SnapshotStore:
         """Return where snapshots are stored.
 
-        Args:
-            in_memory: True if responses come from this process. They are stored only in a
-                directory that is given.
+        Responses that come from this process are stored only in a directory that is given.
         """
         directory = None if self.snapshot_dir is None else os.fspath(self.snapshot_dir)
         if directory is None:
@@ -237,7 +242,7 @@ class ClientConfig:
             return None if self.decrypt_keys is None else str(self.decrypt_keys)
         if self.decrypt_keys is not None:
             raise ValueError("give either decrypt_keys or decrypt_keys_file, not both")
-        return read_text("decrypt_keys_file", Path(self.decrypt_keys_file))
+        return _read_text("decrypt_keys_file", os.fspath(self.decrypt_keys_file))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -261,10 +266,27 @@ class ClientConfig:
         check_seconds("timeout", self.timeout)
         if self.attempts is not None and self.attempts < 1:
             raise ValueError("attempts must be at least 1")
-        _check_choice("policy", self.policy, get_args(Policy))
-        _check_choice("strategy", self.strategy, get_args(Strategy))
+        for name, choices in (("policy", get_args(Policy)), ("strategy", get_args(Strategy))):
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
         if self.transport is not None:
             _check_transport(self.transport)
+
+
+def _read_text(name: str, path: str) -> str:
+    """Return the content of a file that an argument names. No error shows it."""
+    try:
+        return read_file(path, limit=_MAX_TEXT_BYTES).decode()
+    except OSError as error:
+        raise ValueError(f"{name} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:  # not chained: it contains the bytes
+        raise ValueError(f"{name} {path}: is not UTF-8") from None
+
+
+def _is_international_host(host: str) -> bool:
+    from pyfly.config_client import _httpx  # noqa: PLC0415 - httpx takes 150 ms to import
+
+    return _httpx.is_international_host(host)
 
 
 def _join_keys(keys: str | Sequence[str] | None) -> str:
@@ -277,17 +299,10 @@ def _join_keys(keys: str | Sequence[str] | None) -> str:
     return ",".join(names)
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-
-
 # --- checks of arguments --------------------------------------------------------------
 
 
 def _is_names(value: object) -> bool:
-    if isinstance(value, str):
-        return True
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
         return False
     return all(isinstance(one, str) for one in cast("Sequence[object]", value))
@@ -297,14 +312,12 @@ def _is_texts(value: object) -> bool:
     if not isinstance(value, Mapping):
         return isinstance(value, str)
     items = cast("Mapping[object, object]", value).items()
-    return all(isinstance(name, str) and isinstance(text, str) for name, text in items)
+    return all(isinstance(one, str) for item in items for one in item)
 
 
 def _is_path(value: object) -> bool:
-    if not isinstance(value, str | os.PathLike):
-        return False
-    path: object = os.fspath(cast("os.PathLike[Any]", value))
-    return isinstance(path, str)  # it may be bytes
+    # `fspath` may return bytes.
+    return isinstance(value, str | os.PathLike) and isinstance(os.fspath(cast("Any", value)), str)
 
 
 class _Kind(NamedTuple):

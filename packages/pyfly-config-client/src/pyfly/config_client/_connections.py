@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, Type
 from urllib.parse import urlsplit
 
 from pyfly.config_client._disk import read_file
-from pyfly.config_client._exchange import HttpRequest, HttpResponse, TlsFiles
+from pyfly.config_client._requests import HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_client.errors import ServerUnreachableError, printable
 
 if TYPE_CHECKING:

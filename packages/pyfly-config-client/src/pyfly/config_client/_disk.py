@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
-from pyfly.config_client._exchange import Identity
+from pyfly.config_client._requests import Identity
 from pyfly.config_client.errors import SnapshotError
 
 if TYPE_CHECKING:

@@ -1,48 +1,57 @@
-"""How a configuration is fetched: rounds, retries and fallbacks, as a plan without input or output.
+"""How a configuration is fetched: rounds, retries and fallbacks, as plans without input or output.
 
-One deadline spans servers, labels and retries. A round asks every server once. After a round the
-plan decides: it returns a good response, tries the next label, gives up, or starts another round.
+A round asks every server once. After it the plan decides: it returns a good response, tries the
+next label, gives up, or starts another round. One deadline spans servers, labels and retries.
 """
 
 import logging
+import math
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from pyfly.config_client._changes import Loaded
+from pyfly.config_client._changes import Loaded, announced, described
 from pyfly.config_client._disk import Snapshot
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._requests import ConfigRequest
-from pyfly.config_client._rounds import (
-    Revalidation,
-    ask_round,
-    backoff,
+from pyfly.config_client._requests import ConfigRequest, HttpResponse
+from pyfly.config_client._responses import (
+    accept,
+    check_not_behind,
     check_shrinking,
-    classify_failure,
-    compute,
     read,
+    stale_seconds,
     validate,
+    waited,
 )
 from pyfly.config_client._steps import (
     Job,
     NoteFailure,
     Plan,
     ReadSnapshots,
+    SendRequest,
     Session,
     Sleep,
     UseConfiguration,
     WriteSnapshot,
+    compute,
 )
 from pyfly.config_client.errors import (
+    FAILURES_BY_IMPORTANCE,
     ConfigClientError,
+    FailureClass,
     InvalidPayloadError,
+    ServerUnreachableError,
     SnapshotError,
     StaleResponseError,
-    printable,
+    classify_failure,
 )
+
+_NOT_MODIFIED: Final = 304
+_MAX_EXPONENT: Final = 30
 
 _LOG: Final = logging.getLogger("pyfly.config_client")
 
@@ -52,8 +61,127 @@ _Ask: TypeAlias = Callable[[tuple[ConfigRequest, ...]], Plan[Loaded | ConfigClie
 _ATTEMPTS_WITH_FALLBACK: Final = 3
 _FIRST_PAUSE: Final = 0.1
 _MAX_PAUSE: Final = 2.0
-_DAY: Final = 86_400
-_UNITS: Final = ((_DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+# --- the round ------------------------------------------------------------------------
+
+
+class Revalidation(NamedTuple):
+    """The configuration that a client has, and how the server is asked for a newer one."""
+
+    loaded: Loaded | None
+    is_conditional: bool = True
+    """True if the server need not send the same configuration again."""
+    wait: float = 0.0
+    """Seconds that the server may hold a conditional request."""
+    no_cache: bool = False
+    """True if the server must look at its store before it responds."""
+    rejected: InvalidPayloadError | None = None
+    """A configuration that was rejected: ask for another one than that."""
+
+    def headers(self, request: ConfigRequest) -> dict[str, str]:
+        """Return the headers that are sent in addition."""
+        headers = {"Cache-Control": "no-cache"} if self.no_cache else {}
+        etag = self._known_etag(request) if self.is_conditional else None
+        if etag is not None:
+            headers["If-None-Match"] = etag
+            if self.wait:
+                headers["Prefer"] = f"wait={math.ceil(self.wait)}"
+        return headers
+
+    def _known_etag(self, request: ConfigRequest) -> str | None:
+        """Return the entity tag of the response that is not needed again."""
+        if self.rejected is not None:
+            return self.rejected.etag if self.rejected.url == request.url else None
+        snapshot = None if self.loaded is None else self.loaded.snapshot
+        return None if snapshot is None or snapshot.url != request.url else snapshot.etag
+
+    def unchanged(
+        self, request: ConfigRequest, response: HttpResponse
+    ) -> Loaded | InvalidPayloadError | None:
+        """Return what the server still has: the same configuration, confirmed, or the rejection.
+
+        `None` if the response is another one.
+        """
+        conditional = "If-None-Match" in self.headers(request)
+        if not conditional or response.status != _NOT_MODIFIED:
+            return None
+        if self.rejected is not None or self.loaded is None:
+            return self.rejected
+        return Loaded(
+            properties=self.loaded.properties.confirmed(request.url, stale_seconds(response)),
+            snapshot=self.loaded.snapshot._replace(saved_at=time.time()),
+            waited=waited(response),
+        )
+
+
+def ask_round(
+    job: Job,
+    deadline: float,
+    failures: Counter[str],
+    current: Revalidation,
+    requests: tuple[ConfigRequest, ...],
+) -> Plan[Loaded | ConfigClientError]:
+    """Ask every server once, in order; return the first good response.
+
+    Otherwise return the most important failure, as `FAILURES_BY_IMPORTANCE` orders them.
+    """
+    found: dict[FailureClass, ConfigClientError] = {}
+    for position, request in enumerate(requests):
+        left = max((deadline - time.monotonic()) / (len(requests) - position), 0.001)
+        step, result = yield from _ask_server(job, request, left, current)
+        if isinstance(result, Loaded):
+            return result
+        failures[str(result)] += 1
+        found[classify_failure(result)] = result
+        if isinstance(step.result, HttpResponse):
+            result.retry_after = retry_after(step.result.headers)
+        always = job.config.strategy == "always"
+        if not always and not isinstance(result, ServerUnreachableError):
+            break
+    return next(found[name] for name in FAILURES_BY_IMPORTANCE if name in found)
+
+
+def _ask_server(
+    job: Job, request: ConfigRequest, seconds: float, current: Revalidation
+) -> Plan[tuple[SendRequest, Loaded | ConfigClientError]]:
+    """Send one request, and read its response."""
+    headers = current.headers(request)
+    wait = current.wait if "Prefer" in headers else 0.0
+    step = SendRequest(request=request, timeout=seconds + wait, headers=headers)
+    until = time.monotonic() + step.timeout
+    yield step
+    response = step.result
+    size = 0
+    if isinstance(response, HttpResponse):
+        if (same := current.unchanged(request, response)) is not None:
+            return step, same
+        size = len(response.body)
+    try:
+        loaded = yield from compute(partial(accept, job, request, response, until), size)
+        check_not_behind(loaded, current.loaded)
+        return step, validate(job, loaded)
+    except ConfigClientError as error:
+        yield NoteFailure(error=error)
+        return step, error
+
+
+def backoff(attempt: int, *, first: float, most: float) -> float:
+    """Return the seconds to wait before the next attempt, which is counted from 0.
+
+    The longest pause doubles with every attempt, from `first` to `most`. Jitter keeps the clients
+    of a fleet from asking at the same moments.
+    """
+    return random.uniform(0, min(most, first * 2 ** min(attempt, _MAX_EXPONENT)))  # noqa: S311
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds of `Retry-After`; 0 if it is absent, a date or malformed."""
+    text = headers.get("retry-after", "").strip()
+    return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
+# --- plans ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -70,11 +198,7 @@ class _Progress:
 
 
 def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
-    """Fetch a configuration under the policy of the job.
-
-    Args:
-        job: The fetch.
-        current: The configuration this client has, if any.
+    """Fetch under the policy of the job; `current` is the configuration that the client has.
 
     Raises:
         ConfigClientError: There is no configuration; the error lists everything that was tried.
@@ -86,8 +210,9 @@ def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
     if policy == "offline":
         if not progress.stored:
             error = SnapshotError(f"{job.name}: no snapshot or baseline can be used")
-            raise _with_tried(error, progress.faults)
-        return _announced(progress.stored[0])
+            error.tried = tuple(progress.faults)
+            raise error
+        return announced(progress.stored[0])
     try:
         ask = partial(_ask_repeatedly, job, progress, current)
         before = current or next(iter(progress.stored), None)
@@ -99,8 +224,8 @@ def load(job: Job, current: Loaded | None) -> Plan[Loaded]:
     except ConfigClientError as error:
         return _fall_back(job, progress, error, current)
     if policy == "require_server":
-        return _announced(loaded)
-    return _announced((yield from store_and_reload(job, loaded)))
+        return announced(loaded)
+    return announced((yield from store_and_reload(job, loaded)))
 
 
 def fetch(session: Session) -> Plan[Properties]:
@@ -193,10 +318,10 @@ def _fall_back(
         if current is not None and _is_older(stored, current):
             _LOG.warning("%s: keeping the current configuration: %s", job.name, "; ".join(tried))
             return current
-        _LOG.warning("%s: using %s: %s", job.name, _described(stored), "; ".join(tried))
-        return _announced(stored)
-    tried = [] if tried == [str(error)] else tried
-    raise _with_tried(error, [*tried, *progress.faults]) from error.__cause__
+        _LOG.warning("%s: using %s: %s", job.name, described(stored), "; ".join(tried))
+        return announced(stored)
+    error.tried = (*(tried if tried != [str(error)] else ()), *progress.faults)
+    raise error from error.__cause__
 
 
 def _is_older(stored: Loaded, current: Loaded) -> bool:
@@ -210,11 +335,7 @@ def _is_older(stored: Loaded, current: Loaded) -> bool:
 def _ask_labels(job: Job, ask: _Ask, before: Loaded | None, failures: Counter[str]) -> Plan[Loaded]:
     """Try the labels in order, until one exists.
 
-    Args:
-        job: The fetch.
-        ask: Asks for one label.
-        before: The configuration that a new one must not be much smaller than, if any.
-        failures: Counts the errors, as `ask` does.
+    A new configuration must not be much smaller than the one `before`.
     """
     failure: ConfigClientError | None = None
     for requests in job.requests:
@@ -275,48 +396,3 @@ def _from_stored(job: Job, snapshot: Snapshot, stale: float | None = None) -> Pl
         _LOG.warning("%s: the snapshot is dated in the future; check the clock", job.name)
     loaded = yield from compute(partial(read, job, snapshot, stale=stale), len(snapshot.body))
     return validate(job, loaded)
-
-
-def _described(stored: Loaded) -> str:
-    """Return a name for a stored configuration: `the snapshot of 10:31 (2 minutes old)`."""
-    if stored.properties.loaded_from == "baseline":
-        return f"the baseline {printable(stored.properties.place)}"
-    saved = stored.snapshot.saved_at
-    seconds = max(time.time() - saved, 0.0)
-    form = "%H:%M" if seconds < _DAY else "%Y-%m-%d %H:%M"
-    unit, name = next((u, n) for u, n in _UNITS if seconds >= u or u == 1)
-    count = int(seconds // unit)
-    old = f"{count} {name}{'' if count == 1 else 's'} old"
-    return f"the snapshot of {time.strftime(form, time.localtime(saved))} ({old})"
-
-
-def _announced(loaded: Loaded) -> Loaded:
-    """Log what the service starts with, without values."""
-    found = loaded.properties
-    _LOG.info(
-        "configuration of %s [%s]: %d properties from %s %s, version %s, age %.0f s",
-        found.name,
-        ",".join(found.profiles),
-        len(found),
-        found.loaded_from,
-        found.place,
-        printable(found.version or "unknown"),
-        found.age.total_seconds(),
-    )
-    if loaded.only_shared:
-        _LOG.warning("%s", only_shared_warning(found.name, found.profiles))
-    return loaded
-
-
-def only_shared_warning(application: str, profiles: Sequence[str]) -> str:
-    """Return the warning that nothing is stored for the application itself."""
-    return (
-        f"nothing is stored for the application {application!r} with the profiles "
-        f"{','.join(profiles)!r}; only properties shared by all applications were found; check "
-        "the spelling of the names"
-    )
-
-
-def _with_tried(error: ConfigClientError, tried: list[str]) -> ConfigClientError:
-    error.tried = tuple(tried)
-    return error

@@ -24,8 +24,8 @@ from pyfly.config_client._connections import (
     root_cause,
     unreachable,
 )
-from pyfly.config_client._exchange import Body, HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_client._forks import LastingThreads, Openings, forget_after_fork
+from pyfly.config_client._requests import Body, HttpRequest, HttpResponse, TlsFiles
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,

@@ -1,19 +1,157 @@
-"""Addresses, credentials and requests.
+"""Addresses, credentials, requests and responses as values, and the interface of what sends them.
 
-No error shows a part of an address: a malformed address may have a password anywhere.
+Imports no library. `pyfly.config_client.transport` is the public module of what a program needs of
+it. No error shows a part of an address: a malformed one may have a password anywhere.
 """
 
 import base64
 import ipaddress
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, NamedTuple
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from pyfly.config_client._disk import read_file
-from pyfly.config_client._exchange import Identity
-from pyfly.config_client.errors import ConfigClientError
+from pyfly.config_client.errors import InvalidPayloadError
 from pyfly.config_core import MEDIA_TYPE_V2, encode_slashes, split_names, split_profiles
+from pyfly.config_core.limits import MAX_ANSWER_BYTES
+
+
+class Identity(NamedTuple):
+    """Which configuration is requested, and from where. A snapshot belongs to one identity."""
+
+    servers: tuple[str, ...]
+    """Addresses without credentials, in the order in which they are asked."""
+    application: str
+    profiles: str
+    labels: tuple[str | None, ...]
+    """In the order in which they are tried."""
+    keys: str = ""
+    """The keys that are requested, comma separated; empty for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HttpRequest:
+    """A GET request, ready to be sent. Has no `repr`, because its headers may hold a credential."""
+
+    url: str
+    """Without credentials."""
+    headers: Mapping[str, str]
+    """All headers to send."""
+    timeout: float
+    """Seconds for the whole exchange, to the last byte of the response."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class HttpResponse:
+    """A whole response, as it arrived.
+
+    Raises:
+        TypeError: The status is not a number, or the body is not bytes.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    """Names are given in any case, and kept in lower case."""
+    body: bytes
+
+    def __post_init__(self) -> None:
+        status, body = cast("object", self.status), cast("object", self.body)
+        if not isinstance(status, int) or not isinstance(body, bytes):
+            raise TypeError("a response needs a status that is a number, and a body of bytes")
+        lower = {name.lower(): value for name, value in self.headers.items()}
+        object.__setattr__(self, "headers", lower)
+
+
+class Body:
+    """Collects the body of a response, up to the largest size that is allowed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._content = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Append a chunk.
+
+        Raises:
+            InvalidPayloadError: The body becomes too large.
+        """
+        self._content += chunk
+        if len(self._content) > MAX_ANSWER_BYTES:
+            raise InvalidPayloadError(
+                f"{self._url}: the response is larger than {MAX_ANSWER_BYTES:,} bytes"
+            )
+
+    def response(self, status: int, headers: Mapping[str, str]) -> HttpResponse:
+        """Return the whole response."""
+        return HttpResponse(status=status, headers=headers, body=bytes(self._content))
+
+
+class Exchange(Protocol):
+    """A request that is being sent, and its response, for code without an event loop."""
+
+    def run(self) -> HttpResponse:
+        """Wait for the response and return it.
+
+        Raises:
+            ServerUnreachableError: There was no whole response in time, or `abort` was called.
+            InvalidPayloadError: The response is too large, or its encoding is broken.
+        """
+        ...
+
+    def abort(self) -> None:
+        """End the exchange now. May be called from any thread, also before `run`."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests. `ConfigClient` calls `send`, `SyncConfigClient` calls `start`.
+
+    May be called from several threads and event loops at the same time. Redirects must not be
+    followed: a credential would go to another server. An `OSError` that it raises counts as a
+    `ServerUnreachableError`; the client does not catch other errors.
+    """
+
+    @property
+    def in_memory(self) -> bool:
+        """True if responses come from this process.
+
+        Then the client does not wait between attempts, makes one attempt unless `attempts` is
+        given, and keeps no snapshot unless `snapshot_dir` is given.
+        """
+        ...
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send a request and return the whole response. `ConfigClient` cancels it at the timeout.
+
+        Raises:
+            ServerUnreachableError: There was no whole response in time.
+            InvalidPayloadError: The response is too large, or its encoding is broken.
+        """
+        ...
+
+    def start(self, request: HttpRequest) -> Exchange:
+        """Return an exchange that sends a request when it is run."""
+        ...
+
+
+class TlsFiles(NamedTuple):
+    """The files that TLS needs. Every one is optional."""
+
+    ca_file: str | os.PathLike[str] | None = None
+    """Certificates of the authorities that may sign the server's certificate."""
+    client_cert: str | os.PathLike[str] | None = None
+    """The certificate of the client."""
+    client_key: str | os.PathLike[str] | None = None
+    """The key of the client's certificate, if that is another file."""
+
+    @property
+    def given(self) -> bool:
+        """True if there is at least one file."""
+        return (self.ca_file, self.client_cert, self.client_key) != (None, None, None)
+
+
+# --- addresses ------------------------------------------------------------------------
 
 
 def check_identity(identity: Identity) -> None:
@@ -56,8 +194,10 @@ class Server(NamedTuple):
         return f"{type(self).__name__}({self.root!r})"
 
 
-def parse_server(url: str, base_path: str) -> Server:
+def parse_server(url: str, base_path: str, is_international: Callable[[str], bool]) -> Server:
     """Return the parts of an address.
+
+    `is_international` is true for a valid name that is not ASCII.
 
     Raises:
         ValueError: The address or the base path is malformed. The error shows no part of the
@@ -66,7 +206,7 @@ def parse_server(url: str, base_path: str) -> Server:
     _check_base_path(base_path)
     if not _is_visible(url):
         raise ValueError("the server URL contains a blank or a control character")
-    parts = _split(url)
+    parts = _split(url, is_international)
     path = parts.path.rstrip("/")
     return Server(
         root=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{base_path}",
@@ -83,11 +223,13 @@ def has_control_characters(text: str) -> bool:
     return any(one < " " or "\x7f" <= one <= "\x9f" or "\ud800" <= one <= "\udfff" for one in text)
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str, is_international: Callable[[str], bool]) -> SplitResult:
     parts = _split_if_possible(url)
     if parts is None or "@" in parts.path or "?" in url or "#" in url:
         raise ValueError(_MALFORMED)
-    if not _is_host(parts.hostname or "", in_brackets="[" in parts.netloc.rpartition("@")[2]):
+    host, in_brackets = parts.hostname or "", "[" in parts.netloc.rpartition("@")[2]
+    is_plain = host.isascii() or in_brackets
+    if not (_is_host(host, in_brackets=in_brackets) if is_plain else is_international(host)):
         raise ValueError(f"the host name in the server URL is not valid; {_MALFORMED}")
     return parts
 
@@ -105,21 +247,12 @@ def _is_host(host: str, *, in_brackets: bool) -> bool:
     try:
         if in_brackets:
             return bool(ipaddress.IPv6Address(host)) and "%" not in host
-        if _is_four_numbers(host):
+        if host.count(".") == _DOTS_OF_FOUR_NUMBERS and host.replace(".", "").isdigit():
             return bool(ipaddress.IPv4Address(host))
     except ValueError:
         return False
-    if host.isascii():
-        labels = host.removesuffix(".").split(".")
-        return len(host.rstrip(".")) <= _MAX_HOST_LENGTH and all(map(_is_label, labels))
-    from pyfly.config_client import _httpx  # noqa: PLC0415 - httpx takes 150 ms to import
-
-    return _httpx.is_international_host(host)
-
-
-def _is_four_numbers(host: str) -> bool:
-    dots = host.count(".")
-    return host.isascii() and dots == _DOTS_OF_FOUR_NUMBERS and host.replace(".", "").isdigit()
+    labels = host.removesuffix(".").split(".")
+    return len(host.rstrip(".")) <= _MAX_HOST_LENGTH and all(map(_is_label, labels))
 
 
 def _is_label(text: str) -> bool:
@@ -149,7 +282,8 @@ def _decoded(text: str | None) -> str | None:
     return plain
 
 
-_MAX_TEXT_BYTES: Final = 65_536
+# --- requests -------------------------------------------------------------------------
+
 _DEFAULT_USER: Final = "user"
 _SEGMENT_SAFE: Final = ",()_@+"
 _KEYS_SAFE: Final = ",.*"
@@ -204,37 +338,6 @@ class Credentials:
         self.username: Final = username
         self.password: Final = password
         self.token: Final = token
-
-
-def read_text(name: str, path: Path) -> str:
-    """Return the content of a file that an argument names.
-
-    Raises:
-        ValueError: It cannot be read. The error shows no content.
-    """
-    try:
-        return read_file(path, limit=_MAX_TEXT_BYTES).decode()
-    except OSError as error:
-        raise ValueError(f"{name} {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:  # not chained: it contains the bytes
-        raise ValueError(f"{name} {path}: is not UTF-8") from None
-
-
-def read_token(path: Path) -> str:
-    """Return the bearer token in a file.
-
-    Raises:
-        ConfigClientError: The file cannot be read, or contains no token.
-    """
-    try:
-        token = read_text("token file", path).strip()
-    except ValueError as error:
-        raise ConfigClientError(str(error)) from None
-    try:
-        Credentials(token=token)
-    except ValueError as error:
-        raise ConfigClientError(f"token file {path}: contains no token: {error}") from None
-    return token
 
 
 def build_requests(

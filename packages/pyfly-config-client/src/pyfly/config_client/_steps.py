@@ -18,9 +18,14 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 from pyfly.config_client._changes import ConfigurationHolder, Loaded
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._disk import Snapshot, SnapshotStore
-from pyfly.config_client._exchange import Exchange, HttpRequest, HttpResponse, Transport
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._requests import ConfigRequest
+from pyfly.config_client._requests import (
+    ConfigRequest,
+    Exchange,
+    HttpRequest,
+    HttpResponse,
+    Transport,
+)
 from pyfly.config_client.errors import (
     ConfigClientError,
     ServerUnreachableError,
@@ -135,6 +140,15 @@ Step: TypeAlias = (
 )
 
 Plan: TypeAlias = Generator[Step, None, T]
+
+
+def compute(run: Callable[[], Loaded], size: int) -> Plan[Loaded]:
+    """Let the driver run a function; raise its `ConfigClientError`."""
+    step = Compute(run=run, size=size)
+    yield step
+    if not isinstance(step.result, Loaded):
+        raise step.result or ConfigClientError("the driver did not perform the step")
+    return step.result
 
 
 class Session:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Final, Never, Self
 
 from pyfly.config_client._changes import Change, ClientStatus, Loaded, difference, register
 from pyfly.config_client._config import check_seconds
-from pyfly.config_client._fetch import fetch, refresh, revalidate
+from pyfly.config_client._fetch import Revalidation, backoff, fetch, refresh, revalidate
 from pyfly.config_client._forks import start_after_fork
 from pyfly.config_client._properties import Properties
-from pyfly.config_client._rounds import Revalidation, backoff
 from pyfly.config_client._steps import (
     AsyncDriver,
     BlockingDriver,

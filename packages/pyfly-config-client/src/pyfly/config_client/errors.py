@@ -15,7 +15,7 @@ No message shows a credential or a value.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pyfly.config_core import ConfigError
 
@@ -114,6 +114,41 @@ class PropertyTypeError(ConfigClientError, ValueError):
 
 class UnsupportedTypeError(ConfigClientError, TypeError):
     """There is no conversion from properties to the requested type."""
+
+
+FailureClass: TypeAlias = Literal["no-label", "rejected", "temporary", "invalid", "permanent"]
+FAILURES_BY_IMPORTANCE: Final[tuple[FailureClass, ...]] = (
+    "no-label",
+    "rejected",
+    "temporary",
+    "invalid",
+    "permanent",
+)
+"""Which failure of a round counts, if its servers failed in different ways."""
+_TEMPORARY_STATUSES: Final = {408, 425, 429}
+_NOT_FOUND: Final = 404
+_CLIENT_ERRORS: Final = 400
+_SERVER_ERRORS: Final = 500
+
+
+def classify_failure(error: ConfigClientError) -> FailureClass:
+    """Return what a failure means for the fetch.
+
+    Returns:
+        `no-label`: the label does not exist; the next one may. `rejected`: the server rejects the
+        request and will do so again. `temporary`: a later attempt may succeed. `invalid`: there
+        was a response that cannot be used. `permanent`: there is no configuration server at this
+        address, and a later attempt does not help.
+    """
+    if isinstance(error, ServerUnreachableError):
+        return "permanent" if error.permanent else "temporary"
+    if not isinstance(error, ServerRejectedError):
+        return "invalid"
+    if error.status == _NOT_FOUND:
+        return "no-label"
+    if error.status >= _SERVER_ERRORS or error.status in _TEMPORARY_STATUSES:
+        return "temporary"
+    return "rejected" if error.status >= _CLIENT_ERRORS else "permanent"
 
 
 def late_response(url: str, seconds: float) -> ServerUnreachableError:

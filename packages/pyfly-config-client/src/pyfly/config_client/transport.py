@@ -7,7 +7,7 @@ an `HttpxTransport`.
 
 from typing import TYPE_CHECKING
 
-from pyfly.config_client._exchange import (
+from pyfly.config_client._requests import (
     Exchange,
     HttpRequest,
     HttpResponse,

@@ -12,13 +12,13 @@ from typing import Final, TypeAlias, cast
 import jwt
 
 from pyfly.config_core import ConfigFormatError
+from pyfly.config_core.strict_json import decode_json
 from pyfly.config_server.access.issuers import ALGORITHMS, Issuer
 from pyfly.config_server.access.web_tokens import (
     LEEWAY_SECONDS,
     UnknownKeyError,
     WebToken,
     WebTokenError,
-    parse_json,
 )
 
 __all__ = ["WebKeys", "parse_keys"]
@@ -95,7 +95,7 @@ def parse_keys(data: bytes, where: str) -> WebKeys:
             same id.
     """
     try:
-        document = parse_json(data)
+        document = decode_json(data)
     except ValueError:
         raise ConfigFormatError("is not JSON", where=where) from None
     members = cast("dict[str, object]", document) if isinstance(document, dict) else {}

@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NoReturn, cast
+from typing import Final, cast
+
+from pyfly.config_core.strict_json import decode_json
 
 __all__ = [
     "LEEWAY_SECONDS",
@@ -15,7 +16,6 @@ __all__ = [
     "WebToken",
     "WebTokenError",
     "check_times",
-    "parse_json",
     "read_token",
 ]
 
@@ -90,36 +90,11 @@ def check_times(claims: Mapping[str, object], *, now: float) -> int:
     return end
 
 
-def parse_json(data: bytes) -> object:
-    """Return the value of a JSON text (RFC 8259).
-
-    Raises:
-        ValueError: It is none, a member stands twice in an object, or it is nested too deeply.
-    """
-    try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_no_constant
-        )
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 def _object(part: bytes, what: str) -> Mapping[str, object]:
     try:
-        value = parse_json(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
+        value = decode_json(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
     except (ValueError, binascii.Error):  # not chained: it holds the text
         raise WebTokenError(f"its {what} are not JSON, or a member stands twice") from None
     if not isinstance(value, dict):
         raise WebTokenError(f"its {what} are no JSON object")
     return cast("dict[str, object]", value)
-
-
-def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member stands twice")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)

@@ -1,48 +1,39 @@
-"""One round of requests: every server is asked once, and its response is accepted or rejected.
+"""From a response to a configuration: what is accepted, and why a response is rejected.
 
-Snapshots and baselines pass the same checks of form, identity and content as responses. What a
-failure means for the fetch is decided here, too. No input or output.
+Snapshots and baselines pass the same checks of form, identity and content. Whatever a check does
+not accept is an error; nothing becomes empty configuration by accident. No input or output.
 """
 
+import base64
+import hashlib
 import math
 import os
-import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable
+from typing import Final, cast
 
 from pyfly.config_client._changes import Loaded
 from pyfly.config_client._disk import Snapshot
-from pyfly.config_client._exchange import HttpResponse, check_response, read_document
 from pyfly.config_client._properties import ConfigMetadata, read_properties
-from pyfly.config_client._requests import ConfigRequest
-from pyfly.config_client._steps import Compute, Job, NoteFailure, Plan, SendRequest
+from pyfly.config_client._requests import ConfigRequest, HttpResponse
+from pyfly.config_client._steps import Job
 from pyfly.config_client.errors import (
     ConfigClientError,
     InvalidPayloadError,
     ServerRejectedError,
     ServerUnreachableError,
     StaleResponseError,
+    printable,
 )
-from pyfly.config_core import SHARED_APPLICATION, EncryptionError
-
-FailureClass: TypeAlias = Literal["no-label", "rejected", "temporary", "invalid", "permanent"]
-_BY_IMPORTANCE: Final[tuple[FailureClass, ...]] = (
-    "no-label",
-    "rejected",
-    "temporary",
-    "invalid",
-    "permanent",
+from pyfly.config_core import (
+    SHARED_APPLICATION,
+    ConfigFormatError,
+    EncryptionError,
+    Environment,
+    decode_environment,
+    encode_slashes,
 )
-"""Which failure of a round counts, if its servers failed in different ways."""
-_TEMPORARY_STATUSES: Final = {408, 425, 429}
-_NOT_MODIFIED: Final = 304
-_CLIENT_ERRORS: Final = 400
-_NOT_FOUND: Final = 404
-_SERVER_ERRORS: Final = 500
-_MAX_EXPONENT: Final = 30
+from pyfly.config_core.strict_json import decode_json
 
 _MAX_ETAG_LENGTH: Final = 1_000
 _MAX_DIGITS: Final = 12
@@ -247,153 +238,114 @@ def _rejection(loaded: Loaded, reason: str) -> InvalidPayloadError:
     return error
 
 
-# --- the round ------------------------------------------------------------------------
+# --- checks of responses --------------------------------------------------------------
+
+_OK: Final = 200
+_NOT_MODIFIED: Final = 304
+_NOT_FOUND: Final = 404
+_ADVICE: Final = {
+    304: "the request was not conditional",
+    401: "the credential is missing or wrong",
+    403: "the credential does not allow this",
+    404: "the label does not exist, or the base path is wrong",
+}
+_MAX_PROBLEM_BYTES: Final = 65_536
+"""The largest error document that is read."""
+_MESSAGE_FIELDS: Final = ("detail", "message", "title", "error")
+_MAX_MESSAGE_LENGTH: Final = 500
 
 
-class Revalidation(NamedTuple):
-    """The configuration that a client has, and how the server is asked for a newer one."""
+def check_response(response: HttpResponse, url: str, base_path_twice: str = "") -> None:
+    """Reject a response whose body need not be read.
 
-    loaded: Loaded | None
-    is_conditional: bool = True
-    """True if the server need not send the same configuration again."""
-    wait: float = 0.0
-    """Seconds that the server may hold a conditional request."""
-    no_cache: bool = False
-    """True if the server must look at its store before it responds."""
-    rejected: InvalidPayloadError | None = None
-    """A configuration that was rejected: ask for another one than that."""
-
-    def headers(self, request: ConfigRequest) -> dict[str, str]:
-        """Return the headers that are sent in addition."""
-        headers = {"Cache-Control": "no-cache"} if self.no_cache else {}
-        etag = self._known_etag(request) if self.is_conditional else None
-        if etag is not None:
-            headers["If-None-Match"] = etag
-            if self.wait:
-                headers["Prefer"] = f"wait={math.ceil(self.wait)}"
-        return headers
-
-    def _known_etag(self, request: ConfigRequest) -> str | None:
-        """Return the entity tag of the response that is not needed again."""
-        if self.rejected is not None:
-            return self.rejected.etag if self.rejected.url == request.url else None
-        snapshot = None if self.loaded is None else self.loaded.snapshot
-        return None if snapshot is None or snapshot.url != request.url else snapshot.etag
-
-    def unchanged(
-        self, request: ConfigRequest, response: HttpResponse
-    ) -> Loaded | InvalidPayloadError | None:
-        """Return what the server still has: the same configuration, confirmed, or the rejection.
-
-        `None` if the response is another one.
-        """
-        conditional = "If-None-Match" in self.headers(request)
-        if not conditional or response.status != _NOT_MODIFIED:
-            return None
-        if self.rejected is not None or self.loaded is None:
-            return self.rejected
-        return Loaded(
-            properties=self.loaded.properties.confirmed(request.url, stale_seconds(response)),
-            snapshot=self.loaded.snapshot._replace(saved_at=time.time()),
-            waited=waited(response),
-        )
-
-
-def ask_round(
-    job: Job,
-    deadline: float,
-    failures: Counter[str],
-    current: Revalidation,
-    requests: tuple[ConfigRequest, ...],
-) -> Plan[Loaded | ConfigClientError]:
-    """Ask every server once, in order.
-
-    Returns:
-        The first good response; else the most important failure, as `_BY_IMPORTANCE` orders them.
+    Raises:
+        ServerRejectedError: The status is not 200. Redirects are not followed.
+        InvalidPayloadError: The body is not JSON, or does not match its digest.
     """
-    found: dict[FailureClass, ConfigClientError] = {}
-    for position, request in enumerate(requests):
-        left = max((deadline - time.monotonic()) / (len(requests) - position), 0.001)
-        step, result = yield from _ask_server(job, request, left, current)
-        if isinstance(result, Loaded):
-            return result
-        failures[str(result)] += 1
-        found[classify_failure(result)] = result
-        if isinstance(step.result, HttpResponse):
-            result.retry_after = retry_after(step.result.headers)
-        always = job.config.strategy == "always"
-        if not always and not isinstance(result, ServerUnreachableError):
-            break
-    return next(found[name] for name in _BY_IMPORTANCE if name in found)
+    if response.status != _OK:
+        raise _wrong_status(response, url, base_path_twice)
+    _check_headers(response, url)
 
 
-def _ask_server(
-    job: Job, request: ConfigRequest, seconds: float, current: Revalidation
-) -> Plan[tuple[SendRequest, Loaded | ConfigClientError]]:
-    """Send one request, and read its response."""
-    headers = current.headers(request)
-    wait = current.wait if "Prefer" in headers else 0.0
-    step = SendRequest(request=request, timeout=seconds + wait, headers=headers)
-    until = time.monotonic() + step.timeout
-    yield step
-    response = step.result
-    size = 0
-    if isinstance(response, HttpResponse):
-        if (same := current.unchanged(request, response)) is not None:
-            return step, same
-        size = len(response.body)
+def read_document(body: bytes, *, place: str, application: str, profiles: str) -> Environment:
+    """Return the requested environment document; `place` is its address or file, for errors.
+
+    Raises:
+        InvalidPayloadError: It is not an environment document, or it is for other names.
+    """
     try:
-        loaded = yield from compute(partial(accept, job, request, response, until), size)
-        check_not_behind(loaded, current.loaded)
-        return step, validate(job, loaded)
-    except ConfigClientError as error:
-        yield NoteFailure(error=error)
-        return step, error
+        environment = decode_environment(decode_json(body))
+    except ConfigFormatError as error:
+        raise InvalidPayloadError(f"{place}: {error}") from None
+    names = {application, encode_slashes(application)}
+    if environment.name not in names or ",".join(environment.profiles) != profiles:
+        raise InvalidPayloadError(
+            f"{place}: the response is for {printable(environment.name)!r} with the profiles "
+            f"{printable(','.join(environment.profiles))!r}, which were not requested"
+        )
+    return environment
 
 
-def compute(run: Callable[[], Loaded], size: int) -> Plan[Loaded]:
-    """Let the driver run a function; raise its `ConfigClientError`."""
-    step = Compute(run=run, size=size)
-    yield step
-    if not isinstance(step.result, Loaded):
-        raise step.result or ConfigClientError("the driver did not perform the step")
-    return step.result
+def _wrong_status(response: HttpResponse, url: str, base_path_twice: str) -> ServerRejectedError:
+    advice = _ADVICE.get(response.status, "see the log of the server")
+    if 300 <= response.status < 400 and response.status != _NOT_MODIFIED:  # noqa: PLR2004 - redirects
+        advice = "redirects are not followed; use the final address of the server"
+    if response.status == _NOT_FOUND and base_path_twice:
+        advice = (
+            f"the server URL ends with {base_path_twice}, and the base path {base_path_twice} was "
+            "appended to it; remove it from the URL, or set the base path to an empty text"
+        )
+    problem, message = _problem(response)
+    if message:
+        advice = f"the server says: {message} ({advice})"
+    return ServerRejectedError(url, response.status, advice, problem)
 
 
-def classify_failure(error: ConfigClientError) -> FailureClass:
-    """Return what a failure means for the fetch.
-
-    Returns:
-        `no-label`: the label does not exist; the next one may. `rejected`: the server rejects the
-        request and will do so again. `temporary`: a later attempt may succeed. `invalid`: there
-        was a response that cannot be used. `permanent`: there is no configuration server at this
-        address, and a later attempt does not help.
-    """
-    if isinstance(error, ServerUnreachableError):
-        return "permanent" if error.permanent else "temporary"
-    if not isinstance(error, ServerRejectedError):
-        return "invalid"
-    if error.status == _NOT_FOUND:
-        return "no-label"
-    if error.status >= _SERVER_ERRORS or error.status in _TEMPORARY_STATUSES:
-        return "temporary"
-    return "rejected" if error.status >= _CLIENT_ERRORS else "permanent"
-
-
-def backoff(attempt: int, *, first: float, most: float) -> float:
-    """Return the seconds to wait before the next attempt, with full jitter.
-
-    Jitter keeps the clients of a fleet from asking at the same moments.
-
-    Args:
-        attempt: Counted from 0.
-        first: The longest first pause in seconds; it doubles with every attempt.
-        most: The longest pause of all.
-    """
-    return random.uniform(0, min(most, first * 2 ** min(attempt, _MAX_EXPONENT)))  # noqa: S311
+def _problem(response: HttpResponse) -> tuple[object, str]:
+    """Return the JSON error document of a response, and its message."""
+    media_type = _media_type(response)
+    if len(response.body) > _MAX_PROBLEM_BYTES:
+        return None, ""
+    if media_type == "text/plain":
+        text = response.body.decode(errors="replace").strip()
+        return None, printable(text.partition("\n")[0].strip(), _MAX_MESSAGE_LENGTH)
+    try:
+        problem = decode_json(response.body)
+    except ConfigFormatError:
+        return None, ""
+    if not isinstance(problem, dict):
+        return problem, ""
+    fields = cast("dict[str, object]", problem)  # JSON objects have string keys
+    texts = (fields.get(name) for name in _MESSAGE_FIELDS)
+    message = next((text for text in texts if isinstance(text, str) and text.strip()), "")
+    return fields, printable(message.strip(), _MAX_MESSAGE_LENGTH)
 
 
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds of `Retry-After`; 0 if it is absent, a date or malformed."""
-    text = headers.get("retry-after", "").strip()
-    return float(text) if text.isascii() and text.isdigit() else 0.0
+def _media_type(response: HttpResponse) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _check_headers(response: HttpResponse, url: str) -> None:
+    media_type = _media_type(response)
+    if not media_type.startswith("application/") or not media_type.endswith(("/json", "+json")):
+        raise InvalidPayloadError(
+            f"{url}: the response is {printable(media_type) or 'of no type'!r}, not JSON; "
+            "check that this is the address of a configuration server"
+        )
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise InvalidPayloadError(
+            f"{url}: the response has a content encoding that was not requested"
+        )
+    if not response.body:
+        raise InvalidPayloadError(f"{url}: the response has no body")
+    digest = response.headers.get("content-digest")
+    if digest is not None and not _matches(digest, response.body):
+        raise InvalidPayloadError(f"{url}: the body does not match its Content-Digest")
+
+
+def _matches(header: str, body: bytes) -> bool:
+    """True if a `Content-Digest` (RFC 9530) has the SHA-256 of the body."""
+    wanted = f":{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    digests = (one.partition("=") for one in header.split(","))
+    found = next((value for name, _, value in digests if name.strip() == "sha-256"), "")
+    return found.strip().startswith(wanted)
