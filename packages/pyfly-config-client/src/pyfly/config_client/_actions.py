@@ -18,7 +18,7 @@ from pyfly.config_client._client import SyncConfigClient
 from pyfly.config_client._config import ClientConfig
 from pyfly.config_client._disk import SnapshotStore
 from pyfly.config_client._environ import variables_of
-from pyfly.config_client._merging import Origin, UnresolvedValue, as_text
+from pyfly.config_client._merging import UnresolvedValue, as_text
 from pyfly.config_client._properties import Properties
 from pyfly.config_client._requests import ConfigRequest, HttpRequest
 from pyfly.config_client._responses import accept, validate
@@ -130,22 +130,12 @@ def _explain(properties: Properties, key: str, *, as_json: bool) -> None:
     found = [properties.explain(one) for one in keys or [key]]  # raises if there is nothing
     if as_json:
         rows = {
-            one.key: {"winner": _place(one.winner), "losers": [_place(o) for o in one.losers]}
+            one.key: {"winner": one.winner._asdict(), "losers": [o._asdict() for o in one.losers]}
             for one in found
         }
         print_result(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         print_result("\n".join(str(one) for one in found))
-
-
-def _place(origin: Origin) -> dict[str, str | int | None]:
-    return {
-        "source": origin.source,
-        "key": origin.key,
-        "line": origin.line,
-        "column": origin.column,
-        "note": origin.note,
-    }
 
 
 def env(arguments: argparse.Namespace, client: SyncConfigClient) -> int:

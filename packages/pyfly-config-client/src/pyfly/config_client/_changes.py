@@ -169,12 +169,8 @@ class ConfigurationHolder:
     def use(self, loaded: Loaded, known: Loaded | None) -> bool:
         """Use a configuration, and tell the program what is new.
 
-        Args:
-            loaded: The configuration.
-            known: What was in use when it was requested.
-
-        Returns:
-            False if another configuration came into use since then. It may be newer, so it stays.
+        False if another one came into use than the one that was known when it was requested. The
+        other one may be newer, so it stays.
         """
         with self._lock:
             before = self._loaded

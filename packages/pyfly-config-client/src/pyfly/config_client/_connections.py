@@ -217,11 +217,7 @@ _MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 
 def make_context(files: TlsFiles, public: ssl.SSLContext | None = None) -> ssl.SSLContext:
-    """Return a TLS context made of files.
-
-    Args:
-        files: The files to read.
-        public: Used if there is no `ca_file`.
+    """Return a TLS context made of files; `public` is used if there is no `ca_file`.
 
     Raises:
         ValueError: A file cannot be read or used. The error names it.
@@ -292,10 +288,7 @@ def root_cause(error: BaseException) -> BaseException:
 def unreachable(url: str, host: str, cause: BaseException) -> ServerUnreachableError | None:
     """Return an error that says why a server was not reached; `None` if the reason is unknown.
 
-    Args:
-        url: The requested address, without credentials.
-        host: Its host, with the port if the address has one.
-        cause: As `root_cause` returns it.
+    `host` has the port if the address has one, and `cause` is what `root_cause` returns.
     """
     reason, permanent = _reason(host, cause)
     if not reason:
@@ -304,13 +297,7 @@ def unreachable(url: str, host: str, cause: BaseException) -> ServerUnreachableE
 
 
 def protocol_error(text: str, url: str, host: str) -> ServerUnreachableError:
-    """Return the error for a connection that does not carry HTTP.
-
-    Args:
-        text: What the parser of HTTP says.
-        url: The requested address, without credentials.
-        host: Its host and port.
-    """
+    """Return the error for a connection that does not carry HTTP, by what the parser says."""
     secure = url.startswith("https:")
     hint = "" if secure else "; the address may have to begin with https://"
     if "illegal request line" in text:  # begins with a control character, as a TLS alert does

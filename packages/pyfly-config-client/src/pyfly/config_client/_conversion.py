@@ -269,11 +269,8 @@ def get_as(
 ) -> tuple[Any] | None:
     """Return the value of a key, converted, in a tuple; `None` if it is absent or empty.
 
-    Args:
-        find: Returns the node of a name, with all names below it.
-        peek: Returns the value of a property without the names below it, which is faster.
-        key: The name.
-        wanted: The type.
+    `find` returns the node of a name with all names below it, `peek` only its value, which is
+    faster.
 
     Raises:
         UnsupportedTypeError: There is no conversion to that type.

@@ -135,12 +135,7 @@ def _read_header(line: bytes) -> Mapping[str, Any]:
 
 def same_content(one: Snapshot, other: Snapshot) -> bool:
     """True if two snapshots differ only in their times."""
-    return (one.body, one.url, one.label, one.etag) == (
-        other.body,
-        other.url,
-        other.label,
-        other.etag,
-    )
+    return one._replace(saved_at=other.saved_at, origin=other.origin) == other
 
 
 def file_stem(identity: Identity) -> str:

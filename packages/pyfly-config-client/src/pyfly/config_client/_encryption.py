@@ -3,8 +3,6 @@
 Such values are bound to their place. Those in the formats of Spring Cloud Config stay as they are.
 """
 
-import base64
-import binascii
 import json
 import os
 import re
@@ -60,10 +58,8 @@ class ValueCipher:
     def decrypt(self, environment: Environment, *, applications: Collection[str]) -> Environment:
         """Return the document with the clear texts of its bound values.
 
-        Args:
-            environment: The document.
-            applications: The applications that were requested. Texts of these and of shared bundles
-                are decrypted, if the name of their source can be read as a file of that bundle.
+        Texts of the requested applications and of shared bundles are decrypted, if the name of
+        their source can be read as a file of that bundle.
 
         Raises:
             EncryptionError: A value cannot be decrypted. The error names its source and its key.
@@ -87,7 +83,6 @@ class ValueCipher:
 
 
 _NONCE_BYTES: Final = 12
-_KEY_BYTES: Final = 32
 
 
 class SnapshotCipher:
@@ -100,15 +95,12 @@ class SnapshotCipher:
 
     def __init__(self, key: str) -> None:
         try:
-            raw = base64.b64decode(key.strip(), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if len(raw) != _KEY_BYTES:
+            self._aes = _AesGcm(key_bytes(key))
+        except EncryptionKeyError:
             raise ValueError(
                 "snapshot_key must be 32 random bytes in base64: openssl rand -base64 32"
-            )
+            ) from None
         self._key = key
-        self._aes = _AesGcm(raw)
 
     def __reduce__(self) -> tuple[type["SnapshotCipher"], tuple[str]]:
         return type(self), (self._key,)  # a cipher of the library can be neither copied nor pickled
@@ -177,9 +169,8 @@ def _applications(name: str) -> list[str]:
     ['orders-eu-prod', 'orders-eu', 'orders']
     """
     plain = re.sub(_REMARK, "", name)
-    found = re.search(
-        _IN_BRACKETS, plain
-    )  # Config resource 'file [/repo/orders.yml]' via location …
+    # Config resource 'file [/repo/orders.yml]' via location …
+    found = re.search(_IN_BRACKETS, plain)
     path = plain if found is None else found["path"]
     file = re.split(_SEPARATOR, path)[-1]
     parts = re.sub(_EXTENSION, "", file).split("-")

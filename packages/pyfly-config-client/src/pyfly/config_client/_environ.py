@@ -39,10 +39,7 @@ def environment_source(
     `HOSTS_0`, `HOSTS_1`, …, which may be more than the list had. Addresses that Kubernetes sets
     for Services are ignored: `REDIS_PORT=tcp://10.0.0.1:6379` does not set `redis.port`.
 
-    Args:
-        keys: The keys of all other sources, in all their spellings.
-        environ: Names to values.
-        prefix: The start of the names.
+    The keys are those of all other sources, in all their spellings.
     """
     environ = {name: value for name, value in environ.items() if not is_service_url(name, value)}
     lists: dict[str, list[tuple[str, str, str]]] = {}
@@ -67,14 +64,10 @@ def environment_source(
 
 
 def key_for_variable(name: str, spellings: Mapping[str, str]) -> str | None:
-    """Return the key that a variable sets; `None` if it sets no key.
+    """Return the key that a variable sets, of keys by canonical names; `None` if it sets no key.
 
     >>> key_for_variable("DB_POOL_SIZE", {"db.url": "db.url", "db.poolsize": "db.pool-size"})
     'db.pool-size'
-
-    Args:
-        name: The name of the variable.
-        spellings: Canonical names to keys.
     """
     letters = _letters(name)
     wanted = letters.lower()
@@ -283,43 +276,31 @@ def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
 VARIABLES: Final = {
     variable.argument.upper().removeprefix("SERVER_"): variable
     for variable in (
-        Variable(
-            argument="server_url", help="address of the server; several with commas", read=_listed
-        ),
-        Variable(argument="application", help="name of the application"),
-        Variable(
-            argument="profile", help="profiles, the last one has the highest precedence (default)"
-        ),
-        Variable(
-            argument="label",
-            help="label; of several with commas the first that exists",
-            read=_listed,
-        ),
-        Variable(argument="keys", help="only these properties, with commas: db,feature.*"),
-        Variable(argument="base_path", help="where the routes are mounted (/config)"),
-        Variable(argument="username", help="user name"),
-        Variable(argument="password", help="password"),
-        Variable(argument="token", help="bearer token, instead of those two"),
-        Variable(argument="token_file", help="file that contains the token"),
-        Variable(argument="timeout", help="seconds for the whole fetch (10)", read=_number(float)),
-        Variable(argument="attempts", help="limit of attempts at all servers", read=_number(int)),
-        Variable(argument="policy", help="prefer_server (the default), require_server, offline"),
-        Variable(argument="strategy", help="always (the default), connection-timeout-only"),
-        Variable(argument="allow_empty", help="true: accept no properties", read=_flag),
-        Variable(
-            argument="allow_shrink", help="true: accept the loss of most properties", read=_flag
-        ),
-        Variable(argument="placeholders", help="false: leave ${...} unresolved", read=_flag),
-        Variable(argument="snapshot_dir", help="directory of snapshots; off: no snapshots"),
-        Variable(argument="snapshot_key", help="32 bytes in base64 that encrypt snapshots"),
-        Variable(
-            argument="decrypt_keys", help="JSON object of keys that decrypt values bound to a place"
-        ),
-        Variable(argument="decrypt_keys_file", help="file that contains these keys"),
-        Variable(argument="baseline", help="document to use if nothing else is available"),
-        Variable(argument="ca_file", help="certificates that the server's must be signed by"),
-        Variable(argument="client_cert", help="certificate of the client"),
-        Variable(argument="client_key", help="its key, if that is another file"),
+        Variable("server_url", "address of the server; several with commas", _listed),
+        Variable("application", "name of the application"),
+        Variable("profile", "profiles, the last one has the highest precedence (default)"),
+        Variable("label", "label; of several with commas the first that exists", _listed),
+        Variable("keys", "only these properties, with commas: db,feature.*"),
+        Variable("base_path", "where the routes are mounted (/config)"),
+        Variable("username", "user name"),
+        Variable("password", "password"),
+        Variable("token", "bearer token, instead of those two"),
+        Variable("token_file", "file that contains the token"),
+        Variable("timeout", "seconds for the whole fetch (10)", _number(float)),
+        Variable("attempts", "limit of attempts at all servers", _number(int)),
+        Variable("policy", "prefer_server (the default), require_server, offline"),
+        Variable("strategy", "always (the default), connection-timeout-only"),
+        Variable("allow_empty", "true: accept no properties", _flag),
+        Variable("allow_shrink", "true: accept the loss of most properties", _flag),
+        Variable("placeholders", "false: leave ${...} unresolved", _flag),
+        Variable("snapshot_dir", "directory of snapshots; off: no snapshots"),
+        Variable("snapshot_key", "32 bytes in base64 that encrypt snapshots"),
+        Variable("decrypt_keys", "JSON object of keys that decrypt values bound to a place"),
+        Variable("decrypt_keys_file", "file that contains these keys"),
+        Variable("baseline", "document to use if nothing else is available"),
+        Variable("ca_file", "certificates that the server's must be signed by"),
+        Variable("client_cert", "certificate of the client"),
+        Variable("client_key", "its key, if that is another file"),
     )
 }
 """All variables, by their names without the prefix."""
@@ -330,11 +311,7 @@ _REQUIRED: Final = ("URL", "APPLICATION")
 def read_variable(name: str, environ: Mapping[str, str]) -> Any:
     """Return the value of one variable, converted; `None` if it is not set.
 
-    An empty variable counts as not set, except `BASE_PATH`, which may be empty.
-
-    Args:
-        name: Without the prefix.
-        environ: Names to values.
+    The name is without the prefix. An empty variable counts as not set, except `BASE_PATH`.
 
     Raises:
         ValueError: It cannot be converted. The error names it and shows no value.

@@ -95,13 +95,9 @@ class Openings:
     ) -> Iterator[float]:
         """Enter a connection that is about to be opened.
 
-        Args:
-            key: Identifies it.
-            in_loop: True if an event loop opens it, whose threads look up the host.
-            longest: Seconds that another thread's fork waits for it; two if not given.
-
-        Yields:
-            Seconds to sleep, again and again while the process is being forked.
+        Yields seconds to sleep, again and again while the process is being forked. Another
+        thread's fork waits for the connection, two seconds unless `longest` is given. Also a fork
+        of this thread waits if an event loop opens it, whose threads look up the host.
         """
         thread = threading.get_ident()
         while True:
@@ -121,16 +117,9 @@ class Openings:
     def follow(
         self, key: object, event: str, url: str, *, in_loop: bool = False
     ) -> Iterable[float]:
-        """Begin or end a step of an exchange that takes locks.
+        """Begin or end a step of an exchange that takes locks; return what `begin` yields.
 
-        Args:
-            key: Identifies the exchange.
-            event: An event of the `trace` extension of httpx.
-            url: Only steps of `https:` use OpenSSL.
-            in_loop: As in `begin`.
-
-        Returns:
-            Seconds to sleep, as `begin` yields them.
+        Only steps of `https:` use OpenSSL.
         """
         step, _, state = event.rpartition(".")
         if step != _LOOKUP and not (step in _TLS_STEPS and url.startswith("https:")):
@@ -160,13 +149,10 @@ class Openings:
         self._forks.clear()
 
     def delay_forks(self, module: str) -> None:
-        """Let forks wait from now on. May be called again, for another module.
+        """Let forks wait from now on. May be called again, for another module, which is imported.
 
         Before a fork, the functions that were registered last are called first. This one has to
-        wait before those of another module lock what a connection may need.
-
-        Args:
-            module: The name of that module, which is imported first.
+        wait before those of the module lock what a connection may need.
         """
         if hasattr(os, "register_at_fork"):
             importlib.import_module(module)

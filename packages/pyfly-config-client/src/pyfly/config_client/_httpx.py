@@ -173,12 +173,7 @@ class BlockingExchange:
         self._aborted = False
 
     def run(self) -> HttpResponse:
-        """Return the whole response.
-
-        Raises:
-            ServerUnreachableError: As `send`; also if another thread aborted the exchange.
-            InvalidPayloadError: As `send`.
-        """
+        """Return the whole response, or raise an error; see `Exchange.run`."""
         if not self._aborted:
             _threads.run(self._work)
         try:
@@ -346,12 +341,9 @@ def _headers(request: HttpRequest) -> dict[bytes, bytes]:
 
 
 def translate(error: Exception, cause: BaseException, url: str) -> ConfigClientError:
-    """Return the error of this package for an error of httpx.
+    """Return the error of this package for an error of httpx, whose text is not shown.
 
-    Args:
-        error: What httpx raised. Its text is not shown.
-        cause: As `root_cause` returns it.
-        url: The requested address, without credentials.
+    `cause` is what `root_cause` returns.
     """
     if isinstance(error, httpx.DecodingError | httpx.TooManyRedirects):
         return InvalidPayloadError(f"{url}: the response cannot be decoded")

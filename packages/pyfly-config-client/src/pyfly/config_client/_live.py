@@ -52,8 +52,7 @@ class Live(Generic[T]):
         Raises:
             ConfigClientError: There is no value yet: an `AsyncLive` was not entered.
         """
-        if self._shared.asleep:
-            self._shared.wake()
+        self._wake()
         try:
             return self._binding.value
         except AttributeError:

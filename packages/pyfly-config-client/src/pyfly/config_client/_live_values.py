@@ -130,7 +130,8 @@ class LiveValues(ABC):
         self._timing: WatchTiming | None = None
         self._lock = threading.RLock()
         self._turn = threading.Lock()  # held by the caller of callbacks
-        _registry.add(self)
+        with _all_lock:
+            _all.add(self)
 
     def needs_fetch(self, binding: Binding[Any]) -> bool:
         """True if a fetch has to come before a binding is opened.
@@ -143,11 +144,9 @@ class LiveValues(ABC):
         return session.holder.loaded is None or session.config.make_transport().in_memory
 
     def add(self, binding: Binding[Any], timing: WatchTiming | None) -> None:
-        """Take the first value of a binding, and keep it current from now on.
+        """Take the first value of a binding, and keep it current, unless it is open already.
 
-        Args:
-            binding: Ignored if it is open already.
-            timing: How the watcher asks, if this call starts it; `None` to start none.
+        `timing` is for a watcher that this call starts; `None` to start none.
 
         Raises:
             ConfigClientError: The configuration does not fit the class.
@@ -284,34 +283,13 @@ def log_raised(notice: Notice, error: BaseException) -> None:
 # --- all clients of this process ------------------------------------------------------
 
 
-class _Registry:
-    """The live values of all clients, for changes that reach a whole process."""
-
-    def __init__(self) -> None:
-        self._all: weakref.WeakSet[LiveValues] = weakref.WeakSet()
-        self._lock = threading.Lock()
-
-    def add(self, values: LiveValues) -> None:
-        with self._lock:
-            self._all.add(values)
-
-    def refresh(self) -> None:
-        with self._lock:
-            found = tuple(self._all)
-        for values in found:
-            values.refresh()
-
-    def forget_process(self) -> None:
-        self._lock = threading.Lock()
-        for values in tuple(self._all):
-            values.forget_process()
-
-    def go_on(self) -> None:
-        for values in tuple(self._all):
-            values.go_on()
+_all: "weakref.WeakSet[LiveValues]" = weakref.WeakSet()
+_all_lock = threading.Lock()
 
 
-_registry: Final = _Registry()
+def _of_all_clients() -> tuple[LiveValues, ...]:
+    with _all_lock:
+        return tuple(_all)
 
 
 def refresh_live_values() -> None:
@@ -319,8 +297,21 @@ def refresh_live_values() -> None:
 
     Such a transport calls this after every change; live values then need no watcher.
     """
-    _registry.refresh()
+    for values in _of_all_clients():
+        values.refresh()
 
 
-forget_after_fork(_registry.forget_process)
-start_after_fork(_registry.go_on)
+def _forget_process() -> None:
+    global _all_lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _all_lock = threading.Lock()
+    for values in _of_all_clients():
+        values.forget_process()
+
+
+def _go_on() -> None:
+    for values in _of_all_clients():
+        values.go_on()
+
+
+forget_after_fork(_forget_process)
+start_after_fork(_go_on)

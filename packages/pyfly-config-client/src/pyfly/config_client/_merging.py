@@ -116,7 +116,7 @@ class MergedProperties(NamedTuple):
 
 
 def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> MergedProperties:
-    """Return the merged properties of sources.
+    """Return the merged properties of sources, the highest precedence first.
 
     Spellings of one name are one property, taken from the highest source that has it. A list is
     taken whole from the highest source that has any element of it. Indexes in brackets make a
@@ -126,9 +126,6 @@ def merge_sources(sources: Sequence[Mapping[str, FlatValue]]) -> MergedPropertie
 
     >>> merge_sources([{"db.pool-size": 2, "l[0]": "z"}, {"db.poolSize": 1, "l[1]": "b"}]).values
     {'db.pool-size': 2, 'l[0]': 'z'}
-
-    Args:
-        sources: The highest precedence first.
     """
     lists = lists_in(sources)
     plain: dict[str, _Named] = {}
@@ -231,11 +228,8 @@ def resolve(
     Any spelling of a key in a placeholder is found. A value that cannot be resolved is added to
     `broken` and stays unchanged.
 
-    Args:
-        merged: The properties to resolve.
-        environ: Names to values.
-        prefix: The prefix that the keys of a section do not have.
-        sources: The whole sources; placeholders of a section may refer to all of them.
+    The keys of a section are without its prefix, but its placeholders may refer to all of the
+    sources.
     """
     unresolved = {
         key: value

@@ -89,10 +89,8 @@ def watch(
 ) -> Plan[Never]:
     """Keep a configuration current. Never ends.
 
-    Args:
-        make_job: Called before every request, because a credential may have been renewed.
-        current: Returns the configuration in use, which a fetch may have replaced, too.
-        timing: How often to ask.
+    Before every request it makes a job, because a credential may have been renewed, and looks at
+    the current configuration, which a fetch may have replaced.
     """
     job: Job | None = None
     past = _Past(timing=timing)
