@@ -38,6 +38,14 @@ class Loaded(NamedTuple):
     only_shared: bool = False
     """True if nothing is stored for the application itself."""
 
+    def confirmed(self, by: Snapshot, stale: float | None, *, waited: bool) -> "Loaded":
+        """Return the same configuration, as the server has confirmed it."""
+        return Loaded(
+            properties=self.properties.confirmed(by.url, stale),
+            snapshot=by._replace(body=self.snapshot.body),
+            waited=waited,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

@@ -108,11 +108,8 @@ class Revalidation(NamedTuple):
             return None
         if self.rejected is not None or self.loaded is None:
             return self.rejected
-        return Loaded(
-            properties=self.loaded.properties.confirmed(request.url, stale_seconds(response)),
-            snapshot=self.loaded.snapshot._replace(saved_at=time.time()),
-            waited=waited(response),
-        )
+        same = self.loaded.snapshot._replace(saved_at=time.time())  # from the same address
+        return self.loaded.confirmed(same, stale_seconds(response), waited=waited(response))
 
 
 def ask_round(
@@ -271,21 +268,12 @@ def revalidate(job: Job, current: Revalidation) -> Plan[Loaded]:
     result = yield from _ask_labels(job, ask, known, failures)
     is_same = known is not None and result.snapshot.body == known.snapshot.body
     if known is not None and is_same and not known.properties.from_snapshot:
-        return _confirmed(known, result)
+        stale = result.properties.stale_for
+        return known.confirmed(result.snapshot, stale, waited=result.waited)
     if job.config.policy == "require_server":
         return result
     stored = yield from store_and_reload(job, result)
     return stored._replace(waited=result.waited)
-
-
-def _confirmed(known: Loaded, result: Loaded) -> Loaded:
-    """Return the known configuration as the same one that the server has sent again."""
-    found = result.properties
-    return Loaded(
-        properties=known.properties.confirmed(found.place, found.stale_for),
-        snapshot=result.snapshot._replace(body=known.snapshot.body),
-        waited=result.waited,
-    )
 
 
 def store_and_reload(job: Job, loaded: Loaded) -> Plan[Loaded]:
