@@ -36,6 +36,7 @@ from pyfly.config_sql import _statements as statements
 from pyfly.config_sql._database import Database
 from pyfly.config_sql._engine import open_engine
 from pyfly.config_sql._listener import ChangeListener
+from pyfly.config_sql._shared_read import SharedRead
 from pyfly.config_sql._writer import PendingChange, Writer
 
 NAMES: Final = 1000
@@ -78,6 +79,7 @@ class SqlConfigBackend:
         self._writer = Writer(self._database)
         self._default_label = default_label
         self._listeners: set[ChangeListener] = set()
+        self._freezes = SharedRead(self._load_freezes)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -293,7 +295,12 @@ class SqlConfigBackend:
             await listener.stop()
 
     async def load_freezes(self) -> str | None:
-        """Return the text of the freezes, or `None`, with one statement."""
+        """Return the text of the freezes, or `None`. Concurrent calls share a statement."""
+        self._database.check_open()
+        self._database.check_loop()
+        return await self._freezes.run()
+
+    async def _load_freezes(self) -> str | None:
         if self._database.is_missing():  # the save that asks makes it
             return None
         rows = await self._database.rows(statements.freezes_text())
