@@ -24,11 +24,14 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_value_follows_the_configuration(server: Any, program: Any) -> None:
     server.turns = [server.json(document(db__url="x", other=number)) for number in (1, 2)]
-    server.turns += [server.json(document(db__url="x", db__poolSize=9))]
-    server.answer_json(document(db__url="y", db__pool_size="7"))
+    server.answer_json(document(db__url="x", other=3))
     live = await program().live("db", Db)
     seen: list[Any] = []
     live.on_change(lambda old, new: seen.append((old, new)))
+    await until(lambda: not server.turns)
+    server.answer_json(document(db__url="x", db__poolSize=9))
+    await until(lambda: seen)
+    server.answer_json(document(db__url="y", db__pool_size="7"))
     await until(lambda: len(seen) == 2)
     assert seen == [(Db("x"), Db("x", 9)), (Db("x", 9), Db("y", 7))]
     assert live.value == Db("y", 7)
@@ -40,8 +43,7 @@ async def test_a_configuration_that_does_not_fit_is_rejected(
     server: Any, program: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = document("v2", db__url="marker-value", db__pool_size="marker-value")
-    server.turns = [server.json(document("v1", db__url="x")), server.json(bad)]
-    server.answer_json(document("v3", db__url="y"))
+    server.answer_json(document("v1", db__url="x"))
     live = await program().live("db", Db)
     rejections: list[Rejection] = []
     changes: list[Any] = []
@@ -49,6 +51,9 @@ async def test_a_configuration_that_does_not_fit_is_rejected(
     live.on_rejected(rejections.append)
     live.on_rejected(lambda _: states.append((live.value, live.rejected)))
     live.on_change(lambda old, new: changes.append((old, new, live.rejected)))
+    server.answer_json(bad)
+    await until(lambda: rejections)
+    server.answer_json(document("v3", db__url="y"))
     await until(lambda: changes)
     (rejection,) = rejections
     assert rejection.version == "v2"
