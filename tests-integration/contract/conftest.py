@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,15 @@ def root(tmp_path: Path) -> Path:
     path = tmp_path / "root"
     path.mkdir()
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def entry_points() -> Iterator[None]:
+    """Look for the installed stores once: every look reads the names of all distributions."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = cache(metadata.entry_points)
+        patch.setattr("pyfly.config_server.storage.registry.entry_points", found)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from pyfly.config_server import (
     SharedCredential,
     open_backend,
 )
-from pyfly.config_server.storage import SupportsClose, SupportsUpgrade, ability
+from pyfly.config_server.storage import SupportsClose, ability
+from pyfly.config_sql import SqlConfigBackend
 
 pytestmark = pytest.mark.anyio
 
@@ -25,12 +27,26 @@ MERGE, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json
 TREE = {"db": {"url": "x", "ports": [1, 2]}, "on": True, "flat.key": 1.0, "none": None}
 
 
+@pytest.fixture(scope="module")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with tables and nothing in them."""
+    path = tmp_path_factory.mktemp("sqlite") / "empty.db"
+
+    async def make() -> None:
+        backend = SqlConfigBackend.from_url(f"sqlite:///{path}")
+        await backend.upgrade()
+        await backend.aclose()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture(params=["files", "memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, root: Path) -> AsyncIterator[Any]:
+async def store(request: pytest.FixtureRequest, root: Path, empty_file: Path) -> AsyncIterator[Any]:
     url = {"files": root.as_uri(), "memory": "memory:", "sqlite": f"sqlite:///{root}/config.db"}
+    if request.param == "sqlite":
+        shutil.copyfile(empty_file, root / "config.db")
     backend = open_backend(url[request.param])
-    if (upgrade := ability(backend, SupportsUpgrade)) is not None:
-        await upgrade.upgrade()
     yield backend
     if (closing := ability(backend, SupportsClose)) is not None:
         await closing.aclose()

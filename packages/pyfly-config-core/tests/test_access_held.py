@@ -22,7 +22,7 @@ stores = pytest.mark.parametrize("store", STORES)
 
 async def test_a_change_that_one_may_not_see_ends_no_wait(tmp_path: Path) -> None:
     async with served(
-        await STORES["memory"].open(tmp_path), live=LiveOptions(max_staleness=0.2)
+        await STORES["memory"].open(tmp_path), live=LiveOptions(max_staleness=0.05)
     ) as server:
         first = json.loads((await server.ask("orders", "/config/_changes")).body)["cursor"]
         target = f"/config/_changes?cursor={first}"
@@ -32,7 +32,7 @@ async def test_a_change_that_one_may_not_see_ends_no_wait(tmp_path: Path) -> Non
                 ConfigSource(application="billing", profile="prod", properties={"n": n})
             )
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(held), 0.3)
+                await asyncio.wait_for(asyncio.shield(held), 0.1)
         await server.store.save(
             ConfigSource(application="orders", profile="prod", properties={"n": 2})
         )
@@ -56,7 +56,7 @@ async def test_a_held_request_is_refused_when_its_right_is_gone(
     tmp_path: Path, store: str, target: str
 ) -> None:
     async with served(
-        await STORES[store].open(tmp_path), live=LiveOptions(max_staleness=0.2)
+        await STORES[store].open(tmp_path), live=LiveOptions(max_staleness=0.05)
     ) as server:
         if target.endswith("="):
             start = await server.ask("orders", "/config/_changes")
@@ -66,7 +66,7 @@ async def test_a_held_request_is_refused_when_its_right_is_gone(
         hold = {"if_none_match": tag} if tag else {}
         held = asyncio.ensure_future(server.ask("orders", target, prefer="wait=60", **hold))
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(held), 0.2)
+            await asyncio.wait_for(asyncio.shield(held), 0.05)
         server.badges.principals[b"Bearer orders"] = Principal(name="orders")
         await server.store.save(
             ConfigSource(application="orders", profile="prod", properties={"n": 2})
@@ -77,14 +77,14 @@ async def test_a_held_request_is_refused_when_its_right_is_gone(
 async def test_a_held_file_is_refused_when_its_right_is_gone() -> None:
     store = await in_memory(Path())
     target = "/config/orders/prod/main/orders/own.txt"
-    async with served(store, live=LiveOptions(max_staleness=0.2)) as server:
+    async with served(store, live=LiveOptions(max_staleness=0.05)) as server:
         first = [await server.ask("orders", target) for _ in range(2)][1]
         tag = first.headers[b"etag"].decode()
         held = asyncio.ensure_future(
             server.ask("orders", target, prefer="wait=60", if_none_match=tag)
         )
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(held), 0.2)
+            await asyncio.wait_for(asyncio.shield(held), 0.05)
         server.badges.principals[b"Bearer orders"] = Principal(name="orders")
         store.put_resource("main", "orders/own.txt", b"canary-new")
         got = await asyncio.wait_for(held, 20)

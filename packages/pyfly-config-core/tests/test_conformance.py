@@ -1,11 +1,12 @@
 """The stores of this distribution pass the suite that it ships."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pyfly.config_server import FilesystemConfigBackend, InMemoryConfigBackend
-from pyfly.config_server.files import DirectoryTree, SpringLayout, TextStore
+from pyfly.config_server.files import DirectoryTree, SpringLayout, TextStore, directory_scan
 from pyfly.config_server.storage import SupportsResources
 from pyfly.config_server.testing import (
     BackendConformance,
@@ -23,6 +24,20 @@ from pyfly.config_server.testing import (
     LabelsConformance,
     ResourcesConformance,
 )
+
+
+@pytest.fixture(autouse=True)
+def _files_are_soon_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is looked at twice until it is older than a tick of the clock: here 0.2 seconds."""
+    monkeypatch.setattr(directory_scan, "YOUNG_NANOSECONDS", 200_000_000)
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file that has been complete for long enough to be read at once."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    written = file.stat().st_mtime - 2
+    os.utime(file, (written, written))
 
 
 class TestMemory(
@@ -80,8 +95,7 @@ class TestFilesystem(
         self, backend: SupportsResources, label: str, path: str, content: bytes
     ) -> None:
         file = self.root / label / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        put(file, content)
 
     async def open_another(self) -> FilesystemConfigBackend:
         return FilesystemConfigBackend(self.root)
@@ -120,5 +134,4 @@ class TestSpringLayout(
         self, backend: SupportsResources, label: str, path: str, content: bytes
     ) -> None:
         file = self.root / label / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        put(file, content)

@@ -12,7 +12,7 @@ import pytest
 
 from pyfly.config_core import BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
-from pyfly.config_server.files import LabelsLayout, Layout, SpringLayout, emptied
+from pyfly.config_server.files import LabelsLayout, Layout, SpringLayout, emptied, loss
 from pyfly.config_server.storage import ABSENT, ANY, BundleChange, EverythingChange
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +25,12 @@ LAYOUTS: dict[str, Layout] = {"labels": LabelsLayout(), "spring": SpringLayout()
 @pytest.fixture(params=LAYOUTS)
 def layout(request: pytest.FixtureRequest) -> Layout:
     return LAYOUTS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def _confirmed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other process removes a bundle meanwhile, for which a store would look again later."""
+    monkeypatch.setattr(loss, "_CONFIRM_SECONDS", 0.001)
 
 
 @pytest.fixture

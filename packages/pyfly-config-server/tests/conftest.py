@@ -4,6 +4,8 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,15 @@ def logging_as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def entry_points() -> Iterator[None]:
+    """Look for the installed stores once: every look reads the names of all distributions."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = cache(metadata.entry_points)
+        patch.setattr("pyfly.config_server.storage.registry.entry_points", found)
+        yield
 
 
 @pytest.fixture

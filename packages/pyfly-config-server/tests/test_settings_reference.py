@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,11 @@ _LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML or head
 }
 
 
+@cache
+def schema_validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(settings_schema())
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -105,7 +111,6 @@ _LEFT_TO_THE_SERVER = {  # settings that need one another, texts in YAML or head
     ],
 )
 def test_the_schema_accepts_what_the_server_accepts(key: str, tmp_path: Path) -> None:
-    validator = jsonschema.Draft202012Validator(settings_schema())
     file = tmp_path / "settings.toml"
     different = []
     for value in [*_VALUES, *_TABLES]:
@@ -118,7 +123,7 @@ def test_the_schema_accepts_what_the_server_accepts(key: str, tmp_path: Path) ->
         except SettingsError:
             is_accepted = False
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-        if validator.is_valid(document) is not is_accepted:
+        if schema_validator().is_valid(document) is not is_accepted:
             different.append((value, is_accepted))
     assert different == []
 
