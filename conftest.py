@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=25)
 settings.load_profile("patient")
 
 SERVERS = frozenset(
@@ -84,6 +85,15 @@ collect_ignore_glob = ["packages/*/src/pyfly/config_cli/_backend_template/*"]
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[Any], list[Any]]:
+    """Search only modules for examples that have some; each search imports its module."""
+    found = yield
+    if file_path.suffix != ".py" or b">>>" in file_path.read_bytes():
+        return found
+    return [one for one in found if type(one) is pytest.Module]
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keep thousands of tests out of the garbage collector, which would look at them in vain.
 
@@ -98,6 +108,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         _trace(*tracing)
         gc.freeze()
+        gc.set_threshold(20_000)  # a test makes many objects and keeps few
         gc.enable()
 
 

@@ -250,14 +250,14 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_error(body: bytes) -> None:
     outcome(body)
     outcome(json.dumps(DOCUMENT).encode() + body)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(JSON, st.sampled_from(PLACES))
 def test_any_json_at_any_place_is_a_value_or_an_error(value: Any, place: tuple[Any, ...]) -> None:
     changed = copy.deepcopy(DOCUMENT)
@@ -271,7 +271,7 @@ def test_any_json_at_any_place_is_a_value_or_an_error(value: Any, place: tuple[A
     outcome(json.dumps(changed).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=8))
 def test_any_damage_is_a_value_or_an_error(position: int, damage: bytes) -> None:
     body = json.dumps(DOCUMENT).encode()
@@ -286,7 +286,6 @@ HEADERS = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.integers(100, 999),
     st.dictionaries(

@@ -10,10 +10,10 @@ from pyfly.config_core.property_names import canonical, elements, join
 
 KEYS = st.text(alphabet="aAb.-_[]01é", max_size=12)
 SOURCES = st.lists(st.dictionaries(KEYS, st.integers(0, 9), max_size=6), max_size=3)
-QUICK = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=3 * settings().max_examples // 2)
 
 
-@QUICK
+@MANY
 @given(SOURCES)
 def test_every_look_up_agrees(sources: list[dict[str, int]]) -> None:
     named = [PropertySource(name=f"s{n}", source=dict(one)) for n, one in enumerate(sources)]
@@ -34,7 +34,7 @@ def test_every_look_up_agrees(sources: list[dict[str, int]]) -> None:
             assert properties.section(join(parts[:1])).get(rest) == value
 
 
-@QUICK
+@MANY
 @given(SOURCES)
 def test_the_highest_source_wins_and_lists_are_whole(sources: list[dict[str, int]]) -> None:
     merged = merge_sources(sources)

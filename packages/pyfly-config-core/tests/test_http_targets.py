@@ -37,6 +37,7 @@ from pyfly.config_server.http.routing import (
 )
 
 pytestmark = pytest.mark.anyio
+EXAMPLES = settings().max_examples
 
 Ask = Callable[..., Any]
 TABLE = RouteTable(ENDPOINTS, base_path="/c")
@@ -105,7 +106,7 @@ names = st.text(alphabet="ab-._/", max_size=9) | st.from_regex(
 
 
 @given(names)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * EXAMPLES)
 def test_flattened_names_are_split_as_by_a_greedy_expression(text: str) -> None:
     assert split_flattened(text) == by_expression("{name}-{profiles}.{extension}", text)
 
@@ -147,7 +148,7 @@ words = st.sampled_from(WORDS)
 
 
 @given(st.lists(words | st.text(alphabet="a-.yml", max_size=8), min_size=1, max_size=6))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * EXAMPLES)
 def test_routes_are_found_as_by_greedy_expressions(segments: list[str]) -> None:
     path = "/".join(segments)
     for query in (b"", b"useDefaultLabel"):
@@ -160,7 +161,7 @@ def test_routes_are_found_as_by_greedy_expressions(segments: list[str]) -> None:
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * EXAMPLES)
 def test_any_bytes_have_a_route_or_none_or_are_not_acceptable(path: bytes) -> None:
     try:
         TABLE.find(b"/c/" + path, "GET")
@@ -274,7 +275,7 @@ def test_the_first_elements_of_an_accept_header_are_looked_at() -> None:
     value=st.binary(max_size=60) | st.from_regex(rb"[A-Za-z*/,;=\"0-9. :+-]{0,60}", fullmatch=True),
     method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "POST", "OPTIONS", "X"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * EXAMPLES // 2)
 def test_no_header_is_a_500(name: str, value: bytes, method: str) -> None:
     backend = InMemoryConfigBackend()
     backend.put_resource("main", "one.txt", b"one")
@@ -396,7 +397,7 @@ async def test_a_cursor_that_was_not_given_out_is_refused(ask: Ask) -> None:
 
 
 @given(values | st.binary(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * EXAMPLES)
 def test_no_cursor_is_a_500(value: object) -> None:
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
     controller = Controller(ConfigServer(InMemoryConfigBackend()), auth=None)
@@ -419,7 +420,7 @@ async def test_what_a_listing_does_not_take_is_refused(ask: Ask, query: str) -> 
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[a-zA-Z&=%0-9;+]{0,40}", fullmatch=True))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * EXAMPLES // 2)
 def test_no_query_is_a_500(text: str) -> None:
     backend = InMemoryConfigBackend()
     backend.put_resource("main", "one.txt", b"one")

@@ -72,7 +72,7 @@ def selects(name: str, key: str) -> bool:
 @given(st.lists(NAMES, min_size=1, max_size=3), st.lists(KEYS, max_size=12, unique=True))
 @example(["a"], ["a[", "a[.b", "a[.b]", "a].b", "-.a"])
 @example(["Σ"], ["aΣ.b", "Σ.b", "σ.b", "ς[0]"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 def test_a_selection_agrees_with_a_comparison_by_elements(
     names: list[str], keys: list[str]
 ) -> None:

@@ -83,7 +83,7 @@ def test_names_of_variables(key: str, spring: str, snake: str) -> None:
     assert (variable(key), snake_variable(key)) == (spring, snake)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(KEYS)
 @example("a[0].-[1]")
 @example("-[0]")
@@ -94,7 +94,7 @@ def test_the_canonical_name_is_made_of_the_elements(key: str) -> None:
     assert canonical(key) == ".".join(forms)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(KEYS)
 def test_names_are_stable(key: str) -> None:
     parts = elements(key)

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 import yaml as library
 from edited_texts import TextMaker, changed, kept_lines
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyfly.config_core import ConfigFormatError
@@ -22,9 +22,9 @@ from pyfly.config_server.formats.edits import edit_text
 from pyfly.config_server.formats.json import dump_json
 from pyfly.config_server.formats.text import dump_text, parse_documents, parse_text, same_tree
 
-EXAMPLES = int(os.environ.get("PYFLY_PROOF_EDITS", "150"))
+EXAMPLES = int(os.environ.get("PYFLY_PROOF_EDITS", 3 * settings().max_examples // 2))
 RANDOMS = st.integers(min_value=0, max_value=2**32).map(random.Random)
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=EXAMPLES)
 
 
 def is_storable(tree: object) -> bool:
