@@ -45,6 +45,7 @@ async def test_a_wait_that_ends_without_a_change_is_followed_by_the_next(
     assert (await watched.change()).properties == {"a": 1}
 
 
+@pytest.mark.slow
 async def test_a_busy_server_and_a_cut_connection_end_no_watch(
     watch: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +124,7 @@ async def test_a_refresh_that_fails_leaves_the_configuration(
         await offline.refresh()
 
 
+@pytest.mark.slow
 async def test_the_change_after_a_rejected_configuration_is_seen_at_once(
     watch: Any, holding_server: Any
 ) -> None:

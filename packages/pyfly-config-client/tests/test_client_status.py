@@ -104,6 +104,7 @@ async def test_a_stale_configuration_is_better_than_none(
     assert found.section("b").stale_for >= 7
 
 
+@pytest.mark.slow
 async def test_a_replica_that_is_behind_does_not_lead_back(
     watch: Any, holding_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -422,6 +422,7 @@ def test_an_output_that_lacks_characters_is_an_error_of_the_output(
     assert "PYTHONIOENCODING=utf-8" in error
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
 @pytest.mark.parametrize("words", ["get", "env", "doctor", "get db.url --json"])
 def test_an_output_that_cannot_be_written_is_an_error_without_a_traceback(words: str) -> None:

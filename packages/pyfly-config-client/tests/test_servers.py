@@ -17,6 +17,7 @@ Fetch = Callable[..., Any]
 # --- retries --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_server_that_comes_back_within_the_deadline_is_used(
     server: Any, fetch: Fetch, document: Any
 ) -> None:

@@ -136,6 +136,7 @@ async def test_what_is_known_stays_while_the_server_is_in_trouble(
     assert "marker" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_value_that_the_program_refuses_never_replaces_a_good_one(
     server: Any, changes: Any
 ) -> None:

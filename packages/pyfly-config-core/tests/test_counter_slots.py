@@ -80,6 +80,7 @@ with published_counters(Path(sys.argv[1]), 0) as counters:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_counts_and_no_gauges(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE)
     try:

@@ -267,6 +267,7 @@ async def test_an_edit_by_hand_during_a_save_is_not_lost(
     assert found.properties == {"a": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 async def test_a_save_of_a_large_text_costs_the_event_loop_nothing(
     backend: FilesystemConfigBackend, write: Write

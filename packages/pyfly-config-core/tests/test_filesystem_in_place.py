@@ -176,6 +176,7 @@ async def test_a_file_that_keeps_changing_is_unavailable_and_listed_with_that_er
     assert await backend.list() == []
 
 
+@pytest.mark.slow
 async def test_a_file_that_settled_while_the_machine_was_busy_is_read_and_listed(
     backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

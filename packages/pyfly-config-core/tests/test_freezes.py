@@ -299,6 +299,7 @@ async def test_each_store_of_a_routing_has_its_own_freezes() -> None:
         await bundles.check_not_frozen([source("orders").key, source("billing").key])
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_store_that_is_away_is_not_written_although_its_standby_answers(
     tmp_path: Path,

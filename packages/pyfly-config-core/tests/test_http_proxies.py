@@ -478,6 +478,7 @@ async def test_a_ready_answer_never_goes_to_another_identity(auth: Authenticator
             assert await status(app, subject(ORDERS), path="/config/billing/prod") == 403
 
 
+@pytest.mark.slow
 async def test_a_request_of_an_identity_is_held_and_decided_again(
     auth: Authenticator, tmp_path: Path
 ) -> None:

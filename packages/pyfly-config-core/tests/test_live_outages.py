@@ -89,6 +89,7 @@ async def test_what_was_never_answered_is_an_error(
     assert (await app.get("/config/billing/prod")).status == 200
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_away_is_looked_at_every_second_however_seldom_otherwise(
     app: Application, store: ControlledStore
 ) -> None:

@@ -100,6 +100,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert all(isinstance(value, str) for tree in found for value in tree.values())
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 @pytest.mark.parametrize(
     "text",

@@ -68,6 +68,7 @@ def deep(leaf: Any, *, levels: int = 60, length: int = 4_000) -> dict[str, Any]:
     return leaf
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
 def test_what_would_be_large_with_flat_keys_is_refused_before_it_is_made(suffix: str) -> None:
@@ -103,6 +104,7 @@ def test_paths_of_empty_mappings_are_not_made() -> None:
         assert seconds(lambda: work(tree)) < 3 * 0.05  # noqa: B023 - called at once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "suffix"),
     [
@@ -126,6 +128,7 @@ def test_a_long_pointer_of_a_patch_takes_memory_for_its_tokens_only(pointer: str
     assert peak(lambda: parse_operations(patch)) < 30_000_000
 
 
+@pytest.mark.slow
 def test_a_long_prefix_of_a_cipher_text_takes_no_more_memory_than_the_text() -> None:
     text = "{a:}" * 250_000
     assert peak(lambda: split_prefix(text)) < 10_000_000
@@ -208,6 +211,7 @@ def test_new_lines_are_not_indented_as_far_as_a_hostile_text(text: str, suffix: 
         assert peak(edit) < 24 * MEBIBYTE
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 def test_lists_of_equal_items_are_compared_in_bounded_time() -> None:
     text = "".join(f"k{number}: [{', '.join('1' * 200)}]\n" for number in range(50))

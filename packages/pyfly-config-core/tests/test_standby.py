@@ -129,6 +129,7 @@ async def test_labels_and_plain_files_are_kept(
             await missing
 
 
+@pytest.mark.slow
 async def test_files_with_several_documents_and_places_are_kept_as_they_were(
     restart: Restart, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ async def test_what_is_not_kept_raises_the_error_of_the_store(process: Process) 
         await process.live.get(Document("orders", "absent"))
 
 
+@pytest.mark.slow
 async def test_an_answer_in_memory_is_not_replaced_by_an_older_one_from_the_disk(
     store: Switch, process: Process
 ) -> None:
@@ -185,6 +186,7 @@ async def test_reads_of_a_block_know_their_oldest_result(store: Switch, process:
     assert reads.since is None
 
 
+@pytest.mark.slow
 async def test_a_store_that_hangs_is_not_waited_for(store: Switch, process: Process) -> None:
     """As a database does whose packets are dropped."""
     never = asyncio.Event()

@@ -75,6 +75,7 @@ async def test_a_system_without_threads_is_an_error_and_works_again_when_it_has_
     await threads.close(deadline=soon())
 
 
+@pytest.mark.slow
 async def test_a_stuck_call_is_given_up_and_replaced_up_to_a_limit() -> None:
     threads = Threads(1, name="test")
     go = threading.Event()

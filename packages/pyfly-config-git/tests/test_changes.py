@@ -199,6 +199,7 @@ async def test_readers_find_a_new_commit_parsed(
     assert parsed == ["differences"]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_commit_that_takes_too_long_to_compare_is_served_soon(
     repository: Repository, open_store: Open, monkeypatch: pytest.MonkeyPatch
@@ -281,6 +282,7 @@ async def test_a_fetch_starts_one_process(
     assert len(started) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_fetches_that_are_asked_for_again_and_again_are_few(
     repository: Repository, open_store: Open, monkeypatch: pytest.MonkeyPatch

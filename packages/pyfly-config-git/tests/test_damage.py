@@ -151,6 +151,7 @@ async def test_a_branch_that_looks_like_two_lines_is_no_other_branch(
     assert (await store.fetch_snapshot([key])).version == commit
 
 
+@pytest.mark.slow
 async def test_an_old_master_takes_the_place_of_main_at_the_second_look_only(
     repository: Repository, open_store: Open
 ) -> None:

@@ -128,6 +128,7 @@ async def test_a_branch_makes_room_for_one_below_it(
     assert (await port(store, "df"), await port(store, "df/x")) == (None, 3)
 
 
+@pytest.mark.slow
 async def test_a_lost_default_branch_is_believed_when_it_is_seen_twice(
     repository: Repository, open_store: Open
 ) -> None:
@@ -144,6 +145,7 @@ async def test_a_lost_default_branch_is_believed_when_it_is_seen_twice(
     assert await store.has_label("main") is False
 
 
+@pytest.mark.slow
 async def test_the_loss_of_all_branches_is_never_believed(
     repository: Repository, open_store: Open, tmp_path: Path
 ) -> None:
@@ -275,6 +277,7 @@ async def test_two_processes_share_a_clone(repository: Repository, open_store: O
     assert (await other.changes_since(cursors[1])).changes
 
 
+@pytest.mark.slow
 async def test_fetches_and_saves_do_not_wait_for_tidying(
     repository: Repository,
     open_store: Open,
@@ -315,6 +318,7 @@ exec {git} "$@"
     assert not left.exists()
 
 
+@pytest.mark.slow
 async def test_many_fetches_leave_few_packs(
     repository: Repository, open_store: Open, times: int
 ) -> None:

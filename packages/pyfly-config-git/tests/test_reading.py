@@ -149,6 +149,7 @@ async def test_a_repository_with_sha256_is_read(tmp_path: Path, open_store: Open
     assert [await port(store, label) for label in ("main", commit, commit[:10])] == [1, 1, 1]
 
 
+@pytest.mark.slow
 async def test_every_answer_comes_from_one_commit(
     repository: Repository, open_store: Open, times: int
 ) -> None:

@@ -42,6 +42,7 @@ async def get(
     await live.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.case(33)
 async def test_the_version_of_a_document_is_the_commit(repository: Repository, get: Get) -> None:
     first = repository.head()
@@ -74,6 +75,7 @@ async def test_a_branch_with_a_slash_and_its_plain_files_are_served(
     assert (await get("orders/prod/main/conf")).status == 404
 
 
+@pytest.mark.slow
 async def test_answers_are_marked_while_the_remote_is_away(
     repository: Repository, get: Get
 ) -> None:

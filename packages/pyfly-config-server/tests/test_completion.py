@@ -104,6 +104,7 @@ def test_no_store_behind_a_network_and_no_error_disturbs_the_line(
     assert complete("pyfly-config get 'unclosed") == complete("pyfly-config get unclosed")
 
 
+@pytest.mark.slow
 def test_the_script_of_bash_completes(store: Path, tmp_path: Path) -> None:
     """Bash itself calls the function of the script, as at a press of the key."""
     command = Path(sys.executable).with_name("pyfly-config")

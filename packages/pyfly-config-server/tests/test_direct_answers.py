@@ -341,6 +341,7 @@ def cut(script: bytes, numbers: random.Random) -> list[bytes]:
     return [script[a:b] for a, b in zip([0, *places], [*places, len(script)], strict=True)]
 
 
+@pytest.mark.slow
 async def test_a_request_behind_a_running_one_waits_its_turn() -> None:
     tag = "If-None-Match: *"
     async with serving() as site:

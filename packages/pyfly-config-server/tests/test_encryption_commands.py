@@ -119,6 +119,7 @@ def test_without_a_key_it_is_said_where_to_name_one(
     assert "was not encrypted with this key" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_key_that_cannot_be_used_encrypts_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

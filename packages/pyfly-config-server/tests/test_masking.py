@@ -68,6 +68,7 @@ def test_secrets_in_values_of_any_key_are_masked(value: str, shown: str) -> None
     assert masked("server.url", value, NAMES) == shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ["a", "key", "key ", "http://", "http://u:", "jdbc:oracle:a:/"])
 def test_long_values_take_time_in_proportion(piece: str) -> None:
     value = piece * 50_000  # an hour if every position were a new begin

@@ -24,6 +24,7 @@ print(gc.get_stats()[2]["collections"] - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("process", "searched"), [("serving", False), ("other", True)])
 def test_as_many_objects_as_ten_thousand_watchers_have_are_not_all_searched(
     process: str, searched: bool
@@ -70,6 +71,7 @@ async def gone(found: "weakref.ref[Knot]") -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.usefixtures("unfrozen")
 @pytest.mark.parametrize(

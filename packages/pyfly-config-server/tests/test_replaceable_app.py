@@ -18,6 +18,7 @@ from pyfly.config_server import ConfigServer, ConfigServerApp, InMemoryConfigBac
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow
 async def test_a_request_that_outlasts_a_reload_ends_its_application_without_a_complaint(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
