@@ -24,6 +24,9 @@ ON_FIRST_USE = {
     "pyfly.config_client._conversion",
     "pyfly.config_client._encryption",
     "pyfly.config_client._live",
+    "pyfly.config_client._scalars",
+    "pyfly.config_client._sections",
+    "pyfly.config_client._types",
     "pyfly.config_client._watch",
     "queue",
 }
