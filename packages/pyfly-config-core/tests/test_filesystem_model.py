@@ -138,13 +138,14 @@ def parts(tree: Any) -> Iterator[Any]:
 
 
 def refused(tree: Any, suffix: str) -> bool:
-    """True if a file cannot hold the tree: what YAML refuses is refused everywhere."""
+    """True if a file cannot hold the tree: JSON has finite numbers only, YAML shorter texts."""
     for part in parts(tree):
-        if isinstance(part, str) and len(part) > LONGEST_TEXT:
+        if suffix == ".json":
+            if isinstance(part, float) and not math.isfinite(part):
+                return True
+        elif isinstance(part, str) and len(part) > LONGEST_TEXT:
             return True
-        if isinstance(part, dict) and any(len(key) > LONGEST_KEY for key in part):
-            return True
-        if suffix == ".json" and isinstance(part, float) and not math.isfinite(part):
+        elif isinstance(part, dict) and any(len(key) > LONGEST_KEY for key in part):
             return True
     return False
 

@@ -273,6 +273,13 @@ def test_a_text_that_becomes_too_long_is_refused() -> None:
         edit_text(text, {"a": 1, "b": "x" * 100}, suffix=".yaml")
 
 
+def test_a_text_that_becomes_too_long_with_the_escapes_of_the_old_one_is_written_anew() -> None:
+    wanted = {"a": "é" * 400_000}  # six bytes each as an escape, two in UTF-8
+    edit = edit_text(b'{"a": "\\u00e9"}', wanted, suffix=".json")
+    assert parse_text(edit.data, suffix=".json") == wanted
+    assert edit.level is EditLevel.WHOLE
+
+
 @pytest.mark.parametrize(("text", "suffix"), [("[]", ".json"), ("# empty\n", ".yaml")])
 def test_what_an_empty_text_cannot_hold_is_refused_or_written_anew(text: str, suffix: str) -> None:
     if suffix == ".json":

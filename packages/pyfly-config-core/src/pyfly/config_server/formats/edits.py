@@ -80,6 +80,10 @@ def edit_text(data: bytes, wanted: Mapping[str, JsonValue], *, suffix: str) -> T
         return _edited(data, documents, [wanted], suffix)
     except UneditableTextError:
         return _anew(wanted, suffix)
+    except ConfigFormatError:  # too long: perhaps not without its escapes, and JSON has no comments
+        if suffix != ".json":
+            raise
+        return _anew(wanted, suffix)
 
 
 def edit_documents(
