@@ -139,15 +139,13 @@ def parts(tree: Any) -> Iterator[Any]:
 
 def refused(tree: Any, suffix: str) -> bool:
     """True if a file cannot hold the tree: JSON has finite numbers only, YAML shorter texts."""
-    for part in parts(tree):
-        if suffix == ".json":
-            if isinstance(part, float) and not math.isfinite(part):
-                return True
-        elif isinstance(part, str) and len(part) > LONGEST_TEXT:
-            return True
-        elif isinstance(part, dict) and any(len(key) > LONGEST_KEY for key in part):
-            return True
-    return False
+    if suffix == ".json":
+        return any(isinstance(part, float) and not math.isfinite(part) for part in parts(tree))
+    return any(
+        (isinstance(part, str) and len(part) > LONGEST_TEXT)
+        or (isinstance(part, dict) and any(len(key) > LONGEST_KEY for key in part))
+        for part in parts(tree)
+    )
 
 
 class FilesystemAndMemory(RuleBasedStateMachine):

@@ -280,6 +280,25 @@ def own(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [one for one in caplog.records if one.name.startswith("pyfly.")]
 
 
+async def test_a_marker_that_something_has_tidied_up_is_made_again(
+    root: Path, tmp_path: Path, complete_scans: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tmp_path / "markers"
+    parent.mkdir()
+    monkeypatch.setattr(watch_period, "_MARKER_PARENTS", (str(parent),))
+    monkeypatch.setattr(watch_period, "_ARRIVAL_SECONDS", SECONDS)
+    async with watched(root) as backend:
+        complete_scans.clear()
+        for number in range(3):
+            for marker in parent.glob("*/*"):
+                marker.unlink()
+            before = await scan(backend)
+            write(root / "main" / "app0-prod.yaml", f"a: {number + 10}\n")
+            batch = await backend.changes_since(before)
+            assert ResourceChange(label="main", path="app0-prod.yaml") in batch.changes
+        assert not complete_scans
+
+
 async def test_markers_are_removed_with_the_watch(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

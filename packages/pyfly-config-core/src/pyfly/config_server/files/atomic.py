@@ -72,14 +72,10 @@ def replace_file(
         OSError: Nothing changed, unless the last step failed, the flush of the directory.
     """
     kept = _status_of(directory, name)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(TEMPORARY_NAME, dir_fd=directory)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with opened(os.open(TEMPORARY_NAME, flags, mode, dir_fd=directory)) as descriptor:
+        with opened(_create_temporary(directory, mode)) as descriptor:
             if kept is not None:
-                _keep_owner(descriptor, kept)
-                os.fchmod(descriptor, stat.S_IMODE(kept.st_mode))
+                _keep_owner_and_permissions(descriptor, kept)
             _write_all(descriptor, data)
             # The file is complete before the rename, so that readers need not wait.
             settled_at = time.time_ns() - SETTLING_NANOSECONDS
@@ -103,12 +99,25 @@ def _status_of(directory: int, name: str) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _keep_owner(descriptor: int, status: os.stat_result) -> None:
+def _create_temporary(directory: int, mode: int) -> int:
+    """Create the temporary file, in place of that of a killed writer."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(TEMPORARY_NAME, flags, mode, dir_fd=directory)
+    except FileExistsError:
+        os.unlink(TEMPORARY_NAME, dir_fd=directory)
+        return os.open(TEMPORARY_NAME, flags, mode, dir_fd=directory)
+
+
+def _keep_owner_and_permissions(descriptor: int, status: os.stat_result) -> None:
     """Give a file to the owner of another one: root may, others may not and keep it."""
     mine = os.fstat(descriptor)
     if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
         with contextlib.suppress(PermissionError):
             os.fchown(descriptor, status.st_uid, status.st_gid)
+    elif mine.st_mode == status.st_mode:
+        return
+    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

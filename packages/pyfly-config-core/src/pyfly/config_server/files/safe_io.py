@@ -17,6 +17,7 @@ from pyfly.config_core import BackendAccessDeniedError, BackendUnavailableError
 __all__ = [
     "DIRECTORY",
     "REGULAR",
+    "missing_root",
     "open_at",
     "open_file",
     "open_inside",
@@ -104,9 +105,14 @@ def open_root(root: Path) -> int:
     try:
         return os.open(root, DIRECTORY)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BackendUnavailableError(
-            f"cannot open the root of the configuration: {os.strerror(error.errno or 0)}"
-        ) from error
+        raise missing_root(error) from error
+
+
+def missing_root(error: OSError) -> BackendUnavailableError:
+    """Return the error for a root that does not exist or is not a directory."""
+    return BackendUnavailableError(
+        f"cannot open the root of the configuration: {os.strerror(error.errno or 0)}"
+    )
 
 
 def _descend(top: int, relative: str, flags: int) -> int:

@@ -112,7 +112,7 @@ def read_file(descriptor: int, *, limit: int, where: str) -> tuple[bytes, FileId
     for _ in range(_READ_ATTEMPTS):
         before = file_identity(descriptor, limit=limit)
         _check_settled(before, where)
-        data = _read_from_start(descriptor, limit)
+        data = _read_from_start(descriptor, before.size)
         if not data:
             _await_times(descriptor)
         if file_identity(descriptor, limit=limit) == before and len(data) == before.size:
@@ -162,10 +162,9 @@ def settled(read: Callable[[], _Result]) -> _Result:
             time.sleep(error.seconds)
 
 
-def _read_from_start(descriptor: int, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    offset = 0
-    while offset <= limit and (chunk := os.pread(descriptor, 1 << 20, offset)):
-        chunks.append(chunk)
-        offset += len(chunk)
-    return b"".join(chunks)
+def _read_from_start(descriptor: int, size: int) -> bytes:
+    """Return the bytes of a file: fewer than its size if it is shorter, one more if longer."""
+    data = os.pread(descriptor, size + 1, 0)
+    while len(data) < size and (more := os.pread(descriptor, size + 1 - len(data), len(data))):
+        data += more
+    return data

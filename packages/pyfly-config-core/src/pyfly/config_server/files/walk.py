@@ -12,6 +12,7 @@ from pyfly.config_core import ConfigError, InvalidConfigKeyError, check_name
 from pyfly.config_server.files.safe_io import (
     DIRECTORY,
     REGULAR,
+    missing_root,
     open_inside,
     open_root,
     opened,
@@ -112,7 +113,11 @@ def has_label(root: Path) -> bool:
         BackendUnavailableError: The root does not exist.
         OSError: The root cannot be listed.
     """
-    with opened(open_root(root)) as directory, os.scandir(directory) as entries:
+    try:
+        entries = os.scandir(root)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise missing_root(error) from error
+    with entries:
         return any(entry.name[0] != "." and _is_directory(entry) for entry in entries)
 
 

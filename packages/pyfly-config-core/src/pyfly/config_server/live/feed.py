@@ -33,8 +33,10 @@ _PATIENCE_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 0.05
 _LAG_SECONDS: Final = 0.05
 """An event loop that wakes a task later than this has too much to do."""
-_HINT_PAUSE: Final = 0.02
-"""Seconds between two looks: hints that come faster are joined."""
+_LOOK_PAUSE: Final = 0.02
+"""Seconds between two looks, so that one answers many who ask for it."""
+_HINT_PAUSE: Final = 0.1
+"""Seconds between two hints: those that come faster are joined."""
 _RESTART_SECONDS: Final = 5.0
 """The pause before a failed iterator of hints is started again."""
 
@@ -149,7 +151,7 @@ class Feed:
                 delay.cancel()
             self._note(wall)
             self._wake()
-            await asyncio.sleep(_HINT_PAUSE)
+            await asyncio.sleep(_LOOK_PAUSE)
 
     def _wake(self) -> None:
         """Let those who wait for a look go on."""
@@ -231,6 +233,7 @@ class Feed:
             try:
                 async for _ in store.hints():
                     self._wanted.set()
+                    await asyncio.sleep(_HINT_PAUSE)
             except Exception as error:  # noqa: BLE001 - a third-party store may raise anything
                 _LOG.info("%s: no hints: %s", self._name, _words(error))
             await asyncio.sleep(_RESTART_SECONDS)

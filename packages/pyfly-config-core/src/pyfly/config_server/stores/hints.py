@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pyfly.config_core import BackendUnavailableError, UnsupportedOperationError
+from pyfly.config_server.files.atomic import TEMPORARY_NAME
 from pyfly.config_server.stores.hint_reader import HintReader
 from pyfly.config_server.stores.watch_period import Markers, Place, WatchPeriod, read_mounts
 
@@ -196,7 +197,7 @@ class _Watch(threading.Thread):
         try:
             with contextlib.closing(_events(watched, ending)) as events:
                 for paths in events:
-                    changed = self._markers.others(paths)
+                    changed = {*filter(_is_of_store, self._markers.others(paths))}
                     if any(path in directories or Path(path).is_dir() for path in changed):
                         period.end()
                     period.add(changed)
@@ -273,6 +274,11 @@ def _directories(root: str) -> Iterator[str]:
     for path, names, _ in os.walk(root):
         yield path
         names[:] = [name for name in names if name != _REPOSITORY and _is_text(name)]
+
+
+def _is_of_store(path: str) -> bool:
+    """False for the temporary file of a save, which nobody reads before it has another name."""
+    return not path.endswith(f"/{TEMPORARY_NAME}")
 
 
 def _is_text(name: str) -> bool:

@@ -8,9 +8,12 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final, Self
+
+from pyfly.config_server.files.safe_io import opened
 
 __all__ = ["Markers", "Place", "WatchPeriod", "read_mounts"]
 
@@ -22,6 +25,7 @@ _MARKER_PARENTS: Final = ("/dev/shm", "/tmp")  # noqa: S108 - a private director
 _ARRIVAL_SECONDS: Final = 0.25
 """Events that take longer are late."""
 _MOST_PATHS: Final = 10_000
+_READ_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +48,25 @@ class Place:
         status = os.stat(path)  # noqa: PTH116 - the path is a text for the library
         return cls(path=path, device=status.st_dev, inode=status.st_ino)
 
+    def is_at(self, root: Path) -> bool:
+        """True if a root leads to this directory, and its path without links still does."""
+        try:
+            return all(
+                (status.st_dev, status.st_ino) == (self.device, self.inode)
+                for status in map(os.stat, {os.fspath(root), self.path})
+            )
+        except OSError:
+            return False
+
 
 def read_mounts() -> str:
     """Return the description of all mounts (`proc_pid_mountinfo(5)`); empty without one."""
     try:
-        return _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+        with opened(os.open(_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)) as descriptor:
+            parts = [*iter(partial(os.read, descriptor, _READ_BYTES), b"")]
     except OSError:
         return ""
+    return b"".join(parts).decode("utf-8", "surrogateescape")
 
 
 def _reports_everything(place: Place, mounts: str) -> bool:
@@ -84,7 +100,7 @@ class Markers:
 
     The events of all watched directories come in order. When the event of a new marker has come,
     so have the events of everything that happened before. Without a directory for them, no event
-    comes.
+    comes. A marker is the one before with another name, which takes one call of the system.
     """
 
     def __init__(self) -> None:
@@ -130,14 +146,14 @@ class Markers:
         number = next(self._numbers)
         marker = Path(self.directories[0], str(number))
         try:
-            marker.touch(mode=0o600)
-            with self._changed:
-                return self._changed.wait_for(lambda: self._latest >= number, seconds)
+            try:
+                marker.with_name(str(number - 1)).rename(marker)
+            except FileNotFoundError:  # the first one, or something has tidied up
+                marker.touch(mode=0o600)
         except OSError:
             return False
-        finally:
-            with contextlib.suppress(OSError):
-                marker.unlink()
+        with self._changed:
+            return self._changed.wait_for(lambda: self._latest >= number, seconds)
 
 
 class WatchPeriod:
@@ -192,7 +208,4 @@ class WatchPeriod:
 
     def is_in_place(self, root: Path) -> bool:
         """True if a root still leads to the directory."""
-        try:
-            return Place.of(root) == self._place
-        except OSError:
-            return False
+        return self._place.is_at(root)
