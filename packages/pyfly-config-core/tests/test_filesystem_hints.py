@@ -16,6 +16,7 @@ import watchfiles
 
 from pyfly.config_core import BackendUnavailableError, ConfigKey, UnsupportedOperationError
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
+from pyfly.config_server.files.atomic import TEMPORARY_NAME
 from pyfly.config_server.storage import BundleChange, SupportsChangeHints, ability
 from pyfly.config_server.stores import hints as hints_module
 
