@@ -134,3 +134,25 @@ def test_a_new_store_changes_what_the_page_shows(changed: Checkout) -> None:
     before = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
     after = (changed("A new store") / "pyproject.toml").read_text(encoding="utf-8")
     assert after == registered(before, made)
+
+
+@pytest.mark.parametrize(("script", "directory"), [("prove", "proofs"), ("bench", "benchmarks")])
+def test_a_script_lists_what_it_runs_by_name(script: str, directory: str) -> None:
+    def told(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [CHECKOUT / "scripts" / script, *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    names = [one.stem for one in sorted((CHECKOUT / directory).glob("[!_]*.py"))]
+    status, listed = told()
+    assert (status, re.findall(r"(?m)^  (\w+) +\S", listed)) == (0, names)
+    assert told("--help") == (0, listed)
+    for unknown in ("nothing", "_server", f"../{directory}/{names[0]}"):
+        status, refused = told(unknown)
+        assert status == 2
+        assert f"there is no '{unknown}'" in refused
+        assert re.findall(r"(?m)^  (\w+) +\S", refused) == names
