@@ -75,10 +75,10 @@ async def test_staleness_is_told_when_it_begins_and_when_it_ends(
     caplog.set_level("INFO", "pyfly.config_client")
     watched = await watch()
     assert watched.client.current.stale_for is None
-    for _ in range(2):
+    for waits in (1, 2):
         holding_server.stale = 30
         holding_server.end_waits()
-        await holding_server.until(lambda: holding_server.held == 0)
+        await holding_server.until(lambda waits=waits: holding_server.let_go == waits)
         await holding_server.until(lambda: holding_server.held == 1)
     await watched.status(lambda status: status.stale_for is not None)
     stale_for: Any = watched.client.current.stale_for

@@ -43,7 +43,7 @@ async def test_a_watch_holds_one_connection_and_a_fetch_uses_another(
         await watched.fetch()
     assert len(holding_server.connections) == 2
     holding_server.end_waits()
-    await holding_server.until(lambda: holding_server.held == 0)
+    await holding_server.until(lambda: holding_server.let_go == 1)
     await holding_server.until(lambda: holding_server.held == 1)
     assert len(holding_server.connections) == 2
 

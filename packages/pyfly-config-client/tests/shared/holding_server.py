@@ -33,6 +33,8 @@ class HoldingServer:
         self.holds = True
         self.held = 0
         """How many requests are held at the moment."""
+        self.let_go = 0
+        """How many were held before. A client may be back before anybody sees that none is held."""
         self.stale: int | None = None
         self.busy = 0
         """How many requests are answered with 503."""
@@ -144,6 +146,7 @@ class HoldingServer:
             seconds,
         )
         self.held -= 1
+        self.let_go += 1
         self._news.notify_all()
         return cut == self._cut
 
