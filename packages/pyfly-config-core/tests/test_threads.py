@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -25,6 +26,20 @@ async def test_results_and_errors_come_back() -> None:
     assert await threads.run(lambda: 5, deadline=soon()) == 5
     with pytest.raises(ConfigFormatError, match="wrong"):
         await threads.run(fail, deadline=soon())
+    await threads.close(deadline=soon())
+
+
+class Result:
+    """An object that can be referred to weakly."""
+
+
+async def test_a_thread_that_waits_keeps_no_result() -> None:
+    threads = Threads(1, name="test")
+    found = weakref.ref(await threads.run(Result, deadline=soon()))
+    deadline = soon()
+    while found() is not None and time.monotonic() < deadline:  # noqa: ASYNC110 - the thread does
+        await asyncio.sleep(0.001)
+    assert found() is None
     await threads.close(deadline=soon())
 
 

@@ -113,12 +113,16 @@ class Threads:
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
-            result, error = _outcome(call.function)
-            with self._changed:
-                call.began = False  # it can no longer get stuck
-                self._stuck -= call.given_up
-            with contextlib.suppress(RuntimeError):  # its event loop is closed
-                call.future.get_loop().call_soon_threadsafe(_settle, call.future, result, error)
+            self._make(call)
+            del call  # while it waits, a thread keeps neither the last result nor its event loop
+
+    def _make(self, call: _Call) -> None:
+        result, error = _outcome(call.function)
+        with self._changed:
+            call.began = False  # it can no longer get stuck
+            self._stuck -= call.given_up
+        with contextlib.suppress(RuntimeError):  # its event loop is closed
+            call.future.get_loop().call_soon_threadsafe(_settle, call.future, result, error)
 
     def _next(self) -> _Call | None:
         with self._changed:
