@@ -100,6 +100,7 @@ def test_a_refused_connection_is_a_short_traceback(free_url: str, call: str, mos
     assert "httpx" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call", ["SyncConfigClient(**how).fetch()", "asyncio.run(ConfigClient(**how).fetch())"]
 )
