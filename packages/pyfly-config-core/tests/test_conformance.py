@@ -101,6 +101,7 @@ class TestFilesystem(
         return FilesystemConfigBackend(self.root)
 
 
+@pytest.mark.slow  # the same store as above; other tests of the layout are quick
 @pytest.mark.untraced
 class TestSpringLayout(
     BackendConformance,
