@@ -26,6 +26,8 @@ _FLOAT_SIZE: Final = 8
 _CONTAINERS: Final = (dict, list)
 _PLAIN: Final = (bool, float)
 _SEQUENCES: Final = (list, tuple)
+_MAPPINGS: Final = (dict, Mapping)
+"""A dict is recognized without asking the abstract class."""
 _Path: TypeAlias = tuple[object, object] | None
 """The path to a value: its parent's path and one step. Converted to text for messages only."""
 
@@ -65,7 +67,7 @@ class _Copy:
             return _integer(value, path)
         if depth >= MAX_DEPTH:
             raise _too_deep(path)
-        if isinstance(value, Mapping):
+        if isinstance(value, _MAPPINGS):
             # isinstance does not know the type parameters
             return self.mapping(cast("Mapping[object, object]", value), path, depth + 1)
         if isinstance(value, _SEQUENCES):
