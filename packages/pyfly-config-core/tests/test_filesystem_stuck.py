@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyfly.config_core import BackendUnavailableError, ConfigKey
+from pyfly.config_core import BackendAccessDeniedError, BackendUnavailableError, ConfigKey
 from pyfly.config_server import ConfigSource, FilesystemConfigBackend
 from pyfly.config_server.files import StoreLimits
 from pyfly.config_server.files.text_reader import TextReader
@@ -85,6 +85,22 @@ async def test_a_cancelled_save_keeps_its_turn_until_it_is_done(
     fcntl.flock(held, fcntl.LOCK_UN)
     await backend.save(source("held"))
     assert await backend.fetch("orders", "prod", "held") is not None
+
+
+async def test_a_label_that_becomes_a_link_out_of_the_root_while_a_save_waits_is_not_written(
+    backend: FilesystemConfigBackend,
+    held: int,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    saving = asyncio.ensure_future(backend.save(source("held")))
+    await asyncio.sleep(0.1)
+    outside = (tmp_path / "held").rename(tmp_path_factory.mktemp("outside") / "held")
+    (tmp_path / "held").symlink_to(outside)
+    fcntl.flock(held, fcntl.LOCK_UN)
+    with pytest.raises(BackendAccessDeniedError, match="'held' is a link out of the root"):
+        await saving
+    assert (outside / "orders-prod.yaml").read_text(encoding="utf-8") == "a: 0\n"
 
 
 @pytest.fixture

@@ -204,11 +204,11 @@ class DirectoryTree:
 
     def _is_in_place(self, label: str, directory: int) -> bool:
         """True if an open directory is still the directory of the label."""
-        path = self.root if self.label is not None else self.root / label
-        try:
-            return os.path.samestat(path.stat(), os.fstat(directory))
-        except (FileNotFoundError, NotADirectoryError):
+        now = self._open(label)  # refuses a link out of the root
+        if now is None:
             return False
+        with opened(now):
+            return os.path.samestat(os.fstat(now), os.fstat(directory))
 
     def _open(self, label: str) -> int | None:
         if self.label is None:
