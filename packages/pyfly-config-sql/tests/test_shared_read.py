@@ -87,3 +87,30 @@ def test_a_cancelled_caller_leaves_the_read_to_the_others(others: int) -> None:
         assert await shared.run() == "first"
 
     asyncio.run(story())
+
+
+async def cancel_others() -> None:
+    """Cancel all other tasks, as some event loops do when they end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for one in others:
+        one.cancel()
+    await asyncio.wait(others)
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_read_that_was_cancelled_before_it_began_is_not_waited_for(turns: int) -> None:
+    async def story() -> None:
+        text = Text()
+        shared = SharedRead(text.read)
+        callers = [asyncio.create_task(shared.run())]
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await turn()  # the first read has begun
+            callers.append(asyncio.create_task(shared.run()))
+            await turn()
+        await cancel_others()
+        assert [one.cancelled() for one in callers] == [True] * (1 + turns)
+        text.go_on.set()
+        assert await shared.run() == "first"
+
+    asyncio.run(story())

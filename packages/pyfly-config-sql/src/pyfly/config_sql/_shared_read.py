@@ -24,7 +24,7 @@ class SharedRead(Generic[_Result]):
 
     async def run(self) -> _Result:
         """Return the result of a read that begins after this call, or raise its error."""
-        if self._next is None:
+        if self._next is None or self._next.done():  # done: cancelled before it began
             self._next = asyncio.create_task(self._run_after(self._running))
             self._next.add_done_callback(_note)
         return await asyncio.shield(self._next)  # others wait for it, too
