@@ -14,7 +14,7 @@ import pydantic.dataclasses
 import pytest
 from levels import Level
 
-from pyfly.config_client import DataSize, Properties, PropertyTypeError
+from pyfly.config_client import DataSize, Properties, PropertyTypeError, UnsupportedTypeError
 
 
 class Limits(TypedDict):
@@ -217,6 +217,26 @@ def test_discriminated_unions() -> None:
     assert properties.bind("", Zoo) == Zoo(
         animals=[Dog(kind="dog"), Cat(kind="cat", lives=7)], best=Dog(kind="dog")
     )
+
+
+class House(pydantic.BaseModel):
+    room: "Room"
+
+
+class Room(pydantic.BaseModel):
+    max_seats: int = 1
+    tags: list[str] = []
+
+
+class Street(pydantic.BaseModel):
+    house: "Nowhere"  # type: ignore[name-defined] # noqa: F821
+
+
+def test_the_first_use_of_a_model_resolves_its_forward_references() -> None:
+    properties = Properties.of({"room": {"max-seats": "5", "tags": "a,b"}})
+    assert properties.bind("", House) == House(room=Room(max_seats=5, tags=["a", "b"]))
+    with pytest.raises(UnsupportedTypeError, match="the types of Street cannot be resolved"):
+        properties.bind("", Street)
 
 
 def test_only_what_a_model_asks_for_is_read() -> None:

@@ -89,16 +89,20 @@ def field_types(model: Any) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(origin, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
-        raise UnsupportedTypeError(
-            f"the types of {type_name(origin)} cannot be resolved ({error}); define them in the "
-            "module of the class, at its top level"
-        ) from None
+        raise _unresolved(origin, f" ({error})") from None
     declared = getattr(origin, "__parameters__", ())
     given = get_args(model) or [one.__bound__ or Any for one in declared]
     parameters = dict(zip(declared, given, strict=False))
     if not parameters:
         return hints
     return {name: substituted(hint, parameters) for name, hint in hints.items()}
+
+
+def _unresolved(model: Any, why: str = "") -> UnsupportedTypeError:
+    return UnsupportedTypeError(
+        f"the types of {type_name(model)} cannot be resolved{why}; define them in the module of "
+        "the class, at its top level"
+    )
 
 
 def substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:
@@ -248,7 +252,13 @@ def _aliases(info: Any) -> list[Any]:
 
 
 def pydantic_fields(model: Any) -> Iterator[Field]:
-    """Yield the fields of a model or of a settings class."""
+    """Yield the fields of a model or of a settings class.
+
+    Raises:
+        UnsupportedTypeError: A forward reference cannot be resolved.
+    """
+    if model.model_rebuild(raise_errors=False) is False:  # its types are texts until then
+        raise _unresolved(model)
     for name, info in cast("Mapping[str, Any]", model.model_fields).items():
         raw, required = any(map(_comes_first, info.metadata)), info.is_required()
         yield Field(name, tuple(_options(name, info)), info.annotation, required, raw)
