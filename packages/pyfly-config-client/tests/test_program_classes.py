@@ -3,10 +3,11 @@
 from collections import Counter, UserString, defaultdict
 from collections.abc import MutableSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
+from pydantic_core import PydanticCustomError
 
 from pyfly.config_client import Properties, PropertyTypeError, UnsupportedTypeError
 
@@ -48,6 +49,55 @@ class Modelled(pydantic.BaseModel):
         raise KeyError(value)
 
 
+class ListedError(LookupError):
+    errors = ("not those of pydantic",)
+
+
+class Errors(pydantic.BaseModel):
+    region: str
+
+    @pydantic.field_validator("region")
+    @classmethod
+    def check(cls, value: str) -> str:
+        raise ListedError(value)
+
+
+class CustomText(pydantic.BaseModel):
+    region: str
+
+    @pydantic.field_validator("region")
+    @classmethod
+    def check(cls, value: str) -> str:
+        raise PydanticCustomError("unknown_region", "no region {region}", {"region": value})
+
+
+class Imported(pydantic.BaseModel):
+    region: pydantic.ImportString[Any]
+
+
+class Red(pydantic.BaseModel):
+    region: Literal["red"]
+
+
+class Blue(pydantic.BaseModel):
+    region: Literal["blue"]
+
+
+def region_of(given: dict[str, Any]) -> str:
+    return str(given["region"])
+
+
+class Tagged(
+    pydantic.RootModel[
+        Annotated[
+            Annotated[Red, pydantic.Tag("red")] | Annotated[Blue, pydantic.Tag("blue")],
+            pydantic.Discriminator(region_of),
+        ]
+    ]
+):
+    pass
+
+
 @dataclass
 class Pool:
     size: int
@@ -61,12 +111,26 @@ def test_a_class_made_of_a_text_may_raise_what_it_wants(wanted: type) -> None:
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("model", [Checked, Modelled])
+@pytest.mark.parametrize("model", [Checked, Modelled, Errors])
 def test_a_class_with_fields_may_raise_what_it_wants(model: type) -> None:
     with pytest.raises(PropertyTypeError, match=f"is rejected by {model.__name__}") as caught:
         PROPERTIES.bind("", model)
     assert SECRET not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("model", "fault"),
+    [
+        (CustomText, r"'region' is rejected by the model \(unknown_region\)"),
+        (Imported, r"'region' is rejected by the model \(import_error\)"),
+        (Tagged, r"configuration is not valid: region_of\(\) is not one of 'red', 'blue'"),
+    ],
+)
+def test_no_error_of_a_model_shows_a_value(model: type, fault: str) -> None:
+    with pytest.raises(PropertyTypeError, match=fault) as caught:
+        PROPERTIES.bind("", model)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

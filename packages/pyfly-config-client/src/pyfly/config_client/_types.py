@@ -19,6 +19,8 @@ _TYPING: Final = frozenset({"typing", "typing_extensions"})
 _WRAPPERS: Final = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final"})
 _OWN_TEXT: Final = {"value_error", "assertion_error"}
 """Types of errors of pydantic whose text the program wrote; it may show the value."""
+_SHOWS_VALUE: Final = "import_error"
+"""A type of errors of pydantic whose text has a part of the value."""
 _MOST_NAMES: Final = 64
 """The limit of nested aliases; a longer chain refers to itself."""
 
@@ -213,15 +215,27 @@ def is_root_model(wanted: Any) -> bool:
 
 def rejections(model: Model, error: Exception) -> Iterator[tuple[str, str]]:
     """Yield the places and the texts of the faults that a class has found; shows no value."""
-    listed = getattr(error, "errors", None) if model.validates else None
-    if listed is None:
+    if not model.validates or not isinstance(error, sys.modules["pydantic_core"].ValidationError):
         yield "", f"is rejected by {model.name} ({type(error).__name__})"
         return
-    for row in listed(include_input=False, include_url=False, include_context=False):
+    for row in cast("Any", error).errors(include_input=False, include_url=False):
         parts = (f"[{one}]" if isinstance(one, int) else f".{one}" for one in row["loc"])
-        text = "is missing" if row["type"] == "missing" else f"is not valid: {row['msg']}"
-        own = row["type"] in _OWN_TEXT
-        yield "".join(parts).removeprefix("."), "is rejected by the model" if own else text
+        yield "".join(parts).removeprefix("."), _reason(row)
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Return the text of an error of pydantic, without the value."""
+    kind = row["type"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "union_tag_invalid":
+        return "is not valid: {discriminator} is not one of {expected_tags}".format(**row["ctx"])
+    if kind in _OWN_TEXT:
+        return "is rejected by the model"
+    known = get_args(sys.modules["pydantic_core.core_schema"].ErrorType)
+    if kind == _SHOWS_VALUE or kind not in known:  # the program wrote the text of other types
+        return f"is rejected by the model ({kind})"
+    return f"is not valid: {row['msg']}"
 
 
 def canonical_names(*spellings: str) -> tuple[str, ...]:
