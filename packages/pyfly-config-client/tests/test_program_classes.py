@@ -99,6 +99,15 @@ class Tagged(
 
 
 @dataclass
+class OwnMethod:
+    size: int
+
+    @classmethod
+    def model_validate(cls, size: int) -> "OwnMethod":
+        return cls(size)
+
+
+@dataclass
 class Pool:
     size: int
 
@@ -131,6 +140,10 @@ def test_no_error_of_a_model_shows_a_value(model: type, fault: str) -> None:
     with pytest.raises(PropertyTypeError, match=fault) as caught:
         PROPERTIES.bind("", model)
     assert SECRET not in str(caught.value)
+
+
+def test_a_class_may_have_a_method_with_the_name_of_one_of_pydantic() -> None:
+    assert Properties.of({"size": "3"}).bind("", OwnMethod) == OwnMethod(3)
 
 
 @pytest.mark.parametrize(

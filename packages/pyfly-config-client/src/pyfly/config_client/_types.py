@@ -205,7 +205,7 @@ def model_of(wanted: Any) -> Model | None:
 
 
 def _is_pydantic(wanted: Any) -> bool:
-    return callable(getattr(wanted, "model_validate", None))
+    return hasattr(wanted, "__pydantic_root_model__")
 
 
 def is_root_model(wanted: Any) -> bool:
