@@ -248,6 +248,8 @@ def test_an_empty_text_is_absent_where_no_text_is_wanted() -> None:
         properties.get("port", int)
     with pytest.raises(PropertyTypeError, match=r"^the property 'pool\.size' is empty$"):
         properties.bind("pool", Pool)
+    with pytest.raises(PropertyTypeError, match=r"^the property 'port' is empty$"):
+        Properties.of({"port": " "}).bind("port", int)
     with pytest.raises(PropertyTypeError, match=r"'ports\[1\]' is empty"):
         properties.get("ports", list[int])
 

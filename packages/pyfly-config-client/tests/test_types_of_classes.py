@@ -239,6 +239,14 @@ def test_the_first_use_of_a_model_resolves_its_forward_references() -> None:
         properties.bind("", Street)
 
 
+class Length(pydantic.RootModel[Annotated[int, pydantic.BeforeValidator(len)]]):
+    pass
+
+
+def test_a_validator_of_a_root_model_reads_the_value_first() -> None:
+    assert Properties.of({"text": "abc"}).get("text", Length) == Length.model_validate("abc")
+
+
 def test_only_what_a_model_asks_for_is_read() -> None:
     properties = Properties.of({"port": 1, "broken": "${broken}", "price": {"4711001": 1.5}})
 

@@ -298,5 +298,8 @@ def bind_as(find: Find, prefix: str, model: Any) -> Any:
     if node is None or (node.value == "" and not node.children):
         node = Node("")
     value = convert(node, read, prefix)
-    assert value is not ABSENT  # noqa: S101 - only an empty text is
+    if value is ABSENT:
+        faults: list[str] = []
+        fault(faults, prefix, "is empty")
+        raise PropertyTypeError(faults[0])
     return value

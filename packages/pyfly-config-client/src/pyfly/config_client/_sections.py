@@ -324,7 +324,8 @@ def model_reader(model: Model, readers: Sequence[Reader]) -> Reader:
             return ABSENT
         before = len(faults)
         if model.is_root:
-            content = readers[0](node, path, faults)
+            read_content = read_raw if model.fields[0].takes_raw else readers[0]
+            content = read_content(node, path, faults)
         elif (section := _section_for(model, node, path, faults)) is None:
             return fault(faults, path, _NO_SECTION)
         else:
