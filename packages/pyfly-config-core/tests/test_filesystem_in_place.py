@@ -217,3 +217,16 @@ async def test_a_time_in_the_future_does_not_keep_a_file_from_being_read(
 ) -> None:
     os.utime(path, (4e9, 4e9))
     assert await fetched(backend) == 100
+
+
+async def test_a_file_system_that_returns_less_than_is_asked_for_is_read_to_the_end(
+    backend: FilesystemConfigBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(path, (1e9, 1e9))
+    whole = os.pread
+
+    def piece(descriptor: int, size: int, offset: int) -> bytes:
+        return whole(descriptor, min(size, 7), offset)
+
+    monkeypatch.setattr(os, "pread", piece)
+    assert await fetched(backend) == 100

@@ -165,6 +165,9 @@ def settled(read: Callable[[], _Result]) -> _Result:
 def _read_from_start(descriptor: int, size: int) -> bytes:
     """Return the bytes of a file: fewer than its size if it is shorter, one more if longer."""
     data = os.pread(descriptor, size + 1, 0)
-    while len(data) < size and (more := os.pread(descriptor, size + 1 - len(data), len(data))):
-        data += more
-    return data
+    if len(data) >= size:
+        return data
+    parts = bytearray(data)  # some file systems return less than is asked for
+    while len(parts) < size and (more := os.pread(descriptor, size + 1 - len(parts), len(parts))):
+        parts += more
+    return bytes(parts)
