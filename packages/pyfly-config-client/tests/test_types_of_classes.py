@@ -237,6 +237,8 @@ def test_the_first_use_of_a_model_resolves_its_forward_references() -> None:
     assert properties.bind("", House) == House(room=Room(max_seats=5, tags=["a", "b"]))
     with pytest.raises(UnsupportedTypeError, match="the types of Street cannot be resolved"):
         properties.bind("", Street)
+    with pytest.raises(UnsupportedTypeError, match="no conversion to BaseModel"):
+        properties.bind("", pydantic.BaseModel)
 
 
 class Length(pydantic.RootModel[Annotated[int, pydantic.BeforeValidator(len)]]):

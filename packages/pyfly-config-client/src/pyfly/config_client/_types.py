@@ -269,8 +269,10 @@ def pydantic_fields(model: Any) -> Iterator[Field]:
     """Yield the fields of a model or of a settings class.
 
     Raises:
-        UnsupportedTypeError: A forward reference cannot be resolved.
+        UnsupportedTypeError: A forward reference cannot be resolved, or it is `BaseModel` itself.
     """
+    if model is sys.modules["pydantic"].BaseModel:
+        raise UnsupportedTypeError("there is no conversion to BaseModel; pass a class of your own")
     if model.model_rebuild(raise_errors=False) is False:  # its types are texts until then
         raise _unresolved(model)
     for name, info in cast("Mapping[str, Any]", model.model_fields).items():
