@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_a_reference_to_the_protocol_names_one_of_its_sections() -> None:
     ],
 )
 def test_a_reference_to_a_missing_page_is_noticed(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
+    path = tmp_path / f"{uuid4()}.md"
     path.write_text(text, encoding="utf-8")
     assert [one for one in texts(path) if MISSING_PAGES.search(one)]
 
@@ -131,7 +132,7 @@ def test_a_reference_to_a_missing_page_is_noticed(text: str, tmp_path: Path) -> 
     ["RFC 9110 §13.1, §13.2", "(RFC 9110 §12, RFC 9457)", "a list of findings", "by design"],
 )
 def test_rfcs_and_plain_words_are_no_references(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
+    path = tmp_path / f"{uuid4()}.md"
     path.write_text(text, encoding="utf-8")
     assert not [one for one in texts(path) if MISSING_PAGES.search(one)]
 
@@ -148,7 +149,7 @@ def test_rfcs_and_plain_words_are_no_references(text: str, tmp_path: Path) -> No
     ],
 )
 def test_words_count_in_prose_and_not_in_code(module: str, count: int, tmp_path: Path) -> None:
-    path = tmp_path / "module.py"
+    path = tmp_path / f"{uuid4()}.py"  # what a file says is kept by its name
     path.write_text(module, encoding="utf-8")
     found = [hit for text in texts(path) for one in (RIDDLES, TELLS) for hit in one.finditer(text)]
     assert len(found) == count

@@ -276,7 +276,9 @@ def pydantic_fields(model: Any) -> Iterator[Field]:
     if model.model_rebuild(raise_errors=False) is False:  # its types are texts until then
         raise _unresolved(model)
     for name, info in cast("Mapping[str, Any]", model.model_fields).items():
-        raw, required = any(map(_comes_first, info.metadata)), info.is_required()
+        # Before 2.13, pydantic leaves the notes of a root model in its annotation.
+        notes = (*info.metadata, *getattr(info.annotation, "__metadata__", ()))
+        raw, required = any(map(_comes_first, notes)), info.is_required()
         yield Field(name, tuple(_options(name, info)), info.annotation, required, raw)
 
 
